@@ -1,0 +1,1 @@
+//! Composition: configuration, run, the reload loop, shutdown.

@@ -1,0 +1,1 @@
+//! Orders and claims with the decisions expected of them, and running them.

@@ -1,0 +1,128 @@
+//! Splitting an amount into shares that add up to it exactly.
+//!
+//! Shares follow weights by largest remainder; ties go to the earlier share. No share exceeds
+//! its capacity: what does not fit is offered to the others again.
+
+use smallvec::SmallVec;
+
+use crate::domain::money::Amount;
+
+/// One who takes part in a split.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Share {
+    /// How much of the amount it attracts, against the other weights. Zero attracts nothing
+    /// while another share with room has a weight.
+    pub weight: Amount,
+    /// The most it can take.
+    pub capacity: Amount,
+}
+
+/// The parts, in the order of the shares.
+pub type Parts = SmallVec<[Amount; 4]>;
+
+/// Splits `amount` over `shares`. The parts sum to `amount`, or to the sum of the capacities
+/// where that is less; no part exceeds its capacity.
+///
+/// Each round either places everything or fills at least one share, so it ends after as many
+/// rounds as there are shares.
+#[must_use]
+pub fn allocate(amount: Amount, shares: &[Share]) -> Parts {
+    let mut parts: Parts = shares.iter().map(|_| Amount::ZERO).collect();
+    let capacity = Amount::sum(shares.iter().map(|share| share.capacity));
+    let mut left = amount.min(capacity);
+    while !left.is_zero() {
+        let placed = round_of_allocation(left, shares, &mut parts);
+        left = left.less(placed);
+    }
+    parts
+}
+
+/// Offers `left` once to every share with room, and returns how much was taken; more than zero
+/// while there is room.
+fn round_of_allocation(left: Amount, shares: &[Share], parts: &mut Parts) -> Amount {
+    let weighted =
+        shares.iter().zip(parts.iter()).any(|(share, part)| *part < share.capacity && !share.weight.is_zero());
+    // Where only weightless shares have room, they count alike.
+    let weight_of = |share: &Share| if weighted { i128::from(share.weight.minor()) } else { 1 };
+    let open: SmallVec<[(usize, i128, Amount); 4]> = shares
+        .iter()
+        .zip(parts.iter())
+        .enumerate()
+        .filter(|(_, (share, part))| **part < share.capacity && weight_of(share) > 0)
+        .map(|(index, (share, part))| (index, weight_of(share), share.capacity.less(*part)))
+        .collect();
+    let total: i128 = open.iter().map(|(_, weight, _)| weight).sum();
+    if total == 0 {
+        return left;
+    }
+    let amount = i128::from(left.minor());
+    let mut offers: SmallVec<[(usize, i128, i128, Amount); 4]> = open
+        .iter()
+        .map(|&(index, weight, room)| (index, amount * weight / total, amount * weight % total, room))
+        .collect();
+    let mut spare = amount - offers.iter().map(|(_, whole, _, _)| whole).sum::<i128>();
+    // Stable: of equal remainders the earlier share comes first.
+    offers.sort_by_key(|&(_, _, remainder, _)| std::cmp::Reverse(remainder));
+    let mut placed = Amount::ZERO;
+    for (index, whole, _, room) in offers {
+        let extra = i128::from(spare > 0);
+        spare -= extra;
+        let offered = Amount::from_minor(i64::try_from(whole + extra).unwrap_or(i64::MAX));
+        let taken = offered.min(room);
+        if let Some(part) = parts.get_mut(index) {
+            *part = part.plus(taken);
+        }
+        placed = placed.plus(taken);
+    }
+    placed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn share(weight: i64, capacity: i64) -> Share {
+        Share { weight: Amount::from_minor(weight), capacity: Amount::from_minor(capacity) }
+    }
+
+    fn split(amount: i64, shares: &[Share]) -> Vec<i64> {
+        allocate(Amount::from_minor(amount), shares).iter().map(|part| part.minor()).collect()
+    }
+
+    #[test]
+    fn the_largest_remainder_takes_the_odd_cent() {
+        assert_eq!(split(100, &[share(1, 100), share(1, 100), share(1, 100)]), [34, 33, 33]);
+        assert_eq!(split(12_500, &[share(15_000, 15_000), share(5_000, 5_000)]), [9_375, 3_125]);
+        assert_eq!(split(10, &[share(1, 10), share(2, 10)]), [3, 7]);
+    }
+
+    #[test]
+    fn what_does_not_fit_goes_to_the_others() {
+        assert_eq!(split(100, &[share(1, 10), share(1, 200)]), [10, 90]);
+        assert_eq!(split(100, &[share(5, 10), share(0, 200)]), [10, 90]);
+        assert_eq!(split(100, &[share(1, 10), share(1, 20)]), [10, 20]);
+    }
+
+    #[test]
+    fn all_zero_weights_count_alike() {
+        assert_eq!(split(3, &[share(0, 2), share(0, 2)]), [2, 1]);
+        assert_eq!(split(3, &[]), Vec::<i64>::new());
+    }
+
+    proptest! {
+        #[test]
+        fn parts_add_up_and_fit(
+            amount in 0i64..1_000_000,
+            shares in proptest::collection::vec((0i64..1_000, 0i64..200_000), 0..8),
+        ) {
+            let shares: Vec<Share> = shares.into_iter().map(|(weight, capacity)| share(weight, capacity)).collect();
+            let parts = split(amount, &shares);
+            let capacity: i64 = shares.iter().map(|share| share.capacity.minor()).sum();
+            prop_assert_eq!(parts.iter().sum::<i64>(), amount.min(capacity));
+            for (part, share) in parts.iter().zip(&shares) {
+                prop_assert!(0 <= *part && *part <= share.capacity.minor());
+            }
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! The answer, in the plan's own numbering: compact, exact, without texts.
+//!
+//! Rules, steps, kinds and reasons are places in the plan that decided; whoever shows a decision
+//! to someone looks the names up there.
+
+use smallvec::SmallVec;
+
+use crate::domain::facts::FactId;
+use crate::domain::money::Amount;
+use crate::domain::time::Date;
+use crate::domain::words::{DeductionKind, LiableParty, Outcome, ReasonCode, RefundMethod};
+
+/// Reason codes that apply, in order of precedence, each once.
+pub type ReasonCodes = SmallVec<[ReasonCode; 4]>;
+
+/// The decision on one claim.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Decision {
+    /// The answer for the order, from the answers for its lines.
+    pub outcome: Outcome,
+    /// Why it is not "all of it"; empty for a full approval. The first is the primary one.
+    pub reason_codes: ReasonCodes,
+    /// What goes back: the sum over the lines.
+    pub refund: Amount,
+    /// The claimed lines, in input order.
+    pub lines: SmallVec<[LineDecision; 1]>,
+    /// What goes back to each tender, in input order; sums to `refund`.
+    pub tenders: SmallVec<[TenderRefund; 2]>,
+    /// The way the money goes back.
+    pub method: RefundMethod,
+    /// How the evidence stands.
+    pub evidence: EvidenceReport,
+    /// What the customer can do next, as places in the plan's next steps.
+    pub next_steps: SmallVec<[u16; 4]>,
+    /// When a reviewer will have looked at it.
+    pub review: Option<DateWindow>,
+    /// When the money arrives.
+    pub payout: Option<DateWindow>,
+}
+
+/// The decision on one line.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LineDecision {
+    /// Place of the line in the request.
+    pub line: u16,
+    /// The answer.
+    pub outcome: Outcome,
+    /// Why it is not "all of it", in order of precedence.
+    pub reason_codes: ReasonCodes,
+    /// The rule that decided.
+    pub rule: RuleRef,
+    /// Who is liable, as the policy sees it.
+    pub liable: Option<LiableParty>,
+    /// The refundable base: what was paid less earlier refunds. Zero where no amount was worked
+    /// out (denied by rule, more information required, manual review).
+    pub base: Amount,
+    /// What goes back; `base` less all deductions.
+    pub refund: Amount,
+    /// What is held back, in the order it was taken.
+    pub deductions: SmallVec<[Deduction; 2]>,
+    /// The facts that the deciding rule needs and the request lacks.
+    pub missing_facts: SmallVec<[FactId; 2]>,
+}
+
+/// A part that is held back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Deduction {
+    /// What kind it is.
+    pub kind: DeductionKind,
+    /// What in the plan took it.
+    pub source: DeductionSource,
+    /// What it was taken from: what earlier deductions had left.
+    pub base: Amount,
+    /// How much; more than zero.
+    pub amount: Amount,
+}
+
+/// What took a deduction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DeductionSource {
+    /// A step of a rule, by its place in the rule.
+    Step {
+        /// The rule.
+        rule: RuleRef,
+        /// Place of the step in the rule.
+        step: u16,
+    },
+    /// The share of a tender that money cannot go back to.
+    NonRefundableTender,
+    /// The amount that the customer did not ask for.
+    RequestedAmount,
+}
+
+/// What decided a line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RuleRef {
+    /// A rule, by its place in the policy.
+    Rule(u32),
+    /// The policy's `otherwise`.
+    Otherwise,
+}
+
+/// What goes back to one tender.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TenderRefund {
+    /// Place of the tender in the request; zero for the one unnamed tender of an order without any.
+    pub tender: u16,
+    /// How much.
+    pub amount: Amount,
+}
+
+/// A range of days in which something happens.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DateWindow {
+    /// From the first day to the last, both included.
+    Dates {
+        /// The first day.
+        earliest: Date,
+        /// The last day.
+        latest: Date,
+    },
+    /// It reaches beyond the days that the business calendar covers: no date can be named.
+    BeyondCalendar,
+}
+
+/// Whether the evidence is enough.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EvidenceVerdict {
+    /// All that is asked for was given.
+    Sufficient,
+    /// Something is missing.
+    Insufficient,
+    /// None is asked for.
+    NotRequired,
+}
+
+/// How the evidence stands. Kinds and pieces are places in the plan and in the request.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EvidenceReport {
+    /// Whether it is enough.
+    pub verdict: EvidenceVerdict,
+    /// The pieces that satisfy the requirement, as places in the claim's evidence.
+    pub satisfied_by: SmallVec<[u16; 4]>,
+    /// The kinds still missing, as bits by kind: any one of these sets would do. Smallest first.
+    pub missing: SmallVec<[u64; 2]>,
+    /// The pieces that cannot be accepted.
+    pub rejected: SmallVec<[RejectedEvidence; 1]>,
+    /// Phrases of the text that say nothing checkable.
+    pub text_findings: SmallVec<[TextFinding; 1]>,
+}
+
+/// A piece of evidence that cannot be accepted, and why.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RejectedEvidence {
+    /// Place of the piece in the claim's evidence.
+    pub evidence: u16,
+    /// What is wrong with it.
+    pub problem: EvidenceProblem,
+}
+
+/// What is wrong with a piece of evidence.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EvidenceProblem {
+    /// It names another order.
+    AnotherOrder,
+    /// Its media type is not among those that the kind allows.
+    MediaTypeNotAllowed,
+    /// The kind requires a media type and none was said.
+    MediaTypeMissing,
+    /// It is larger than the kind allows.
+    TooLarge,
+    /// The kind requires a time of capture and none was said.
+    CaptureTimeMissing,
+    /// It was captured before the kind allows.
+    CapturedTooEarly,
+    /// It was captured after the kind allows.
+    CapturedTooLate,
+    /// It is older than the kind allows.
+    Expired,
+    /// A field that the kind requires is absent or blank; place in the kind's list of fields.
+    FieldMissing(u16),
+}
+
+impl EvidenceProblem {
+    /// The reason code that stands for it.
+    #[must_use]
+    pub const fn reason_code(self) -> ReasonCode {
+        match self {
+            Self::Expired => ReasonCode::EvidenceExpired,
+            Self::AnotherOrder
+            | Self::MediaTypeNotAllowed
+            | Self::MediaTypeMissing
+            | Self::TooLarge
+            | Self::CaptureTimeMissing
+            | Self::CapturedTooEarly
+            | Self::CapturedTooLate
+            | Self::FieldMissing(_) => ReasonCode::EvidenceInvalid,
+        }
+    }
+}
+
+/// A phrase of the claim's text that says nothing checkable.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TextFinding {
+    /// Place of the phrase in the policy's list.
+    pub phrase: u16,
+    /// First byte of it in the text as sent.
+    pub start: u32,
+    /// First byte after it.
+    pub end: u32,
+}
+
+impl EvidenceReport {
+    /// None is asked for and none was looked at.
+    #[must_use]
+    pub fn not_required() -> Self {
+        Self {
+            verdict: EvidenceVerdict::NotRequired,
+            satisfied_by: SmallVec::new(),
+            missing: SmallVec::new(),
+            rejected: SmallVec::new(),
+            text_findings: SmallVec::new(),
+        }
+    }
+}

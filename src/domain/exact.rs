@@ -1,0 +1,278 @@
+//! Exact numbers: rationals that never round by themselves.
+//!
+//! Every operation either gives the true result or says `Overflow`. The only way to lose
+//! precision is [`Exact::round`], and it names its increment and its mode.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+use num_rational::Ratio;
+use num_traits::{CheckedAdd, CheckedDiv, CheckedMul, CheckedSub, Signed};
+
+/// A number with an exact value: numerator and denominator of 127 bits each, always reduced.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Exact(Ratio<i128>);
+
+/// The true result does not fit into numerator and denominator of 127 bits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the exact result does not fit into 127 bits")]
+pub struct Overflow;
+
+/// What becomes of a value between two multiples of the increment.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum RoundingMode {
+    /// To the nearest; a tie goes away from zero.
+    HalfUp,
+    /// To the nearest; a tie goes towards zero.
+    HalfDown,
+    /// To the nearest; a tie goes to the even multiple.
+    HalfEven,
+    /// Away from zero.
+    Up,
+    /// Towards zero.
+    Down,
+}
+
+/// How a value is rounded: to multiples of what, and which way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rounding {
+    /// The step between allowed values; more than zero.
+    pub increment: Exact,
+    /// Which of the two neighbours is taken.
+    pub mode: RoundingMode,
+}
+
+impl Exact {
+    /// Zero.
+    pub const ZERO: Self = Self(Ratio::new_raw(0, 1));
+    /// One.
+    pub const ONE: Self = Self(Ratio::new_raw(1, 1));
+
+    /// A whole number.
+    #[must_use]
+    pub const fn whole(value: i128) -> Self {
+        Self(Ratio::new_raw(value, 1))
+    }
+
+    /// `numerator / denominator`; `None` where the denominator is zero or the sign of the
+    /// smallest number cannot be turned.
+    #[must_use]
+    pub fn fraction(numerator: i128, denominator: i128) -> Option<Self> {
+        if denominator == 0 || numerator == i128::MIN || denominator == i128::MIN {
+            return None;
+        }
+        Some(Self(Ratio::new(numerator, denominator)))
+    }
+
+    /// The numerator of the reduced fraction; carries the sign.
+    #[must_use]
+    pub fn numerator(self) -> i128 {
+        *self.0.numer()
+    }
+
+    /// The denominator of the reduced fraction; more than zero.
+    #[must_use]
+    pub fn denominator(self) -> i128 {
+        *self.0.denom()
+    }
+
+    /// Whether there is nothing behind the decimal point.
+    #[must_use]
+    pub fn is_whole(self) -> bool {
+        self.denominator() == 1
+    }
+
+    /// Whether the value is below zero.
+    #[must_use]
+    pub fn is_negative(self) -> bool {
+        self.numerator() < 0
+    }
+
+    /// Whether the value is zero.
+    #[must_use]
+    pub fn is_zero(self) -> bool {
+        self.numerator() == 0
+    }
+
+    /// The sum.
+    pub fn plus(self, other: Self) -> Result<Self, Overflow> {
+        if self.is_whole() && other.is_whole() {
+            return self.numerator().checked_add(other.numerator()).map(Self::whole).ok_or(Overflow);
+        }
+        self.0.checked_add(&other.0).map(Self).ok_or(Overflow)
+    }
+
+    /// The difference.
+    pub fn minus(self, other: Self) -> Result<Self, Overflow> {
+        if self.is_whole() && other.is_whole() {
+            return self.numerator().checked_sub(other.numerator()).map(Self::whole).ok_or(Overflow);
+        }
+        self.0.checked_sub(&other.0).map(Self).ok_or(Overflow)
+    }
+
+    /// The product.
+    pub fn times(self, other: Self) -> Result<Self, Overflow> {
+        if self.is_whole() && other.is_whole() {
+            return self.numerator().checked_mul(other.numerator()).map(Self::whole).ok_or(Overflow);
+        }
+        self.0.checked_mul(&other.0).map(Self).ok_or(Overflow)
+    }
+
+    /// The quotient; `None` where `other` is zero.
+    pub fn over(self, other: Self) -> Option<Result<Self, Overflow>> {
+        if other.is_zero() {
+            return None;
+        }
+        if self.numerator() == i128::MIN || other.numerator() == i128::MIN {
+            return Some(Err(Overflow));
+        }
+        Some(self.0.checked_div(&other.0).map(Self).ok_or(Overflow))
+    }
+
+    /// The value with the other sign.
+    pub fn negate(self) -> Result<Self, Overflow> {
+        Self::ZERO.minus(self)
+    }
+
+    /// The largest whole number not above the value.
+    #[must_use]
+    pub fn floor(self) -> i128 {
+        self.numerator().div_euclid(self.denominator())
+    }
+
+    /// The smallest whole number not below the value.
+    #[must_use]
+    pub fn ceil(self) -> i128 {
+        let floor = self.floor();
+        if self.is_whole() { floor } else { floor.saturating_add(1) }
+    }
+
+    /// The nearest multiple of the increment, as the mode says.
+    pub fn round(self, rounding: Rounding) -> Result<Self, Overflow> {
+        let steps = self.over(rounding.increment).unwrap_or(Err(Overflow))?;
+        Self::whole(steps.round_to_whole(rounding.mode)?).times(rounding.increment)
+    }
+
+    fn round_to_whole(self, mode: RoundingMode) -> Result<i128, Overflow> {
+        if self.is_whole() {
+            return Ok(self.numerator());
+        }
+        let magnitude = Self(self.0.abs());
+        let below = magnitude.floor();
+        let rest = magnitude.minus(Self::whole(below))?;
+        let half = rest.plus(rest)?.cmp(&Self::ONE);
+        let away = match (mode, half) {
+            (RoundingMode::Down, _) => false,
+            (RoundingMode::Up, _) => true,
+            (RoundingMode::HalfUp | RoundingMode::HalfDown | RoundingMode::HalfEven, Ordering::Less) => false,
+            (RoundingMode::HalfUp | RoundingMode::HalfDown | RoundingMode::HalfEven, Ordering::Greater) => true,
+            (RoundingMode::HalfUp, Ordering::Equal) => true,
+            (RoundingMode::HalfDown, Ordering::Equal) => false,
+            (RoundingMode::HalfEven, Ordering::Equal) => below.rem_euclid(2) == 1,
+        };
+        let whole = if away { below.checked_add(1).ok_or(Overflow)? } else { below };
+        Ok(if self.is_negative() { whole.checked_neg().ok_or(Overflow)? } else { whole })
+    }
+}
+
+impl PartialOrd for Exact {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Exact {
+    fn cmp(&self, other: &Self) -> Ordering {
+        if self.is_whole() && other.is_whole() {
+            return self.numerator().cmp(&other.numerator());
+        }
+        // Compares by continued fractions where a cross product would not fit.
+        self.0.cmp(&other.0)
+    }
+}
+
+impl fmt::Display for Exact {
+    /// A decimal where one exists within twelve places, otherwise a fraction: `0.375`, `1/3`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (numerator, denominator) = (self.numerator(), self.denominator());
+        let places = (0u32..=12).find(|&places| 10i128.pow(places) % denominator == 0);
+        match places {
+            Some(0) => write!(f, "{numerator}"),
+            Some(places) => {
+                let scale = 10i128.pow(places);
+                let whole = numerator / denominator;
+                let rest = (numerator % denominator).abs() * (scale / denominator);
+                let sign = if numerator < 0 && whole == 0 { "-" } else { "" };
+                write!(f, "{sign}{whole}.{rest:0width$}", width = places as usize)
+            }
+            None => write!(f, "{numerator}/{denominator}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exact(numerator: i128, denominator: i128) -> Exact {
+        Exact::fraction(numerator, denominator).unwrap()
+    }
+
+    fn to(increment: Exact, mode: RoundingMode) -> Rounding {
+        Rounding { increment, mode }
+    }
+
+    #[test]
+    fn three_thirds_are_one() {
+        let third = exact(1, 3);
+        assert_eq!(third.plus(third).unwrap().plus(third).unwrap(), Exact::ONE);
+    }
+
+    #[test]
+    fn rounding_takes_the_named_side_of_a_tie() {
+        let tie = exact(5, 2);
+        for (mode, expected) in [
+            (RoundingMode::HalfUp, 3),
+            (RoundingMode::HalfDown, 2),
+            (RoundingMode::HalfEven, 2),
+            (RoundingMode::Up, 3),
+            (RoundingMode::Down, 2),
+        ] {
+            assert_eq!(tie.round(to(Exact::ONE, mode)).unwrap(), Exact::whole(expected), "{mode:?}");
+            let minus = tie.negate().unwrap();
+            assert_eq!(minus.round(to(Exact::ONE, mode)).unwrap(), Exact::whole(-expected), "-{mode:?}");
+        }
+    }
+
+    #[test]
+    fn rounding_goes_to_any_increment() {
+        let fee = exact(2765, 100);
+        assert_eq!(fee.round(to(exact(1, 2), RoundingMode::HalfUp)).unwrap(), exact(55, 2));
+        assert_eq!(fee.round(to(Exact::whole(10), RoundingMode::Down)).unwrap(), Exact::whole(20));
+    }
+
+    #[test]
+    fn overflow_is_said_and_never_wraps() {
+        let large = Exact::whole(i128::MAX);
+        assert_eq!(large.plus(Exact::ONE), Err(Overflow));
+        assert_eq!(large.times(Exact::whole(2)), Err(Overflow));
+        assert_eq!(Exact::whole(i128::MIN).over(Exact::whole(-1)), Some(Err(Overflow)));
+        assert_eq!(exact(1, i128::MAX).times(exact(1, 3)), Err(Overflow));
+    }
+
+    #[test]
+    fn ordering_holds_where_cross_products_do_not_fit() {
+        let a = exact(i128::MAX, i128::MAX - 1);
+        let b = exact(i128::MAX - 1, i128::MAX - 2);
+        assert!(a < b);
+    }
+
+    #[test]
+    fn display_is_a_decimal_where_one_exists() {
+        assert_eq!(exact(3, 8).to_string(), "0.375");
+        assert_eq!(exact(-1, 2).to_string(), "-0.5");
+        assert_eq!(exact(-5, 2).to_string(), "-2.5");
+        assert_eq!(exact(1, 3).to_string(), "1/3");
+        assert_eq!(Exact::whole(42).to_string(), "42");
+    }
+}

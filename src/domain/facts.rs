@@ -1,0 +1,157 @@
+//! Everything known about one order and the claim on it, typed.
+//!
+//! Facts are a request held against one plan: slugs are small integers of the plan's
+//! vocabularies, money is minor units of one currency, and every bound has been checked. They
+//! are only good for the plan that they were made for.
+
+use smallvec::SmallVec;
+
+use crate::domain::exact::Exact;
+use crate::domain::money::Amount;
+use crate::domain::request::Refundability;
+use crate::domain::time::Timestamp;
+
+/// The place of a fact in the plan's list of facts.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct FactId(pub u16);
+
+/// The value of a fact. Which variant it is follows from the fact's type.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Value {
+    /// Yes or no.
+    Flag(bool),
+    /// One word of a vocabulary, by its place.
+    Word(u16),
+    /// Several words of a vocabulary, one bit each.
+    Set(u64),
+    /// A number in the unit of its dimension: minor units, nanoseconds, days, or none.
+    Quantity(Exact),
+    /// A text was given; rules cannot look into it.
+    Text,
+}
+
+/// The values of the given facts of one line, by [`FactId`]; `None` is a fact that was not sent.
+pub type Values = Vec<Option<Value>>;
+
+/// One order and one claim, ready to be decided.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Facts<'a> {
+    /// Which of the plan's currencies all amounts are in.
+    pub currency: u16,
+    /// Every line of the order, in input order.
+    pub lines: SmallVec<[LineFacts<'a>; 1]>,
+    /// How the order was paid, in input order; at least one.
+    pub tenders: SmallVec<[TenderFacts<'a>; 2]>,
+    /// The claim.
+    pub claim: ClaimFacts<'a>,
+}
+
+/// One line.
+#[derive(Clone, PartialEq, Debug)]
+pub struct LineFacts<'a> {
+    /// The caller's id.
+    pub id: &'a str,
+    /// The facts that rules see.
+    pub values: Values,
+    /// The price paid.
+    pub paid: Amount,
+    /// What went back earlier; at most what was paid.
+    pub refunded: Amount,
+    /// Whether the claim is about this line.
+    pub coverage: Coverage,
+}
+
+/// Whether the claim is about a line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Coverage {
+    /// It is: the line is decided.
+    Claimed,
+    /// It is not: the line only counts towards what was paid.
+    NotClaimed,
+}
+
+/// One way the order was paid.
+#[derive(Clone, PartialEq, Debug)]
+pub struct TenderFacts<'a> {
+    /// The caller's id.
+    pub id: &'a str,
+    /// What it paid.
+    pub paid: Amount,
+    /// What went back to it earlier; at most what it paid.
+    pub refunded: Amount,
+    /// Whether money can go back to it.
+    pub refundability: Refundability,
+}
+
+/// What the customer asks for and says.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ClaimFacts<'a> {
+    /// When the customer asked: the only "now" there is.
+    pub requested_at: Timestamp,
+    /// The reason, by its place in the plan.
+    pub reason: Option<u16>,
+    /// The customer's words; may be empty.
+    pub text: &'a str,
+    /// Whether a promised and an actual value were given, both of them not blank.
+    pub comparison: Comparison,
+    /// The material, in input order.
+    pub evidence: SmallVec<[EvidenceFacts<'a>; 2]>,
+    /// How much is asked for; `None` means all that can be had.
+    pub requested_amount: Option<Amount>,
+}
+
+/// Whether the claim sets a promised value against an actual one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Comparison {
+    /// At least one pair has both.
+    Given,
+    /// No pair has both.
+    NotGiven,
+}
+
+/// One piece of evidence. Empty texts were not said.
+#[derive(Clone, PartialEq, Debug)]
+pub struct EvidenceFacts<'a> {
+    /// The caller's id.
+    pub id: &'a str,
+    /// Its kind, by its place in the plan.
+    pub kind: u16,
+    /// `image/png`, as said.
+    pub media_type: &'a str,
+    /// Its size; zero: not said.
+    pub size_bytes: i64,
+    /// When it was captured.
+    pub captured_at: Option<Timestamp>,
+    /// Whether it names the order that the request is about.
+    pub about: About,
+    /// The names of the fields that it fills with something.
+    pub fields: Vec<&'a str>,
+}
+
+/// Which order a piece of evidence is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum About {
+    /// The order of the request, or it does not say.
+    ThisOrder,
+    /// Another one, by its own word.
+    AnotherOrder,
+}
+
+impl LineFacts<'_> {
+    /// What can still be refunded of the line at all.
+    #[must_use]
+    pub const fn refundable(&self) -> Amount {
+        self.paid.less(self.refunded)
+    }
+}
+
+impl TenderFacts<'_> {
+    /// What can still go back to the tender.
+    #[must_use]
+    pub const fn refundable(&self) -> Amount {
+        match self.refundability {
+            Refundability::Refundable => self.paid.less(self.refunded),
+            Refundability::NotRefundable => Amount::ZERO,
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! What a refund is made of: money, exact numbers, time, words, facts, the decision.
+//!
+//! The lowest floor. Nothing here knows what a policy looks like, where a request came from,
+//! or what time it is now.
+
+pub mod allocate;
+pub mod calendar;
+pub mod decision;
+pub mod exact;
+pub mod facts;
+pub mod limits;
+pub mod money;
+pub mod request;
+pub mod text;
+pub mod time;
+pub mod words;

@@ -1,0 +1,37 @@
+//! Whether a bundle may be put in force. Pure: the same bundle gets the same answer everywhere,
+//! from the server, the command line and the tests.
+
+use crate::plan::Plan;
+use crate::policy::bundle::{Bundle, Digest};
+use crate::policy::diagnostic::Diagnostic;
+
+/// A bundle that may be put in force.
+#[derive(Debug)]
+pub struct Admission {
+    /// The content identity of the bundle.
+    pub digest: Digest,
+    /// The id of the policy that a request without one gets.
+    pub default_policy: String,
+    /// The policies, compiled.
+    pub plans: Vec<Plan>,
+    /// What the author should look at.
+    pub warnings: Vec<Diagnostic>,
+    /// How many of the bundle's own cases were run; all of them passed.
+    pub cases_passed: usize,
+}
+
+/// A bundle that may not be put in force, and every reason why.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Rejection {
+    /// The content identity of the bundle.
+    pub digest: Digest,
+    /// Everything that is wrong, errors and warnings, by place; at least one error. A case that
+    /// fails is an error of code `case-failed` at the case's place.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Reads, checks, compiles and rehearses a bundle.
+pub fn admit(bundle: &Bundle) -> Result<Admission, Rejection> {
+    let _ = bundle;
+    todo!("written next")
+}

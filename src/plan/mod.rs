@@ -1,0 +1,119 @@
+//! A policy as it is run: flat tables, small integers, exact numbers.
+//!
+//! The one thing that the compiler (`policy`) and the machine (`decision`) share. A plan is
+//! made of parts that were checked; nothing in it can be invalid, so running it cannot fail.
+
+pub mod evidence;
+pub mod fact;
+pub mod formula;
+pub mod rule;
+pub mod show;
+pub mod test;
+pub mod text;
+pub mod vocabulary;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+
+use crate::domain::calendar::Calendar;
+use crate::domain::facts::FactId;
+use crate::domain::money::Currency;
+use crate::domain::time::Timestamp;
+use crate::plan::evidence::{EvidenceKind, Requirement};
+use crate::plan::fact::{Derived, FactDefinition};
+use crate::plan::rule::{NextStep, Reason, Rule, Verdict};
+use crate::plan::text::TextRules;
+use crate::plan::vocabulary::{Labels, Vocabularies};
+
+/// A policy as it is run.
+#[derive(Debug)]
+pub struct Plan {
+    /// The policy's slug.
+    pub id: String,
+    /// The author's label of this version.
+    pub version: String,
+    /// Which orders it governs; `None`: all of them.
+    pub effective: Option<Effective>,
+    /// Where calendar days begin and end.
+    pub zone: TimeZone,
+    /// Which days are business days.
+    pub calendar: Option<Arc<Calendar>>,
+    /// The units of account that it knows; at least one.
+    pub currencies: Vec<Currency>,
+    /// The languages of its labels, the default one first; at least one.
+    pub languages: Vec<String>,
+    /// All words that a request may use.
+    pub vocabularies: Vocabularies,
+    /// All facts: first the given ones, then the derived ones in their order.
+    pub facts: Vec<FactDefinition>,
+    /// How many of `facts` are given by the request.
+    pub given_facts: u16,
+    /// The place of each fact that has a name.
+    pub fact_names: HashMap<String, FactId>,
+    /// How each derived fact is worked out, in the order of `facts` after the given ones.
+    pub derived: Vec<Derived>,
+    /// The fact that says who is liable: the policy's own `liable`, or what was claimed.
+    pub liable: FactId,
+    /// Reasons, in the order of their vocabulary.
+    pub reasons: Vec<Reason>,
+    /// Kinds of evidence, in the order of their vocabulary.
+    pub evidence_kinds: Vec<EvidenceKind>,
+    /// Evidence requirements that rules and reasons refer to.
+    pub requirements: Vec<Requirement>,
+    /// What text is too vague.
+    pub text: TextRules,
+    /// Next steps that verdicts refer to.
+    pub next_steps: Vec<NextStep>,
+    /// Next steps that follow every denial.
+    pub escalation: Vec<u16>,
+    /// The next step that asks for missing evidence or facts, if the policy has one.
+    pub supplement_step: Option<u16>,
+    /// The next step that asks for a checkable reason, if the policy has one.
+    pub restate_step: Option<u16>,
+    /// The rules; the first that matches decides.
+    pub rules: Vec<Rule>,
+    /// What decides where no rule matches.
+    pub otherwise: Verdict,
+}
+
+/// From when on a policy governs an order, and which of the order's moments counts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Effective {
+    /// The first moment governed.
+    pub from: Timestamp,
+    /// The fact, a timestamp, that is held against it.
+    pub by: FactId,
+}
+
+impl Plan {
+    /// The definition of a fact of this plan.
+    #[must_use]
+    pub fn fact(&self, id: FactId) -> Option<&FactDefinition> {
+        self.facts.get(usize::from(id.0))
+    }
+
+    /// How a fact is worked out; `None` for a given fact.
+    #[must_use]
+    pub fn derivation(&self, id: FactId) -> Option<&Derived> {
+        self.derived.get(usize::from(id.0.checked_sub(self.given_facts)?))
+    }
+
+    /// The place of a language among those of the policy; the default one for an empty name.
+    #[must_use]
+    pub fn language(&self, name: &str) -> Option<usize> {
+        if name.is_empty() {
+            return Some(0);
+        }
+        self.languages.iter().position(|language| language.eq_ignore_ascii_case(name))
+    }
+}
+
+impl Labels {
+    /// The label in one of the plan's languages, by its place; empty where there is none.
+    #[must_use]
+    pub fn in_language(&self, language: usize) -> &str {
+        self.0.get(language).map_or("", String::as_str)
+    }
+}

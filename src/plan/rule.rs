@@ -1,0 +1,148 @@
+//! Rules: what must hold, and what follows.
+
+use crate::domain::decision::ReasonCodes;
+use crate::domain::exact::Rounding;
+use crate::domain::words::{DeductionKind, LiableParty, RefundMethod};
+use crate::plan::formula::Formula;
+use crate::plan::test::{Interval, Test};
+use crate::plan::vocabulary::Labels;
+
+/// One rule.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Rule {
+    /// Its slug, unique in the policy.
+    pub id: String,
+    /// All of them must hold.
+    pub tests: Vec<Test>,
+    /// What follows then.
+    pub verdict: Verdict,
+}
+
+/// What follows from a match.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Verdict {
+    /// The answer.
+    pub action: Action,
+    /// What the claim must bring first.
+    pub demands: Vec<Demand>,
+    /// Next steps to name, as places in the plan's list.
+    pub next_steps: Vec<u16>,
+    /// How long a reviewer takes.
+    pub review: Option<Window>,
+    /// How long the money takes after that.
+    pub payout: Option<Window>,
+    /// The way the money goes back.
+    pub method: RefundMethod,
+}
+
+/// The answer of a rule.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Action {
+    /// The refundable base goes back, less what these steps take, in order.
+    Refund(Vec<Step>),
+    /// Nothing goes back.
+    Deny(ReasonCodes),
+    /// More is needed before there is an answer.
+    Ask(ReasonCodes),
+    /// A person decides.
+    Review(ReasonCodes),
+}
+
+/// Something that a claim must bring.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Demand {
+    /// A reason.
+    Reason,
+    /// A text that is not vague, where there is one.
+    ClearText,
+    /// The evidence that the reason asks for.
+    ReasonEvidence,
+    /// The evidence of one requirement, by its place in the plan.
+    Evidence(u16),
+}
+
+/// One deduction.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Step {
+    /// What kind it is.
+    pub kind: DeductionKind,
+    /// It is taken only where all of these hold.
+    pub tests: Vec<Test>,
+    /// How much it is, before the bounds.
+    pub amount: StepAmount,
+    /// It is never less.
+    pub at_least: Option<Formula>,
+    /// It is never more.
+    pub at_most: Option<Formula>,
+    /// How it is rounded; the increment in billionths of a unit. `None`: to the currency's minor unit, half up.
+    pub rounding: Option<Rounding>,
+    /// What is rounded.
+    pub rounded: Rounded,
+    /// The amount as the author wrote it.
+    pub text: String,
+}
+
+/// How much a deduction is.
+#[derive(Clone, PartialEq, Debug)]
+pub enum StepAmount {
+    /// The result of a formula, as money.
+    Formula(Formula),
+    /// By the tier in which a number lies; the tiers cover every number.
+    Tiers {
+        /// The number that chooses the tier.
+        on: Formula,
+        /// The tiers: each a range, and a share of `of` or an amount.
+        tiers: Vec<(Interval, Formula)>,
+        /// What the shares are of; `None`: the tiers are amounts.
+        of: Option<Formula>,
+    },
+}
+
+/// What the rounding of a deduction is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Rounded {
+    /// The deduction itself.
+    Deduction,
+    /// What it leaves: the refund.
+    Refund,
+}
+
+/// A length of time from a day on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Window {
+    /// What is counted.
+    pub unit: DayUnit,
+    /// The least.
+    pub min: u16,
+    /// The most.
+    pub max: u16,
+}
+
+/// Which days are counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DayUnit {
+    /// Business days of the policy's calendar.
+    BusinessDays,
+    /// All days.
+    CalendarDays,
+}
+
+/// A reason that a customer can give.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Reason {
+    /// Who is liable for it where the claim does not say.
+    pub liable: Option<LiableParty>,
+    /// The evidence it asks for, as a place in the plan's requirements.
+    pub requirement: Option<u16>,
+    /// Its name for people.
+    pub label: Labels,
+}
+
+/// Something that the customer can do next.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NextStep {
+    /// Its slug.
+    pub slug: String,
+    /// Its name for people.
+    pub label: Labels,
+}

@@ -1,0 +1,32 @@
+//! Which claims are too vague, as automata over normalized text.
+
+use aho_corasick::AhoCorasick;
+
+use crate::domain::text::Fold;
+use crate::plan::vocabulary::Labels;
+
+/// The policy's rules on text.
+#[derive(Debug)]
+pub struct TextRules {
+    /// Phrases that say nothing checkable, as the author wrote them.
+    pub phrases: Vec<String>,
+    /// Finds the phrases in normalized text; `None` where there are none.
+    pub vague: Option<AhoCorasick>,
+    /// Finds words that make a text checkable, in normalized text; `None` where there are none.
+    pub checkable: Option<AhoCorasick>,
+    /// Characters that are read as others.
+    pub fold: Fold,
+    /// Whether a promised/actual pair excuses vague text.
+    pub comparison: ComparisonExcuses,
+    /// What to ask for instead.
+    pub suggestion: Labels,
+}
+
+/// Whether a promised/actual pair excuses vague text.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ComparisonExcuses {
+    /// It does.
+    Yes,
+    /// It does not.
+    No,
+}
