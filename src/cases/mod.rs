@@ -1,1 +1,153 @@
-//! Orders and claims with the decisions expected of them, and running them.
+//! Cases: orders and claims with the decisions expected of them, as data beside a policy.
+//!
+//! One format and one runner for authors (`requite test`), for the server before it puts a
+//! bundle in force, and for the project's own tests.
+
+mod expect;
+mod given;
+
+use std::collections::HashSet;
+
+use crate::decision::explain::Silent;
+use crate::decision::{Purpose, decide, intake};
+use crate::plan::Plan;
+use crate::policy::bundle::{Bundle, BundleFile};
+use crate::policy::diagnostic::Diagnostic;
+use crate::policy::load::{FileRole, read_file, role};
+use crate::policy::read::{Raw, Read, Reader, Slug, Table, Text, record};
+
+record! {
+    /// A file of cases.
+    pub struct CasesKey = "a file of cases" {
+        /// The policy that decides. Absent: the bundle's default one.
+        policy: Option<Slug>,
+        /// What every case of the file begins with.
+        given: Option<Table<Raw>>,
+        /// The cases.
+        cases: Vec<CaseKey>,
+    }
+}
+
+record! {
+    /// A case: an order and a claim, and the decision expected.
+    pub struct CaseKey = "a case" {
+        /// What the case shows; unique in the file.
+        case: Text,
+        /// The rules of the published text that it covers, for readers.
+        covers: Option<Vec<Text>>,
+        /// The order and the claim, by the names of facts. `absent` takes back what the file gives.
+        given: Option<Table<Raw>>,
+        /// The lines of an order with several; each adds to `given` or overrides it.
+        lines: Option<Vec<Table<Raw>>>,
+        /// How the order was paid.
+        tenders: Option<Vec<Table<Raw>>>,
+        /// The decision expected; what is not named may be anything.
+        expect: Table<Raw>,
+    }
+}
+
+/// The code of the diagnostic for a case with another decision than expected.
+pub const CASE_FAILED: &str = "case-failed";
+
+/// Cases in one bundle.
+pub const CASES_MAX: usize = 20_000;
+
+/// What running cases came to.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Rehearsal {
+    /// How many cases came out as expected.
+    pub passed: usize,
+    /// Each case that did not, and each mistake in a file of cases.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The rules that decided a line in some case, as policy id and rule id.
+    pub exercised: HashSet<(String, String)>,
+}
+
+/// Runs all cases of a bundle against its policies.
+#[must_use]
+pub fn rehearse(bundle: &Bundle, plans: &[Plan], default_policy: &str) -> Rehearsal {
+    let mut rehearsal = Rehearsal::default();
+    for file in bundle.files().iter().filter(|file| role(&file.path) == FileRole::Cases) {
+        rehearse_file(file, plans, default_policy, &mut rehearsal);
+    }
+    rehearsal
+}
+
+fn rehearse_file(file: &BundleFile, plans: &[Plan], default_policy: &str, rehearsal: &mut Rehearsal) {
+    let mut diagnostics = Vec::new();
+    read_file(file, &mut diagnostics, |node, reader| {
+        let written = CasesKey::read(node, reader)?;
+        let id = written.policy.as_ref().map_or(default_policy, Slug::text);
+        let Some(plan) = plans.iter().find(|plan| plan.id == id) else {
+            let span = written.policy.as_ref().map_or(node.span, Slug::span);
+            let known: Vec<String> = plans.iter().map(|plan| plan.id.clone()).collect();
+            crate::policy::formula::check::unknown_word(id, span, "policy of this bundle", &known, reader);
+            return None;
+        };
+        let mut names = HashSet::new();
+        for case in &written.cases {
+            if !names.insert(case.case.value.as_str()) {
+                reader.error(
+                    "duplicate-case",
+                    case.case.span,
+                    format!("there are two cases `{}`", case.case.value),
+                    "say what is different about this one",
+                );
+            }
+            if CASES_MAX <= rehearsal.passed {
+                reader.error(
+                    "too-many-cases",
+                    case.case.span,
+                    format!("a bundle holds at most {CASES_MAX} cases"),
+                    "keep those at the edges of rules",
+                );
+                return None;
+            }
+            run(case, written.given.as_ref(), plan, rehearsal, reader);
+        }
+        Some(())
+    });
+    rehearsal.diagnostics.append(&mut diagnostics);
+}
+
+/// Runs one case; notes what is wrong with it, or what came out differently.
+fn run(
+    case: &CaseKey,
+    common: Option<&Table<Raw>>,
+    plan: &Plan,
+    rehearsal: &mut Rehearsal,
+    reader: &mut Reader<'_, '_>,
+) {
+    let mistakes = reader.diagnostics.len();
+    let given = given::Given::new(common, case, plan);
+    let request = given.request(reader);
+    let Some(request) = request.filter(|_| mistakes == reader.diagnostics.len()) else { return };
+    let differences = match intake(plan, &request, Purpose::Decision) {
+        Ok(facts) => {
+            let decision = decide(plan, &facts, &mut Silent);
+            for line in &decision.lines {
+                rehearsal.exercised.insert((plan.id.clone(), expect::rule_id(plan, line.rule).to_owned()));
+            }
+            expect::differences(
+                &case.expect,
+                &expect::Observed { plan, facts: &facts, decision: &decision, request: &request },
+                reader,
+            )
+        }
+        Err(violations) => expect::of_violations(&case.expect, &violations, reader),
+    };
+    if mistakes != reader.diagnostics.len() {
+        return;
+    }
+    if differences.is_empty() {
+        rehearsal.passed += 1;
+    } else {
+        let list = differences.join("; ");
+        reader.error(
+            CASE_FAILED,
+            case.case.span,
+            format!("the case `{}` comes out differently: {list}", case.case.value),
+            "change the policy or the expectation",
+        );
+    }
+}

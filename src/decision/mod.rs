@@ -1,19 +1,48 @@
 //! From facts to a decision, under a plan: pure and total.
+//!
+//! The ladder of one line: find the rule, hold the claim against its demands, take the
+//! deductions. Then the lines are put together, and the money goes back to where it came from.
+//! There is no clock, no randomness and no input but the arguments.
 
+mod deduct;
+pub mod evidence;
 pub mod explain;
+mod inputs;
 pub mod intake;
+mod line;
+mod machine;
+mod settle;
+mod text;
+mod verdict;
+mod window;
 
-use crate::domain::decision::{Decision, EvidenceReport, ReasonCodes};
-use crate::domain::facts::Facts;
-use crate::plan::Plan;
 use smallvec::SmallVec;
+
+use crate::decision::evidence::Material;
+use crate::decision::explain::Recorder;
+use crate::domain::decision::{Decision, EvidenceReport, EvidenceVerdict, ReasonCodes};
+use crate::domain::facts::{Coverage, Facts};
+use crate::domain::words::{Outcome, ReasonCode};
+use crate::plan::Plan;
+use crate::plan::evidence::Requirement;
 
 pub use intake::{Purpose, intake};
 
 /// Decides a claim. Never fails: what cannot be decided is an outcome of its own.
-pub fn decide(plan: &Plan, facts: &Facts<'_>, recorder: &mut impl explain::Recorder) -> Decision {
-    let _ = (plan, facts, recorder);
-    todo!("written next")
+pub fn decide(plan: &Plan, facts: &Facts<'_>, recorder: &mut impl Recorder) -> Decision {
+    let claim = verdict::Claim::new(plan, facts);
+    let mut lines = SmallVec::new();
+    for (place, line) in facts.lines.iter().enumerate() {
+        match line.coverage {
+            Coverage::Claimed => {
+                let place = u16::try_from(place).unwrap_or(u16::MAX);
+                recorder.line(place);
+                lines.push(verdict::line(&claim, place, line, recorder));
+            }
+            Coverage::NotClaimed => {}
+        }
+    }
+    settle::order(&claim, lines)
 }
 
 /// Whether the material of a claim is enough for its reason.
@@ -29,7 +58,36 @@ pub struct EvidenceAssessment {
 
 /// Holds the evidence and the text of a claim against what its reason asks for, whatever the
 /// stage of the order.
+#[must_use]
 pub fn assess_evidence(plan: &Plan, facts: &Facts<'_>) -> EvidenceAssessment {
-    let _ = (plan, facts);
-    todo!("written next")
+    let material: Material = evidence::inspect(plan, facts);
+    let reason = facts.claim.reason.and_then(|reason| plan.reasons.get(usize::from(reason)));
+    let requirement: Option<&Requirement> =
+        reason.and_then(|reason| plan.requirements.get(usize::from(reason.requirement?)));
+    let mut report = evidence::report(requirement.as_slice(), &material, facts);
+    report.rejected = material.rejected;
+    report.text_findings = text::vague_phrases(&plan.text, &facts.claim);
+    let mut reason_codes = ReasonCodes::new();
+    if facts.claim.reason.is_none() {
+        reason_codes.push(ReasonCode::ReasonRequired);
+    }
+    if !report.text_findings.is_empty() {
+        reason_codes.push(ReasonCode::ReasonTooVague);
+    }
+    reason_codes.extend(evidence_codes(&report));
+    reason_codes.sort_unstable();
+    reason_codes.dedup();
+    let next_steps = settle::next_steps(plan, Outcome::MoreInfoRequired, &reason_codes, &[]);
+    EvidenceAssessment { reason_codes, report, next_steps }
+}
+
+/// What an insufficient report stands for; nothing for a sufficient one.
+fn evidence_codes(report: &EvidenceReport) -> ReasonCodes {
+    match report.verdict {
+        EvidenceVerdict::Sufficient | EvidenceVerdict::NotRequired => ReasonCodes::new(),
+        EvidenceVerdict::Insufficient => {
+            let rejected = report.rejected.iter().map(|rejected| rejected.problem.reason_code());
+            std::iter::once(ReasonCode::EvidenceMissing).chain(rejected).collect()
+        }
+    }
 }

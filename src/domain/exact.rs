@@ -9,6 +9,8 @@ use std::fmt;
 use num_rational::Ratio;
 use num_traits::{CheckedAdd, CheckedDiv, CheckedMul, CheckedSub, Signed};
 
+use crate::domain::limits::{DECIMAL_DIGITS_MAX, DECIMAL_PLACES_MAX};
+
 /// A number with an exact value: numerator and denominator of 127 bits each, always reduced.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Exact(Ratio<i128>);
@@ -62,6 +64,29 @@ impl Exact {
             return None;
         }
         Some(Self(Ratio::new(numerator, denominator)))
+    }
+
+    /// Reads a decimal by a strict grammar: a sign or none, digits, at most one point with digits
+    /// on both sides. No exponent, no separators; at most [`DECIMAL_DIGITS_MAX`] digits before
+    /// the point and [`DECIMAL_PLACES_MAX`] after it.
+    #[must_use]
+    pub fn parse_decimal(text: &str) -> Option<Self> {
+        let (negative, digits) = match text.strip_prefix('-') {
+            Some(rest) => (true, rest),
+            None => (false, text),
+        };
+        let (whole, places) = digits.split_once('.').unwrap_or((digits, "0"));
+        let all_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        if !all_digits(whole)
+            || !all_digits(places)
+            || whole.len() > DECIMAL_DIGITS_MAX
+            || places.len() > DECIMAL_PLACES_MAX
+        {
+            return None;
+        }
+        let magnitude: i128 = format!("{whole}{places}").parse().ok()?;
+        let scale = 10i128.checked_pow(u32::try_from(places.len()).ok()?)?;
+        Self::fraction(if negative { -magnitude } else { magnitude }, scale)
     }
 
     /// The numerator of the reduced fraction; carries the sign.

@@ -38,6 +38,8 @@ pub type Values = Vec<Option<Value>>;
 pub struct Facts<'a> {
     /// Which of the plan's currencies all amounts are in.
     pub currency: u16,
+    /// The facts of the order and the claim, without those of a line.
+    pub shared: Values,
     /// Every line of the order, in input order.
     pub lines: SmallVec<[LineFacts<'a>; 1]>,
     /// How the order was paid, in input order; at least one.

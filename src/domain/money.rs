@@ -71,7 +71,7 @@ impl Currency {
         if units < 0 || nanos < 0 {
             return Err(MoneyError::Negative);
         }
-        let nanos_per_minor = 1_000_000_000 / self.minor_per_unit();
+        let nanos_per_minor = self.nanos_per_minor();
         if i64::from(nanos) % nanos_per_minor != 0 {
             return Err(MoneyError::TooPrecise);
         }
@@ -90,6 +90,25 @@ impl Currency {
         let nanos = (amount.0 % per_unit) * (1_000_000_000 / per_unit);
         // Below one thousand million in magnitude by construction.
         (amount.0 / per_unit, i32::try_from(nanos).unwrap_or(0))
+    }
+
+    /// The amount in billionths of a unit: what formulas calculate in.
+    #[must_use]
+    pub fn nanos(&self, amount: Amount) -> Exact {
+        // At most 10^15 minor units of at most 10^9 billionths each: far inside 127 bits.
+        Exact::whole(i128::from(amount.minor()) * i128::from(self.nanos_per_minor()))
+    }
+
+    /// Billionths of a unit in one minor unit.
+    #[must_use]
+    pub fn nanos_per_minor(&self) -> i64 {
+        1_000_000_000 / self.minor_per_unit()
+    }
+
+    /// The amount of so many billionths of a unit, which were rounded to whole minor units.
+    pub fn from_nanos(&self, nanos: Exact) -> Result<Amount, Overflow> {
+        let minor = nanos.over(Exact::whole(i128::from(self.nanos_per_minor()))).ok_or(Overflow)??;
+        Amount::from_exact(minor)
     }
 
     /// The amount as a person writes it, without the code: `125.00`.

@@ -218,6 +218,8 @@ closed_set! {
         NotComputable = "not_computable",
         /// A date lies outside the range that the business calendar covers.
         CalendarNotCovered = "calendar_not_covered",
+        /// The policy does not govern this order: it was placed before the policy took effect.
+        PolicyNotInForce = "policy_not_in_force",
         /// No rule of the policy speaks of this order.
         NoMatchingRule = "no_matching_rule",
         /// Something is held back; the deductions say what and why.

@@ -1,9 +1,11 @@
 //! Whether a bundle may be put in force. Pure: the same bundle gets the same answer everywhere,
 //! from the server, the command line and the tests.
 
+use crate::cases::{Rehearsal, rehearse};
 use crate::plan::Plan;
 use crate::policy::bundle::{Bundle, Digest};
-use crate::policy::diagnostic::Diagnostic;
+use crate::policy::diagnostic::{Diagnostic, Severity};
+use crate::policy::load::{Loaded, load, sorted};
 
 /// A bundle that may be put in force.
 #[derive(Debug)]
@@ -26,12 +28,24 @@ pub struct Rejection {
     /// The content identity of the bundle.
     pub digest: Digest,
     /// Everything that is wrong, errors and warnings, by place; at least one error. A case that
-    /// fails is an error of code `case-failed` at the case's place.
+    /// fails is an error of code [`crate::cases::CASE_FAILED`] at the case's place.
     pub diagnostics: Vec<Diagnostic>,
+    /// How many of the bundle's own cases passed; none where the policies themselves are wrong.
+    pub cases_passed: usize,
 }
 
 /// Reads, checks, compiles and rehearses a bundle.
 pub fn admit(bundle: &Bundle) -> Result<Admission, Rejection> {
-    let _ = bundle;
-    todo!("written next")
+    let digest = bundle.digest();
+    let (loaded, mut diagnostics) = load(bundle);
+    let Some(Loaded { plans, default_policy }) = loaded else {
+        return Err(Rejection { digest, diagnostics, cases_passed: 0 });
+    };
+    let Rehearsal { passed, diagnostics: found, exercised: _ } = rehearse(bundle, &plans, &default_policy);
+    diagnostics.extend(found);
+    let diagnostics = sorted(diagnostics);
+    if diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
+        return Err(Rejection { digest, diagnostics, cases_passed: passed });
+    }
+    Ok(Admission { digest, default_policy, plans, warnings: diagnostics, cases_passed: passed })
 }

@@ -95,6 +95,30 @@ pub enum InputRange {
     Count,
 }
 
+impl InputRange {
+    /// Whether a number, in the unit of its dimension, is allowed.
+    #[must_use]
+    pub fn contains(self, number: Exact) -> bool {
+        match self {
+            Self::Any => true,
+            Self::NotNegative => !number.is_negative(),
+            Self::Ratio => !number.is_negative() && number <= Exact::ONE,
+            Self::Count => !number.is_negative() && number.is_whole(),
+        }
+    }
+
+    /// What is allowed, for messages.
+    #[must_use]
+    pub const fn describe(self) -> &'static str {
+        match self {
+            Self::Any => "any value",
+            Self::NotNegative => "zero or more",
+            Self::Ratio => "from 0 to 1",
+            Self::Count => "a whole number from 0 on",
+        }
+    }
+}
+
 /// How a derived fact is worked out.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Derived {

@@ -1,4 +1,14 @@
 //! From text to plan: read, check, compile; and what to say when that fails.
 
 pub mod bundle;
+pub mod calendar;
+pub mod check;
+pub mod compile;
 pub mod diagnostic;
+pub mod document;
+pub mod formula;
+pub mod literal;
+pub mod load;
+pub mod read;
+pub mod source;
+pub mod tree;

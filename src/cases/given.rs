@@ -1,0 +1,454 @@
+//! From the words of a case to a request.
+
+use crate::cases::CaseKey;
+use crate::domain::exact::Exact;
+use crate::domain::request::{
+    Claim, Evidence, Fraction, InputValue, Line, Money, Order, PromisedActual, Refundability, Request, Tender,
+};
+use crate::domain::time::{Elapsed, NANOS_PER_SECOND, Timestamp};
+use crate::domain::words::{LiableParty, OrderStage, RequestType};
+use crate::plan::Plan;
+use crate::plan::fact::{Dimension, FactType, InputScope, Origin};
+use crate::policy::formula::check::unknown_word;
+use crate::policy::literal;
+use crate::policy::read::{Raw, Reader, Table, suggestion};
+use crate::policy::source::{Located, Span};
+use crate::policy::tree::{Node, NodeKind};
+
+type Entry<'c> = (&'c Located<String>, &'c Node);
+
+/// What a case gives: the file's part, and the case's own on top of it.
+pub struct Given<'c> {
+    entries: Vec<Entry<'c>>,
+    case: &'c CaseKey,
+    plan: &'c Plan,
+}
+
+/// The names that are no facts, beside those of moments and inputs.
+const NAMES: [&str; 22] = [
+    "order_id",
+    "currency",
+    "placed_at",
+    "paid_at",
+    "customer_caused_delay",
+    "tags",
+    "line_id",
+    "product_type",
+    "stage",
+    "sub_stage",
+    "paid",
+    "list_price",
+    "refunded",
+    "completed",
+    "declared_cost",
+    "request_type",
+    "reason",
+    "liable_party",
+    "text",
+    "channel",
+    "requested_at",
+    "requested_amount",
+];
+
+/// The names that hold lists of mappings.
+const LISTS: [&str; 3] = ["evidence", "promised_actual", "line_ids"];
+
+/// The moments of `order.times` that every policy knows.
+const MOMENTS: [&str; 4] = ["promised_at", "started_at", "delivered_at", "completed_at"];
+
+/// On top of `below`, entries override by name; `absent` takes a name back.
+fn overlay<'c>(below: Vec<Entry<'c>>, above: &'c Table<Raw>) -> Vec<Entry<'c>> {
+    let mut entries: Vec<Entry<'c>> = below
+        .into_iter()
+        .filter(|(name, _)| above.entries.iter().all(|(other, _)| other.value != name.value))
+        .collect();
+    let is_absent = |node: &Node| matches!(&node.kind, NodeKind::Scalar(text, _) if text == "absent");
+    entries
+        .extend(above.entries.iter().filter(|(_, value)| !is_absent(&value.0)).map(|(name, value)| (name, &value.0)));
+    entries
+}
+
+impl<'c> Given<'c> {
+    /// What the file and the case give together.
+    pub fn new(common: Option<&'c Table<Raw>>, case: &'c CaseKey, plan: &'c Plan) -> Self {
+        let mut entries = Vec::new();
+        for table in [common, case.given.as_ref()].into_iter().flatten() {
+            entries = overlay(entries, table);
+        }
+        Self { entries, case, plan }
+    }
+
+    /// The request; `None` after a report.
+    pub fn request(&self, reader: &mut Reader<'_, '_>) -> Option<Request<'c>> {
+        let all = Names { entries: &self.entries, plan: self.plan };
+        let mistakes = reader.diagnostics.len();
+        all.known(reader);
+        let lines = match &self.case.lines {
+            None => vec![all.line(reader)],
+            Some(lines) => lines
+                .iter()
+                .map(|line| {
+                    let entries = overlay(self.entries.clone(), line);
+                    let names = Names { entries: &entries, plan: self.plan };
+                    names.known(reader);
+                    names.line(reader)
+                })
+                .collect(),
+        };
+        let tenders =
+            self.case.tenders.as_deref().unwrap_or(&[]).iter().map(|tender| all.tender(tender, reader)).collect();
+        let order = all.order(lines, tenders, reader);
+        let claim = all.claim(reader);
+        (mistakes == reader.diagnostics.len()).then_some(Request { order, claim })
+    }
+}
+
+/// Looks values up by name and reads them as what they are.
+struct Names<'e, 'c> {
+    entries: &'e [Entry<'c>],
+    plan: &'c Plan,
+}
+
+impl<'c> Names<'_, 'c> {
+    fn inputs(&self) -> impl Iterator<Item = (&'c str, FactType, InputScope)> + use<'c> {
+        let plan = self.plan;
+        plan.facts.iter().filter_map(|fact| match &fact.origin {
+            Origin::Input(input) => Some((fact.name.as_str(), fact.fact_type, input.scope)),
+            Origin::BuiltIn(_) | Origin::Anchor | Origin::Derived => None,
+        })
+    }
+
+    fn moments(&self) -> impl Iterator<Item = &'c str> + use<'c> {
+        let own = self.plan.facts.iter().filter(|fact| fact.origin == Origin::Anchor).map(|fact| fact.name.as_str());
+        MOMENTS.into_iter().chain(own)
+    }
+
+    /// Reports every name that means nothing.
+    fn known(&self, reader: &mut Reader<'_, '_>) {
+        for (name, _) in self.entries {
+            let known =
+                || NAMES.into_iter().chain(LISTS).chain(self.moments()).chain(self.inputs().map(|(name, ..)| name));
+            if known().all(|known| known != name.value) {
+                let help =
+                    suggestion(&name.value, known()).map_or(String::new(), |near| format!("did you mean `{near}`?"));
+                reader.error("unknown-key", name.span, format!("a case cannot give `{}`", name.value), help);
+            }
+        }
+    }
+
+    fn node(&self, name: &str) -> Option<&'c Node> {
+        self.entries.iter().find(|(known, _)| known.value == name).map(|(_, node)| *node)
+    }
+
+    fn text(&self, name: &str, reader: &mut Reader<'_, '_>) -> Option<(&'c str, Span)> {
+        scalar(self.node(name)?, reader)
+    }
+
+    fn str(&self, name: &str, reader: &mut Reader<'_, '_>) -> &'c str {
+        self.text(name, reader).map_or("", |(text, _)| text)
+    }
+
+    fn quantity(&self, name: &str, dimension: Dimension, reader: &mut Reader<'_, '_>) -> Option<Exact> {
+        let (text, span) = self.text(name, reader)?;
+        quantity(text, span, dimension, reader)
+    }
+
+    fn money(&self, name: &str, reader: &mut Reader<'_, '_>) -> Option<Money<'c>> {
+        let nanos = self.quantity(name, Dimension::Money, reader)?;
+        let currency = self.node("currency").and_then(|node| scalar(node, reader)).map(|(text, _)| text);
+        let currency = currency.or_else(|| self.plan.currencies.first().map(|currency| currency.code.as_str()))?;
+        money(nanos, currency)
+    }
+
+    /// A moment as written, or another one moved: `placed_at + 24h`.
+    fn moment(&self, name: &str, reader: &mut Reader<'_, '_>) -> Option<Timestamp> {
+        let (text, span) = self.text(name, reader)?;
+        self.moment_of(text, span, reader)
+    }
+
+    fn moment_of(&self, text: &str, span: Span, reader: &mut Reader<'_, '_>) -> Option<Timestamp> {
+        let moved = |sign: &str| {
+            text.split_once(sign).map(|(base, offset)| {
+                (base.trim(), format!("{}{}", if sign == " - " { "-" } else { "" }, offset.trim()))
+            })
+        };
+        if let Some((base, offset)) = moved(" + ").or_else(|| moved(" - ")) {
+            let base =
+                self.node(base).and_then(|node| scalar(node, reader)).and_then(|(text, _)| Timestamp::parse(text));
+            let offset = literal::elapsed(&offset).map(Exact::numerator);
+            if let (Some(base), Some(offset)) = (base, offset) {
+                return Timestamp::from_nanos(base.nanos() + offset);
+            }
+        }
+        let moment = Timestamp::parse(text);
+        if moment.is_none() {
+            reader.error(
+                "bad-literal",
+                span,
+                format!("`{text}` is not a moment"),
+                "write `2026-03-02T10:00:00+08:00`, or `placed_at + 24h` with another moment of the case",
+            );
+        }
+        moment
+    }
+
+    fn word<T: Copy>(
+        &self,
+        name: &str,
+        what: &str,
+        all: &[T],
+        slug: fn(T) -> &'static str,
+        reader: &mut Reader<'_, '_>,
+    ) -> Option<T> {
+        let (text, span) = self.text(name, reader)?;
+        let found = all.iter().copied().find(|&word| slug(word) == text);
+        if found.is_none() {
+            let known: Vec<String> = all.iter().map(|&word| slug(word).to_owned()).collect();
+            unknown_word(text, span, what, &known, reader);
+        }
+        found
+    }
+
+    fn list(&self, name: &str, reader: &mut Reader<'_, '_>) -> &'c [Node] {
+        match self.node(name) {
+            None => &[],
+            Some(Node { kind: NodeKind::List(items), .. }) => items,
+            Some(node) => {
+                reader.expected(node, "a list");
+                &[]
+            }
+        }
+    }
+
+    fn inputs_of(&self, scope: InputScope, reader: &mut Reader<'_, '_>) -> Vec<(&'c str, InputValue<'c>)> {
+        let mut inputs = Vec::new();
+        for (name, fact_type, _) in self.inputs().filter(|(_, _, of)| *of == scope) {
+            let Some((text, span)) = self.text(name, reader) else { continue };
+            let value = match fact_type {
+                FactType::Flag if text == "true" || text == "false" => Some(InputValue::Flag(text == "true")),
+                FactType::Flag => {
+                    reader.error("wrong-type", span, format!("expected `true` or `false`, got `{text}`"), "");
+                    None
+                }
+                FactType::Word(_) | FactType::Set(_) | FactType::Text => Some(InputValue::Text(text)),
+                FactType::Quantity(Dimension::Timestamp) => {
+                    self.moment_of(text, span, reader).map(InputValue::Timestamp)
+                }
+                FactType::Quantity(Dimension::Money) => self.money(name, reader).map(InputValue::Money),
+                FactType::Quantity(Dimension::Elapsed) => {
+                    quantity(text, span, Dimension::Elapsed, reader).and_then(elapsed).map(InputValue::Duration)
+                }
+                FactType::Quantity(Dimension::Number | Dimension::Days | Dimension::BusinessDays) => {
+                    quantity(text, span, Dimension::Number, reader).and_then(fraction).map(InputValue::Fraction)
+                }
+            };
+            inputs.extend(value.map(|value| (name, value)));
+        }
+        inputs
+    }
+
+    fn order(&self, lines: Vec<Line<'c>>, tenders: Vec<Tender<'c>>, reader: &mut Reader<'_, '_>) -> Order<'c> {
+        let mut times = Vec::new();
+        for name in self.moments() {
+            times.extend(self.moment(name, reader).map(|at| (name, at)));
+        }
+        Order {
+            id: self.str("order_id", reader),
+            placed_at: self.moment("placed_at", reader),
+            paid_at: self.moment("paid_at", reader),
+            times,
+            customer_caused_delay: self.quantity("customer_caused_delay", Dimension::Elapsed, reader).and_then(elapsed),
+            lines,
+            tenders,
+            components: Vec::new(),
+            tags: Vec::new(),
+            inputs: self.inputs_of(InputScope::Order, reader),
+        }
+    }
+
+    fn line(&self, reader: &mut Reader<'_, '_>) -> Line<'c> {
+        Line {
+            id: self.text("line_id", reader).map_or("line", |(id, _)| id),
+            product_type: self.str("product_type", reader),
+            stage: self.word("stage", "stage", OrderStage::ALL, OrderStage::slug, reader),
+            sub_stage: self.str("sub_stage", reader),
+            paid: self.money("paid", reader),
+            list_price: self.money("list_price", reader),
+            refunded: self.money("refunded", reader),
+            completed: self.completed(reader),
+            declared_cost: self.money("declared_cost", reader),
+            tags: self
+                .list("tags", reader)
+                .iter()
+                .filter_map(|node| scalar(node, reader))
+                .map(|(tag, _)| tag)
+                .collect(),
+            inputs: self.inputs_of(InputScope::Line, reader),
+        }
+    }
+
+    /// `3/8` as sent; a decimal as its fraction.
+    fn completed(&self, reader: &mut Reader<'_, '_>) -> Option<Fraction> {
+        let (text, span) = self.text("completed", reader)?;
+        if let Some((numerator, denominator)) = text.split_once('/')
+            && let (Ok(numerator), Ok(denominator)) = (numerator.trim().parse(), denominator.trim().parse())
+        {
+            return Some(Fraction { numerator, denominator });
+        }
+        fraction(quantity(text, span, Dimension::Number, reader)?)
+    }
+
+    fn tender(&self, tender: &'c Table<Raw>, reader: &mut Reader<'_, '_>) -> Tender<'c> {
+        const KEYS: [&str; 5] = ["tender_id", "method", "paid", "refunded", "not_refundable"];
+        for (name, _) in &tender.entries {
+            if !KEYS.contains(&name.value.as_str()) {
+                reader.error(
+                    "unknown-key",
+                    name.span,
+                    format!("a tender has no key `{}`", name.value),
+                    format!("its keys are {}", KEYS.join(", ")),
+                );
+            }
+        }
+        let mut entries = overlay(Vec::new(), tender);
+        entries.extend(self.entries.iter().filter(|(name, _)| name.value == "currency"));
+        let own = Names { entries: &entries, plan: self.plan };
+        let refundability = match own.str("not_refundable", reader) {
+            "true" => Refundability::NotRefundable,
+            _ => Refundability::Refundable,
+        };
+        Tender {
+            id: own.str("tender_id", reader),
+            method: own.str("method", reader),
+            paid: own.money("paid", reader),
+            refunded: own.money("refunded", reader),
+            refundability,
+        }
+    }
+
+    fn claim(&self, reader: &mut Reader<'_, '_>) -> Claim<'c> {
+        Claim {
+            request_type: self.word("request_type", "request type", RequestType::ALL, RequestType::slug, reader),
+            reason: self.str("reason", reader),
+            liable_party: self.word("liable_party", "liable party", LiableParty::ALL, LiableParty::slug, reader),
+            text: self.str("text", reader),
+            promised_actual: self.list("promised_actual", reader).iter().map(|node| self.pair(node, reader)).collect(),
+            evidence: self.list("evidence", reader).iter().map(|node| self.evidence(node, reader)).collect(),
+            channel: self.str("channel", reader),
+            requested_at: self.moment("requested_at", reader),
+            requested_amount: self.money("requested_amount", reader),
+            line_ids: self
+                .list("line_ids", reader)
+                .iter()
+                .filter_map(|node| scalar(node, reader))
+                .map(|(id, _)| id)
+                .collect(),
+        }
+    }
+
+    fn pair(&self, node: &'c Node, reader: &mut Reader<'_, '_>) -> PromisedActual<'c> {
+        let own = mapping(node, &["subject", "promised", "actual"], "a promised/actual pair", reader);
+        let text = |name: &str, reader: &mut Reader<'_, '_>| {
+            find(own, name).and_then(|node| scalar(node, reader)).map_or("", |(text, _)| text)
+        };
+        PromisedActual {
+            subject: text("subject", reader),
+            promised: text("promised", reader),
+            actual: text("actual", reader),
+        }
+    }
+
+    /// A kind alone, or a mapping with more about the piece.
+    fn evidence(&self, node: &'c Node, reader: &mut Reader<'_, '_>) -> Evidence<'c> {
+        if let NodeKind::Scalar(kind, _) = &node.kind {
+            return Evidence { id: kind, kind, ..Evidence::default() };
+        }
+        let own = mapping(
+            node,
+            &["evidence_id", "kind", "media_type", "size_bytes", "captured_at", "order_id", "fields"],
+            "a piece of evidence",
+            reader,
+        );
+        let text = |name: &str, reader: &mut Reader<'_, '_>| find(own, name).and_then(|node| scalar(node, reader));
+        let kind = text("kind", reader).map_or("", |(kind, _)| kind);
+        let fields = match find(own, "fields").map(|node| &node.kind) {
+            Some(NodeKind::Mapping(fields)) => fields.as_slice(),
+            Some(NodeKind::Scalar(..) | NodeKind::List(_)) | None => &[],
+        };
+        Evidence {
+            id: text("evidence_id", reader).map_or(kind, |(id, _)| id),
+            kind,
+            media_type: text("media_type", reader).map_or("", |(media, _)| media),
+            size_bytes: text("size_bytes", reader)
+                .and_then(|(size, span)| quantity(size, span, Dimension::Number, reader))
+                .and_then(|size| i64::try_from(size.floor()).ok())
+                .unwrap_or(0),
+            sha256: "",
+            captured_at: text("captured_at", reader).and_then(|(at, span)| self.moment_of(at, span, reader)),
+            order_id: text("order_id", reader).map_or("", |(id, _)| id),
+            source: "",
+            fields: fields
+                .iter()
+                .filter_map(|(name, node)| Some((name.value.as_str(), scalar(node, reader)?.0)))
+                .collect(),
+        }
+    }
+}
+
+fn scalar<'c>(node: &'c Node, reader: &mut Reader<'_, '_>) -> Option<(&'c str, Span)> {
+    match &node.kind {
+        NodeKind::Scalar(text, _) => Some((text, node.span)),
+        NodeKind::List(_) | NodeKind::Mapping(_) => {
+            reader.expected(node, "a text");
+            None
+        }
+    }
+}
+
+fn mapping<'c>(
+    node: &'c Node,
+    keys: &[&str],
+    name: &str,
+    reader: &mut Reader<'_, '_>,
+) -> &'c [(Located<String>, Node)] {
+    crate::policy::read::entries(node, name, keys, reader).unwrap_or(&[])
+}
+
+fn find<'c>(entries: &'c [(Located<String>, Node)], name: &str) -> Option<&'c Node> {
+    entries.iter().find(|(known, _)| known.value == name).map(|(_, node)| node)
+}
+
+fn quantity(text: &str, span: Span, dimension: Dimension, reader: &mut Reader<'_, '_>) -> Option<Exact> {
+    let value = literal::quantity(text, dimension);
+    if value.is_none() {
+        reader.error(
+            "bad-literal",
+            span,
+            format!("`{text}` has another form than expected"),
+            format!("expected {}", literal::example(dimension)),
+        );
+    }
+    value
+}
+
+/// Billionths of a unit as units and nanos of the same sign.
+fn money(nanos: Exact, currency: &str) -> Option<Money<'_>> {
+    let total = nanos.is_whole().then(|| nanos.numerator())?;
+    Some(Money {
+        currency,
+        units: i64::try_from(total / 1_000_000_000).ok()?,
+        nanos: i32::try_from(total % 1_000_000_000).ok()?,
+    })
+}
+
+fn elapsed(nanos: Exact) -> Option<Elapsed> {
+    let total = nanos.numerator();
+    Elapsed::from_seconds(i64::try_from(total / NANOS_PER_SECOND).ok()?, i32::try_from(total % NANOS_PER_SECOND).ok()?)
+}
+
+fn fraction(number: Exact) -> Option<Fraction> {
+    Some(Fraction {
+        numerator: i64::try_from(number.numerator()).ok()?,
+        denominator: i64::try_from(number.denominator()).ok()?,
+    })
+}

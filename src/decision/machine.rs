@@ -1,0 +1,229 @@
+//! Runs formulas: a stack, exact numbers, three ways to end.
+//!
+//! A result is a value, a missing fact, or a fault. Nothing here knows what a formula is for.
+
+use jiff::civil::Date;
+use smallvec::SmallVec;
+
+use crate::domain::exact::{Exact, Overflow, Rounding, RoundingMode};
+use crate::domain::facts::{FactId, Value};
+use crate::domain::time::Timestamp;
+use crate::plan::Plan;
+use crate::plan::formula::{Formula, Op};
+
+/// Why a formula has no result on these facts although none is missing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fault {
+    /// A division by zero, a number too large, a date beyond the calendar of the world.
+    NotComputable,
+    /// A date beyond what the business calendar covers.
+    BeyondCalendar,
+}
+
+impl From<Overflow> for Fault {
+    fn from(_: Overflow) -> Self {
+        Self::NotComputable
+    }
+}
+
+/// A value; `None` where a fact is missing.
+pub type Evaluated = Result<Option<Value>, Fault>;
+
+/// Where a formula finds the values of facts.
+pub trait Environment {
+    /// The value of a fact.
+    fn fact(&mut self, fact: FactId) -> Evaluated;
+    /// What earlier deductions have left, in billionths of a unit.
+    fn remaining(&self) -> Exact;
+    /// What the deduction before took, in billionths of a unit.
+    fn previous(&self) -> Exact;
+}
+
+type Stack = SmallVec<[Evaluated; 8]>;
+
+/// Runs a formula.
+pub fn run(formula: &Formula, plan: &Plan, environment: &mut impl Environment) -> Evaluated {
+    // A lone number or fact is the common case, and needs no stack.
+    if let [Op::Number(number)] = formula.ops.as_slice() {
+        return Ok(Some(Value::Quantity(*number)));
+    }
+    let mut stack = Stack::new();
+    for op in &formula.ops {
+        let result = match op.operands() {
+            0 => put(*op, environment),
+            1 => {
+                let a = pop(&mut stack);
+                unary(*op, a, plan)
+            }
+            _ => {
+                let b = pop(&mut stack);
+                let a = pop(&mut stack);
+                binary(*op, a, b, plan)
+            }
+        };
+        stack.push(result);
+    }
+    pop(&mut stack)
+}
+
+/// The compiler leaves no formula that takes more than it has put.
+fn pop(stack: &mut Stack) -> Evaluated {
+    stack.pop().unwrap_or(Err(Fault::NotComputable))
+}
+
+fn put(op: Op, environment: &mut impl Environment) -> Evaluated {
+    match op {
+        Op::Fact(fact) => environment.fact(fact),
+        Op::Number(number) => Ok(Some(Value::Quantity(number))),
+        Op::Word(word) => Ok(Some(Value::Word(word))),
+        Op::Flag(flag) => Ok(Some(Value::Flag(flag))),
+        Op::Remaining => Ok(Some(Value::Quantity(environment.remaining()))),
+        Op::Previous => Ok(Some(Value::Quantity(environment.previous()))),
+        Op::Add
+        | Op::Subtract
+        | Op::Multiply
+        | Op::Divide
+        | Op::Negate
+        | Op::Min
+        | Op::Max
+        | Op::Floor
+        | Op::Ceil
+        | Op::Round(_)
+        | Op::Equal
+        | Op::Less
+        | Op::LessOrEqual
+        | Op::And
+        | Op::Or
+        | Op::Not
+        | Op::IfAbsent
+        | Op::AddDays
+        | Op::SubtractDays
+        | Op::DaysBetween
+        | Op::BusinessDaysBetween
+        | Op::StartOfDay
+        | Op::EndOfDay
+        | Op::NextDay => Err(Fault::NotComputable),
+    }
+}
+
+fn number(value: Exact) -> Evaluated {
+    Ok(Some(Value::Quantity(value)))
+}
+
+fn unary(op: Op, a: Evaluated, plan: &Plan) -> Evaluated {
+    let Some(a) = a? else { return Ok(None) };
+    match (op, a) {
+        (Op::Not, Value::Flag(flag)) => Ok(Some(Value::Flag(!flag))),
+        (Op::Negate, Value::Quantity(a)) => number(a.negate()?),
+        (Op::Floor, Value::Quantity(a)) => number(Exact::whole(a.floor())),
+        (Op::Ceil, Value::Quantity(a)) => number(Exact::whole(a.ceil())),
+        (Op::StartOfDay, Value::Quantity(a)) => number(start_of(date(a, plan)?, plan)?),
+        (Op::NextDay, Value::Quantity(a)) => number(start_of(tomorrow(date(a, plan)?)?, plan)?),
+        (Op::EndOfDay, Value::Quantity(a)) => number(start_of(tomorrow(date(a, plan)?)?, plan)?.minus(Exact::ONE)?),
+        // The checker gives operations operands of their types.
+        (_, _) => Err(Fault::NotComputable),
+    }
+}
+
+fn binary(op: Op, a: Evaluated, b: Evaluated, plan: &Plan) -> Evaluated {
+    match op {
+        Op::And => return either(a, b, false),
+        Op::Or => return either(a, b, true),
+        Op::IfAbsent => return if a? == None { b } else { a },
+        _ => {}
+    }
+    let (Some(a), Some(b)) = (a?, b?) else { return Ok(None) };
+    match (op, a, b) {
+        (Op::Equal, a, b) => Ok(Some(Value::Flag(a == b))),
+        (_, Value::Quantity(a), Value::Quantity(b)) => quantities(op, a, b, plan),
+        (_, _, _) => Err(Fault::NotComputable),
+    }
+}
+
+/// `and` with `decisive = false`, `or` with `decisive = true`: one decisive side is enough, even
+/// beside a missing one.
+fn either(a: Evaluated, b: Evaluated, decisive: bool) -> Evaluated {
+    let decides = |side: &Evaluated| matches!(side, Ok(Some(Value::Flag(flag))) if *flag == decisive);
+    if decides(&a) || decides(&b) {
+        return Ok(Some(Value::Flag(decisive)));
+    }
+    match (a?, b?) {
+        (Some(_), Some(_)) => Ok(Some(Value::Flag(!decisive))),
+        (None, _) | (_, None) => Ok(None),
+    }
+}
+
+fn quantities(op: Op, a: Exact, b: Exact, plan: &Plan) -> Evaluated {
+    match op {
+        Op::Add => number(a.plus(b)?),
+        Op::Subtract => number(a.minus(b)?),
+        Op::Multiply => number(a.times(b)?),
+        Op::Divide => number(a.over(b).ok_or(Fault::NotComputable)??),
+        Op::Min => number(a.min(b)),
+        Op::Max => number(a.max(b)),
+        Op::Round(mode) => number(round(a, b, mode)?),
+        Op::Less => Ok(Some(Value::Flag(a < b))),
+        Op::LessOrEqual => Ok(Some(Value::Flag(a <= b))),
+        Op::AddDays => number(shifted(a, b, plan)?),
+        Op::SubtractDays => number(shifted(a, b.negate()?, plan)?),
+        Op::DaysBetween => number(Exact::whole(i128::from(days_between(date(a, plan)?, date(b, plan)?)?))),
+        Op::BusinessDaysBetween => {
+            let calendar = plan.calendar.as_ref().ok_or(Fault::BeyondCalendar)?;
+            let days = calendar.business_days_between(date(a, plan)?, date(b, plan)?).ok_or(Fault::BeyondCalendar)?;
+            number(Exact::whole(i128::from(days)))
+        }
+        Op::Fact(_)
+        | Op::Number(_)
+        | Op::Word(_)
+        | Op::Flag(_)
+        | Op::Remaining
+        | Op::Previous
+        | Op::Negate
+        | Op::Floor
+        | Op::Ceil
+        | Op::Equal
+        | Op::And
+        | Op::Or
+        | Op::Not
+        | Op::IfAbsent
+        | Op::StartOfDay
+        | Op::EndOfDay
+        | Op::NextDay => Err(Fault::NotComputable),
+    }
+}
+
+fn round(value: Exact, increment: Exact, mode: RoundingMode) -> Result<Exact, Fault> {
+    Ok(value.round(Rounding { increment, mode })?)
+}
+
+/// A moment from its nanoseconds; those of a formula may lie between two or outside of all years.
+fn moment(nanos: Exact) -> Result<Timestamp, Fault> {
+    Timestamp::from_nanos(nanos.floor()).ok_or(Fault::NotComputable)
+}
+
+fn date(nanos: Exact, plan: &Plan) -> Result<Date, Fault> {
+    moment(nanos)?.date_in(&plan.zone).ok_or(Fault::NotComputable)
+}
+
+fn tomorrow(date: Date) -> Result<Date, Fault> {
+    date.tomorrow().map_err(|_| Fault::NotComputable)
+}
+
+/// The first moment of a day, which is not midnight where daylight saving skips it.
+fn start_of(date: Date, plan: &Plan) -> Result<Exact, Fault> {
+    let start = date.to_zoned(plan.zone.clone()).map_err(|_| Fault::NotComputable)?;
+    Ok(Exact::whole(start.timestamp().as_nanosecond()))
+}
+
+fn days_between(from: Date, to: Date) -> Result<i32, Fault> {
+    from.until(to).map(|span| span.get_days()).map_err(|_| Fault::NotComputable)
+}
+
+/// The same time of day, so many calendar days later.
+fn shifted(nanos: Exact, days: Exact, plan: &Plan) -> Result<Exact, Fault> {
+    let days = if days.is_whole() { i64::try_from(days.numerator()).ok() } else { None }.ok_or(Fault::NotComputable)?;
+    let span = jiff::Span::new().try_days(days).map_err(|_| Fault::NotComputable)?;
+    let zoned = moment(nanos)?.jiff().ok_or(Fault::NotComputable)?.to_zoned(plan.zone.clone());
+    let later = zoned.checked_add(span).map_err(|_| Fault::NotComputable)?;
+    Ok(Exact::whole(later.timestamp().as_nanosecond()))
+}

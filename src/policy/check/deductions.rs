@@ -1,0 +1,276 @@
+//! Deductions: kinds, amounts, tiers without gap or overlap, bounds, rounding.
+
+use std::ops::Bound;
+
+use crate::domain::exact::{Exact, Rounding, RoundingMode};
+use crate::domain::words::DeductionKind;
+use crate::plan::fact::{Dimension, FactType, NANOS_PER_UNIT};
+use crate::plan::formula::Formula;
+use crate::plan::rule::{Rounded, Step, StepAmount};
+use crate::plan::test::Interval;
+use crate::policy::check::condition::{self, Seam, lower_key, range, seam};
+use crate::policy::check::draft::Draft;
+use crate::policy::check::facts::only_number;
+use crate::policy::check::header::word;
+use crate::policy::check::rules::Names;
+use crate::policy::document::{RoundKey, StepKey, TiersKey};
+use crate::policy::formula::check::{Context, ROUNDING_MODES, Wanted, describe_dimension, formula, unknown_word};
+use crate::policy::literal;
+use crate::policy::read::{Reader, Text};
+
+const MONEY: Wanted = Wanted::Type(FactType::Quantity(Dimension::Money));
+const NUMBER: Wanted = Wanted::Type(FactType::Quantity(Dimension::Number));
+
+/// Checks the deductions of a rule, in order.
+pub fn steps(written: &[StepKey], names: &Names, draft: &mut Draft, reader: &mut Reader<'_, '_>) -> Option<Vec<Step>> {
+    let steps: Vec<Option<Step>> = written.iter().map(|step| self::step(step, names, draft, reader)).collect();
+    steps.into_iter().collect()
+}
+
+fn step(written: &StepKey, names: &Names, draft: &mut Draft, reader: &mut Reader<'_, '_>) -> Option<Step> {
+    let kind = kind(written, names, reader);
+    let tests = condition::tests(written.when.as_ref(), draft, reader);
+    let amount = amount(written, draft, reader);
+    let bound = |text: Option<&Text>, reader: &mut Reader<'_, '_>| match text {
+        Some(text) => formula(text, MONEY, &draft.scope(Context::Deduction), reader).map(|(formula, _)| Some(formula)),
+        None => Some(None),
+    };
+    let at_least = bound(written.at_least.as_ref(), reader);
+    let at_most = bound(written.at_most.as_ref(), reader);
+    let rounding = match &written.round {
+        Some(round) => rounding(round, draft, reader).map(|(rounding, rounded)| (Some(rounding), rounded)),
+        None => Some((None, Rounded::Deduction)),
+    };
+    let (at_least, at_most) = (at_least?, at_most?);
+    check_bounds(written, at_least.as_ref(), at_most.as_ref(), reader);
+    let (rounding, rounded) = rounding?;
+    let (amount, text) = amount?;
+    Some(Step { kind: kind?, tests: tests?, amount, at_least, at_most, rounding, rounded, text })
+}
+
+/// Kinds that only the engine takes.
+const ENGINE_KINDS: [DeductionKind; 2] = [DeductionKind::Rounding, DeductionKind::NotRequested];
+
+fn kind(written: &StepKey, names: &Names, reader: &mut Reader<'_, '_>) -> Option<DeductionKind> {
+    let kind = word(&written.kind.0, "kind of deduction", DeductionKind::ALL, DeductionKind::slug, reader)?;
+    if ENGINE_KINDS.contains(&kind) {
+        reader.error(
+            "unknown-word",
+            written.kind.span(),
+            format!("`{kind}` is taken by the engine, not by a rule"),
+            "choose the kind that says why this is held back",
+        );
+    }
+    if names.never_deduct.iter().any(|never| never == kind.slug()) {
+        let message = format!("this policy never deducts a `{kind}`");
+        reader.error(
+            "forbidden-deduction",
+            written.kind.span(),
+            message,
+            "`never_deduct` lists it; remove it there or the deduction here",
+        );
+    }
+    Some(kind)
+}
+
+/// The amount, and the text that stands for it in an answer.
+fn amount(written: &StepKey, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<(StepAmount, String)> {
+    match (&written.amount, &written.tiers) {
+        (Some(text), None) => {
+            if let Some(of) = &written.of {
+                reader.error(
+                    "misplaced-key",
+                    of.span,
+                    "`of` belongs to `tiers`",
+                    format!("write the base into the formula: `({}) * …`", of.value),
+                );
+            }
+            let (formula, _) = formula(text, MONEY, &draft.scope(Context::Deduction), reader)?;
+            Some((StepAmount::Formula(formula), text.value.clone()))
+        }
+        (None, Some(tiers)) => self::tiers(tiers, written.of.as_ref(), draft, reader),
+        (None, None) => {
+            reader.error(
+                "missing-key",
+                written.kind.span(),
+                "a deduction needs `amount` or `tiers`",
+                "write how much is held back: `amount: \"paid * 10%\"`",
+            );
+            None
+        }
+        (Some(amount), Some(_)) => {
+            reader.error(
+                "misplaced-key",
+                amount.span,
+                "a deduction has `amount` or `tiers`, not both",
+                "remove one of them",
+            );
+            None
+        }
+    }
+}
+
+fn tiers(
+    written: &TiersKey,
+    of: Option<&Text>,
+    draft: &Draft,
+    reader: &mut Reader<'_, '_>,
+) -> Option<(StepAmount, String)> {
+    let scope = draft.scope(Context::Deduction);
+    let on = formula(&written.on, Wanted::Any, &scope, reader);
+    let of = match of {
+        Some(of) => formula(of, MONEY, &scope, reader).map(|(formula, _)| Some(formula)),
+        None => Some(None),
+    };
+    let (on, fact_type) = on?;
+    let FactType::Quantity(dimension) = fact_type else {
+        reader.error("formula-type", written.on.span, "tiers go by a number", "choose a formula that counts something");
+        return None;
+    };
+    let of = of?;
+    let wanted = if of.is_some() { NUMBER } else { MONEY };
+    let mut tiers: Vec<(Interval, Formula, &Text)> = Vec::new();
+    let mut good = true;
+    for (key, value) in &written.steps.entries {
+        let interval = range(key, dimension, reader);
+        let value = formula(value, wanted, &scope, reader);
+        match (interval, value) {
+            (Some(interval), Some((value, _))) => tiers.push((interval, value, key)),
+            (_, _) => good = false,
+        }
+    }
+    if !good || !written.steps.broken.is_empty() {
+        return None;
+    }
+    tiers.sort_by(|a, b| lower_key(&a.0).cmp(&lower_key(&b.0)));
+    covers_everything(&tiers, written, dimension, reader)?;
+    let text = match &of {
+        Some(of) => format!("{} by {}", of.text, on.text),
+        None => format!("by {}", on.text),
+    };
+    let tiers = tiers.into_iter().map(|(interval, value, _)| (interval, value)).collect();
+    Some((StepAmount::Tiers { on, tiers, of }, text))
+}
+
+/// Every number lies in exactly one tier.
+fn covers_everything(
+    tiers: &[(Interval, Formula, &Text)],
+    written: &TiersKey,
+    dimension: Dimension,
+    reader: &mut Reader<'_, '_>,
+) -> Option<()> {
+    let mut good = true;
+    for pair in tiers.windows(2) {
+        let [(before, _, before_key), (next, _, next_key)] = pair else { continue };
+        let problem = match seam(before, next) {
+            Seam::Touch => continue,
+            Seam::Overlap => (
+                "tiers-overlap",
+                "overlap",
+                "a value lies in both: leave the edge out of one of them, with a round bracket or `<`",
+            ),
+            Seam::Gap => (
+                "tiers-gap",
+                "leave a gap",
+                "a value lies between them: let one of them include the edge, with a square bracket or `<=`",
+            ),
+        };
+        reader.error(
+            problem.0,
+            next_key.span,
+            format!("the tiers `{}` and `{}` {}", before_key.value, next_key.value, problem.1),
+            problem.2,
+        );
+        good = false;
+    }
+    let open_below = tiers
+        .first()
+        .is_some_and(|(first, ..)| first.lower == Bound::Unbounded || begins_at_zero(first, dimension, written));
+    let open_above = tiers.last().is_some_and(|(last, ..)| last.upper == Bound::Unbounded);
+    for (open, missing, example) in
+        [(open_below, "below the lowest tier", "<"), (open_above, "above the highest tier", ">=")]
+    {
+        if !open {
+            let message = format!("no tier covers {} {missing}", describe_dimension(dimension));
+            reader.error("tiers-gap", written.on.span, message, format!("add a tier with `{example}`"));
+            good = false;
+        }
+    }
+    good.then_some(())
+}
+
+/// A share that a request sends is never below zero, so tiers on it may begin there.
+fn begins_at_zero(first: &Interval, dimension: Dimension, written: &TiersKey) -> bool {
+    let never_negative =
+        ["completed_share", "units_completed", "units_total", "paid", "refundable", "order_paid", "refunded"];
+    matches!(dimension, Dimension::Number | Dimension::Money)
+        && first.lower == Bound::Included(Exact::ZERO)
+        && never_negative.contains(&written.on.value.as_str())
+}
+
+fn check_bounds(written: &StepKey, at_least: Option<&Formula>, at_most: Option<&Formula>, reader: &mut Reader<'_, '_>) {
+    let (Some(low), Some(high)) = (at_least.and_then(only_number), at_most.and_then(only_number)) else { return };
+    if let (true, Some(text)) = (high < low, &written.at_least) {
+        reader.error(
+            "bounds-crossed",
+            text.span,
+            "`at_least` is more than `at_most`",
+            "no amount can keep both; swap them or change one",
+        );
+    }
+}
+
+fn rounding(written: &RoundKey, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<(Rounding, Rounded)> {
+    let finest = draft.currencies.iter().map(crate::domain::money::Currency::minor_per_unit).min().unwrap_or(1);
+    let finest = Exact::fraction(NANOS_PER_UNIT, i128::from(finest))?;
+    let increment = match &written.to {
+        None => Some(None),
+        Some(text) => increment(text, finest, reader).map(Some),
+    };
+    let mode = match &written.mode {
+        None => Some(RoundingMode::HalfUp),
+        Some(mode) => {
+            let found = ROUNDING_MODES.iter().find(|(name, _)| *name == mode.text()).map(|(_, mode)| *mode);
+            if found.is_none() {
+                let known: Vec<String> = ROUNDING_MODES.iter().map(|(name, _)| (*name).to_owned()).collect();
+                unknown_word(mode.text(), mode.span(), "rounding mode", &known, reader);
+            }
+            found
+        }
+    };
+    let rounded = match written.of.as_ref().map(|of| (of.text(), of.span())) {
+        None | Some(("deduction", _)) => Some(Rounded::Deduction),
+        Some(("refund", _)) => Some(Rounded::Refund),
+        Some((other, span)) => {
+            unknown_word(other, span, "thing to round", &["deduction".to_owned(), "refund".to_owned()], reader);
+            None
+        }
+    };
+    // Without a step of its own, the currency's minor unit is meant; the machine knows which.
+    let increment = increment?.unwrap_or(Exact::ZERO);
+    Some((Rounding { increment, mode: mode? }, rounded?))
+}
+
+fn increment(text: &Text, finest: Exact, reader: &mut Reader<'_, '_>) -> Option<Exact> {
+    let step = literal::quantity(&text.value, Dimension::Money).filter(|step| Exact::ZERO < *step);
+    let Some(step) = step else {
+        reader.error(
+            "bad-literal",
+            text.span,
+            format!("`{}` is not a step to round to", text.value),
+            "write an amount above zero, such as `0.50`",
+        );
+        return None;
+    };
+    let multiple = step.over(finest).and_then(Result::ok).is_some_and(Exact::is_whole);
+    if !multiple {
+        reader.error(
+            "amount-too-fine",
+            text.span,
+            format!("the step `{}` is not a multiple of the minor unit of every currency", text.value),
+            "round to whole minor units",
+        );
+        return None;
+    }
+    Some(step)
+}

@@ -1,0 +1,187 @@
+//! What is known of a policy while it is checked: names, and the facts in their order.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::domain::facts::FactId;
+use crate::domain::limits::DERIVED_FACTS_MAX;
+use crate::domain::money::Currency;
+use crate::plan::fact::{BuiltIn, Derived, FactDefinition, FactType, Origin};
+use crate::plan::vocabulary::{Labels, Vocabularies, Vocabulary, VocabularyId};
+use crate::policy::formula::check::{CalendarUse, Context, Scope, Wanted, formula};
+use crate::policy::read::{Reader, Table, Text, quoted_list, suggestion};
+use crate::policy::source::Span;
+
+/// What is known so far.
+#[derive(Debug)]
+pub struct Draft {
+    /// All words.
+    pub vocabularies: Vocabularies,
+    /// The currencies.
+    pub currencies: Vec<Currency>,
+    /// The languages.
+    pub languages: Vec<String>,
+    /// Whether business days can be counted.
+    pub calendar: CalendarUse,
+    /// All facts: the built-in ones, further moments, inputs, then derived ones.
+    pub facts: Vec<FactDefinition>,
+    /// The places of facts that have a name.
+    pub names: HashMap<String, FactId>,
+    /// How derived facts are worked out.
+    pub derived: Vec<Derived>,
+    /// How many facts are given by the request.
+    pub given_facts: u16,
+    /// Names that are declared but could not be read; reported already.
+    pub broken_facts: Vec<String>,
+    /// Names of facts that are derived only further down.
+    pub later_facts: Vec<String>,
+    /// Words that are declared but could not be read; reported already.
+    pub broken_words: HashSet<(u16, String)>,
+    /// The places of formulas that tests are about.
+    unnamed: HashMap<String, FactId>,
+}
+
+impl Draft {
+    /// A draft that knows what every policy knows.
+    #[must_use]
+    pub fn new(
+        vocabularies: Vocabularies,
+        currencies: Vec<Currency>,
+        languages: Vec<String>,
+        calendar: CalendarUse,
+    ) -> Self {
+        let mut draft = Self {
+            vocabularies,
+            currencies,
+            languages,
+            calendar,
+            facts: Vec::new(),
+            names: HashMap::new(),
+            derived: Vec::new(),
+            given_facts: 0,
+            broken_facts: Vec::new(),
+            later_facts: Vec::new(),
+            broken_words: HashSet::new(),
+            unnamed: HashMap::new(),
+        };
+        for &fact in BuiltIn::ALL {
+            draft.add(fact.name().to_owned(), fact.fact_type(), Origin::BuiltIn(fact));
+        }
+        draft
+    }
+
+    /// Adds a fact with a name.
+    pub fn add(&mut self, name: String, fact_type: FactType, origin: Origin) -> FactId {
+        let id = self.push(name.clone(), fact_type, origin);
+        self.names.insert(name, id);
+        id
+    }
+
+    fn push(&mut self, name: String, fact_type: FactType, origin: Origin) -> FactId {
+        let id = FactId(u16::try_from(self.facts.len()).unwrap_or(u16::MAX));
+        self.facts.push(FactDefinition { name, fact_type, origin });
+        id
+    }
+
+    /// Adds a vocabulary of a fact's own.
+    pub fn add_vocabulary(&mut self, vocabulary: Vocabulary) -> VocabularyId {
+        let id = VocabularyId(u16::try_from(self.vocabularies.0.len()).unwrap_or(u16::MAX));
+        self.vocabularies.0.push(vocabulary);
+        id
+    }
+
+    /// The names that a formula may use.
+    #[must_use]
+    pub fn scope(&self, context: Context) -> Scope<'_> {
+        Scope {
+            facts: &self.facts,
+            names: &self.names,
+            broken: &self.broken_facts,
+            later: &self.later_facts,
+            vocabularies: &self.vocabularies,
+            currencies: &self.currencies,
+            calendar: self.calendar,
+            context,
+        }
+    }
+
+    /// Whether a word was declared but could not be read.
+    #[must_use]
+    pub fn is_broken_word(&self, vocabulary: VocabularyId, word: &str) -> bool {
+        self.broken_words.contains(&(vocabulary.0, word.to_owned()))
+    }
+
+    /// What a test is about: a fact by its name, or a formula, which becomes a fact without one.
+    pub fn subject(&mut self, text: &Text, reader: &mut Reader<'_, '_>) -> Option<(FactId, FactType)> {
+        if self.broken_facts.contains(&text.value) {
+            return None;
+        }
+        if let Some(&id) = self.names.get(&text.value).or_else(|| self.unnamed.get(&text.value)) {
+            return Some((id, self.facts.get(usize::from(id.0))?.fact_type));
+        }
+        let (checked, fact_type) = formula(text, Wanted::Any, &self.scope(Context::Fact), reader)?;
+        let id = self.derive(text, text.value.clone(), fact_type, Derived::Formula(checked), reader)?;
+        self.unnamed.insert(text.value.clone(), id);
+        Some((id, fact_type))
+    }
+
+    /// Adds a derived fact without making its name known.
+    pub fn derive(
+        &mut self,
+        at: &Text,
+        name: String,
+        fact_type: FactType,
+        derived: Derived,
+        reader: &mut Reader<'_, '_>,
+    ) -> Option<FactId> {
+        if DERIVED_FACTS_MAX <= self.derived.len() {
+            reader.error(
+                "too-many-facts",
+                at.span,
+                format!("the policy derives more than {DERIVED_FACTS_MAX} facts"),
+                "split the policy",
+            );
+            return None;
+        }
+        self.derived.push(derived);
+        Some(self.push(name, fact_type, Origin::Derived))
+    }
+
+    /// Labels in each language of the policy; the slug where there are none.
+    pub fn labels(&self, label: Option<&Table<Text>>, slug: &str, at: Span, reader: &mut Reader<'_, '_>) -> Labels {
+        let Some(label) = label else { return Labels(self.languages.iter().map(|_| slug.to_owned()).collect()) };
+        for (language, _) in &label.entries {
+            if !self.languages.contains(&language.value) {
+                let help = suggestion(&language.value, self.languages.iter().map(String::as_str)).map_or_else(
+                    || format!("the policy's `languages` are {}", quoted_list(&self.languages)),
+                    |near| format!("did you mean `{near}`?"),
+                );
+                reader.error(
+                    "unknown-language",
+                    language.span,
+                    format!("`{}` is not a language of this policy", language.value),
+                    help,
+                );
+            }
+        }
+        let find = |language: &String| label.entries.iter().find(|(written, _)| written.value == *language);
+        let missing: Vec<&String> = self
+            .languages
+            .iter()
+            .filter(|language| find(language).is_none() && !label.broken.contains(language))
+            .collect();
+        if !missing.is_empty() {
+            reader.error(
+                "missing-label",
+                at,
+                format!("the label of `{slug}` lacks {}", quoted_list(missing)),
+                "write the label in each of the policy's `languages`",
+            );
+        }
+        Labels(
+            self.languages
+                .iter()
+                .map(|language| find(language).map_or(String::new(), |(_, text)| text.value.clone()))
+                .collect(),
+        )
+    }
+}

@@ -1,0 +1,232 @@
+//! Evidence: kinds with their conditions, and requirement trees written out as alternatives.
+
+use crate::domain::limits::EVIDENCE_ALTERNATIVES_MAX;
+use crate::domain::time::Elapsed;
+use crate::plan::evidence::{EvidenceKind, MediaRange, Requirement, Unstated};
+use crate::plan::fact::Dimension;
+use crate::plan::vocabulary::VocabularyId;
+use crate::policy::check::draft::Draft;
+use crate::policy::check::header::moment_fact;
+use crate::policy::document::{EvidenceKey, KindKey, RequirementKey, TreeKey};
+use crate::policy::formula::check::unknown_word;
+use crate::policy::literal;
+use crate::policy::read::{Reader, Slug, Text};
+use crate::policy::source::Span;
+
+/// Checks the kinds, in the order of their vocabulary.
+pub fn kinds(written: Option<&EvidenceKey>, draft: &Draft, reader: &mut Reader<'_, '_>) -> Vec<EvidenceKind> {
+    let entries = written.map_or(&[][..], |evidence| evidence.kinds.entries.as_slice());
+    entries.iter().map(|(slug, kind)| self::kind(slug, kind, draft, reader)).collect()
+}
+
+fn kind(slug: &Text, kind: &KindKey, draft: &Draft, reader: &mut Reader<'_, '_>) -> EvidenceKind {
+    let captured = kind.captured.as_ref();
+    let moment =
+        |name: Option<&Slug>, reader: &mut Reader<'_, '_>| name.and_then(|name| moment_fact(name, draft, reader));
+    EvidenceKind {
+        label: draft.labels(kind.label.as_ref(), &slug.value, slug.span, reader),
+        media: kind.media.as_deref().unwrap_or(&[]).iter().filter_map(|text| media(text, reader)).collect(),
+        max_bytes: kind.max_bytes.as_ref().map(|bytes| i64::from(bytes.value)),
+        captured_after: moment(captured.and_then(|captured| captured.after.as_ref()), reader),
+        captured_before: moment(captured.and_then(|captured| captured.before.as_ref()), reader),
+        max_age: captured.and_then(|captured| captured.within.as_ref()).and_then(|text| age(text, reader)),
+        fields: kind.fields.as_deref().unwrap_or(&[]).iter().map(|field| field.text().to_owned()).collect(),
+        unstated: kind.unstated.as_ref().map_or(Unstated::Accepted, |word| unstated(word, reader)),
+    }
+}
+
+fn media(text: &Text, reader: &mut Reader<'_, '_>) -> Option<MediaRange> {
+    let token = |part: &str| {
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
+    };
+    match text.value.split_once('/') {
+        Some((family, "*")) if token(family) => Some(MediaRange::Family(format!("{}/", family.to_ascii_lowercase()))),
+        Some((family, subtype)) if token(family) && token(subtype) => {
+            Some(MediaRange::Type(text.value.to_ascii_lowercase()))
+        }
+        Some(_) | None => {
+            reader.error(
+                "bad-media-type",
+                text.span,
+                format!("`{}` is not a media type", text.value),
+                "write `image/png`, or `image/*` for all images",
+            );
+            None
+        }
+    }
+}
+
+fn age(text: &Text, reader: &mut Reader<'_, '_>) -> Option<Elapsed> {
+    let age = literal::elapsed(&text.value)
+        .and_then(|nanos| i64::try_from(nanos.numerator() / crate::domain::time::NANOS_PER_SECOND).ok())
+        .filter(|&seconds| 0 < seconds)
+        .and_then(|seconds| Elapsed::from_seconds(seconds, 0));
+    if age.is_none() {
+        reader.error(
+            "bad-literal",
+            text.span,
+            format!("`{}` is not an age", text.value),
+            format!("expected {}", literal::example(Dimension::Elapsed)),
+        );
+    }
+    age
+}
+
+fn unstated(word: &Slug, reader: &mut Reader<'_, '_>) -> Unstated {
+    match word.text() {
+        "accepted" => Unstated::Accepted,
+        "rejected" => Unstated::Rejected,
+        other => {
+            unknown_word(
+                other,
+                word.span(),
+                "value of `unstated`",
+                &["accepted".to_owned(), "rejected".to_owned()],
+                reader,
+            );
+            Unstated::Accepted
+        }
+    }
+}
+
+/// Checks the requirements and writes each out.
+pub fn requirements(written: Option<&EvidenceKey>, draft: &Draft, reader: &mut Reader<'_, '_>) -> Vec<Requirement> {
+    let entries =
+        written.and_then(|evidence| evidence.requirements.as_ref()).map_or(&[][..], |table| table.entries.as_slice());
+    entries
+        .iter()
+        .map(|(name, tree)| {
+            crate::policy::read::check_slug(name, reader);
+            let mut alternatives = alternatives(tree, name.span, draft, reader).unwrap_or_default();
+            // Smallest first; of equal size, kinds that are declared earlier first.
+            alternatives.sort_by_key(|set| (set.count_ones(), std::cmp::Reverse(set.reverse_bits())));
+            Requirement { name: name.value.clone(), alternatives }
+        })
+        .collect()
+}
+
+type Alternatives = Vec<u64>;
+
+/// The sets of kinds that satisfy a tree; none contains another.
+fn alternatives(tree: &RequirementKey, at: Span, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<Alternatives> {
+    let written = match tree {
+        RequirementKey::Kind(kind) => return Some(vec![self::kind_bit(kind, draft, reader)?]),
+        RequirementKey::Tree(tree) => tree.as_ref(),
+    };
+    let (needed, parts) = match written {
+        TreeKey { all_of: Some(parts), any_of: None, at_least: None, of: None } => (parts.len(), parts),
+        TreeKey { all_of: None, any_of: Some(parts), at_least: None, of: None } => (1, parts),
+        TreeKey { all_of: None, any_of: None, at_least: Some(count), of: Some(parts) } => {
+            if count.value == 0 || parts.len() < count.value as usize {
+                reader.error(
+                    "bad-count",
+                    count.span,
+                    format!("`at_least: {}` of {} cannot be", count.value, parts.len()),
+                    "count from 1 to the length of `of`",
+                );
+                return None;
+            }
+            (count.value as usize, parts)
+        }
+        TreeKey { .. } => {
+            reader.error(
+                "requirement-shape",
+                at,
+                "a requirement has exactly one of `all_of`, `any_of`, or `at_least` with `of`",
+                "nest one in the other to combine them",
+            );
+            return None;
+        }
+    };
+    if parts.is_empty() {
+        reader.error(
+            "empty-list",
+            at,
+            "this requirement names no evidence",
+            "list kinds of evidence, or remove the requirement",
+        );
+        return None;
+    }
+    let parts: Vec<Option<Alternatives>> = parts.iter().map(|part| alternatives(part, at, draft, reader)).collect();
+    let parts: Vec<Alternatives> = parts.into_iter().collect::<Option<_>>()?;
+    let combined = at_least(needed, &parts);
+    if combined.is_none() {
+        reader.error(
+            "too-many-alternatives",
+            at,
+            format!("this requirement comes to more than {EVIDENCE_ALTERNATIVES_MAX} alternatives"),
+            "make it simpler",
+        );
+    }
+    combined
+}
+
+/// Ways to satisfy `needed` of the parts. `counted[k]` are the ways to satisfy `k` of the parts so far.
+fn at_least(needed: usize, parts: &[Alternatives]) -> Option<Alternatives> {
+    let mut counted: Vec<Alternatives> = vec![vec![0]];
+    counted.resize(needed + 1, Vec::new());
+    for part in parts {
+        for count in (1..=needed).rev() {
+            let Some(fewer) = counted.get(count - 1).cloned() else { continue };
+            let joined = fewer.iter().flat_map(|have| part.iter().map(move |more| have | more));
+            let mut all: Alternatives = counted.get(count).cloned().unwrap_or_default();
+            all.extend(joined);
+            let minimal = minimal(all);
+            if EVIDENCE_ALTERNATIVES_MAX < minimal.len() {
+                return None;
+            }
+            if let Some(place) = counted.get_mut(count) {
+                *place = minimal;
+            }
+        }
+    }
+    counted.pop()
+}
+
+/// Leaves out every set that contains another.
+fn minimal(sets: Alternatives) -> Alternatives {
+    let mut kept: Alternatives = Vec::new();
+    for set in sets {
+        if kept.iter().any(|have| have & set == *have) {
+            continue;
+        }
+        kept.retain(|have| set & have != set);
+        kept.push(set);
+    }
+    kept
+}
+
+fn kind_bit(kind: &Slug, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<u64> {
+    let known = draft.vocabularies.get(VocabularyId::EVIDENCE_KIND)?;
+    match known.place(kind.text()) {
+        Some(place) => 1u64.checked_shl(u32::from(place)),
+        None => {
+            if !draft.is_broken_word(VocabularyId::EVIDENCE_KIND, kind.text()) {
+                unknown_word(kind.text(), kind.span(), &known.name, known.words(), reader);
+            }
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_of_three_has_three_ways() {
+        let mut ways = at_least(2, &[vec![1], vec![2], vec![4]]).unwrap();
+        ways.sort_unstable();
+        assert_eq!(ways, [3, 5, 6]);
+    }
+
+    #[test]
+    fn all_of_with_a_choice_multiplies() {
+        assert_eq!(at_least(2, &[vec![1], vec![2, 4]]).unwrap(), [3, 5]);
+    }
+
+    #[test]
+    fn a_set_that_contains_another_is_no_alternative() {
+        assert_eq!(minimal(vec![3, 1, 7, 4]), [1, 4]);
+    }
+}

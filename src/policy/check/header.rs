@@ -1,0 +1,256 @@
+//! The head of a policy: time zone, calendar, currencies, languages, and its open sets.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use jiff::tz::{TimeZone, TimeZoneDatabase};
+
+use crate::domain::calendar::Calendar;
+use crate::domain::limits::{SET_WORDS_MAX, VOCABULARY_WORDS_MAX};
+use crate::domain::money::Currency;
+use crate::domain::time::Timestamp;
+use crate::domain::words::{LiableParty, OrderStage, RequestType};
+use crate::plan::Effective;
+use crate::plan::fact::{Dimension, FactType, Origin};
+use crate::plan::vocabulary::{Vocabularies, Vocabulary, VocabularyId};
+use crate::policy::check::{Calendars, Draft};
+use crate::policy::document::{EffectiveKey, Policy};
+use crate::policy::formula::check::{CalendarUse, unknown_word};
+use crate::policy::read::{Reader, Slug, Table, Text, quoted_list, suggestion};
+use crate::policy::source::{Located, Span};
+
+/// What the head of a policy says.
+pub struct Header {
+    /// Where calendar days begin and end.
+    pub zone: Option<TimeZone>,
+    /// Which days are business days.
+    pub calendar: Option<Arc<Calendar>>,
+    /// The words, currencies and languages.
+    pub draft: Draft,
+}
+
+/// Checks the head.
+pub fn check(policy: &Policy, calendars: &Calendars, reader: &mut Reader<'_, '_>) -> Header {
+    let zone = zone(&policy.timezone, reader);
+    let (calendar, calendar_use) = calendar(policy.calendar.as_ref(), calendars, reader);
+    let currencies = currencies(&policy.currencies, reader);
+    let languages = languages(policy.languages.as_deref(), reader);
+    let vocabularies = vocabularies(policy, &currencies, reader);
+    let mut draft = Draft::new(vocabularies, currencies, languages, calendar_use);
+    for (vocabulary, broken) in [
+        (VocabularyId::REASON, policy.reasons.as_ref().map(|table| &table.broken)),
+        (VocabularyId::EVIDENCE_KIND, policy.evidence.as_ref().map(|evidence| &evidence.kinds.broken)),
+    ] {
+        draft.broken_words.extend(broken.into_iter().flatten().map(|word| (vocabulary.0, word.clone())));
+    }
+    Header { zone, calendar, draft }
+}
+
+/// Only the zones that come with the program count, so that every host gives the same answer.
+fn zone(name: &Text, reader: &mut Reader<'_, '_>) -> Option<TimeZone> {
+    let database = TimeZoneDatabase::bundled();
+    let zone = database.get(&name.value).ok();
+    if zone.is_none() {
+        let names: Vec<String> = database.available().map(|name| name.as_str().to_owned()).collect();
+        let help = suggestion(&name.value, names.iter().map(String::as_str)).map_or_else(
+            || "use a name of the IANA time zone database, such as `Asia/Shanghai` or `UTC`".to_owned(),
+            |near| format!("did you mean `{near}`?"),
+        );
+        reader.error("unknown-timezone", name.span, format!("there is no time zone `{}`", name.value), help);
+    }
+    zone
+}
+
+fn calendar(
+    name: Option<&Slug>,
+    calendars: &Calendars,
+    reader: &mut Reader<'_, '_>,
+) -> (Option<Arc<Calendar>>, CalendarUse) {
+    let Some(name) = name else { return (None, CalendarUse::None) };
+    let calendar = calendars.get(name.text()).cloned();
+    if calendar.is_none() {
+        let known = quoted_list(calendars.keys());
+        let help = if known.is_empty() {
+            "the bundle has no calendars; add `calendars/NAME.yaml`".to_owned()
+        } else {
+            format!("the calendars of this bundle are {known}")
+        };
+        reader.error("unknown-calendar", name.span(), format!("there is no calendar `{}`", name.text()), help);
+    }
+    // Named all the same, so that nothing else is reported for its absence.
+    (calendar, CalendarUse::Named)
+}
+
+fn currencies(codes: &[Text], reader: &mut Reader<'_, '_>) -> Vec<Currency> {
+    let mut currencies: Vec<Currency> = Vec::new();
+    for code in codes {
+        match Currency::iso(&code.value) {
+            Some(currency) if currencies.contains(&currency) => {
+                reader.error(
+                    "duplicate-word",
+                    code.span,
+                    format!("the currency `{}` stands twice", code.value),
+                    "remove one of them",
+                );
+            }
+            Some(currency) => currencies.push(currency),
+            None => reader.error(
+                "unknown-currency",
+                code.span,
+                format!("`{}` is not a currency of ISO 4217", code.value),
+                "write its three capital letters, such as `CNY`",
+            ),
+        }
+    }
+    currencies
+}
+
+fn languages(written: Option<&[Text]>, reader: &mut Reader<'_, '_>) -> Vec<String> {
+    let Some(written) = written else { return vec!["en".to_owned()] };
+    let mut languages: Vec<String> = Vec::new();
+    for language in written {
+        let good = language.value.len() <= 35
+            && language.value.split('-').all(|part| {
+                !part.is_empty() && part.len() <= 8 && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
+            });
+        if !good {
+            reader.error(
+                "bad-language",
+                language.span,
+                format!("`{}` is not a language tag", language.value),
+                "write it as BCP 47 does, such as `zh`, `en` or `pt-BR`",
+            );
+        } else if languages.contains(&language.value) {
+            reader.error(
+                "duplicate-word",
+                language.span,
+                format!("the language `{}` stands twice", language.value),
+                "remove one of them",
+            );
+        } else {
+            languages.push(language.value.clone());
+        }
+    }
+    languages
+}
+
+/// The vocabularies at their fixed places.
+fn vocabularies(policy: &Policy, currencies: &[Currency], reader: &mut Reader<'_, '_>) -> Vocabularies {
+    let closed = |name: &str, words: Vec<&str>| Vocabulary::new(name, words.into_iter().map(str::to_owned));
+    let reasons: Vec<Text> = keys(policy.reasons.as_ref());
+    let kinds: Vec<Text> = keys(policy.evidence.as_ref().map(|evidence| &evidence.kinds));
+    let mut all = vec![Vocabulary::default(); usize::from(VocabularyId::FIXED)];
+    let mut put = |id: VocabularyId, vocabulary: Vocabulary| {
+        if let Some(place) = all.get_mut(usize::from(id.0)) {
+            *place = vocabulary;
+        }
+    };
+    put(VocabularyId::STAGE, closed("stage", OrderStage::ALL.iter().map(|word| word.slug()).collect()));
+    put(VocabularyId::LIABLE_PARTY, closed("liable party", LiableParty::ALL.iter().map(|word| word.slug()).collect()));
+    put(VocabularyId::REQUEST_TYPE, closed("request type", RequestType::ALL.iter().map(|word| word.slug()).collect()));
+    put(VocabularyId::REASON, open("reason", &reasons, VOCABULARY_WORDS_MAX, reader));
+    put(VocabularyId::CHANNEL, open("channel", &slugs(policy.channels.as_deref()), VOCABULARY_WORDS_MAX, reader));
+    put(
+        VocabularyId::PRODUCT_TYPE,
+        open("product type", &slugs(policy.product_types.as_deref()), VOCABULARY_WORDS_MAX, reader),
+    );
+    put(VocabularyId::SUB_STAGE, open("sub-stage", &slugs(policy.sub_stages.as_deref()), VOCABULARY_WORDS_MAX, reader));
+    put(VocabularyId::TAG, open("tag", &slugs(policy.tags.as_deref()), SET_WORDS_MAX, reader));
+    put(VocabularyId::EVIDENCE_KIND, open("evidence kind", &kinds, SET_WORDS_MAX, reader));
+    put(VocabularyId::CURRENCY, Vocabulary::new("currency", currencies.iter().map(|currency| currency.code.clone())));
+    put(VocabularyId::COMPONENT, Vocabulary::new("component", []));
+    Vocabularies(all)
+}
+
+fn keys<T>(table: Option<&Table<T>>) -> Vec<Text> {
+    table.map_or(Vec::new(), |table| table.entries.iter().map(|(key, _)| key.clone()).collect())
+}
+
+fn slugs(written: Option<&[Slug]>) -> Vec<Text> {
+    written.unwrap_or(&[]).iter().map(|slug| slug.0.clone()).collect()
+}
+
+/// A vocabulary that a policy declares: slugs, each once, not too many.
+pub fn open(name: &str, words: &[Text], most: usize, reader: &mut Reader<'_, '_>) -> Vocabulary {
+    let mut seen = HashSet::new();
+    for word in words {
+        crate::policy::read::check_slug(word, reader);
+        if !seen.insert(word.value.as_str()) {
+            reader.error(
+                "duplicate-word",
+                word.span,
+                format!("the {name} `{}` stands twice", word.value),
+                "remove one of them",
+            );
+        }
+    }
+    if let Some(first_over) = words.get(most) {
+        reader.error(
+            "too-many-words",
+            first_over.span,
+            format!("there are more than {most} words in this set"),
+            "fewer words, or several policies",
+        );
+    }
+    Vocabulary::new(name, words.iter().take(most).map(|word| word.value.clone()))
+}
+
+/// Checks which orders the policy governs.
+pub fn effective(written: Option<&EffectiveKey>, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<Effective> {
+    let written = written?;
+    let from = moment(&written.from, reader);
+    let by = moment_fact(&written.by, draft, reader);
+    Some(Effective { from: from?, by: by? })
+}
+
+fn moment(text: &Text, reader: &mut Reader<'_, '_>) -> Option<Timestamp> {
+    let moment = Timestamp::parse(&text.value);
+    if moment.is_none() {
+        reader.error(
+            "bad-literal",
+            text.span,
+            format!("`{}` is not a moment", text.value),
+            "write it with its offset, such as `2026-11-01T00:00:00+08:00`",
+        );
+    }
+    moment
+}
+
+/// A moment of the order or the claim, by its name.
+pub fn moment_fact(name: &Slug, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<crate::domain::facts::FactId> {
+    let moments = || {
+        draft.facts.iter().enumerate().filter(|(_, fact)| {
+            fact.fact_type == FactType::Quantity(Dimension::Timestamp) && !matches!(fact.origin, Origin::Derived)
+        })
+    };
+    let found = moments().find(|(_, fact)| fact.name == name.text());
+    match found {
+        Some((place, _)) => Some(crate::domain::facts::FactId(u16::try_from(place).unwrap_or(u16::MAX))),
+        None => {
+            let known: Vec<String> = moments().map(|(_, fact)| fact.name.clone()).collect();
+            unknown_word(name.text(), name.span(), "moment of an order", &known, reader);
+            None
+        }
+    }
+}
+
+/// A word of a closed set, by its slug; reported where there is none.
+pub fn word<T: Copy>(
+    text: &Located<String>,
+    what: &str,
+    all: &[T],
+    slug: fn(T) -> &'static str,
+    reader: &mut Reader<'_, '_>,
+) -> Option<T> {
+    let found = all.iter().copied().find(|&word| slug(word) == text.value);
+    if found.is_none() {
+        let known: Vec<String> = all.iter().map(|&word| slug(word).to_owned()).collect();
+        unknown_word(&text.value, text.span, what, &known, reader);
+    }
+    found
+}
+
+/// A place for what concerns a whole table.
+pub fn first_span<T>(table: &Table<T>) -> Span {
+    table.entries.first().map_or_else(Span::default, |(key, _)| key.span)
+}

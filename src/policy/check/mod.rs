@@ -1,0 +1,108 @@
+//! From a document to a checked policy: every name known, every type right, every bound kept.
+//!
+//! All mistakes are reported at once. What comes out holds only parts that cannot fail later.
+
+mod condition;
+mod deductions;
+mod draft;
+mod evidence;
+mod facts;
+mod header;
+mod rules;
+mod text;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+
+use crate::domain::calendar::Calendar;
+use crate::domain::facts::FactId;
+use crate::plan::Effective;
+use crate::plan::evidence::{EvidenceKind, Requirement};
+use crate::plan::rule::{NextStep, Reason, Rule, Verdict};
+use crate::plan::text::TextRules;
+use crate::policy::document::Document;
+use crate::policy::read::Reader;
+
+pub use draft::Draft;
+
+/// The business calendars of a bundle, by name.
+pub type Calendars = BTreeMap<String, Arc<Calendar>>;
+
+/// A document without errors. Only [`check`] makes one.
+#[derive(Debug)]
+pub struct CheckedPolicy {
+    pub(super) id: String,
+    pub(super) version: String,
+    pub(super) effective: Option<Effective>,
+    pub(super) zone: TimeZone,
+    pub(super) calendar: Option<Arc<Calendar>>,
+    pub(super) draft: Draft,
+    pub(super) liable: FactId,
+    pub(super) reasons: Vec<Reason>,
+    pub(super) evidence_kinds: Vec<EvidenceKind>,
+    pub(super) requirements: Vec<Requirement>,
+    pub(super) text: TextRules,
+    pub(super) next_steps: Vec<NextStep>,
+    pub(super) routes: rules::Routes,
+    pub(super) rules: Vec<Rule>,
+    pub(super) otherwise: Verdict,
+}
+
+/// Checks a document; what is wrong is left with the reader. `None` where anything was an error.
+pub fn check(document: &Document, calendars: &Calendars, reader: &mut Reader<'_, '_>) -> Option<CheckedPolicy> {
+    let errors_before = errors(reader);
+    let policy = &document.policy;
+    if document.last_key.value != "otherwise" {
+        reader.error(
+            "otherwise-not-last",
+            document.last_key.span,
+            format!("`otherwise` must be the last key, but `{}` comes after it", document.last_key.value),
+            "move `otherwise` to the end: so a file that was cut off is noticed",
+        );
+    }
+    let header = header::check(policy, calendars, reader);
+    let mut draft = header.draft;
+    let requirements = evidence::requirements(policy.evidence.as_ref(), &draft, reader);
+    let reasons = facts::reasons(policy.reasons.as_ref(), &requirements, &draft, reader);
+    facts::given(policy, &mut draft, reader);
+    let evidence_kinds = evidence::kinds(policy.evidence.as_ref(), &draft, reader);
+    let effective = header::effective(policy.effective.as_ref(), &draft, reader);
+    facts::derived(policy.facts.as_ref(), &mut draft, reader);
+    let liable = facts::liable(policy.facts.as_ref(), &draft, reader);
+    let text = text::check(policy.text.as_ref(), &draft, reader);
+    let next_steps = rules::next_steps(policy.next_steps.as_ref(), &draft, reader);
+    let names = rules::Names::new(policy, &requirements, &next_steps);
+    let routes = rules::routes(policy.routes.as_ref(), &names, reader);
+    let rules = rules::rules(policy, &names, &mut draft, reader);
+    let otherwise = rules::otherwise(&policy.otherwise, &names, &draft, reader);
+    if errors_before < errors(reader) {
+        return None;
+    }
+    Some(CheckedPolicy {
+        id: policy.policy.text().to_owned(),
+        version: policy.version.value.clone(),
+        effective,
+        zone: header.zone?,
+        calendar: header.calendar,
+        draft,
+        liable: liable?,
+        reasons,
+        evidence_kinds,
+        requirements,
+        text: text?,
+        next_steps,
+        routes,
+        rules,
+        otherwise: otherwise?,
+    })
+}
+
+fn errors(reader: &Reader<'_, '_>) -> usize {
+    reader
+        .diagnostics
+        .iter()
+        .filter(|diagnostic| diagnostic.severity == crate::policy::diagnostic::Severity::Error)
+        .count()
+}

@@ -1,0 +1,396 @@
+//! Rules and what follows from them: answers, demands, next steps, windows.
+
+use std::collections::HashMap;
+
+use smallvec::SmallVec;
+
+use crate::domain::decision::ReasonCodes;
+use crate::domain::limits::{RULES_MAX, WINDOW_DAYS_MAX};
+use crate::domain::words::{DeductionKind, ReasonCode, RefundMethod};
+use crate::plan::evidence::Requirement;
+use crate::plan::rule::{Action, DayUnit, Demand, NextStep, Rule, Verdict, Window};
+use crate::policy::check::condition;
+use crate::policy::check::deductions;
+use crate::policy::check::draft::Draft;
+use crate::policy::check::header::word;
+use crate::policy::document::{NextStepKey, OtherwiseKey, Policy, RefundKey, RoutesKey, RuleKey, WindowKey};
+use crate::policy::formula::check::{CalendarUse, unknown_word};
+use crate::policy::read::{OneOrMany, Reader, Slug, Table, Text, suggestion};
+use crate::policy::source::Span;
+
+/// The names that a rule may use beside facts.
+pub struct Names {
+    requirements: Vec<String>,
+    next_steps: Vec<String>,
+    /// Kinds of deduction that no rule may take.
+    pub never_deduct: Vec<String>,
+}
+
+/// Which next steps the engine names by itself.
+#[derive(Debug, Default)]
+pub struct Routes {
+    /// After every denial.
+    pub denied: Vec<u16>,
+    /// Where evidence or a fact is missing.
+    pub supplement: Option<u16>,
+    /// Where a reason is missing or too vague.
+    pub restate: Option<u16>,
+}
+
+impl Names {
+    /// The names of a policy.
+    pub fn new(policy: &Policy, requirements: &[Requirement], next_steps: &[NextStep]) -> Self {
+        Self {
+            requirements: requirements.iter().map(|requirement| requirement.name.clone()).collect(),
+            next_steps: next_steps.iter().map(|step| step.slug.clone()).collect(),
+            never_deduct: policy
+                .never_deduct
+                .as_deref()
+                .unwrap_or(&[])
+                .iter()
+                .map(|kind| kind.text().to_owned())
+                .collect(),
+        }
+    }
+
+    fn step(&self, slug: &Slug, reader: &mut Reader<'_, '_>) -> Option<u16> {
+        let found = self.next_steps.iter().position(|name| name == slug.text());
+        if found.is_none() {
+            unknown_word(slug.text(), slug.span(), "next step", &self.next_steps, reader);
+        }
+        found.and_then(|place| u16::try_from(place).ok())
+    }
+}
+
+/// Checks the next steps.
+pub fn next_steps(written: Option<&Table<NextStepKey>>, draft: &Draft, reader: &mut Reader<'_, '_>) -> Vec<NextStep> {
+    let entries = written.map_or(&[][..], |table| table.entries.as_slice());
+    entries
+        .iter()
+        .map(|(slug, step)| {
+            crate::policy::read::check_slug(slug, reader);
+            NextStep {
+                slug: slug.value.clone(),
+                label: draft.labels(step.label.as_ref(), &slug.value, slug.span, reader),
+            }
+        })
+        .collect()
+}
+
+/// Checks the routes.
+pub fn routes(written: Option<&RoutesKey>, names: &Names, reader: &mut Reader<'_, '_>) -> Routes {
+    let Some(written) = written else { return Routes::default() };
+    Routes {
+        denied: written.denied.as_deref().unwrap_or(&[]).iter().filter_map(|slug| names.step(slug, reader)).collect(),
+        supplement: written.supplement.as_ref().and_then(|slug| names.step(slug, reader)),
+        restate: written.restate.as_ref().and_then(|slug| names.step(slug, reader)),
+    }
+}
+
+/// Checks all rules, in order.
+pub fn rules(policy: &Policy, names: &Names, draft: &mut Draft, reader: &mut Reader<'_, '_>) -> Vec<Rule> {
+    for kind in policy.never_deduct.as_deref().unwrap_or(&[]) {
+        word(&kind.0, "kind of deduction", DeductionKind::ALL, DeductionKind::slug, reader);
+    }
+    if let Some(first_over) = policy.rules.get(RULES_MAX) {
+        reader.error(
+            "too-many-rules",
+            first_over.id.span(),
+            format!("there are more than {RULES_MAX} rules"),
+            "split the policy",
+        );
+        return Vec::new();
+    }
+    let mut seen: HashMap<&str, Span> = HashMap::new();
+    let mut open_rule: Option<&Slug> = None;
+    let mut rules = Vec::with_capacity(policy.rules.len());
+    for rule in &policy.rules {
+        if let Some(first) = seen.insert(rule.id.text(), rule.id.span()) {
+            let line = reader.source.place(first).line;
+            reader.error(
+                "duplicate-rule",
+                rule.id.span(),
+                format!("there are two rules `{}`", rule.id.text()),
+                format!("the first one is on line {line}; choose another id"),
+            );
+        }
+        if let Some(open) = open_rule {
+            let message = format!("the rule `{}` can never match", rule.id.text());
+            reader.warning(
+                "unreachable-rule",
+                rule.id.span(),
+                message,
+                format!("the rule `{}` above matches every order; move it down or remove this one", open.text()),
+            );
+        }
+        if let Some(when) = &rule.when
+            && when.entries.is_empty()
+            && when.broken.is_empty()
+        {
+            reader.error(
+                "empty-when",
+                rule.id.span(),
+                format!("the `when` of `{}` tests nothing", rule.id.text()),
+                "remove `when` if the rule always matches",
+            );
+        }
+        if rule.when.is_none() {
+            open_rule = open_rule.or(Some(&rule.id));
+        }
+        let tests = condition::tests(rule.when.as_ref(), draft, reader);
+        let verdict = verdict(rule, names, draft, reader);
+        if let (Some(tests), Some(verdict)) = (tests, verdict) {
+            rules.push(Rule { id: rule.id.text().to_owned(), tests, verdict });
+        }
+    }
+    rules
+}
+
+fn verdict(rule: &RuleKey, names: &Names, draft: &mut Draft, reader: &mut Reader<'_, '_>) -> Option<Verdict> {
+    let answers = Answers {
+        refund: rule.refund.as_ref(),
+        deny: rule.deny.as_ref(),
+        more_info: rule.more_info.as_ref(),
+        manual_review: rule.manual_review.as_ref(),
+    };
+    let action = action(&answers, &format!("the rule `{}`", rule.id.text()), rule.id.span(), names, draft, reader);
+    let demands = demands(rule.require.as_ref(), names, reader);
+    let next_steps = steps(rule.next.as_ref(), names, reader);
+    let review = window(rule.review.as_ref(), rule.id.span(), draft, reader);
+    let payout = window(rule.payout.as_ref(), rule.id.span(), draft, reader);
+    let method = rule.method.as_ref().map_or(Some(RefundMethod::OriginalPayment), |slug| {
+        word(&slug.0, "refund method", RefundMethod::ALL, RefundMethod::slug, reader)
+    });
+    let action = action?;
+    let misplaced = |key: &str, of: &str, reader: &mut Reader<'_, '_>| {
+        reader.error(
+            "misplaced-key",
+            rule.id.span(),
+            format!("`{key}` has no meaning in the rule `{}`, which does not {of}", rule.id.text()),
+            "remove it",
+        );
+    };
+    if !matches!(action, Action::Refund(_)) {
+        if rule.payout.is_some() {
+            misplaced("payout", "refund", reader);
+        }
+        if rule.method.is_some() {
+            misplaced("method", "refund", reader);
+        }
+    }
+    if matches!(action, Action::Deny(_) | Action::Ask(_)) && rule.require.is_some() {
+        misplaced("require", "refund or go to review", reader);
+    }
+    Some(Verdict { action, demands, next_steps, review, payout, method: method? })
+}
+
+/// The answers that a rule may give; it gives exactly one.
+struct Answers<'r> {
+    refund: Option<&'r RefundKey>,
+    deny: Option<&'r OneOrMany<Text>>,
+    more_info: Option<&'r OneOrMany<Text>>,
+    manual_review: Option<&'r OneOrMany<Text>>,
+}
+
+fn action(
+    answers: &Answers<'_>,
+    of: &str,
+    at: Span,
+    names: &Names,
+    draft: &mut Draft,
+    reader: &mut Reader<'_, '_>,
+) -> Option<Action> {
+    match answers {
+        Answers { refund: Some(refund), deny: None, more_info: None, manual_review: None } => match refund {
+            RefundKey::Full(_) => Some(Action::Refund(Vec::new())),
+            RefundKey::Deduct(written) => deductions::steps(&written.deduct, names, draft, reader).map(Action::Refund),
+        },
+        Answers { refund: None, deny: Some(codes), more_info: None, manual_review: None } => {
+            reason_codes(codes, reader).map(Action::Deny)
+        }
+        Answers { refund: None, deny: None, more_info: Some(codes), manual_review: None } => {
+            reason_codes(codes, reader).map(Action::Ask)
+        }
+        Answers { refund: None, deny: None, more_info: None, manual_review: Some(codes) } => {
+            reason_codes(codes, reader).map(Action::Review)
+        }
+        Answers { refund: None, deny: None, more_info: None, manual_review: None } => {
+            reader.error(
+                "no-answer",
+                at,
+                format!("{of} gives no answer"),
+                "add one of `refund`, `deny`, `more_info`, `manual_review`",
+            );
+            None
+        }
+        Answers { .. } => {
+            reader.error(
+                "two-answers",
+                at,
+                format!("{of} gives more than one answer"),
+                "keep one of `refund`, `deny`, `more_info`, `manual_review`",
+            );
+            None
+        }
+    }
+}
+
+/// Reason codes as written (`ORDER_COMPLETED`), in order of precedence.
+fn reason_codes(written: &OneOrMany<Text>, reader: &mut Reader<'_, '_>) -> Option<ReasonCodes> {
+    let mut codes = ReasonCodes::new();
+    let mut good = true;
+    for text in &written.0 {
+        let found = ReasonCode::ALL.iter().copied().find(|code| code.slug().to_ascii_uppercase() == text.value);
+        match found {
+            Some(code) if codes.contains(&code) => {
+                reader.error(
+                    "duplicate-word",
+                    text.span,
+                    format!("the reason code `{}` stands twice", text.value),
+                    "remove one of them",
+                );
+            }
+            Some(code) => codes.push(code),
+            None => {
+                let known: Vec<String> = ReasonCode::ALL.iter().map(|code| code.slug().to_ascii_uppercase()).collect();
+                let help = suggestion(&text.value.to_ascii_uppercase(), known.iter().map(String::as_str)).map_or_else(
+                    || "reason codes are written like `ORDER_COMPLETED`; the reference lists them".to_owned(),
+                    |near| format!("did you mean `{near}`?"),
+                );
+                reader.error("unknown-word", text.span, format!("`{}` is not a reason code", text.value), help);
+                good = false;
+            }
+        }
+    }
+    codes.sort_unstable();
+    good.then_some(codes)
+}
+
+fn demands(written: Option<&OneOrMany<Text>>, names: &Names, reader: &mut Reader<'_, '_>) -> Vec<Demand> {
+    let entries = written.map_or(&[][..], |entries| entries.0.as_slice());
+    let mut demands = Vec::new();
+    for text in entries {
+        let demand = match text.value.as_str() {
+            "reason" => Some(Demand::Reason),
+            "clear_text" => Some(Demand::ClearText),
+            "reason.evidence" => Some(Demand::ReasonEvidence),
+            name => match names
+                .requirements
+                .iter()
+                .position(|known| known == name)
+                .and_then(|place| u16::try_from(place).ok())
+            {
+                Some(place) => Some(Demand::Evidence(place)),
+                None => {
+                    let known: Vec<String> = ["reason", "clear_text", "reason.evidence"]
+                        .into_iter()
+                        .map(str::to_owned)
+                        .chain(names.requirements.iter().cloned())
+                        .collect();
+                    unknown_word(name, text.span, "demand", &known, reader);
+                    None
+                }
+            },
+        };
+        demands.extend(demand.filter(|demand| !demands.contains(demand)));
+    }
+    demands
+}
+
+fn steps(written: Option<&OneOrMany<Slug>>, names: &Names, reader: &mut Reader<'_, '_>) -> Vec<u16> {
+    written.map_or(&[][..], |slugs| slugs.0.as_slice()).iter().filter_map(|slug| names.step(slug, reader)).collect()
+}
+
+fn window(written: Option<&WindowKey>, at: Span, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<Window> {
+    let (unit, days) = match written? {
+        WindowKey { business_days: Some(days), days: None } => (DayUnit::BusinessDays, days),
+        WindowKey { business_days: None, days: Some(days) } => (DayUnit::CalendarDays, days),
+        WindowKey { .. } => {
+            reader.error(
+                "window-shape",
+                at,
+                "a window has exactly one of `business_days` and `days`",
+                "write `{ business_days: [1, 3] }`",
+            );
+            return None;
+        }
+    };
+    if unit == DayUnit::BusinessDays && draft.calendar == CalendarUse::None {
+        let at = days.first().map_or(at, |day| day.span);
+        reader.error(
+            "no-calendar",
+            at,
+            "business days are counted here, but the policy names no calendar",
+            "add the key `calendar`",
+        );
+    }
+    match days.as_slice() {
+        [min, max] if min.value <= max.value && max.value <= u32::from(WINDOW_DAYS_MAX) => {
+            let short = |days: u32| u16::try_from(days).unwrap_or(WINDOW_DAYS_MAX);
+            Some(Window { unit, min: short(min.value), max: short(max.value) })
+        }
+        _ => {
+            let at = days.first().map_or(at, |day| day.span);
+            reader.error(
+                "bad-window",
+                at,
+                "this is not a range of days",
+                format!("write the least and the most, such as `[1, 3]`, at most {WINDOW_DAYS_MAX}"),
+            );
+            None
+        }
+    }
+}
+
+/// Checks `otherwise`.
+pub fn otherwise(written: &OtherwiseKey, names: &Names, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<Verdict> {
+    let OtherwiseKey { deny, more_info, manual_review, next, review } = written;
+    let at = [deny, more_info, manual_review]
+        .into_iter()
+        .flatten()
+        .flat_map(|codes| codes.0.first())
+        .map(|code| code.span)
+        .next()
+        .unwrap_or_default();
+    let given = [
+        deny.as_ref().map(|codes| (codes, 0u8)),
+        more_info.as_ref().map(|codes| (codes, 1)),
+        manual_review.as_ref().map(|codes| (codes, 2)),
+    ];
+    let mut given: SmallVec<[_; 3]> = given.into_iter().flatten().collect();
+    let action = match (given.pop(), given.pop()) {
+        (Some((codes, which)), None) => reason_codes(codes, reader).map(|codes| match which {
+            0 => Action::Deny(codes),
+            1 => Action::Ask(codes),
+            _ => Action::Review(codes),
+        }),
+        (None, _) => {
+            reader.error(
+                "no-answer",
+                at,
+                "`otherwise` gives no answer",
+                "add one of `deny`, `more_info`, `manual_review`",
+            );
+            None
+        }
+        (Some(_), Some(_)) => {
+            reader.error(
+                "two-answers",
+                at,
+                "`otherwise` gives more than one answer",
+                "keep one of `deny`, `more_info`, `manual_review`",
+            );
+            None
+        }
+    };
+    let next_steps = steps(next.as_ref(), names, reader);
+    let review = window(review.as_ref(), at, draft, reader);
+    Some(Verdict {
+        action: action?,
+        demands: Vec::new(),
+        next_steps,
+        review,
+        payout: None,
+        method: RefundMethod::OriginalPayment,
+    })
+}

@@ -1,0 +1,51 @@
+//! From a checked policy to a plan. Cannot fail: everything that could was checked.
+
+use crate::plan::Plan;
+use crate::policy::check::CheckedPolicy;
+
+/// Compiles a policy.
+#[must_use]
+pub fn compile(policy: CheckedPolicy) -> Plan {
+    let CheckedPolicy {
+        id,
+        version,
+        effective,
+        zone,
+        calendar,
+        draft,
+        liable,
+        reasons,
+        evidence_kinds,
+        requirements,
+        text,
+        next_steps,
+        routes,
+        rules,
+        otherwise,
+    } = policy;
+    Plan {
+        id,
+        version,
+        effective,
+        zone,
+        calendar,
+        currencies: draft.currencies,
+        languages: draft.languages,
+        vocabularies: draft.vocabularies,
+        facts: draft.facts,
+        given_facts: draft.given_facts,
+        fact_names: draft.names,
+        derived: draft.derived,
+        liable,
+        reasons,
+        evidence_kinds,
+        requirements,
+        text,
+        next_steps,
+        escalation: routes.denied,
+        supplement_step: routes.supplement,
+        restate_step: routes.restate,
+        rules,
+        otherwise,
+    }
+}

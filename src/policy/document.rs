@@ -1,0 +1,443 @@
+//! A policy as written: every key the language has, with its meaning.
+//!
+//! The comments here are the descriptions of the JSON Schema and of the reference page. What
+//! the texts mean (formulas, tests, names) is found out by `check`.
+
+use schemars::JsonSchema;
+
+use crate::policy::read::{OneOrMany, Read, Reader, Slug, Table, Text, record};
+use crate::policy::source::{Located, Span};
+use crate::policy::tree::{Node, NodeKind};
+
+record! {
+    /// A refund policy: which orders get how much back, less what, and why.
+    pub struct Policy = "a policy" {
+        /// The policy's name; requests choose a policy by it.
+        policy: Slug,
+        /// The author's label of this version; the program adds the content digest.
+        version: Text,
+        /// What the policy is about, for readers.
+        description: Option<Text>,
+        /// Where the rules are published.
+        published: Option<Text>,
+        /// Which orders it governs. Absent: all of them.
+        effective: Option<EffectiveKey>,
+        /// The IANA time zone in which calendar days begin and end, such as `Asia/Shanghai`.
+        timezone: Text,
+        /// The business calendar, by its file name in `calendars/` without `.yaml`. Needed where business days are counted.
+        calendar: Option<Slug>,
+        /// The units of account that it knows, as ISO 4217 codes.
+        currencies: Vec<Text>,
+        /// The languages of its labels, the default one first, such as `[zh, en]`.
+        languages: Option<Vec<Text>>,
+        /// The ways a request may come in. Anything else in a request is an error.
+        channels: Option<Vec<Slug>>,
+        /// What can be bought. Anything else in a request is an error.
+        product_types: Option<Vec<Slug>>,
+        /// Finer stages of a line. Anything else in a request is an error.
+        sub_stages: Option<Vec<Slug>>,
+        /// Tags of orders and lines, at most 64. Anything else in a request is an error.
+        tags: Option<Vec<Slug>>,
+        /// Further moments of an order, beside the known ones (`promised_at`, `delivered_at`, …).
+        times: Option<Vec<Slug>>,
+        /// Facts of its own that callers may send, typed.
+        inputs: Option<Table<InputKey>>,
+        /// The reasons that a customer can give.
+        reasons: Option<Table<ReasonKey>>,
+        /// What counts as evidence, and what must be proved.
+        evidence: Option<EvidenceKey>,
+        /// What text is too vague to be checked.
+        text: Option<TextKey>,
+        /// What a customer can do next, with labels for people.
+        next_steps: Option<Table<NextStepKey>>,
+        /// Which next steps the engine names by itself.
+        routes: Option<RoutesKey>,
+        /// Kinds of deduction that no rule of this policy may take, such as `[processing_fee]`.
+        never_deduct: Option<Vec<Slug>>,
+        /// Derived facts, in order: each a formula, or a table whose first matching row counts.
+        facts: Option<Table<FactKey>>,
+        /// The rules; the first that matches a line decides it.
+        rules: Vec<RuleKey>,
+        /// What decides where no rule matches. Always the last key, so that a file that was cut off is noticed.
+        otherwise: OtherwiseKey,
+    }
+}
+
+record! {
+    /// Which orders a policy governs.
+    pub struct EffectiveKey = "`effective`" {
+        /// The first moment governed, as RFC 3339 with an offset.
+        from: Text,
+        /// The moment of the order that counts, such as `placed_at`.
+        by: Slug,
+    }
+}
+
+record! {
+    /// A fact that callers may send.
+    pub struct InputKey = "an input" {
+        /// `flag`, `enum`, `number`, `ratio` (0 to 1), `count` (whole, from 0), `money`, `duration`, `timestamp` or `text`.
+        kind as "type": Slug,
+        /// The words of an `enum`.
+        values: Option<Vec<Slug>>,
+        /// Where it is sent: `order` (the default) or `line`.
+        scope: Option<Slug>,
+        /// What it is where a request does not say. Absent: then it is missing.
+        default: Option<Text>,
+        /// What it means, for readers.
+        description: Option<Text>,
+    }
+}
+
+record! {
+    /// A reason that a customer can give.
+    pub struct ReasonKey = "a reason" {
+        /// Who is liable for it where the claim does not say.
+        liable: Option<Slug>,
+        /// The evidence it asks for: the name of a requirement.
+        evidence: Option<Slug>,
+        /// Its name for people, in each language.
+        label: Option<Table<Text>>,
+    }
+}
+
+record! {
+    /// What counts as evidence, and what must be proved.
+    pub struct EvidenceKey = "`evidence`" {
+        /// The kinds of evidence, at most 64.
+        kinds: Table<KindKey>,
+        /// What must be proved, by name: a kind, or a tree of `all_of`, `any_of` and `at_least`.
+        requirements: Option<Table<RequirementKey>>,
+    }
+}
+
+record! {
+    /// A kind of evidence, and what a piece of it must be like to count.
+    pub struct KindKey = "a kind of evidence" {
+        /// Its name for people, in each language.
+        label: Option<Table<Text>>,
+        /// Media types allowed, such as `image/*`. Absent: any.
+        media: Option<Vec<Text>>,
+        /// The largest size allowed, in bytes.
+        max_bytes: Option<Located<u32>>,
+        /// When it must have been captured.
+        captured: Option<CapturedKey>,
+        /// Fields that it must fill.
+        fields: Option<Vec<Slug>>,
+        /// What becomes of a piece that does not state its media type, size or time of capture where
+        /// there is a condition on it: `accepted` (the default) or `rejected`.
+        unstated: Option<Slug>,
+    }
+}
+
+record! {
+    /// When a piece of evidence must have been captured.
+    pub struct CapturedKey = "`captured`" {
+        /// Not before this moment of the order.
+        after: Option<Slug>,
+        /// Not after this moment of the order.
+        before: Option<Slug>,
+        /// Not longer than this before the request, such as `30d`.
+        within: Option<Text>,
+    }
+}
+
+record! {
+    /// What text is too vague to be checked.
+    pub struct TextKey = "`text`" {
+        /// Phrases that say nothing checkable.
+        vague: Vec<Text>,
+        /// Words that make a text checkable although it holds such a phrase. A digit always does.
+        checkable: Option<Vec<Text>>,
+        /// Characters that are read as others, such as `{ 滿: 满 }`.
+        fold: Option<Table<Text>>,
+        /// `promised_actual`: a promised and an actual value excuse vague text. Absent: nothing does.
+        vague_excused_by: Option<Slug>,
+        /// What to write instead, in each language.
+        suggestion: Option<Table<Text>>,
+    }
+}
+
+record! {
+    /// Something that the customer can do next.
+    pub struct NextStepKey = "a next step" {
+        /// Its name for people, in each language.
+        label: Option<Table<Text>>,
+    }
+}
+
+record! {
+    /// Which next steps the engine names by itself.
+    pub struct RoutesKey = "`routes`" {
+        /// After every denial, behind those of the rule.
+        denied: Option<Vec<Slug>>,
+        /// Where evidence or a fact is missing.
+        supplement: Option<Slug>,
+        /// Where a reason is missing or too vague.
+        restate: Option<Slug>,
+    }
+}
+
+record! {
+    /// A rule: what must hold, and what follows.
+    pub struct RuleKey = "a rule" {
+        /// Its name, unique in the policy.
+        id: Slug,
+        /// Why it is there, for readers.
+        note: Option<Text>,
+        /// What must hold: a test for each fact. Absent: it always matches.
+        when: Option<Table<TestKey>>,
+        /// Something goes back: `full`, or what is deducted.
+        refund: Option<RefundKey>,
+        /// Nothing goes back, for these reason codes.
+        deny: Option<OneOrMany<Text>>,
+        /// More is needed first, for these reason codes.
+        more_info: Option<OneOrMany<Text>>,
+        /// A person decides, for these reason codes.
+        manual_review: Option<OneOrMany<Text>>,
+        /// What the claim must bring: `reason`, `clear_text`, `reason.evidence`, or the name of a requirement.
+        require: Option<OneOrMany<Text>>,
+        /// Next steps to name.
+        next: Option<OneOrMany<Slug>>,
+        /// How long a reviewer takes.
+        review: Option<WindowKey>,
+        /// How long the money takes, after the review if there is one.
+        payout: Option<WindowKey>,
+        /// The way the money goes back: `original_payment` (the default), `store_credit`, `bank_transfer` or `customer_choice`.
+        method: Option<Slug>,
+    }
+}
+
+record! {
+    /// What decides where no rule matches.
+    pub struct OtherwiseKey = "`otherwise`" {
+        /// Nothing goes back, for these reason codes.
+        deny: Option<OneOrMany<Text>>,
+        /// More is needed first, for these reason codes.
+        more_info: Option<OneOrMany<Text>>,
+        /// A person decides, for these reason codes.
+        manual_review: Option<OneOrMany<Text>>,
+        /// Next steps to name.
+        next: Option<OneOrMany<Slug>>,
+        /// How long a reviewer takes.
+        review: Option<WindowKey>,
+    }
+}
+
+record! {
+    /// A length of time from a day on, from the least to the most.
+    pub struct WindowKey = "a window" {
+        /// In business days of the calendar: `[1, 3]`.
+        business_days: Option<Vec<Located<u32>>>,
+        /// In days: `[1, 3]`.
+        days: Option<Vec<Located<u32>>>,
+    }
+}
+
+record! {
+    /// What is deducted, in order, each from what the last one left.
+    pub struct DeductKey = "`refund`" {
+        /// The deductions.
+        deduct: Vec<StepKey>,
+    }
+}
+
+record! {
+    /// One deduction.
+    pub struct StepKey = "a deduction" {
+        /// Its kind, such as `consumed_value`.
+        kind: Slug,
+        /// It is taken only where all of these hold.
+        when: Option<Table<TestKey>>,
+        /// How much, as a formula. `remaining` is what earlier deductions left, `previous` what the last one took.
+        amount: Option<Text>,
+        /// How much, by the tier in which a number lies.
+        tiers: Option<TiersKey>,
+        /// What the shares of the tiers are of, as a formula. Absent: the tiers are amounts.
+        of: Option<Text>,
+        /// It is never less than this formula.
+        at_least: Option<Text>,
+        /// It is never more than this formula.
+        at_most: Option<Text>,
+        /// How it is rounded. Absent: the deduction, half up, to the currency's minor unit.
+        round: Option<RoundKey>,
+    }
+}
+
+record! {
+    /// Tiers over a number: each number lies in exactly one.
+    pub struct TiersKey = "`tiers`" {
+        /// The number, as a formula.
+        on: Text,
+        /// The tiers: a range such as `"[48h..8d)"`, and a share or an amount.
+        steps: Table<Text>,
+    }
+}
+
+record! {
+    /// How a deduction is rounded.
+    pub struct RoundKey = "`round`" {
+        /// To multiples of this amount of money.
+        to: Option<Text>,
+        /// `half_up` (the default), `half_down`, `half_even`, `up` or `down`.
+        mode: Option<Slug>,
+        /// What is rounded: `deduction` (the default) or `refund`, which is what the deduction leaves.
+        of: Option<Slug>,
+    }
+}
+
+record! {
+    /// A row of a table of a derived fact.
+    pub struct RowKey = "a row" {
+        /// What must hold: a test for each fact.
+        when: Option<Table<TestKey>>,
+        /// What the fact is then, as a formula or a word.
+        is: Option<Text>,
+        /// What the fact is where no row before holds; the last row has it, and nothing else.
+        otherwise: Option<Text>,
+    }
+}
+
+record! {
+    /// A table whose first matching row counts.
+    pub struct FirstKey = "a table" {
+        /// The rows.
+        first: Vec<RowKey>,
+    }
+}
+
+/// The accepted values of a fact: a value, a range, `not(…)`, `present`, `absent`, or a list of which one must hold.
+#[derive(Clone, PartialEq, Debug, JsonSchema)]
+#[schemars(transparent)]
+pub struct TestKey(pub OneOrMany<Text>);
+
+impl Read for TestKey {
+    const EXPECTED: &'static str = "a value, a range such as `\"<= 24h\"`, `not(…)`, or a list of them";
+
+    fn read(node: &Node, reader: &mut Reader<'_, '_>) -> Option<Self> {
+        OneOrMany::read(node, reader).map(Self)
+    }
+}
+
+/// A derived fact: a formula, or a table whose first matching row counts.
+#[derive(Clone, PartialEq, Debug, JsonSchema)]
+#[schemars(untagged)]
+pub enum FactKey {
+    /// A formula.
+    Formula(Text),
+    /// A table.
+    Table(FirstKey),
+}
+
+impl Read for FactKey {
+    const EXPECTED: &'static str = "a formula, or a table (`first: …`)";
+
+    fn read(node: &Node, reader: &mut Reader<'_, '_>) -> Option<Self> {
+        match &node.kind {
+            NodeKind::Mapping(_) => FirstKey::read(node, reader).map(Self::Table),
+            NodeKind::Scalar(..) | NodeKind::List(_) => Text::read(node, reader).map(Self::Formula),
+        }
+    }
+}
+
+/// What goes back: `full`, or what is deducted.
+#[derive(Clone, PartialEq, Debug, JsonSchema)]
+#[schemars(untagged)]
+pub enum RefundKey {
+    /// `full`: all of the refundable base.
+    Full(Text),
+    /// Less these deductions.
+    Deduct(DeductKey),
+}
+
+impl Read for RefundKey {
+    const EXPECTED: &'static str = "`full`, or a mapping with `deduct`";
+
+    fn read(node: &Node, reader: &mut Reader<'_, '_>) -> Option<Self> {
+        match &node.kind {
+            NodeKind::Mapping(_) => DeductKey::read(node, reader).map(Self::Deduct),
+            NodeKind::Scalar(text, _) if text == "full" => Text::read(node, reader).map(Self::Full),
+            NodeKind::Scalar(..) | NodeKind::List(_) => {
+                reader.expected(node, Self::EXPECTED);
+                None
+            }
+        }
+    }
+}
+
+/// What must be proved: a kind of evidence, or a tree.
+#[derive(Clone, PartialEq, Debug, JsonSchema)]
+#[schemars(untagged)]
+pub enum RequirementKey {
+    /// A piece of this kind.
+    Kind(Slug),
+    /// A tree.
+    Tree(Box<TreeKey>),
+}
+
+record! {
+    /// A tree of requirements; exactly one of `all_of`, `any_of`, `at_least`.
+    pub struct TreeKey = "a requirement" {
+        /// All of these.
+        all_of: Option<Vec<RequirementKey>>,
+        /// At least one of these.
+        any_of: Option<Vec<RequirementKey>>,
+        /// At least so many of those in `of`.
+        at_least: Option<Located<u32>>,
+        /// What `at_least` counts.
+        of: Option<Vec<RequirementKey>>,
+    }
+}
+
+impl Read for RequirementKey {
+    const EXPECTED: &'static str = "a kind of evidence, or one of `all_of`, `any_of`, `at_least`";
+
+    fn read(node: &Node, reader: &mut Reader<'_, '_>) -> Option<Self> {
+        match &node.kind {
+            NodeKind::Mapping(_) => TreeKey::read(node, reader).map(|tree| Self::Tree(Box::new(tree))),
+            NodeKind::Scalar(..) | NodeKind::List(_) => Slug::read(node, reader).map(Self::Kind),
+        }
+    }
+}
+
+record! {
+    /// A calendar of business days.
+    pub struct CalendarKey = "a calendar" {
+        /// Where the days are published.
+        source: Option<Text>,
+        /// The first and the last day that it speaks of.
+        covers: Vec<Text>,
+        /// The days of the week that are not worked.
+        weekend: Vec<Slug>,
+        /// Days that are not worked although they are not on a weekend.
+        holidays: Option<Vec<Text>>,
+        /// Days that are worked although they are on a weekend (make-up working days, 调休).
+        extra_working_days: Option<Vec<Text>>,
+    }
+}
+
+record! {
+    /// What a bundle of several policies says of itself.
+    pub struct BundleKey = "a bundle" {
+        /// The policy that a request without `policy_id` gets.
+        default: Slug,
+    }
+}
+
+/// A policy as written, with the place of its last key.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Document {
+    /// The policy.
+    pub policy: Policy,
+    /// The last key of the file.
+    pub last_key: Located<String>,
+}
+
+/// Reads a policy file's tree.
+pub fn read_policy(root: &Node, reader: &mut Reader<'_, '_>) -> Option<Document> {
+    let policy = Policy::read(root, reader);
+    let NodeKind::Mapping(entries) = &root.kind else { return None };
+    let last_key =
+        entries.last().map_or(Located { value: String::new(), span: Span::default() }, |(key, _)| key.clone());
+    Some(Document { policy: policy?, last_key })
+}

@@ -1,0 +1,647 @@
+//! The types of formulas: names are resolved, like meets like, and what comes out are operations.
+//!
+//! Plain numbers take the dimension of what they stand beside: in `max(paid * 20%, 2.00)` the
+//! `2.00` is money. Everything else must agree as written.
+
+use std::collections::HashMap;
+
+use crate::domain::exact::{Exact, RoundingMode};
+use crate::domain::facts::FactId;
+use crate::domain::money::Currency;
+use crate::plan::fact::{Dimension, FactDefinition, FactType, NANOS_PER_UNIT};
+use crate::plan::formula::{Formula, Op};
+use crate::plan::vocabulary::{Vocabularies, VocabularyId};
+use crate::policy::formula::functions::{FUNCTIONS, call};
+use crate::policy::formula::parse;
+use crate::policy::formula::{BinaryOperator, Expression, ExpressionKind, UnaryOperator};
+use crate::policy::literal;
+use crate::policy::read::{Reader, quoted_list, suggestion};
+use crate::policy::source::{Located, Span};
+
+/// Values that the machine's stack holds for one formula.
+pub const FORMULA_STACK_MAX: usize = 64;
+
+/// The names that a formula may use.
+#[derive(Debug)]
+pub struct Scope<'p> {
+    /// All facts so far, by their places.
+    pub facts: &'p [FactDefinition],
+    /// The places of their names.
+    pub names: &'p HashMap<String, FactId>,
+    /// Names that are known but could not be read; reported already.
+    pub broken: &'p [String],
+    /// Names of facts that are derived only further down.
+    pub later: &'p [String],
+    /// The words that facts may have.
+    pub vocabularies: &'p Vocabularies,
+    /// The currencies that a literal amount must fit.
+    pub currencies: &'p [Currency],
+    /// Whether business days can be counted.
+    pub calendar: CalendarUse,
+    /// What is around the formula.
+    pub context: Context,
+}
+
+/// Whether the policy names a business calendar.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CalendarUse {
+    /// It does.
+    Named,
+    /// It does not.
+    None,
+}
+
+/// What is around a formula.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Context {
+    /// A fact or a test.
+    Fact,
+    /// A deduction: `remaining` and `previous` mean something.
+    Deduction,
+}
+
+/// A formula with its type.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Typed {
+    /// What is done.
+    pub ops: Vec<Op>,
+    /// What comes out.
+    pub kind: Kind,
+    /// Where it was written.
+    pub span: Span,
+}
+
+/// The type of an expression.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Kind {
+    /// A value like that of a fact.
+    Of(FactType),
+    /// A plain number that has not met a dimension yet.
+    Constant(Exact),
+    /// A name that is no fact: a word of some vocabulary, once it is known which.
+    Word(String),
+}
+
+/// What a formula must be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wanted {
+    /// Anything.
+    Any,
+    /// This type.
+    Type(FactType),
+}
+
+/// Parses and types a formula; `None` after a report.
+pub fn formula(
+    text: &Located<String>,
+    wanted: Wanted,
+    scope: &Scope<'_>,
+    reader: &mut Reader<'_, '_>,
+) -> Option<(Formula, FactType)> {
+    let typed = typed(text, scope, reader)?;
+    let (ops, fact_type) = finish(typed, wanted, scope, reader)?;
+    if FORMULA_STACK_MAX < stack_depth(&ops) {
+        reader.error(
+            "formula-too-complex",
+            text.span,
+            "the formula holds too many unfinished operations at once",
+            "give its parts names as facts",
+        );
+        return None;
+    }
+    Some((Formula { text: text.value.clone(), ops }, fact_type))
+}
+
+/// Parses and types a formula, and leaves open what a plain number or a lone word is.
+pub fn typed(text: &Located<String>, scope: &Scope<'_>, reader: &mut Reader<'_, '_>) -> Option<Typed> {
+    match parse::parse(text, origin(text, reader)) {
+        Ok(expression) => check(&expression, scope, reader),
+        Err(error) => {
+            reader.error("formula-syntax", error.span, error.message, error.help);
+            None
+        }
+    }
+}
+
+/// The byte at which the text itself begins, behind a quote if there is one; `None` where the
+/// file does not hold the text to the letter.
+fn origin(text: &Located<String>, reader: &Reader<'_, '_>) -> Option<usize> {
+    let start = text.span.start as usize;
+    [start, start + 1].into_iter().find(|&start| {
+        reader.source.text.get(start..start + text.value.len()).is_some_and(|written| written == text.value)
+    })
+}
+
+/// Gives a typed expression the wanted type, or its own.
+pub fn finish(
+    typed: Typed,
+    wanted: Wanted,
+    scope: &Scope<'_>,
+    reader: &mut Reader<'_, '_>,
+) -> Option<(Vec<Op>, FactType)> {
+    match (typed.kind.clone(), wanted) {
+        (Kind::Constant(_), Wanted::Type(FactType::Quantity(dimension))) => {
+            Some((to_dimension(typed, dimension, scope, reader)?.ops, FactType::Quantity(dimension)))
+        }
+        (Kind::Constant(_), Wanted::Any) => {
+            Some((to_dimension(typed, Dimension::Number, scope, reader)?.ops, FactType::Quantity(Dimension::Number)))
+        }
+        (Kind::Word(word), Wanted::Type(FactType::Word(vocabulary))) => {
+            Some((vec![word_op(&word, vocabulary, typed.span, scope, reader)?], FactType::Word(vocabulary)))
+        }
+        (Kind::Word(word), Wanted::Any | Wanted::Type(_)) => {
+            unknown_name(&word, typed.span, scope, reader);
+            None
+        }
+        (Kind::Of(fact_type), Wanted::Any) => Some((typed.ops, fact_type)),
+        (Kind::Of(fact_type), Wanted::Type(wanted)) if fact_type == wanted => Some((typed.ops, fact_type)),
+        (kind @ (Kind::Of(_) | Kind::Constant(_)), Wanted::Type(wanted)) => {
+            let help = match (&kind, wanted) {
+                (Kind::Of(FactType::Quantity(Dimension::Number)), FactType::Quantity(Dimension::Money)) => {
+                    "write `money(…)` around a number of units of the order's currency"
+                }
+                _ => "",
+            };
+            reader.error(
+                "formula-type",
+                typed.span,
+                format!("expected {}, got {}", describe(wanted, scope), describe_kind(&kind, scope)),
+                help,
+            );
+            None
+        }
+    }
+}
+
+fn check(expression: &Expression, scope: &Scope<'_>, reader: &mut Reader<'_, '_>) -> Option<Typed> {
+    let span = expression.span;
+    match &expression.kind {
+        ExpressionKind::Literal(text) => literal_value(text, span, reader),
+        ExpressionKind::Name(name) => name_value(name, span, scope, reader),
+        ExpressionKind::Call(name, arguments) => call(name, arguments, span, scope, reader),
+        ExpressionKind::Unary(operator, operand) => {
+            let operand = check(operand, scope, reader)?;
+            unary(*operator, operand, span, scope, reader)
+        }
+        ExpressionKind::Binary(operator, left, right) => {
+            // Both sides are checked before one of them ends it.
+            let (left, right) = (check(left, scope, reader), check(right, scope, reader));
+            binary(*operator, left?, right?, span, scope, reader)
+        }
+    }
+}
+
+/// Checks an argument of a function.
+pub(super) fn argument(expression: &Expression, scope: &Scope<'_>, reader: &mut Reader<'_, '_>) -> Option<Typed> {
+    check(expression, scope, reader)
+}
+
+fn literal_value(text: &str, span: Span, reader: &mut Reader<'_, '_>) -> Option<Typed> {
+    if let Some(number) = literal::number(text) {
+        return Some(Typed { ops: vec![Op::Number(number)], kind: Kind::Constant(number), span });
+    }
+    for dimension in [Dimension::Elapsed, Dimension::Days, Dimension::BusinessDays] {
+        if let Some(number) = literal::quantity(text, dimension) {
+            return Some(quantity(vec![Op::Number(number)], dimension, span));
+        }
+    }
+    reader.error(
+        "bad-literal",
+        span,
+        format!("`{text}` is not a number or a length of time"),
+        "write numbers as `3`, `0.5`, `15%`; lengths of time as `24h`, `3 days`, `5 business_days`",
+    );
+    None
+}
+
+fn name_value(name: &str, span: Span, scope: &Scope<'_>, reader: &mut Reader<'_, '_>) -> Option<Typed> {
+    match (name, scope.context) {
+        ("true", _) => return Some(flag(vec![Op::Flag(true)], span)),
+        ("false", _) => return Some(flag(vec![Op::Flag(false)], span)),
+        ("remaining", Context::Deduction) => return Some(quantity(vec![Op::Remaining], Dimension::Money, span)),
+        ("previous", Context::Deduction) => return Some(quantity(vec![Op::Previous], Dimension::Money, span)),
+        ("remaining" | "previous", Context::Fact) => {
+            reader.error(
+                "unknown-name",
+                span,
+                format!("`{name}` means something in a deduction only"),
+                "use `refundable` for what is left after earlier refunds",
+            );
+            return None;
+        }
+        (_, Context::Fact | Context::Deduction) => {}
+    }
+    if scope.broken.iter().any(|broken| broken == name) {
+        return None;
+    }
+    match scope.names.get(name).and_then(|&id| Some((id, scope.facts.get(usize::from(id.0))?))) {
+        Some((id, definition)) => Some(Typed { ops: vec![Op::Fact(id)], kind: Kind::Of(definition.fact_type), span }),
+        None => Some(Typed { ops: Vec::new(), kind: Kind::Word(name.to_owned()), span }),
+    }
+}
+
+fn unary(
+    operator: UnaryOperator,
+    operand: Typed,
+    span: Span,
+    scope: &Scope<'_>,
+    reader: &mut Reader<'_, '_>,
+) -> Option<Typed> {
+    match (operator, &operand.kind) {
+        (UnaryOperator::Negate, Kind::Constant(number)) => {
+            let number = number.negate().ok()?;
+            Some(Typed { ops: vec![Op::Number(number)], kind: Kind::Constant(number), span })
+        }
+        (UnaryOperator::Negate, Kind::Of(FactType::Quantity(dimension))) if *dimension != Dimension::Timestamp => {
+            let dimension = *dimension;
+            Some(quantity(then(operand.ops, Op::Negate), dimension, span))
+        }
+        (UnaryOperator::Not, Kind::Of(FactType::Flag)) => Some(flag(then(operand.ops, Op::Not), span)),
+        (UnaryOperator::Negate, _) => {
+            mismatch("`-` needs a number before it can turn its sign", &operand, scope, reader)
+        }
+        (UnaryOperator::Not, _) => mismatch("`not` needs a flag or a comparison", &operand, scope, reader),
+    }
+}
+
+fn mismatch(rule: &str, operand: &Typed, scope: &Scope<'_>, reader: &mut Reader<'_, '_>) -> Option<Typed> {
+    if let Kind::Word(word) = &operand.kind {
+        unknown_name(word, operand.span, scope, reader);
+    } else {
+        reader.error("formula-type", operand.span, format!("{rule}, got {}", describe_kind(&operand.kind, scope)), "");
+    }
+    None
+}
+
+fn binary(
+    operator: BinaryOperator,
+    left: Typed,
+    right: Typed,
+    span: Span,
+    scope: &Scope<'_>,
+    reader: &mut Reader<'_, '_>,
+) -> Option<Typed> {
+    match operator {
+        BinaryOperator::Add | BinaryOperator::Subtract | BinaryOperator::Multiply | BinaryOperator::Divide => {
+            if let (Kind::Constant(a), Kind::Constant(b)) = (&left.kind, &right.kind) {
+                return constant(operator, *a, *b, span, reader);
+            }
+            arithmetic(operator, left, right, span, scope, reader)
+        }
+        BinaryOperator::Equal => Some(flag(equal(left, right, scope, reader)?, span)),
+        BinaryOperator::NotEqual => Some(flag(then(equal(left, right, scope, reader)?, Op::Not), span)),
+        BinaryOperator::Less => compare(left, right, Op::Less, span, scope, reader),
+        BinaryOperator::LessOrEqual => compare(left, right, Op::LessOrEqual, span, scope, reader),
+        BinaryOperator::Greater => compare(right, left, Op::Less, span, scope, reader),
+        BinaryOperator::GreaterOrEqual => compare(right, left, Op::LessOrEqual, span, scope, reader),
+        BinaryOperator::And | BinaryOperator::Or => {
+            for side in [&left, &right] {
+                if side.kind != Kind::Of(FactType::Flag) {
+                    return mismatch(
+                        &format!("`{}` needs flags or comparisons on both sides", operator.text()),
+                        side,
+                        scope,
+                        reader,
+                    );
+                }
+            }
+            let op = if operator == BinaryOperator::And { Op::And } else { Op::Or };
+            Some(flag(joined(left.ops, right.ops, op), span))
+        }
+    }
+}
+
+fn constant(operator: BinaryOperator, a: Exact, b: Exact, span: Span, reader: &mut Reader<'_, '_>) -> Option<Typed> {
+    let result = match operator {
+        BinaryOperator::Add => a.plus(b),
+        BinaryOperator::Subtract => a.minus(b),
+        BinaryOperator::Multiply => a.times(b),
+        BinaryOperator::Divide
+        | BinaryOperator::Equal
+        | BinaryOperator::NotEqual
+        | BinaryOperator::Less
+        | BinaryOperator::LessOrEqual
+        | BinaryOperator::Greater
+        | BinaryOperator::GreaterOrEqual
+        | BinaryOperator::And
+        | BinaryOperator::Or => match a.over(b) {
+            Some(quotient) => quotient,
+            None => {
+                reader.error("division-by-zero", span, "this divides by zero", "");
+                return None;
+            }
+        },
+    };
+    match result {
+        Ok(number) => Some(Typed { ops: vec![Op::Number(number)], kind: Kind::Constant(number), span }),
+        Err(_) => {
+            reader.error("number-too-large", span, "this number is too large to be exact", "");
+            None
+        }
+    }
+}
+
+fn arithmetic(
+    operator: BinaryOperator,
+    left: Typed,
+    right: Typed,
+    span: Span,
+    scope: &Scope<'_>,
+    reader: &mut Reader<'_, '_>,
+) -> Option<Typed> {
+    use Dimension::{BusinessDays, Days, Elapsed, Money, Number, Timestamp};
+    for side in [&left, &right] {
+        if !matches!(side.kind, Kind::Constant(_) | Kind::Of(FactType::Quantity(_))) {
+            return mismatch(&format!("`{}` needs numbers on both sides", operator.text()), side, scope, reader);
+        }
+    }
+    let scaling = matches!(operator, BinaryOperator::Multiply | BinaryOperator::Divide);
+    // A plain number beside a number or money is of the same dimension when added, a factor when multiplied.
+    let (left, right) = match (dimension(&left), dimension(&right)) {
+        (None, Some(other)) => (to_dimension(left, if scaling { Number } else { other }, scope, reader)?, right),
+        (Some(other), None) => {
+            let right = to_dimension(right, if scaling { Number } else { other }, scope, reader)?;
+            if operator == BinaryOperator::Divide
+                && right.ops.iter().any(|op| matches!(op, Op::Number(number) if number.is_zero()))
+            {
+                reader.error("division-by-zero", span, "this divides by zero", "");
+                return None;
+            }
+            (left, right)
+        }
+        (Some(_), Some(_)) | (None, None) => (left, right),
+    };
+    let (a, b) = (dimension(&left)?, dimension(&right)?);
+    let (op, result) = match (operator, a, b) {
+        (BinaryOperator::Subtract, Timestamp, Timestamp) => (Op::Subtract, Elapsed),
+        (BinaryOperator::Add, Timestamp, Elapsed) | (BinaryOperator::Add, Elapsed, Timestamp) => (Op::Add, Timestamp),
+        (BinaryOperator::Subtract, Timestamp, Elapsed) => (Op::Subtract, Timestamp),
+        (BinaryOperator::Add, Timestamp, Days) => (Op::AddDays, Timestamp),
+        (BinaryOperator::Subtract, Timestamp, Days) => (Op::SubtractDays, Timestamp),
+        (BinaryOperator::Add, Number | Money | Elapsed | Days | BusinessDays, _) if a == b => (Op::Add, a),
+        (BinaryOperator::Subtract, Number | Money | Elapsed | Days | BusinessDays, _) if a == b => (Op::Subtract, a),
+        (BinaryOperator::Multiply, Number, Number | Money | Elapsed | Days | BusinessDays) => (Op::Multiply, b),
+        (BinaryOperator::Multiply, Money | Elapsed | Days | BusinessDays, Number) => (Op::Multiply, a),
+        (BinaryOperator::Divide, Number | Money | Elapsed | Days | BusinessDays, Number) => (Op::Divide, a),
+        (BinaryOperator::Divide, Money | Elapsed | Days | BusinessDays, _) if a == b => (Op::Divide, Number),
+        _ => {
+            let (left, right) = (describe_kind(&left.kind, scope), describe_kind(&right.kind, scope));
+            let help = if operator == BinaryOperator::Add && a == Timestamp && b == BusinessDays {
+                "compare `business_days_since(…)` instead"
+            } else {
+                ""
+            };
+            reader.error(
+                "formula-type",
+                span,
+                format!("`{}` does not go with {left} and {right}", operator.text()),
+                help,
+            );
+            return None;
+        }
+    };
+    Some(quantity(joined(left.ops, right.ops, op), result, span))
+}
+
+fn equal(left: Typed, right: Typed, scope: &Scope<'_>, reader: &mut Reader<'_, '_>) -> Option<Vec<Op>> {
+    let (left, right) = match (&left.kind, &right.kind) {
+        (Kind::Of(FactType::Word(vocabulary)), Kind::Word(_)) => {
+            let (vocabulary, ops) = (*vocabulary, left.ops);
+            (ops, finish(right, Wanted::Type(FactType::Word(vocabulary)), scope, reader)?.0)
+        }
+        (Kind::Word(_), Kind::Of(FactType::Word(vocabulary))) => {
+            let (vocabulary, ops) = (*vocabulary, right.ops);
+            (finish(left, Wanted::Type(FactType::Word(vocabulary)), scope, reader)?.0, ops)
+        }
+        (Kind::Of(FactType::Flag), Kind::Of(FactType::Flag)) => (left.ops, right.ops),
+        (Kind::Of(FactType::Word(a)), Kind::Of(FactType::Word(b))) if a == b => (left.ops, right.ops),
+        _ => {
+            let (left, right) = same_dimension(left, right, "==", scope, reader)?;
+            (left.ops, right.ops)
+        }
+    };
+    Some(joined(left, right, Op::Equal))
+}
+
+fn compare(
+    left: Typed,
+    right: Typed,
+    op: Op,
+    span: Span,
+    scope: &Scope<'_>,
+    reader: &mut Reader<'_, '_>,
+) -> Option<Typed> {
+    let (left, right) = same_dimension(left, right, "a comparison", scope, reader)?;
+    Some(flag(joined(left.ops, right.ops, op), span))
+}
+
+/// Gives both sides one dimension, as `min`, `max` and comparisons need it.
+pub(super) fn same_dimension(
+    left: Typed,
+    right: Typed,
+    what: &str,
+    scope: &Scope<'_>,
+    reader: &mut Reader<'_, '_>,
+) -> Option<(Typed, Typed)> {
+    for side in [&left, &right] {
+        if !matches!(side.kind, Kind::Constant(_) | Kind::Of(FactType::Quantity(_))) {
+            mismatch(&format!("`{what}` needs values of one kind on both sides"), side, scope, reader);
+            return None;
+        }
+    }
+    match (dimension(&left), dimension(&right)) {
+        (None, None) => Some((
+            to_dimension(left, Dimension::Number, scope, reader)?,
+            to_dimension(right, Dimension::Number, scope, reader)?,
+        )),
+        (None, Some(other)) => Some((to_dimension(left, other, scope, reader)?, right)),
+        (Some(other), None) => {
+            let right = to_dimension(right, other, scope, reader)?;
+            Some((left, right))
+        }
+        (Some(a), Some(b)) if a == b => Some((left, right)),
+        (Some(_), Some(_)) => {
+            let (kinds, span) =
+                ((describe_kind(&left.kind, scope), describe_kind(&right.kind, scope)), left.span.to(right.span));
+            reader.error(
+                "formula-type",
+                span,
+                format!("{} and {} cannot be compared", kinds.0, kinds.1),
+                "both sides must count the same thing",
+            );
+            None
+        }
+    }
+}
+
+/// Makes a plain number one of a dimension; leaves everything else as it is.
+pub(super) fn to_dimension(
+    typed: Typed,
+    dimension: Dimension,
+    scope: &Scope<'_>,
+    reader: &mut Reader<'_, '_>,
+) -> Option<Typed> {
+    let Kind::Constant(number) = typed.kind else { return Some(typed) };
+    let scaled = match dimension {
+        Dimension::Number => number,
+        Dimension::Money => {
+            check_minor_unit(number, typed.span, scope, reader)?;
+            number.times(Exact::whole(NANOS_PER_UNIT)).ok()?
+        }
+        Dimension::Elapsed | Dimension::Days | Dimension::BusinessDays | Dimension::Timestamp => {
+            let message = format!("expected {}, got the plain number `{number}`", literal::example(dimension));
+            reader.error("formula-type", typed.span, message, "give it its unit");
+            return None;
+        }
+    };
+    Some(quantity(vec![Op::Number(scaled)], dimension, typed.span))
+}
+
+fn check_minor_unit(number: Exact, span: Span, scope: &Scope<'_>, reader: &mut Reader<'_, '_>) -> Option<()> {
+    for currency in scope.currencies {
+        let minor = number.times(Exact::whole(i128::from(currency.minor_per_unit()))).ok()?;
+        if !minor.is_whole() {
+            let message = format!("the amount `{number}` is finer than the minor unit of {currency}");
+            reader.error(
+                "amount-too-fine",
+                span,
+                message,
+                format!("{currency} has {} decimal places", currency.exponent),
+            );
+            return None;
+        }
+    }
+    Some(())
+}
+
+fn word_op(
+    word: &str,
+    vocabulary: VocabularyId,
+    span: Span,
+    scope: &Scope<'_>,
+    reader: &mut Reader<'_, '_>,
+) -> Option<Op> {
+    let words = scope.vocabularies.get(vocabulary)?;
+    if let Some(place) = words.place(word) {
+        return Some(Op::Word(place));
+    }
+    unknown_word(word, span, &words.name, words.words(), reader);
+    None
+}
+
+/// Reports a word that its vocabulary does not have.
+pub fn unknown_word(word: &str, span: Span, vocabulary: &str, words: &[String], reader: &mut Reader<'_, '_>) {
+    let help = suggestion(word, words.iter().map(String::as_str)).map_or_else(
+        || {
+            if words.is_empty() {
+                format!("the policy declares no {vocabulary}")
+            } else {
+                format!("known are {}", quoted_list(words.iter().take(20)))
+            }
+        },
+        |near| format!("did you mean `{near}`?"),
+    );
+    reader.error("unknown-word", span, format!("`{word}` is not a known {vocabulary}"), help);
+}
+
+fn unknown_name(name: &str, span: Span, scope: &Scope<'_>, reader: &mut Reader<'_, '_>) {
+    if scope.later.iter().any(|later| later == name) {
+        let message = format!("`{name}` is not derived yet where this formula uses it");
+        reader.error("fact-order", span, message, "a fact may use facts above it only, so that none depends on itself");
+        return;
+    }
+    let known = scope.names.keys().map(String::as_str).chain(FUNCTIONS.iter().map(|function| function.name));
+    let help = suggestion(name, sorted(known)).map_or_else(
+        || "declare it under `inputs`, `times` or `facts`, above its use".to_owned(),
+        |near| format!("did you mean `{near}`?"),
+    );
+    reader.error("unknown-name", span, format!("there is no fact `{name}`"), help);
+}
+
+/// Names come out of a hash map: sorted, the same mistake has the same report every time.
+fn sorted<'n>(names: impl Iterator<Item = &'n str>) -> Vec<&'n str> {
+    let mut names: Vec<_> = names.collect();
+    names.sort_unstable();
+    names
+}
+
+pub(super) fn dimension(typed: &Typed) -> Option<Dimension> {
+    match typed.kind {
+        Kind::Of(FactType::Quantity(dimension)) => Some(dimension),
+        Kind::Of(FactType::Flag | FactType::Word(_) | FactType::Set(_) | FactType::Text)
+        | Kind::Constant(_)
+        | Kind::Word(_) => None,
+    }
+}
+
+pub(super) fn quantity(ops: Vec<Op>, dimension: Dimension, span: Span) -> Typed {
+    Typed { ops, kind: Kind::Of(FactType::Quantity(dimension)), span }
+}
+
+fn flag(ops: Vec<Op>, span: Span) -> Typed {
+    Typed { ops, kind: Kind::Of(FactType::Flag), span }
+}
+
+pub(super) fn then(mut ops: Vec<Op>, op: Op) -> Vec<Op> {
+    ops.push(op);
+    ops
+}
+
+pub(super) fn joined(mut left: Vec<Op>, right: Vec<Op>, op: Op) -> Vec<Op> {
+    left.extend(right);
+    left.push(op);
+    left
+}
+
+fn stack_depth(ops: &[Op]) -> usize {
+    let mut depth = 0usize;
+    let mut deepest = 0;
+    for op in ops {
+        depth = depth.saturating_sub(op.operands()) + 1;
+        deepest = deepest.max(depth);
+    }
+    deepest
+}
+
+/// What a type is called in messages.
+#[must_use]
+pub fn describe(fact_type: FactType, scope: &Scope<'_>) -> String {
+    let vocabulary = |id| scope.vocabularies.get(id).map_or("", |vocabulary| vocabulary.name.as_str());
+    match fact_type {
+        FactType::Flag => "a flag".to_owned(),
+        FactType::Text => "a text".to_owned(),
+        FactType::Word(id) => format!("a {}", vocabulary(id)),
+        FactType::Set(id) => format!("a set of {}s", vocabulary(id)),
+        FactType::Quantity(dimension) => describe_dimension(dimension).to_owned(),
+    }
+}
+
+/// What a dimension is called in messages.
+#[must_use]
+pub const fn describe_dimension(dimension: Dimension) -> &'static str {
+    match dimension {
+        Dimension::Number => "a number",
+        Dimension::Money => "an amount of money",
+        Dimension::Elapsed => "a length of time",
+        Dimension::Days => "a count of calendar days",
+        Dimension::BusinessDays => "a count of business days",
+        Dimension::Timestamp => "a moment",
+    }
+}
+
+fn describe_kind(kind: &Kind, scope: &Scope<'_>) -> String {
+    match kind {
+        Kind::Of(fact_type) => describe(*fact_type, scope),
+        Kind::Constant(number) => format!("the number `{number}`"),
+        Kind::Word(word) => format!("the word `{word}`"),
+    }
+}
+
+/// The rounding modes by their names.
+pub const ROUNDING_MODES: [(&str, RoundingMode); 5] = [
+    ("half_up", RoundingMode::HalfUp),
+    ("half_down", RoundingMode::HalfDown),
+    ("half_even", RoundingMode::HalfEven),
+    ("up", RoundingMode::Up),
+    ("down", RoundingMode::Down),
+];

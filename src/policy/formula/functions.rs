@@ -1,0 +1,310 @@
+//! The functions of formulas: names, arguments, meanings.
+
+use crate::domain::exact::{Exact, RoundingMode};
+use crate::domain::facts::FactId;
+use crate::plan::fact::{BuiltIn, Dimension, FactType, NANOS_PER_UNIT};
+use crate::plan::formula::Op;
+use crate::policy::formula::check::{
+    CalendarUse, Kind, ROUNDING_MODES, Scope, Typed, Wanted, argument, dimension, finish, joined, quantity,
+    same_dimension, then, to_dimension,
+};
+use crate::policy::formula::{Expression, ExpressionKind};
+use crate::policy::read::{Reader, quoted_list, suggestion};
+use crate::policy::source::Span;
+
+/// A function as its users see it.
+#[derive(Clone, Copy, Debug)]
+pub struct Function {
+    /// Its name.
+    pub name: &'static str,
+    /// How it is called.
+    pub usage: &'static str,
+    /// What it gives.
+    pub meaning: &'static str,
+    which: Which,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Which {
+    Fold(Op),
+    Clamp,
+    Whole(Op),
+    Round,
+    Since,
+    Until,
+    DaysSince(Op, Dimension),
+    DaysUntil(Op, Dimension),
+    Day(Op),
+    IfAbsent,
+    Money,
+}
+
+/// Every function of the language.
+pub const FUNCTIONS: &[Function] = &[
+    function("min", "min(a, b, …)", "The smallest of the values.", Which::Fold(Op::Min)),
+    function("max", "max(a, b, …)", "The largest of the values.", Which::Fold(Op::Max)),
+    function("clamp", "clamp(a, low, high)", "`a`, but not below `low` and not above `high`.", Which::Clamp),
+    function("floor", "floor(number)", "The largest whole number not above.", Which::Whole(Op::Floor)),
+    function(
+        "ceil",
+        "ceil(number)",
+        "The smallest whole number not below: started hours, started days.",
+        Which::Whole(Op::Ceil),
+    ),
+    function(
+        "round",
+        "round(a, step, mode)",
+        "`a` to multiples of `step`; the mode may be left out and is `half_up` then.",
+        Which::Round,
+    ),
+    function(
+        "since",
+        "since(moment)",
+        "Elapsed time from the moment to the request; below zero if it lies ahead.",
+        Which::Since,
+    ),
+    function(
+        "until",
+        "until(moment)",
+        "Elapsed time from the request to the moment; below zero if it is past.",
+        Which::Until,
+    ),
+    function(
+        "days_since",
+        "days_since(moment)",
+        "Calendar days from the moment's date to the request's, in the policy's zone.",
+        Which::DaysSince(Op::DaysBetween, Dimension::Days),
+    ),
+    function(
+        "days_until",
+        "days_until(moment)",
+        "Calendar days from the request's date to the moment's, in the policy's zone.",
+        Which::DaysUntil(Op::DaysBetween, Dimension::Days),
+    ),
+    function(
+        "business_days_since",
+        "business_days_since(moment)",
+        "Business days after the moment's date up to the request's.",
+        Which::DaysSince(Op::BusinessDaysBetween, Dimension::BusinessDays),
+    ),
+    function(
+        "business_days_until",
+        "business_days_until(moment)",
+        "Business days after the request's date up to the moment's.",
+        Which::DaysUntil(Op::BusinessDaysBetween, Dimension::BusinessDays),
+    ),
+    function(
+        "start_of_day",
+        "start_of_day(moment)",
+        "The first moment of its day in the policy's zone.",
+        Which::Day(Op::StartOfDay),
+    ),
+    function(
+        "end_of_day",
+        "end_of_day(moment)",
+        "The last nanosecond of its day in the policy's zone.",
+        Which::Day(Op::EndOfDay),
+    ),
+    function(
+        "next_day",
+        "next_day(moment)",
+        "The first moment of the day after, in the policy's zone.",
+        Which::Day(Op::NextDay),
+    ),
+    function(
+        "if_absent",
+        "if_absent(fact, value)",
+        "The fact, or the value where the fact is missing.",
+        Which::IfAbsent,
+    ),
+    function("money", "money(number)", "So many units of the order's currency.", Which::Money),
+];
+
+const fn function(name: &'static str, usage: &'static str, meaning: &'static str, which: Which) -> Function {
+    Function { name, usage, meaning, which }
+}
+
+/// Types a call.
+pub(super) fn call(
+    name: &str,
+    arguments: &[Expression],
+    span: Span,
+    scope: &Scope<'_>,
+    reader: &mut Reader<'_, '_>,
+) -> Option<Typed> {
+    let Some(function) = FUNCTIONS.iter().find(|function| function.name == name) else {
+        let names = FUNCTIONS.iter().map(|function| function.name);
+        let help = suggestion(name, names.clone()).map_or_else(
+            || format!("the functions are {}", quoted_list(names)),
+            |near| format!("did you mean `{near}`?"),
+        );
+        reader.error("unknown-function", span, format!("there is no function `{name}`"), help);
+        return None;
+    };
+    match (function.which, arguments) {
+        (Which::Fold(op), [first, rest @ ..]) if !rest.is_empty() => {
+            let mut folded = argument(first, scope, reader)?;
+            for next in rest {
+                let next = argument(next, scope, reader)?;
+                folded = pair(folded, next, op, span, name, scope, reader)?;
+            }
+            Some(folded)
+        }
+        (Which::Clamp, [value, low, high]) => {
+            let [value, low, high] = [value, low, high].map(|expression| argument(expression, scope, reader));
+            let raised = pair(value?, low?, Op::Max, span, name, scope, reader)?;
+            pair(raised, high?, Op::Min, span, name, scope, reader)
+        }
+        (Which::Whole(op), [value]) => {
+            let ops = of_type(value, Dimension::Number, scope, reader)?;
+            Some(quantity(then(ops, op), Dimension::Number, span))
+        }
+        (Which::Round, [value, step]) => round(value, step, RoundingMode::HalfUp, span, scope, reader),
+        (Which::Round, [value, step, mode]) => {
+            let mode = rounding_mode(mode, reader)?;
+            round(value, step, mode, span, scope, reader)
+        }
+        (Which::Since, [moment]) => {
+            let moment = of_type(moment, Dimension::Timestamp, scope, reader)?;
+            Some(quantity(joined(now(), moment, Op::Subtract), Dimension::Elapsed, span))
+        }
+        (Which::Until, [moment]) => {
+            let moment = of_type(moment, Dimension::Timestamp, scope, reader)?;
+            Some(quantity(joined(moment, now(), Op::Subtract), Dimension::Elapsed, span))
+        }
+        (Which::DaysSince(op, days), [moment]) => {
+            let moment = of_type(moment, Dimension::Timestamp, scope, reader)?;
+            countable(days, span, scope, reader)?;
+            Some(quantity(joined(moment, now(), op), days, span))
+        }
+        (Which::DaysUntil(op, days), [moment]) => {
+            let moment = of_type(moment, Dimension::Timestamp, scope, reader)?;
+            countable(days, span, scope, reader)?;
+            Some(quantity(joined(now(), moment, op), days, span))
+        }
+        (Which::Day(op), [moment]) => {
+            let moment = of_type(moment, Dimension::Timestamp, scope, reader)?;
+            Some(quantity(then(moment, op), Dimension::Timestamp, span))
+        }
+        (Which::IfAbsent, [fact, value]) => if_absent(fact, value, span, scope, reader),
+        (Which::Money, [value]) => {
+            let ops = of_type(value, Dimension::Number, scope, reader)?;
+            let unit = vec![Op::Number(Exact::whole(NANOS_PER_UNIT))];
+            Some(quantity(joined(ops, unit, Op::Multiply), Dimension::Money, span))
+        }
+        (_, _) => {
+            let message = format!("`{name}` does not take {} arguments", arguments.len());
+            reader.error("formula-type", span, message, format!("it is called as `{}`", function.usage));
+            None
+        }
+    }
+}
+
+/// The moment of the request.
+fn now() -> Vec<Op> {
+    let place =
+        BuiltIn::ALL.iter().position(|fact| *fact == BuiltIn::RequestedAt).and_then(|place| u16::try_from(place).ok());
+    vec![Op::Fact(FactId(place.unwrap_or(0)))]
+}
+
+fn pair(
+    left: Typed,
+    right: Typed,
+    op: Op,
+    span: Span,
+    name: &str,
+    scope: &Scope<'_>,
+    reader: &mut Reader<'_, '_>,
+) -> Option<Typed> {
+    let (left, right) = same_dimension(left, right, name, scope, reader)?;
+    let common = dimension(&left)?;
+    Some(quantity(joined(left.ops, right.ops, op), common, span))
+}
+
+fn of_type(
+    expression: &Expression,
+    wanted: Dimension,
+    scope: &Scope<'_>,
+    reader: &mut Reader<'_, '_>,
+) -> Option<Vec<Op>> {
+    let typed = argument(expression, scope, reader)?;
+    Some(finish(typed, Wanted::Type(FactType::Quantity(wanted)), scope, reader)?.0)
+}
+
+fn countable(days: Dimension, span: Span, scope: &Scope<'_>, reader: &mut Reader<'_, '_>) -> Option<()> {
+    if days == Dimension::BusinessDays && scope.calendar == CalendarUse::None {
+        reader.error(
+            "no-calendar",
+            span,
+            "business days are counted here, but the policy names no calendar",
+            "add the key `calendar`",
+        );
+        return None;
+    }
+    Some(())
+}
+
+fn round(
+    value: &Expression,
+    step: &Expression,
+    mode: RoundingMode,
+    span: Span,
+    scope: &Scope<'_>,
+    reader: &mut Reader<'_, '_>,
+) -> Option<Typed> {
+    let (value, step) = (argument(value, scope, reader), argument(step, scope, reader));
+    let (value, step) = same_dimension(value?, step?, "round", scope, reader)?;
+    let positive = matches!(step.ops.as_slice(), [Op::Number(number)] if Exact::ZERO < *number);
+    if !positive {
+        reader.error(
+            "formula-type",
+            step.span,
+            "the step of `round` must be a number above zero",
+            "write it out, such as `0.50`",
+        );
+        return None;
+    }
+    let common = dimension(&value)?;
+    Some(quantity(joined(value.ops, step.ops, Op::Round(mode)), common, span))
+}
+
+fn rounding_mode(mode: &Expression, reader: &mut Reader<'_, '_>) -> Option<RoundingMode> {
+    let named = match &mode.kind {
+        ExpressionKind::Name(name) => ROUNDING_MODES.iter().find(|(known, _)| known == name),
+        ExpressionKind::Literal(_)
+        | ExpressionKind::Call(..)
+        | ExpressionKind::Unary(..)
+        | ExpressionKind::Binary(..) => None,
+    };
+    if named.is_none() {
+        let modes = quoted_list(ROUNDING_MODES.iter().map(|(name, _)| name));
+        reader.error("unknown-word", mode.span, "this is not a rounding mode", format!("the modes are {modes}"));
+    }
+    named.map(|(_, mode)| *mode)
+}
+
+fn if_absent(
+    fact: &Expression,
+    value: &Expression,
+    span: Span,
+    scope: &Scope<'_>,
+    reader: &mut Reader<'_, '_>,
+) -> Option<Typed> {
+    let (fact, value) = (argument(fact, scope, reader), argument(value, scope, reader));
+    let (fact, value) = (fact?, value?);
+    match fact.kind {
+        Kind::Of(fact_type) => {
+            let value = match fact_type {
+                FactType::Quantity(dimension) => to_dimension(value, dimension, scope, reader)?,
+                FactType::Flag | FactType::Word(_) | FactType::Set(_) | FactType::Text => value,
+            };
+            let (ops, fact_type) = finish(value, Wanted::Type(fact_type), scope, reader)?;
+            Some(Typed { ops: joined(fact.ops, ops, Op::IfAbsent), kind: Kind::Of(fact_type), span })
+        }
+        Kind::Constant(_) => {
+            reader.error("formula-type", fact.span, "a number written out is never absent", "put a fact here");
+            None
+        }
+        Kind::Word(_) => finish(fact, Wanted::Any, scope, reader).and(None),
+    }
+}

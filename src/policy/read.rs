@@ -1,0 +1,452 @@
+//! From a tree to a document: each type says how it is read, and every mistake is reported.
+//!
+//! [`record!`] makes the reader of a mapping from the same declaration as its type and its
+//! JSON Schema, so the three cannot disagree.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+use crate::policy::diagnostic::{Diagnostic, Severity};
+use crate::policy::source::{Located, Source, Span};
+use crate::policy::tree::{Node, NodeKind};
+
+/// Collects what is wrong while a file is read or checked.
+#[derive(Debug)]
+pub struct Reader<'s, 't> {
+    /// The file.
+    pub source: &'s Source<'t>,
+    /// What is wrong so far.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl<'s, 't> Reader<'s, 't> {
+    /// A reader of one file, with nothing wrong yet.
+    #[must_use]
+    pub const fn new(source: &'s Source<'t>) -> Self {
+        Self { source, diagnostics: Vec::new() }
+    }
+
+    /// Reports an error.
+    pub fn error(&mut self, code: &'static str, span: Span, message: impl Into<String>, help: impl Into<String>) {
+        self.push(Severity::Error, code, span, message.into(), help.into());
+    }
+
+    /// Reports something worth a look.
+    pub fn warning(&mut self, code: &'static str, span: Span, message: impl Into<String>, help: impl Into<String>) {
+        self.push(Severity::Warning, code, span, message.into(), help.into());
+    }
+
+    fn push(&mut self, severity: Severity, code: &'static str, span: Span, message: String, help: String) {
+        let help = (!help.is_empty()).then_some(help);
+        self.diagnostics.push(Diagnostic { severity, code, message, place: Some(self.source.place(span)), help });
+    }
+
+    /// Reports that a value is not of the expected form.
+    pub fn expected(&mut self, node: &Node, what: &str) {
+        self.error("wrong-type", node.span, format!("expected {what}, got {}", node.describe()), "");
+    }
+}
+
+/// Something that can be read from a tree.
+pub trait Read: Sized {
+    /// What is expected, for messages: `a list`, `a slug`.
+    const EXPECTED: &'static str;
+
+    /// Reads it; `None` after a report.
+    fn read(node: &Node, reader: &mut Reader<'_, '_>) -> Option<Self>;
+
+    /// What it is where its key is absent; `None` where the key is mandatory.
+    #[must_use]
+    fn absent() -> Option<Self> {
+        None
+    }
+}
+
+/// What a mapping of this type is called in messages, and which keys it has.
+pub trait Record {
+    /// `a rule`, `an input`, …
+    const NAME: &'static str;
+    /// Its keys, in the order declared.
+    const KEYS: &'static [&'static str];
+}
+
+/// Declares a mapping: the type, its reader, and its JSON Schema with the comments as descriptions.
+macro_rules! record {
+    (
+        $(#[$meta:meta])*
+        pub struct $name:ident = $called:literal {
+            $( $(#[$field_meta:meta])* $key:ident $(as $text:literal)? : $kind:ty, )+
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, PartialEq, Debug, schemars::JsonSchema)]
+        #[schemars(deny_unknown_fields)]
+        pub struct $name { $( $(#[$field_meta])* $(#[schemars(rename = $text)])? pub $key: $kind, )+ }
+
+        impl $crate::policy::read::Record for $name {
+            const NAME: &'static str = $called;
+            const KEYS: &'static [&'static str] = &[$($crate::policy::read::record!(@key $key $($text)?)),+];
+        }
+
+        impl $crate::policy::read::Read for $name {
+            const EXPECTED: &'static str = $called;
+
+            fn read(node: &$crate::policy::tree::Node, reader: &mut $crate::policy::read::Reader<'_, '_>) -> Option<Self> {
+                use $crate::policy::read::Record;
+                let entries = $crate::policy::read::entries(node, Self::NAME, Self::KEYS, reader)?;
+                $( let $key = $crate::policy::read::field::<$kind>(
+                    entries, $crate::policy::read::record!(@key $key $($text)?), node.span, Self::NAME, reader); )+
+                Some(Self { $( $key: $key?, )+ })
+            }
+        }
+    };
+    (@key $key:ident $text:literal) => { $text };
+    (@key $key:ident) => { stringify!($key) };
+}
+pub(crate) use record;
+
+/// The entries of a mapping, after every key that is not known has been reported.
+pub fn entries<'n>(
+    node: &'n Node,
+    name: &str,
+    keys: &[&str],
+    reader: &mut Reader<'_, '_>,
+) -> Option<&'n [(Located<String>, Node)]> {
+    let NodeKind::Mapping(entries) = &node.kind else {
+        reader.expected(node, &format!("{name} (a mapping with keys such as {})", quoted_list(keys.iter().take(3))));
+        return None;
+    };
+    for (key, _) in entries {
+        if !keys.contains(&key.value.as_str()) {
+            let help = suggestion(&key.value, keys.iter().copied()).map_or_else(
+                || format!("the keys of {name} are {}", quoted_list(keys)),
+                |near| format!("did you mean `{near}`?"),
+            );
+            reader.error("unknown-key", key.span, format!("{name} has no key `{}`", key.value), help);
+        }
+    }
+    Some(entries)
+}
+
+/// Reads the value under a key; reports a mandatory key that is absent.
+pub fn field<T: Read>(
+    entries: &[(Located<String>, Node)],
+    key: &str,
+    owner: Span,
+    name: &str,
+    reader: &mut Reader<'_, '_>,
+) -> Option<T> {
+    match entries.iter().find(|(written, _)| written.value == key) {
+        Some((written, node)) if node.is_blank() => {
+            reader.error(
+                "blank-value",
+                written.span,
+                format!("`{key}` has no value"),
+                format!("expected {}; remove the key if nothing is meant", T::EXPECTED),
+            );
+            None
+        }
+        Some((_, node)) => T::read(node, reader),
+        None => T::absent().or_else(|| {
+            reader.error(
+                "missing-key",
+                owner,
+                format!("{name} needs the key `{key}`"),
+                format!("expected {}", T::EXPECTED),
+            );
+            None
+        }),
+    }
+}
+
+/// The known word nearest to a wrong one, if one is near enough to be meant.
+#[must_use]
+pub fn suggestion<'w>(wrong: &str, known: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
+    known
+        .into_iter()
+        .map(|word| (strsim::damerau_levenshtein(wrong, word), word))
+        .filter(|&(distance, word)| distance <= 1 + word.chars().count() / 4)
+        .min_by_key(|&(distance, _)| distance)
+        .map(|(_, word)| word)
+}
+
+/// "`a`, `b`, `c`".
+#[must_use]
+pub fn quoted_list(words: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    let quoted: Vec<String> = words.into_iter().map(|word| format!("`{}`", word.as_ref())).collect();
+    quoted.join(", ")
+}
+
+/// A scalar as written.
+pub type Text = Located<String>;
+
+impl Read for Text {
+    const EXPECTED: &'static str = "a text";
+
+    fn read(node: &Node, reader: &mut Reader<'_, '_>) -> Option<Self> {
+        match &node.kind {
+            NodeKind::Scalar(text, _) if !node.is_blank() => Some(Located { value: text.clone(), span: node.span }),
+            NodeKind::Scalar(..) | NodeKind::List(_) | NodeKind::Mapping(_) => {
+                reader.expected(node, Self::EXPECTED);
+                None
+            }
+        }
+    }
+}
+
+/// A name: lower-case letters, digits, `_` and `-`, starting with a letter or digit.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Slug(pub Located<String>);
+
+impl Slug {
+    /// The name.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.0.value
+    }
+
+    /// Where it was written.
+    #[must_use]
+    pub const fn span(&self) -> Span {
+        self.0.span
+    }
+}
+
+/// Longest slug, in bytes: fits the label of a metric and the column of a table.
+const SLUG_BYTES_MAX: usize = 64;
+
+impl Read for Slug {
+    const EXPECTED: &'static str = "a slug, such as `late_delivery`";
+
+    fn read(node: &Node, reader: &mut Reader<'_, '_>) -> Option<Self> {
+        let text = Text::read(node, reader)?;
+        check_slug(&text, reader).then_some(Self(text))
+    }
+}
+
+/// Whether a text is a slug; reports it where it is not.
+pub fn check_slug(text: &Located<String>, reader: &mut Reader<'_, '_>) -> bool {
+    let allowed = |character: char| {
+        character.is_ascii_lowercase() || character.is_ascii_digit() || matches!(character, '_' | '-')
+    };
+    let starts = text.value.starts_with(|character: char| character.is_ascii_lowercase() || character.is_ascii_digit());
+    let good = starts && text.value.chars().all(allowed) && text.value.len() <= SLUG_BYTES_MAX;
+    if !good {
+        reader.error(
+            "not-a-slug",
+            text.span,
+            format!("`{}` is not a slug", text.value),
+            format!(
+                "use at most {SLUG_BYTES_MAX} lower-case letters, digits, `_` and `-`, starting with a letter or digit"
+            ),
+        );
+    }
+    good
+}
+
+impl Read for Located<bool> {
+    const EXPECTED: &'static str = "`true` or `false`";
+
+    fn read(node: &Node, reader: &mut Reader<'_, '_>) -> Option<Self> {
+        let text = Text::read(node, reader)?;
+        match text.value.as_str() {
+            "true" => Some(text.with(true)),
+            "false" => Some(text.with(false)),
+            _ => {
+                reader.expected(node, Self::EXPECTED);
+                None
+            }
+        }
+    }
+}
+
+impl Read for Located<u32> {
+    const EXPECTED: &'static str = "a whole number";
+
+    fn read(node: &Node, reader: &mut Reader<'_, '_>) -> Option<Self> {
+        let text = Text::read(node, reader)?;
+        let digits = !text.value.is_empty() && text.value.chars().all(|character| character.is_ascii_digit());
+        match text.value.parse() {
+            Ok(number) if digits => Some(text.with(number)),
+            Ok(_) | Err(_) => {
+                reader.expected(node, "a whole number from 0 to 4294967295");
+                None
+            }
+        }
+    }
+}
+
+impl<T: Read> Read for Option<T> {
+    const EXPECTED: &'static str = T::EXPECTED;
+
+    fn read(node: &Node, reader: &mut Reader<'_, '_>) -> Option<Self> {
+        T::read(node, reader).map(Some)
+    }
+
+    fn absent() -> Option<Self> {
+        Some(None)
+    }
+}
+
+/// A list of any length.
+impl<T: Read> Read for Vec<T> {
+    const EXPECTED: &'static str = "a list";
+
+    fn read(node: &Node, reader: &mut Reader<'_, '_>) -> Option<Self> {
+        let NodeKind::List(items) = &node.kind else {
+            reader.expected(node, &format!("a list, each item {}", T::EXPECTED));
+            return None;
+        };
+        // A bad item has been reported, which rejects the bundle; the good ones are still checked.
+        Some(items.iter().filter_map(|item| T::read(item, reader)).collect())
+    }
+}
+
+/// Any value, left as it was written.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Raw(pub Node);
+
+impl Read for Raw {
+    const EXPECTED: &'static str = "a value";
+
+    fn read(node: &Node, _: &mut Reader<'_, '_>) -> Option<Self> {
+        Some(Self(node.clone()))
+    }
+}
+
+impl JsonSchema for Raw {
+    fn schema_name() -> Cow<'static, str> {
+        "Value".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!(true)
+    }
+}
+
+/// One value, or a list of them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OneOrMany<T>(pub Vec<T>);
+
+impl<T: Read> Read for OneOrMany<T> {
+    const EXPECTED: &'static str = T::EXPECTED;
+
+    fn read(node: &Node, reader: &mut Reader<'_, '_>) -> Option<Self> {
+        match &node.kind {
+            NodeKind::List(items) if items.is_empty() => {
+                reader.error("empty-list", node.span, "this list is empty", format!("expected {}", T::EXPECTED));
+                None
+            }
+            NodeKind::List(_) => Vec::read(node, reader).map(Self),
+            NodeKind::Scalar(..) | NodeKind::Mapping(_) => T::read(node, reader).map(|one| Self(vec![one])),
+        }
+    }
+}
+
+/// A mapping from names to values, in the order written.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Table<T> {
+    /// The names and their values.
+    pub entries: Vec<(Located<String>, T)>,
+    /// Names whose values could not be read: reported, and known all the same, so that a use of
+    /// such a name is not reported as well.
+    pub broken: Vec<String>,
+}
+
+impl<T: Read> Read for Table<T> {
+    const EXPECTED: &'static str = "a mapping from names to values";
+
+    fn read(node: &Node, reader: &mut Reader<'_, '_>) -> Option<Self> {
+        let NodeKind::Mapping(entries) = &node.kind else {
+            reader.expected(node, &format!("a mapping from names to values, each value {}", T::EXPECTED));
+            return None;
+        };
+        let mut table = Self::default();
+        for (key, node) in entries {
+            if node.is_blank() {
+                reader.error(
+                    "blank-value",
+                    key.span,
+                    format!("`{}` has no value", key.value),
+                    format!("expected {}", T::EXPECTED),
+                );
+                table.broken.push(key.value.clone());
+                continue;
+            }
+            match T::read(node, reader) {
+                Some(value) => table.entries.push((key.clone(), value)),
+                None => table.broken.push(key.value.clone()),
+            }
+        }
+        Some(table)
+    }
+}
+
+impl<T> Default for Table<T> {
+    fn default() -> Self {
+        Self { entries: Vec::new(), broken: Vec::new() }
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Located<T> {
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        // YAML writes numbers and texts alike, so a text may look like a number to an editor.
+        match T::schema_name().as_ref() {
+            "string" => json_schema!({ "type": ["string", "number", "boolean"] }),
+            _ => T::json_schema(generator),
+        }
+    }
+}
+
+impl JsonSchema for Slug {
+    fn schema_name() -> Cow<'static, str> {
+        "Slug".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": "^[a-z0-9][a-z0-9_-]{0,63}$",
+            "description": "A name: lower-case letters, digits, `_` and `-`."
+        })
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for OneOrMany<T> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("OneOrMany_{}", T::schema_name()).into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let one = generator.subschema_for::<T>();
+        json_schema!({ "anyOf": [one, { "type": "array", "items": one, "minItems": 1 }] })
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Table<T> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("Table_{}", T::schema_name()).into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let value = generator.subschema_for::<T>();
+        json_schema!({ "type": "object", "additionalProperties": value })
+    }
+}

@@ -1,0 +1,337 @@
+//! YAML as a tree in which everything knows its place.
+//!
+//! The strict part of YAML that policies are written in: one document of mappings, lists and
+//! scalars. Anchors, aliases, tags and merge keys are errors, so a file is as large as it looks.
+//! Scalars keep their text as written; nothing here guesses a type.
+
+use std::collections::HashMap;
+
+use saphyr_parser::{Event, Parser, ScalarStyle, Span as Mark};
+
+use crate::domain::limits::{YAML_DEPTH_MAX, YAML_NODES_MAX};
+use crate::policy::diagnostic::{Diagnostic, Severity};
+use crate::policy::source::{Located, Source, Span};
+
+/// A value and its place.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Node {
+    /// What it is.
+    pub kind: NodeKind,
+    /// Where it was written; of a mapping or list, its first entry.
+    pub span: Span,
+}
+
+/// What a value is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum NodeKind {
+    /// A text as written, without quotes.
+    Scalar(String, Quoting),
+    /// A list.
+    List(Vec<Node>),
+    /// A mapping, in the order written; keys are unique.
+    Mapping(Vec<(Located<String>, Node)>),
+}
+
+/// Whether a scalar was written in quotes (or as a block).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Quoting {
+    /// As it stands.
+    Plain,
+    /// In quotes, or as a block.
+    Quoted,
+}
+
+impl Node {
+    /// Whether nothing was written: an empty scalar, `~` or `null` without quotes.
+    #[must_use]
+    pub fn is_blank(&self) -> bool {
+        matches!(&self.kind, NodeKind::Scalar(text, Quoting::Plain) if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
+    }
+
+    /// What it is, for a message.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match &self.kind {
+            _ if self.is_blank() => "nothing".to_owned(),
+            NodeKind::Scalar(text, _) => format!("`{text}`"),
+            NodeKind::List(_) => "a list".to_owned(),
+            NodeKind::Mapping(_) => "a mapping".to_owned(),
+        }
+    }
+}
+
+/// Reads a file into a tree. The first structural error ends the reading; duplicate keys do not,
+/// and are all reported.
+pub fn parse(source: &Source<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<Node> {
+    let mut builder = Builder { source, diagnostics, open: Vec::new(), root: None, nodes: 0 };
+    for event in Parser::new_from_str(source.text) {
+        let (event, mark) = match event {
+            Ok(event) => event,
+            Err(error) => {
+                let marker = error.marker();
+                let at = source.offset(marker.line(), marker.col());
+                builder.report(
+                    "yaml-syntax",
+                    format!("this is not valid YAML: {}", error.info()),
+                    Span::new(at, at),
+                    SYNTAX_HELP,
+                );
+                return None;
+            }
+        };
+        builder.event(event, mark)?;
+    }
+    match builder.root {
+        Some(root) => Some(root),
+        None => {
+            builder.report(
+                "empty-file",
+                "the file is empty".to_owned(),
+                Span::default(),
+                "write a policy into it, or remove the file",
+            );
+            None
+        }
+    }
+}
+
+const SYNTAX_HELP: &str = "check the indentation, the quotes and the brackets around here; a text that holds `: `, ` #` or starts with one of `[{*&!|>%@` needs quotes";
+
+/// A container that is being read.
+enum Open {
+    List {
+        items: Vec<Node>,
+        span: Span,
+    },
+    Mapping {
+        entries: Vec<(Located<String>, Node)>,
+        seen: HashMap<String, Span>,
+        key: Option<Located<String>>,
+        span: Span,
+    },
+}
+
+struct Builder<'s, 't, 'd> {
+    source: &'s Source<'t>,
+    diagnostics: &'d mut Vec<Diagnostic>,
+    open: Vec<Open>,
+    root: Option<Node>,
+    nodes: usize,
+}
+
+impl Builder<'_, '_, '_> {
+    /// Takes in one event; `None` ends the reading, with a report.
+    fn event(&mut self, event: Event<'_>, mark: Mark) -> Option<()> {
+        let span = self.span(&mark);
+        match event {
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Some(()),
+            Event::DocumentStart(_) if self.root.is_none() => Some(()),
+            Event::DocumentStart(_) => {
+                self.report(
+                    "many-documents",
+                    "the file holds more than one YAML document".to_owned(),
+                    span,
+                    "write one file for each",
+                );
+                None
+            }
+            Event::Alias(_) => {
+                self.report("alias", "aliases are not allowed in a policy".to_owned(), span, ALIAS_HELP);
+                None
+            }
+            Event::Scalar(text, style, anchor, tag) => {
+                self.plain_only(anchor, tag.is_some(), span)?;
+                let quoting = if style == ScalarStyle::Plain { Quoting::Plain } else { Quoting::Quoted };
+                self.value(Node { kind: NodeKind::Scalar(text.into_owned(), quoting), span })
+            }
+            Event::SequenceStart(anchor, tag) => {
+                self.plain_only(anchor, tag.is_some(), span)?;
+                self.open(Open::List { items: Vec::new(), span })
+            }
+            Event::MappingStart(anchor, tag) => {
+                self.plain_only(anchor, tag.is_some(), span)?;
+                self.open(Open::Mapping { entries: Vec::new(), seen: HashMap::new(), key: None, span })
+            }
+            Event::SequenceEnd | Event::MappingEnd => self.close(),
+        }
+    }
+
+    fn plain_only(&mut self, anchor: usize, tagged: bool, span: Span) -> Option<()> {
+        if anchor != 0 {
+            self.report("alias", "anchors are not allowed in a policy".to_owned(), span, ALIAS_HELP);
+            return None;
+        }
+        if tagged {
+            self.report("tag", "tags are not allowed in a policy".to_owned(), span, "remove the word after `!`");
+            return None;
+        }
+        Some(())
+    }
+
+    fn open(&mut self, container: Open) -> Option<()> {
+        if self.open.len() >= YAML_DEPTH_MAX {
+            let span = match &container {
+                Open::List { span, .. } | Open::Mapping { span, .. } => *span,
+            };
+            self.report(
+                "too-deep",
+                format!("this is nested more than {YAML_DEPTH_MAX} levels deep"),
+                span,
+                "flatten it",
+            );
+            return None;
+        }
+        if let (Some(Open::Mapping { key: None, .. }), Open::List { span, .. } | Open::Mapping { span, .. }) =
+            (self.open.last(), &container)
+        {
+            let span = *span;
+            self.report(
+                "key-not-text",
+                "a key must be a text".to_owned(),
+                span,
+                "put quotes around a key that starts with `[` or `{`",
+            );
+            return None;
+        }
+        self.open.push(container);
+        Some(())
+    }
+
+    fn close(&mut self) -> Option<()> {
+        let node = match self.open.pop()? {
+            Open::List { items, span } => {
+                let span = items.first().map_or(span, |first| first.span);
+                Node { kind: NodeKind::List(items), span }
+            }
+            Open::Mapping { entries, span, .. } => {
+                let span = entries.first().map_or(span, |(key, _)| key.span);
+                Node { kind: NodeKind::Mapping(entries), span }
+            }
+        };
+        self.value(node)
+    }
+
+    fn value(&mut self, node: Node) -> Option<()> {
+        self.nodes += 1;
+        if self.nodes > YAML_NODES_MAX {
+            self.report(
+                "too-large",
+                format!("the file holds more than {YAML_NODES_MAX} values"),
+                node.span,
+                "split the policy",
+            );
+            return None;
+        }
+        match self.open.last_mut() {
+            None => self.root = Some(node),
+            Some(Open::List { items, .. }) => items.push(node),
+            Some(Open::Mapping { entries, seen, key, .. }) => match key.take() {
+                None => *key = Some(key_of(node)),
+                Some(name) => match seen.insert(name.value.clone(), name.span) {
+                    None => entries.push((name, node)),
+                    Some(first) => {
+                        let line = self.source.place(first).line;
+                        let message = format!("the key `{}` stands twice", name.value);
+                        self.report(
+                            "duplicate-key",
+                            message,
+                            name.span,
+                            &format!("it was first written on line {line}; remove one of them"),
+                        );
+                    }
+                },
+            },
+        }
+        Some(())
+    }
+
+    fn span(&self, mark: &Mark) -> Span {
+        let start = self.source.offset(mark.start.line(), mark.start.col());
+        let end = self.source.offset(mark.end.line(), mark.end.col()).max(start);
+        // A plain scalar's end may include what follows it up to the next token.
+        let text = self.source.text.get(start..end).unwrap_or("");
+        Span::new(start, start + text.trim_end().len())
+    }
+
+    fn report(&mut self, code: &'static str, message: String, span: Span, help: &str) {
+        self.diagnostics.push(Diagnostic {
+            severity: Severity::Error,
+            code,
+            message,
+            place: Some(self.source.place(span)),
+            help: Some(help.to_owned()),
+        });
+    }
+}
+
+const ALIAS_HELP: &str =
+    "write the value out, or name it once (as a fact or a requirement) and refer to it by its name";
+
+fn key_of(node: Node) -> Located<String> {
+    let span = node.span;
+    match node.kind {
+        NodeKind::Scalar(text, _) => Located { value: text, span },
+        // `open` turns containers away before they become keys.
+        NodeKind::List(_) | NodeKind::Mapping(_) => Located { value: String::new(), span },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> (Option<Node>, Vec<String>) {
+        let mut diagnostics = Vec::new();
+        let node = parse(&Source::new("p.yaml", text), &mut diagnostics);
+        (node, diagnostics.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn scalars_keep_their_text() {
+        let (node, problems) = read("a: 1.10\nb: NO\nc: '1e3'\nd:\n");
+        assert!(problems.is_empty(), "{problems:?}");
+        let NodeKind::Mapping(entries) = node.unwrap().kind else { panic!("not a mapping") };
+        let texts: Vec<_> = entries.iter().map(|(key, node)| format!("{}={}", key.value, node.describe())).collect();
+        assert_eq!(texts, ["a=`1.10`", "b=`NO`", "c=`1e3`", "d=nothing"]);
+    }
+
+    #[test]
+    fn places_count_characters_and_bytes() {
+        let text = "名: [甲, 乙]\n";
+        let source = Source::new("p.yaml", text);
+        let node = parse(&source, &mut Vec::new()).unwrap();
+        let NodeKind::Mapping(entries) = node.kind else { panic!("not a mapping") };
+        let NodeKind::List(items) = &entries[0].1.kind else { panic!("not a list") };
+        let place = source.place(items[1].span);
+        assert_eq!((place.line, place.column), (1, 8));
+        assert_eq!(&text[place.start..place.end], "乙");
+    }
+
+    #[test]
+    fn every_duplicate_key_is_reported() {
+        let (_, problems) = read("a: 1\nb: 2\na: 3\nb: 4\n");
+        assert_eq!(problems.len(), 2);
+        assert!(
+            problems[0].starts_with("p.yaml:3:1: error[duplicate-key]: the key `a` stands twice"),
+            "{}",
+            problems[0]
+        );
+    }
+
+    #[test]
+    fn aliases_tags_and_depth_are_errors() {
+        for (text, code) in [
+            ("a: &x 1\nb: *x\n", "alias"),
+            ("a: !!str 1\n", "tag"),
+            ("a: 1\n---\nb: 2\n", "many-documents"),
+            (&"[".repeat(100), "too-deep"),
+            ("[a, b]: 1\n", "key-not-text"),
+            ("", "empty-file"),
+            ("a: [1, 2\n", "yaml-syntax"),
+        ] {
+            let (node, problems) = read(text);
+            assert!(node.is_none(), "{text}");
+            assert!(problems[0].contains(&format!("error[{code}]")), "{text}: {problems:?}");
+        }
+    }
+}
