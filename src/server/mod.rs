@@ -1,1 +1,3 @@
 //! The gRPC services: the only place that knows tonic and prost.
+
+pub mod pb;
