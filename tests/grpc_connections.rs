@@ -19,9 +19,9 @@ use grpc_support::{
     END_HEADERS_AND_STREAM, GOAWAY, HEADERS, PREFACE, SETTINGS, closed, frame, greet, next_frame, start,
 };
 use requite::server::ServerConfig;
-use requite::server::limits::FIRST_BYTES_TIMEOUT;
-use requite::server::pb::GetServerInfoRequest;
+use requite::server::limits::{BATCHES_AT_ONCE_MAX, FIRST_BYTES_TIMEOUT};
 use requite::server::pb::refund_policy_service_client::RefundPolicyServiceClient;
+use requite::server::pb::{BatchEvaluateRefundRequest, EvaluateRefundRequest, GetServerInfoRequest};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
@@ -121,5 +121,20 @@ async fn a_flood_of_malformed_headers_ends_the_connection() {
     assert!(frames < FLOOD, "{frames} frames, GOAWAY: {said_goaway}");
     let mut client = RefundPolicyServiceClient::new(server.channel().await);
     client.get_server_info(GetServerInfoRequest {}).await.unwrap();
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn batches_beyond_those_at_once_wait_their_turn() {
+    let server = start(ServerConfig::default()).await;
+    let channel = server.channel().await;
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..4 * BATCHES_AT_ONCE_MAX {
+        let mut client = RefundPolicyServiceClient::new(channel.clone());
+        let unknown = EvaluateRefundRequest { policy_id: "other".into(), ..EvaluateRefundRequest::default() };
+        let batch = BatchEvaluateRefundRequest { requests: vec![unknown; 200] };
+        calls.spawn(async move { client.batch_evaluate_refund(batch).await.unwrap().into_inner().items.len() });
+    }
+    assert_eq!(calls.join_all().await, vec![200; 4 * BATCHES_AT_ONCE_MAX]);
     server.stop().await;
 }

@@ -14,6 +14,7 @@ use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tonic_health::server::{HealthReporter, HealthService};
 
+use crate::server::limits::SMALL_MESSAGE_BYTES_MAX;
 use crate::server::stop::{Stage, StopSignal};
 
 /// What is said about this server's health.
@@ -45,7 +46,8 @@ impl Reported {
 
     /// The service that tells it.
     pub(crate) fn server(&self, stop: StopSignal) -> HealthServer<impl Health> {
-        HealthServer::new(EndingHealth { inner: HealthService::from_health_reporter(self.reporter.clone()), stop })
+        let inner = HealthService::from_health_reporter(self.reporter.clone());
+        HealthServer::new(EndingHealth { inner, stop }).max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX)
     }
 }
 

@@ -5,18 +5,25 @@
 
 use std::time::Duration;
 
-/// A request for one decision, in bytes. The claimed length is reserved before the first byte of
-/// the message arrives, so this is also what a liar can make one stream reserve.
+/// A request for one decision, in bytes: many times the largest order seen, little enough for every
+/// stream of a connection to hold one.
 pub const EVALUATION_MESSAGE_BYTES_MAX: usize = 64 * 1024;
 
 /// A request about evidence, or for many decisions, in bytes: room for `EVIDENCE_MAX` pieces with their fields.
 pub const MATERIAL_MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+
+/// A request about health or reflection, in bytes: a name. The library reserves the claimed length
+/// before the first byte of the message arrives, so this is what a liar can make a stream reserve.
+pub const SMALL_MESSAGE_BYTES_MAX: usize = 4 * 1024;
 
 /// Requests in one batch. They are decided one after another on one thread.
 pub const BATCH_ITEMS_MAX: usize = 1_000;
 
 /// Items of a batch decided before other calls get their turn on the thread.
 pub const BATCH_ITEMS_PER_TURN: usize = 32;
+
+/// Batches decided at once. They hold their decoded requests while other calls get their turns.
+pub const BATCHES_AT_ONCE_MAX: usize = 4;
 
 /// Streams open at once on one connection: enough for a busy client, and the factor of everything
 /// that a stream may hold.

@@ -16,7 +16,8 @@ use crate::server::connection;
 use crate::server::guard::Guard;
 use crate::server::health::Reported;
 use crate::server::limits::{
-    ACCEPT_PAUSE, CONNECTIONS_MAX, DRAIN_TIME_MAX, FIRST_BYTES_TIMEOUT, STOP_NOTICE, STOP_TIME_MAX,
+    ACCEPT_PAUSE, CONNECTIONS_MAX, DRAIN_TIME_MAX, FIRST_BYTES_TIMEOUT, SMALL_MESSAGE_BYTES_MAX, STOP_NOTICE,
+    STOP_TIME_MAX,
 };
 use crate::server::pb::FILE_DESCRIPTOR_SET;
 use crate::server::service::LimitedService;
@@ -100,10 +101,12 @@ fn routes(engine: Engine, health: &Reported, signal: &StopSignal) -> Result<Rout
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
+    let v1 = reflection().build_v1().map_err(ServeError::Reflection)?;
+    let v1alpha = reflection().build_v1alpha().map_err(ServeError::Reflection)?;
     Ok(Routes::new(Guard::new(LimitedService::new(engine)))
         .add_service(health.server(signal.clone()))
-        .add_service(reflection().build_v1().map_err(ServeError::Reflection)?)
-        .add_service(reflection().build_v1alpha().map_err(ServeError::Reflection)?)
+        .add_service(v1.max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
+        .add_service(v1alpha.max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
         .prepare())
 }
 

@@ -4,9 +4,14 @@
 //! around this.
 
 use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::body::Bytes;
+use tokio::sync::Semaphore;
 use tonic::body::Body;
 use tonic::server::NamedService;
 use tonic::{Request, Response, Status, async_trait};
@@ -18,7 +23,8 @@ use crate::server::errors::Failure;
 use crate::server::evaluation::{self, Evaluated};
 use crate::server::guard::Deadline;
 use crate::server::limits::{
-    BATCH_ITEMS_MAX, BATCH_ITEMS_PER_TURN, EVALUATION_MESSAGE_BYTES_MAX, MATERIAL_MESSAGE_BYTES_MAX,
+    BATCH_ITEMS_MAX, BATCH_ITEMS_PER_TURN, BATCHES_AT_ONCE_MAX, EVALUATION_MESSAGE_BYTES_MAX,
+    MATERIAL_MESSAGE_BYTES_MAX,
 };
 use crate::server::pb;
 use crate::server::pb::refund_policy_service_server::{RefundPolicyService, RefundPolicyServiceServer};
@@ -30,12 +36,15 @@ pub(crate) struct Answers {
     engine: Engine,
 }
 
-/// The service with the message limits of its methods. The limit of the generated server is one
-/// for all its methods, so there are two of it.
+/// The service behind the limits of its methods.
+///
+/// A message is read to its end before it is decoded, and from then on nothing waits: a decoded
+/// message may be hundreds of times the size of its bytes, so a peer must not be able to keep many
+/// of them waiting for the end of its streams.
 #[derive(Clone, Debug)]
 pub(crate) struct LimitedService {
-    evaluation: RefundPolicyServiceServer<Answers>,
-    material: RefundPolicyServiceServer<Answers>,
+    server: RefundPolicyServiceServer<Answers>,
+    batches: Arc<Semaphore>,
 }
 
 impl LimitedService {
@@ -43,8 +52,8 @@ impl LimitedService {
     pub(crate) fn new(engine: Engine) -> Self {
         let server = RefundPolicyServiceServer::new(Answers { engine });
         Self {
-            evaluation: server.clone().max_decoding_message_size(EVALUATION_MESSAGE_BYTES_MAX),
-            material: server.max_decoding_message_size(MATERIAL_MESSAGE_BYTES_MAX),
+            server: server.max_decoding_message_size(MATERIAL_MESSAGE_BYTES_MAX),
+            batches: Arc::new(Semaphore::new(BATCHES_AT_ONCE_MAX)),
         }
     }
 }
@@ -56,19 +65,43 @@ impl NamedService for LimitedService {
 impl Service<http::Request<Body>> for LimitedService {
     type Response = http::Response<Body>;
     type Error = Infallible;
-    type Future = <RefundPolicyServiceServer<Answers> as Service<http::Request<Body>>>::Future;
+    type Future = Pin<Box<dyn Future<Output = Result<http::Response<Body>, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // The generated server is always ready.
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        match Method::of(request.uri().path()) {
-            Method::BatchEvaluateRefund | Method::ValidateEvidence => self.material.call(request),
-            Method::EvaluateRefund | Method::GetServerInfo | Method::Unknown => self.evaluation.call(request),
-        }
+        let Self { mut server, batches } = self.clone();
+        Box::pin(async move {
+            let method = Method::of(request.uri().path());
+            let (parts, body) = request.into_parts();
+            let body = match read(body, method.message_bytes_max()).await {
+                Ok(body) => body,
+                Err(failure) => return Ok(failure.status().into_http()),
+            };
+            // A batch does wait between its items; the semaphore is never closed.
+            let _turn = match method {
+                Method::BatchEvaluateRefund => batches.acquire().await.ok(),
+                Method::EvaluateRefund | Method::ValidateEvidence | Method::GetServerInfo | Method::Unknown => None,
+            };
+            server.call(http::Request::from_parts(parts, Body::new(Full::new(body)))).await
+        })
     }
 }
+
+/// Reads a body to its end: one message with its prefix.
+async fn read(body: Body, message_bytes_max: usize) -> Result<Bytes, Failure> {
+    match Limited::new(body, MESSAGE_PREFIX_BYTES + message_bytes_max).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Failure::MessageTooLarge),
+        Err(_) => Err(Failure::BadMessage),
+    }
+}
+
+/// What stands before every gRPC message: a flag and the length.
+const MESSAGE_PREFIX_BYTES: usize = 5;
 
 /// The methods of the service.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -89,6 +122,14 @@ impl Method {
     pub(crate) fn of(path: &str) -> Self {
         let name = path.strip_prefix('/').unwrap_or_default();
         Self::ALL.into_iter().find(|method| method.full_name() == name).unwrap_or(Self::Unknown)
+    }
+
+    /// The largest message that it takes.
+    const fn message_bytes_max(self) -> usize {
+        match self {
+            Self::BatchEvaluateRefund | Self::ValidateEvidence => MATERIAL_MESSAGE_BYTES_MAX,
+            Self::EvaluateRefund | Self::GetServerInfo | Self::Unknown => EVALUATION_MESSAGE_BYTES_MAX,
+        }
     }
 
     /// The full gRPC name, as spans and metrics have it.
