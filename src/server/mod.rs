@@ -1,1 +1,19 @@
 //! The gRPC services: the only place that knows tonic and prost.
+
+pub mod client;
+mod connection;
+pub mod errors;
+pub mod evaluation;
+pub mod guard;
+mod health;
+pub mod json;
+pub mod limits;
+pub mod listener;
+pub mod pb;
+mod service;
+mod stop;
+pub mod text;
+pub(crate) mod wire;
+
+pub use evaluation::evaluate;
+pub use listener::{Drained, ServeError, ServerConfig, serve};

@@ -1,0 +1,41 @@
+//! Turns the proto files into Rust, without `protoc`.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use protox::prost::Message as _;
+
+/// The file that pulls in every other.
+const SERVICE: &str = "requite/v1/refund_policy_service.proto";
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed=proto");
+    let descriptors = protox::Compiler::new(["proto"])?
+        .include_imports(true)
+        .include_source_info(true)
+        .open_file(SERVICE)?
+        .file_descriptor_set();
+    let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
+    write_descriptors(&descriptors, &out)?;
+    tonic_prost_build::configure()
+        // Sorted maps: the same message has the same bytes everywhere, and decision ids are made of them.
+        .btree_map(".")
+        .include_file("protos.rs")
+        .compile_fds(descriptors)?;
+    Ok(())
+}
+
+/// The descriptors for reflection and JSON. Comments stay out: they are for readers of the source
+/// and would be half of the bytes.
+fn write_descriptors(
+    descriptors: &protox::prost_reflect::prost_types::FileDescriptorSet,
+    out: &Path,
+) -> Result<(), Box<dyn Error>> {
+    let mut bare = descriptors.clone();
+    for file in &mut bare.file {
+        file.source_code_info = None;
+    }
+    fs::write(out.join("descriptors.bin"), bare.encode_to_vec())?;
+    Ok(())
+}

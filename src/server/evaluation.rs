@@ -1,0 +1,333 @@
+//! From a request message to an answer message, on one snapshot: no socket, no task.
+//!
+//! The server and the command line both call this, so they cannot disagree.
+
+use std::time::{Duration, Instant};
+
+use prost::Message as _;
+use tonic::Status;
+
+use crate::decision::explain::{Recorder, Silent};
+use crate::decision::{EvidenceAssessment, Purpose, assess_evidence, decide, intake};
+use crate::domain::decision::Decision;
+use crate::domain::facts::Facts;
+use crate::domain::limits::SHORT_TEXT_BYTES_MAX;
+use crate::domain::money::Currency;
+use crate::domain::request::{FieldViolation, Request};
+use crate::domain::words::{Outcome, ReasonCode};
+use crate::engine::snapshot::Snapshot;
+use crate::plan::Plan;
+use crate::plan::vocabulary::VocabularyId;
+use crate::server::errors::Failure;
+use crate::server::pb;
+use crate::server::wire::decision::{Names, next_steps, policy_ref, response};
+use crate::server::wire::explanation::{Transcript, message};
+use crate::server::wire::words::{to_primary_reason, to_reason_codes};
+use crate::server::wire::{evidence, request};
+
+/// An answer, and what is counted about it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Evaluated {
+    /// The answer.
+    pub response: pb::EvaluateRefundResponse,
+    /// The outcome in it.
+    pub outcome: Outcome,
+    /// The primary reason in it.
+    pub reason: Option<ReasonCode>,
+    /// From facts to decision.
+    pub elapsed: Duration,
+}
+
+/// Decides one claim by what is in force in this snapshot.
+pub fn evaluate(
+    snapshot: &Snapshot,
+    request: &pb::EvaluateRefundRequest,
+) -> Result<pb::EvaluateRefundResponse, Status> {
+    answer(snapshot, request).map(|evaluated| evaluated.response).map_err(Status::from)
+}
+
+/// Decides one claim, and says what is counted about it.
+pub fn answer(snapshot: &Snapshot, request: &pb::EvaluateRefundRequest) -> Result<Evaluated, Failure> {
+    let pb::EvaluateRefundRequest {
+        request_id,
+        policy_id,
+        policy_digest,
+        min_generation,
+        explain,
+        order,
+        claim,
+        language,
+    } = request;
+    let plan = plan_for(snapshot, policy_id, policy_digest, *min_generation)?;
+    let mut checks = Checks::default();
+    checks.request_id(request_id);
+    let language = checks.language(plan, language);
+    let explain = checks.explain(*explain);
+    let said = checks.converted(request::for_decision(order.as_ref(), claim.as_ref()));
+    let facts = checks.facts(intake(plan, &said, Purpose::Decision))?;
+    // Both are there: `for_decision` has checked it.
+    let (Some(order), Some(claim)) = (order, claim) else { return Err(Failure::Bug) };
+    let names = Names { plan, order, claim, currency: currency(plan, &facts)?, language };
+    let (decision, elapsed, explanation) = match explain {
+        Explain::Nothing => {
+            let (decision, elapsed) = timed(plan, &facts, &mut Silent);
+            (decision, elapsed, None)
+        }
+        Explain::Everything => {
+            let mut transcript = Transcript::default();
+            let (decision, elapsed) = timed(plan, &facts, &mut transcript);
+            let explanation = message(&transcript.explanation(), &decision, names);
+            (decision, elapsed, Some(explanation))
+        }
+    };
+    let response = pb::EvaluateRefundResponse {
+        decision_id: decision_id(snapshot, plan, request_id, order, claim),
+        request_id: request_id.clone(),
+        policy: Some(policy_ref(snapshot, plan)),
+        explanation,
+        ..response(&decision, names)
+    };
+    Ok(Evaluated { response, outcome: decision.outcome, reason: decision.reason_codes.first().copied(), elapsed })
+}
+
+/// Tells whether the material of a claim is enough.
+pub fn validate_evidence(
+    snapshot: &Snapshot,
+    request: &pb::ValidateEvidenceRequest,
+) -> Result<pb::ValidateEvidenceResponse, Failure> {
+    let pb::ValidateEvidenceRequest { request_id, policy_id, policy_digest, order, claim, language } = request;
+    let plan = plan_for(snapshot, policy_id, policy_digest, 0)?;
+    let mut checks = Checks::default();
+    checks.request_id(request_id);
+    let language = checks.language(plan, language);
+    let said = checks.converted(request::for_assessment(order.as_ref(), claim.as_ref()));
+    let facts = checks.facts(intake(plan, &said, Purpose::Evidence))?;
+    let Some(claim) = claim else { return Err(Failure::Bug) };
+    let EvidenceAssessment { reason_codes, report, next_steps: steps } = assess_evidence(plan, &facts);
+    Ok(pb::ValidateEvidenceResponse {
+        request_id: request_id.clone(),
+        reason_code: to_primary_reason(&reason_codes),
+        reason_codes: to_reason_codes(&reason_codes),
+        evidence: Some(evidence::report(&report, plan, claim, language)),
+        next_steps: next_steps(&steps, plan, language),
+        policy: Some(policy_ref(snapshot, plan)),
+    })
+}
+
+/// Tells what is in force.
+#[must_use]
+pub fn server_info(snapshot: &Snapshot) -> pb::GetServerInfoResponse {
+    pb::GetServerInfoResponse {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        default_policy_id: snapshot.default_policy().to_owned(),
+        generation: snapshot.generation,
+        digest: snapshot.digest.to_string(),
+        policies: snapshot.plans().map(|plan| policy_info(snapshot, plan)).collect(),
+    }
+}
+
+fn policy_info(snapshot: &Snapshot, plan: &Plan) -> pb::PolicyInfo {
+    let words = |id| plan.vocabularies.get(id).map(|words| words.words().to_vec()).unwrap_or_default();
+    pb::PolicyInfo {
+        policy: Some(policy_ref(snapshot, plan)),
+        languages: plan.languages.clone(),
+        currency_codes: plan.currencies.iter().map(|currency| currency.code.clone()).collect(),
+        product_types: words(VocabularyId::PRODUCT_TYPE),
+        reasons: words(VocabularyId::REASON),
+        channels: words(VocabularyId::CHANNEL),
+        evidence_kinds: words(VocabularyId::EVIDENCE_KIND),
+        time_zone: plan.zone.iana_name().unwrap_or_default().to_owned(),
+        rule_count: u32::try_from(plan.rules.len()).unwrap_or(u32::MAX),
+    }
+}
+
+/// The policy asked for, if what is in force is what the caller pinned.
+fn plan_for<'a>(
+    snapshot: &'a Snapshot,
+    policy_id: &str,
+    pinned_digest: &str,
+    min_generation: u64,
+) -> Result<&'a Plan, Failure> {
+    let digest = snapshot.digest.to_string();
+    if (!pinned_digest.is_empty() && pinned_digest != digest) || snapshot.generation < min_generation {
+        return Err(Failure::RevisionNotAvailable { digest, generation: snapshot.generation });
+    }
+    snapshot.plan(policy_id).ok_or_else(|| Failure::PolicyNotFound { policy_id: policy_id.to_owned() })
+}
+
+fn currency<'a>(plan: &'a Plan, facts: &Facts<'_>) -> Result<&'a Currency, Failure> {
+    // Facts are only good for the plan that they were made for; these were.
+    plan.currencies.get(usize::from(facts.currency)).ok_or(Failure::Bug)
+}
+
+fn timed(plan: &Plan, facts: &Facts<'_>, recorder: &mut impl Recorder) -> (Decision, Duration) {
+    let begun = Instant::now();
+    let decision = decide(plan, facts, recorder);
+    (decision, begun.elapsed())
+}
+
+/// How much of the way to a decision is told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Explain {
+    Nothing,
+    Everything,
+}
+
+/// What is wrong with a request, gathered over all of it.
+#[derive(Debug, Default)]
+struct Checks(Vec<FieldViolation>);
+
+impl Checks {
+    fn request_id(&mut self, request_id: &str) {
+        if SHORT_TEXT_BYTES_MAX < request_id.len() {
+            let problem = format!("must have at most {SHORT_TEXT_BYTES_MAX} bytes, got {}", request_id.len());
+            self.0.push(FieldViolation::new("request_id", problem));
+        }
+    }
+
+    fn language(&mut self, plan: &Plan, language: &str) -> usize {
+        plan.language(language).unwrap_or_else(|| {
+            let known = plan.languages.join(", ");
+            let problem = format!("the policy has no labels in `{language}`; it has {known}");
+            self.0.push(FieldViolation::new("language", problem));
+            0
+        })
+    }
+
+    fn explain(&mut self, level: i32) -> Explain {
+        match pb::ExplainLevel::try_from(level) {
+            Ok(pb::ExplainLevel::Unspecified | pb::ExplainLevel::None) => Explain::Nothing,
+            Ok(pb::ExplainLevel::Full) => Explain::Everything,
+            Err(_) => {
+                self.0.push(FieldViolation::new("explain", format!("`{level}` is not a value of ExplainLevel")));
+                Explain::Nothing
+            }
+        }
+    }
+
+    fn converted<'a>(&mut self, (request, violations): (Request<'a>, Vec<FieldViolation>)) -> Request<'a> {
+        self.0.extend(violations);
+        request
+    }
+
+    /// The facts, if nothing was wrong anywhere. What `intake` says of a field that is bad already,
+    /// or of a part of it, only follows from that.
+    fn facts<'a>(self, facts: Result<Facts<'a>, Vec<FieldViolation>>) -> Result<Facts<'a>, Failure> {
+        let mut violations = self.0;
+        match facts {
+            Ok(facts) if violations.is_empty() => Ok(facts),
+            Ok(_) => Err(Failure::BadRequest(violations)),
+            Err(further) => {
+                let known = violations.len();
+                for violation in further {
+                    let follows = violations.iter().take(known).any(|bad| is_part_of(&violation.field, &bad.field));
+                    if !follows {
+                        violations.push(violation);
+                    }
+                }
+                Err(Failure::BadRequest(violations))
+            }
+        }
+    }
+}
+
+/// Whether a path is the whole or a part of what another path leads to.
+fn is_part_of(path: &str, whole: &str) -> bool {
+    path.strip_prefix(whole).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+/// The identity of a decision: what it follows from, and nothing else. Parts are preceded by their
+/// lengths, so that no two requests read the same.
+fn decision_id(snapshot: &Snapshot, plan: &Plan, request_id: &str, order: &pb::Order, claim: &pb::Claim) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(b"requite decision 1\n");
+    let (order, claim) = (order.encode_to_vec(), claim.encode_to_vec());
+    for part in [snapshot.digest.bytes().as_slice(), plan.id.as_bytes(), request_id.as_bytes(), &order, &claim] {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    let hex = hasher.finalize().to_hex();
+    hex.get(..DECISION_ID_DIGITS).unwrap_or_default().to_owned()
+}
+
+/// Hex digits of a decision's id: 128 bits, so that no two of them ever meet.
+const DECISION_ID_DIGITS: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::admit::Admission;
+    use crate::policy::bundle::{Bundle, BundleFile};
+    use crate::server::wire::samples;
+
+    fn snapshot(generation: u64) -> Snapshot {
+        let files = vec![BundleFile { path: "guide.policy.yaml".into(), bytes: b"-".to_vec() }];
+        let admission = Admission {
+            digest: Bundle::new(files).unwrap().digest(),
+            default_policy: "guide".into(),
+            plans: vec![samples::plan()],
+            warnings: Vec::new(),
+            cases_passed: 0,
+        };
+        Snapshot::new(admission, generation)
+    }
+
+    #[test]
+    fn a_policy_that_is_not_here_is_not_found() {
+        let failure = plan_for(&snapshot(1), "other", "", 0).unwrap_err();
+        assert_eq!(failure, Failure::PolicyNotFound { policy_id: "other".into() });
+        assert_eq!(plan_for(&snapshot(1), "", "", 0).unwrap().id, "guide");
+    }
+
+    #[test]
+    fn pins_hold_or_the_call_ends() {
+        let snapshot = snapshot(3);
+        let digest = snapshot.digest.to_string();
+        assert!(plan_for(&snapshot, "", &digest, 3).is_ok());
+        let not_here = Failure::RevisionNotAvailable { digest, generation: 3 };
+        assert_eq!(plan_for(&snapshot, "", "blake3:00", 0).unwrap_err(), not_here);
+        assert_eq!(plan_for(&snapshot, "", "", 4).unwrap_err(), not_here);
+    }
+
+    #[test]
+    fn the_id_follows_from_what_was_asked_and_by_which_policy() {
+        let (snapshot, plan) = (snapshot(1), samples::plan());
+        let (order, claim) = (samples::order(), samples::claim());
+        let id = decision_id(&snapshot, &plan, "r-1", &order, &claim);
+        assert_eq!(id.len(), DECISION_ID_DIGITS);
+        assert_eq!(id, decision_id(&self::snapshot(9), &plan, "r-1", &order, &claim));
+        let other_claim = pb::Claim { text: "late".into(), ..samples::claim() };
+        assert_ne!(id, decision_id(&snapshot, &plan, "r-2", &order, &claim));
+        assert_ne!(id, decision_id(&snapshot, &plan, "r-1", &order, &other_claim));
+    }
+
+    #[test]
+    fn what_follows_from_a_bad_field_is_not_said_again() {
+        let said = |field: &str| FieldViolation::new(field, "bad");
+        let checks = Checks(vec![said("claim.requested_at"), said("order")]);
+        let further = vec![said("claim.requested_at"), said("order.lines"), said("claim.requested_at_all")];
+        let Err(Failure::BadRequest(violations)) = checks.facts(Err(further)) else { panic!("must be bad") };
+        assert_eq!(violations, [said("claim.requested_at"), said("order"), said("claim.requested_at_all")]);
+    }
+
+    #[test]
+    fn a_language_that_the_policy_lacks_is_named() {
+        let mut checks = Checks::default();
+        assert_eq!(checks.language(&samples::plan(), ""), 0);
+        assert_eq!(checks.language(&samples::plan(), "EN"), 1);
+        checks.language(&samples::plan(), "fr");
+        assert_eq!(checks.0, [FieldViolation::new("language", "the policy has no labels in `fr`; it has zh, en")]);
+    }
+
+    #[test]
+    fn server_info_names_the_policies_in_force() {
+        let info = server_info(&snapshot(4));
+        assert_eq!((info.default_policy_id.as_str(), info.generation), ("guide", 4));
+        let policy = &info.policies[0];
+        assert_eq!(
+            (policy.languages.as_slice(), policy.rule_count),
+            (["zh".to_owned(), "en".to_owned()].as_slice(), 3)
+        );
+        assert_eq!(policy.evidence_kinds, ["order_record", "chat_record"]);
+    }
+}

@@ -1,0 +1,91 @@
+//! The bounds of what one connection, one message or one call may take from this process.
+//!
+//! Every bound has a unit in its name and a reason. The bounds of what a request may say are in
+//! `domain::limits`.
+
+use std::time::Duration;
+
+/// A request for one decision, in bytes: many times the largest order seen, little enough for every
+/// stream of a connection to hold one.
+pub const EVALUATION_MESSAGE_BYTES_MAX: usize = 64 * 1024;
+
+/// A request about evidence, or for many decisions, in bytes: room for `EVIDENCE_MAX` pieces with their fields.
+pub const MATERIAL_MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+
+/// A request about health or reflection, in bytes: a name. The library reserves the claimed length
+/// before the first byte of the message arrives, so this is what a liar can make a stream reserve.
+pub const SMALL_MESSAGE_BYTES_MAX: usize = 4 * 1024;
+
+/// Requests in one batch. They are decided one after another on one thread.
+pub const BATCH_ITEMS_MAX: usize = 1_000;
+
+/// Items of a batch decided before other calls get their turn on the thread.
+pub const BATCH_ITEMS_PER_TURN: usize = 32;
+
+/// Batches decided at once. They hold their decoded requests while other calls get their turns.
+pub const BATCHES_AT_ONCE_MAX: usize = 4;
+
+/// Streams open at once on one connection: enough for a busy client, and the factor of everything
+/// that a stream may hold.
+pub const CONCURRENT_STREAMS_MAX: u32 = 128;
+
+/// Streams that the peer reset before they were looked at, until the connection is given up: the
+/// bound against rapid reset.
+pub const PENDING_RESET_STREAMS_MAX: usize = 20;
+
+/// Streams that we reset because of the peer's mistakes, until the connection is given up. Without
+/// it, malformed HEADERS make one connection grow without end.
+pub const LOCAL_ERROR_RESETS_MAX: usize = 1_024;
+
+/// The headers of one call, in bytes as HTTP/2 counts them.
+pub const HEADER_LIST_BYTES_MAX: u32 = 8 * 1024;
+
+/// What a peer may send on one stream before we have read it.
+pub const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
+
+/// What a peer may send on one connection before we have read it.
+pub const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+
+/// How often a connection is asked whether its peer is still there.
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How long the answer to that may take.
+pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a new connection may take to say that it speaks HTTP/2. HTTP/2 itself has no such
+/// bound: a silent connection would stay for ever.
+pub const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Connections open at once, unless configured otherwise.
+pub const CONNECTIONS_MAX: usize = 1_024;
+
+/// How long a call may take, whatever its deadline: a peer that sends its request byte by byte
+/// must not hold a stream for hours.
+pub const CALL_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// How long after NOT_SERVING new connections are still taken, so that load balancers get to know.
+pub const STOP_NOTICE: Duration = Duration::from_millis(200);
+
+/// How long calls in progress may go on after GOAWAY.
+pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// From the signal to the end, whatever hangs and whatever is configured.
+pub const STOP_TIME_MAX: Duration = Duration::from_secs(15);
+
+/// The pause after `accept` failed for want of descriptors: the error stays until one is freed,
+/// and asking again at once would only burn the processor.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Texts of field violations in one status, in bytes. Statuses travel in headers, and many clients
+/// accept no more than 8 KiB of them; base64 takes a third on top, the message its own share.
+pub const VIOLATION_BYTES_MAX: usize = 3 * 1024;
+
+/// One text within a status, in bytes.
+pub const STATUS_TEXT_BYTES_MAX: usize = 256;
+
+const _: () = assert!(EVALUATION_MESSAGE_BYTES_MAX <= MATERIAL_MESSAGE_BYTES_MAX, "evidence needs more room");
+const _: () = assert!(STREAM_WINDOW_BYTES <= CONNECTION_WINDOW_BYTES, "a stream is part of a connection");
+const _: () = assert!(
+    STOP_NOTICE.as_millis() + DRAIN_TIME_MAX.as_millis() < STOP_TIME_MAX.as_millis(),
+    "notice and drain must fit into the time for stopping"
+);

@@ -1,0 +1,223 @@
+//! Taking connections, and stopping in bounded time.
+
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout_at};
+use tonic::server::NamedService as _;
+use tonic::service::Routes;
+
+use crate::engine::Engine;
+use crate::server::connection;
+use crate::server::guard::Guard;
+use crate::server::health::Reported;
+use crate::server::limits::{
+    ACCEPT_PAUSE, CONNECTIONS_MAX, DRAIN_TIME_MAX, FIRST_BYTES_TIMEOUT, SMALL_MESSAGE_BYTES_MAX, STOP_NOTICE,
+    STOP_TIME_MAX,
+};
+use crate::server::pb::FILE_DESCRIPTOR_SET;
+use crate::server::service::LimitedService;
+use crate::server::stop::{StopSignal, stop_signal};
+
+/// How a server runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ServerConfig {
+    /// Connections open at once; never more than half of the descriptors that the process may have.
+    pub connections_max: usize,
+    /// How long a new connection may take to say that it speaks HTTP/2.
+    pub first_bytes_timeout: Duration,
+    /// How long after NOT_SERVING new connections are still taken.
+    pub stop_notice: Duration,
+    /// How long calls in progress may go on after GOAWAY.
+    pub drain_time_max: Duration,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            connections_max: CONNECTIONS_MAX,
+            first_bytes_timeout: FIRST_BYTES_TIMEOUT,
+            stop_notice: STOP_NOTICE,
+            drain_time_max: DRAIN_TIME_MAX,
+        }
+    }
+}
+
+/// How the connections that were open at the stop ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Drained {
+    /// They finished what was in progress.
+    pub connections_closed: usize,
+    /// They did not in time.
+    pub connections_cut: usize,
+}
+
+/// Why a server could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The descriptors of the services cannot be read.
+    #[error("the reflection service cannot be set up")]
+    Reflection(#[source] tonic_reflection::server::Error),
+}
+
+/// Serves callers on a listener until `stop` is ready, then says so, drains and ends. The stop
+/// takes at most [`STOP_TIME_MAX`], whatever hangs.
+pub async fn serve(
+    listener: TcpListener,
+    engine: Engine,
+    config: ServerConfig,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<Drained, ServeError> {
+    let (switch, signal) = stop_signal();
+    let health = Reported::serving(&[LimitedService::NAME]).await;
+    let routes = routes(engine, &health, &signal)?;
+    let mut connections = Connections {
+        tasks: JoinSet::new(),
+        max: connections_max(config.connections_max),
+        crowding: Crowding::Room,
+        routes,
+        first_bytes_timeout: config.first_bytes_timeout,
+        signal,
+    };
+    connections.accept(&listener, stop).await;
+    let stopping = Instant::now();
+    health.not_serving().await;
+    connections.accept(&listener, sleep(config.stop_notice.min(STOP_TIME_MAX))).await;
+    drop(listener);
+    switch.drain();
+    let drained = connections.drain((Instant::now() + config.drain_time_max).min(stopping + STOP_TIME_MAX)).await;
+    Ok(drained)
+}
+
+/// The services. Health and reflection stand outside the guard: they answer whatever happens to
+/// the data service, and watching has no deadline.
+fn routes(engine: Engine, health: &Reported, signal: &StopSignal) -> Result<Routes, ServeError> {
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let v1 = reflection().build_v1().map_err(ServeError::Reflection)?;
+    let v1alpha = reflection().build_v1alpha().map_err(ServeError::Reflection)?;
+    Ok(Routes::new(Guard::new(LimitedService::new(engine)))
+        .add_service(health.server(signal.clone()))
+        .add_service(v1.max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
+        .add_service(v1alpha.max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
+        .prepare())
+}
+
+/// The connections that are open.
+struct Connections {
+    tasks: JoinSet<()>,
+    max: usize,
+    crowding: Crowding,
+    routes: Routes,
+    first_bytes_timeout: Duration,
+    signal: StopSignal,
+}
+
+/// Whether there is room for another connection; kept so that the log hears of changes only.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Crowding {
+    Room,
+    Full,
+}
+
+impl Connections {
+    /// Takes connections until something is ready.
+    async fn accept(&mut self, listener: &TcpListener, until: impl Future<Output = ()>) {
+        let mut until = pin!(until);
+        loop {
+            tokio::select! {
+                biased;
+                () = until.as_mut() => return,
+                Some(_) = self.tasks.join_next() => {}
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => self.take(stream),
+                    Err(error) if concerns_one_connection(&error) => {}
+                    Err(error) => {
+                        tracing::warn!(%error, "no connection can be taken");
+                        tokio::select! {
+                            () = until.as_mut() => return,
+                            () = sleep(ACCEPT_PAUSE) => {}
+                        }
+                    }
+                },
+            }
+        }
+    }
+
+    /// Serves a connection, or closes it at once where there are too many: a client that is turned
+    /// away can go elsewhere, one that waits in the backlog cannot.
+    fn take(&mut self, stream: TcpStream) {
+        if self.max <= self.tasks.len() {
+            if self.crowding == Crowding::Room {
+                tracing::warn!(connections = self.tasks.len(), "full: further connections are closed at once");
+            }
+            self.crowding = Crowding::Full;
+            return;
+        }
+        self.crowding = Crowding::Room;
+        let (routes, signal) = (self.routes.clone(), self.signal.clone());
+        self.tasks.spawn(connection::serve(stream, routes, self.first_bytes_timeout, signal));
+    }
+
+    /// Waits for the connections to end; cuts those that have not by then.
+    async fn drain(mut self, by: Instant) -> Drained {
+        let mut connections_closed = 0;
+        while let Ok(Some(_)) = timeout_at(by, self.tasks.join_next()).await {
+            connections_closed += 1;
+        }
+        let connections_cut = self.tasks.len();
+        self.tasks.shutdown().await;
+        Drained { connections_closed, connections_cut }
+    }
+}
+
+/// Whether an error of `accept` is about the connection that it would have been, and says nothing
+/// about the next.
+fn concerns_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}
+
+/// The configured number, or half of the descriptors that the process may have if that is less:
+/// files, sources and telemetry need some too.
+fn connections_max(configured: usize) -> usize {
+    match std::fs::read_to_string("/proc/self/limits").ok().and_then(|limits| descriptors_max(&limits)) {
+        Some(descriptors) => configured.min(descriptors / 2).max(1),
+        None => configured.max(1),
+    }
+}
+
+/// The soft limit on open files, in the format of `/proc/self/limits`; `None` where there is none.
+fn descriptors_max(limits: &str) -> Option<usize> {
+    let row = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    row.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_soft_limit_on_open_files_is_read() {
+        let limits = "\
+Limit                     Soft Limit           Hard Limit           Units     
+Max processes             127456               127456               processes 
+Max open files            1024                 1048576              files     
+";
+        assert_eq!(descriptors_max(limits), Some(1024));
+        assert_eq!(descriptors_max("Max open files            unlimited            unlimited            files"), None);
+        assert_eq!(descriptors_max(""), None);
+    }
+}

@@ -1,0 +1,282 @@
+//! From a decision to its message: places in plan and request become names, amounts get their currency.
+
+use crate::domain::decision::{DateWindow, Decision, Deduction, DeductionSource, LineDecision, RuleRef, TenderRefund};
+use crate::domain::facts::FactId;
+use crate::domain::money::{Amount, Currency};
+use crate::domain::time::{Date, Timestamp};
+use crate::engine::snapshot::Snapshot;
+use crate::plan::Plan;
+use crate::plan::fact::{InputScope, Origin};
+use crate::plan::rule::{Action, Rule, Step, Verdict};
+use crate::server::pb;
+use crate::server::wire::evidence;
+use crate::server::wire::words::{
+    to_deduction_kind, to_liable_party, to_outcome, to_primary_reason, to_reason_codes, to_refund_method,
+};
+
+/// What a line is decided by where no rule matches.
+pub(crate) const OTHERWISE: &str = "otherwise";
+
+/// How a deduction came about that no step of a rule took.
+const TENDER_FORMULA: &str = "paid by a tender that money cannot go back to";
+const REQUESTED_FORMULA: &str = "beyond the amount asked for";
+
+/// What names are looked up in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Names<'a> {
+    /// The plan that decided.
+    pub(crate) plan: &'a Plan,
+    /// The order as it was sent.
+    pub(crate) order: &'a pb::Order,
+    /// The claim as it was sent.
+    pub(crate) claim: &'a pb::Claim,
+    /// The currency of all amounts.
+    pub(crate) currency: &'a Currency,
+    /// The language of labels, by its place in the plan.
+    pub(crate) language: usize,
+}
+
+/// The message of a decision, without what does not follow from it: ids, policy, explanation.
+pub(crate) fn response(decision: &Decision, names: Names<'_>) -> pb::EvaluateRefundResponse {
+    let Decision {
+        outcome,
+        reason_codes,
+        refund,
+        lines,
+        tenders,
+        method,
+        evidence: report,
+        next_steps: steps,
+        review,
+        payout,
+    } = decision;
+    let lines_sent: Vec<_> = lines.iter().map(|line| line_decision(line, names)).collect();
+    pb::EvaluateRefundResponse {
+        decision_id: String::new(),
+        request_id: String::new(),
+        outcome: to_outcome(*outcome).into(),
+        reason_code: to_primary_reason(reason_codes),
+        reason_codes: to_reason_codes(reason_codes),
+        refund: Some(names.money(*refund)),
+        deductions: lines_sent.iter().flat_map(|line| line.deductions.iter().cloned()).collect(),
+        tenders: tenders.iter().map(|tender| tender_refund(tender, names)).collect(),
+        refund_method: to_refund_method(*method).into(),
+        compensations: Vec::new(),
+        evidence: Some(evidence::report(report, names.plan, names.claim, names.language)),
+        next_steps: next_steps(steps, names.plan, names.language),
+        review: review.map(date_window),
+        payout: payout.map(date_window),
+        policy: None,
+        explanation: None,
+        missing_facts: lines.iter().flat_map(|line| missing_facts(line, names)).collect(),
+        lines: lines_sent,
+    }
+}
+
+fn line_decision(decision: &LineDecision, names: Names<'_>) -> pb::LineDecision {
+    let LineDecision { line, outcome, reason_codes, rule, liable, base, refund, deductions, missing_facts: _ } =
+        decision;
+    pb::LineDecision {
+        line_id: names.line_id(*line),
+        outcome: to_outcome(*outcome).into(),
+        reason_code: to_primary_reason(reason_codes),
+        reason_codes: to_reason_codes(reason_codes),
+        rule_id: names.rule_id(*rule),
+        liable_party: liable.map_or(pb::LiableParty::Unspecified, to_liable_party).into(),
+        base: Some(names.money(*base)),
+        refund: Some(names.money(*refund)),
+        deductions: deductions.iter().map(|deduction| self::deduction(deduction, *line, names)).collect(),
+    }
+}
+
+fn deduction(deduction: &Deduction, line: u16, names: Names<'_>) -> pb::Deduction {
+    let Deduction { kind, source, base, amount } = deduction;
+    pb::Deduction {
+        kind: to_deduction_kind(*kind).into(),
+        rule_id: names.deducting_rule(*source),
+        line_id: names.line_id(line),
+        base: Some(names.money(*base)),
+        formula: names.formula(*source).to_owned(),
+        amount: Some(names.money(*amount)),
+    }
+}
+
+fn tender_refund(refund: &TenderRefund, names: Names<'_>) -> pb::TenderRefund {
+    let TenderRefund { tender, amount } = *refund;
+    let id = names.order.tenders.get(usize::from(tender)).map(|tender| tender.tender_id.clone());
+    pb::TenderRefund { tender_id: id.unwrap_or_default(), amount: Some(names.money(amount)) }
+}
+
+fn missing_facts<'a>(decision: &'a LineDecision, names: Names<'a>) -> impl Iterator<Item = pb::MissingFact> + 'a {
+    decision.missing_facts.iter().map(move |&fact| pb::MissingFact {
+        name: names.plan.fact(fact).map(|definition| definition.name.clone()).unwrap_or_default(),
+        field: names.field(fact, decision.line),
+        line_id: names.line_id(decision.line),
+    })
+}
+
+/// The next steps at these places of the plan.
+pub(crate) fn next_steps(places: &[u16], plan: &Plan, language: usize) -> Vec<pb::NextStep> {
+    let steps = places.iter().filter_map(|&place| plan.next_steps.get(usize::from(place)));
+    steps
+        .map(|step| pb::NextStep { action: step.slug.clone(), label: step.label.in_language(language).to_owned() })
+        .collect()
+}
+
+/// The policy that answers, as answers name it.
+pub(crate) fn policy_ref(snapshot: &Snapshot, plan: &Plan) -> pb::PolicyRef {
+    pb::PolicyRef {
+        policy_id: plan.id.clone(),
+        version: plan.version.clone(),
+        digest: snapshot.digest.to_string(),
+        generation: snapshot.generation,
+        effective_from: plan.effective.map(|effective| moment(effective.from)),
+    }
+}
+
+fn moment(timestamp: Timestamp) -> prost_types::Timestamp {
+    let (seconds, nanos) = timestamp.unix();
+    prost_types::Timestamp { seconds, nanos }
+}
+
+fn date_window(window: DateWindow) -> pb::DateWindow {
+    match window {
+        DateWindow::Dates { earliest, latest } => {
+            pb::DateWindow { earliest: Some(date(earliest)), latest: Some(date(latest)), beyond_calendar: false }
+        }
+        DateWindow::BeyondCalendar => pb::DateWindow { earliest: None, latest: None, beyond_calendar: true },
+    }
+}
+
+fn date(date: Date) -> pb::Date {
+    pb::Date { year: date.year().into(), month: date.month().into(), day: date.day().into() }
+}
+
+impl<'a> Names<'a> {
+    /// An amount with its currency.
+    pub(crate) fn money(self, amount: Amount) -> pb::Money {
+        let (units, nanos) = self.currency.units_and_nanos(amount);
+        pb::Money { currency_code: self.currency.code.clone(), units, nanos }
+    }
+
+    /// The id of a line as it was sent.
+    pub(crate) fn line_id(self, line: u16) -> String {
+        self.order.lines.get(usize::from(line)).map(|line| line.line_id.clone()).unwrap_or_default()
+    }
+
+    /// The id of what decided.
+    pub(crate) fn rule_id(self, rule: RuleRef) -> String {
+        match rule {
+            RuleRef::Rule(_) => self.rule(rule).map(|rule| rule.id.clone()).unwrap_or_default(),
+            RuleRef::Otherwise => OTHERWISE.to_owned(),
+        }
+    }
+
+    /// The rule at a place; `None` for `otherwise`.
+    pub(crate) fn rule(self, rule: RuleRef) -> Option<&'a Rule> {
+        match rule {
+            RuleRef::Rule(place) => self.plan.rules.get(usize::try_from(place).ok()?),
+            RuleRef::Otherwise => None,
+        }
+    }
+
+    /// The id of the rule that took a deduction; empty where no rule did.
+    pub(crate) fn deducting_rule(self, source: DeductionSource) -> String {
+        match source {
+            DeductionSource::Step { rule, step: _ } => self.rule_id(rule),
+            DeductionSource::NonRefundableTender | DeductionSource::RequestedAmount => String::new(),
+        }
+    }
+
+    /// How a deduction came about, as the author wrote it.
+    pub(crate) fn formula(self, source: DeductionSource) -> &'a str {
+        match source {
+            DeductionSource::Step { rule, step } => self.step(rule, step).map_or("", |step| step.text.as_str()),
+            DeductionSource::NonRefundableTender => TENDER_FORMULA,
+            DeductionSource::RequestedAmount => REQUESTED_FORMULA,
+        }
+    }
+
+    fn step(self, rule: RuleRef, step: u16) -> Option<&'a Step> {
+        let verdict: &Verdict = match rule {
+            RuleRef::Rule(_) => &self.rule(rule)?.verdict,
+            RuleRef::Otherwise => &self.plan.otherwise,
+        };
+        match &verdict.action {
+            Action::Refund(steps) => steps.get(usize::from(step)),
+            Action::Deny(_) | Action::Ask(_) | Action::Review(_) => None,
+        }
+    }
+
+    /// Where in the request a fact of a line comes from; empty for a fact that the policy derives.
+    pub(crate) fn field(self, fact: FactId, line: u16) -> String {
+        let Some(definition) = self.plan.fact(fact) else { return String::new() };
+        match &definition.origin {
+            Origin::BuiltIn(built_in) => built_in.field().replace("lines[]", &format!("lines[{line}]")),
+            Origin::Anchor => format!("order.times[{:?}]", definition.name),
+            Origin::Input(input) => match input.scope {
+                InputScope::Order => format!("order.inputs[{:?}]", definition.name),
+                InputScope::Line => format!("order.lines[{line}].inputs[{:?}]", definition.name),
+            },
+            Origin::Derived => String::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::words::{Outcome, ReasonCode};
+    use crate::server::wire::samples;
+
+    #[test]
+    fn places_become_names_and_amounts_get_their_currency() {
+        let (plan, order, claim) = (samples::plan(), samples::order(), samples::claim());
+        let names = samples::names(&plan, &order, &claim);
+        let response = response(&samples::decision(), names);
+        assert_eq!(response.outcome(), pb::Outcome::ApprovedPartial);
+        assert_eq!(response.reason_code(), pb::ReasonCode::DeductionsApplied);
+        let money = |units, nanos| Some(pb::Money { currency_code: "CNY".into(), units, nanos });
+        assert_eq!(response.refund, money(83, 670_000_000));
+        let line = &response.lines[0];
+        assert_eq!((line.line_id.as_str(), line.rule_id.as_str()), ("l-1", "in-progress-late"));
+        assert_eq!(line.liable_party(), pb::LiableParty::Platform);
+        let deduction = &line.deductions[0];
+        assert_eq!(
+            (deduction.rule_id.as_str(), deduction.formula.as_str()),
+            ("in-progress-late", "completed_share * refundable")
+        );
+        assert_eq!(deduction.amount, money(41, 830_000_000));
+        assert_eq!(response.deductions, line.deductions);
+        assert_eq!((response.tenders[0].tender_id.as_str(), response.tenders[1].tender_id.as_str()), ("t-1", "t-2"));
+        assert_eq!(response.next_steps, [pb::NextStep { action: "complaint".into(), label: "Complain".into() }]);
+        assert_eq!(response.review.unwrap().earliest, Some(pb::Date { year: 2026, month: 11, day: 3 }));
+        assert!(response.payout.unwrap().beyond_calendar);
+    }
+
+    #[test]
+    fn missing_facts_name_the_field_to_fill() {
+        let (plan, order, claim) = (samples::plan(), samples::order(), samples::claim());
+        let names = samples::names(&plan, &order, &claim);
+        let mut decision = samples::decision();
+        decision.outcome = Outcome::MoreInfoRequired;
+        decision.reason_codes = [ReasonCode::FactMissing].into_iter().collect();
+        decision.lines[0].missing_facts = samples::facts_of_every_origin(&plan);
+        let response = response(&decision, names);
+        let fields: Vec<_> = response.missing_facts.iter().map(|fact| fact.field.as_str()).collect();
+        assert_eq!(
+            fields,
+            ["order.lines[0].completed", "order.times[\"released_at\"]", "order.lines[0].inputs[\"grade\"]", ""]
+        );
+        assert_eq!(response.missing_facts[0].line_id, "l-1");
+    }
+
+    #[test]
+    fn deductions_without_a_rule_say_where_they_come_from() {
+        let (plan, order, claim) = (samples::plan(), samples::order(), samples::claim());
+        let names = samples::names(&plan, &order, &claim);
+        assert_eq!(names.deducting_rule(DeductionSource::RequestedAmount), "");
+        assert_eq!(names.formula(DeductionSource::NonRefundableTender), TENDER_FORMULA);
+        assert_eq!(names.rule_id(RuleRef::Otherwise), OTHERWISE);
+    }
+}

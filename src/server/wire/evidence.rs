@@ -1,0 +1,144 @@
+//! From the state of the evidence to its message.
+
+use crate::domain::decision::{EvidenceProblem, EvidenceReport, RejectedEvidence, TextFinding};
+use crate::domain::exact::Exact;
+use crate::domain::facts::FactId;
+use crate::plan::Plan;
+use crate::plan::evidence::{EvidenceKind, MediaRange};
+use crate::plan::fact::Dimension;
+use crate::plan::show::show_quantity;
+use crate::plan::vocabulary::VocabularyId;
+use crate::server::pb;
+use crate::server::wire::words::{to_evidence_verdict, to_reason_code};
+
+/// The message of a report, with the names of kinds and pieces.
+pub(crate) fn report(report: &EvidenceReport, plan: &Plan, claim: &pb::Claim, language: usize) -> pb::EvidenceReport {
+    let EvidenceReport { verdict, satisfied_by, missing, rejected, text_findings } = report;
+    pb::EvidenceReport {
+        verdict: to_evidence_verdict(*verdict).into(),
+        satisfied_by: satisfied_by.iter().map(|&place| piece_id(claim, place)).collect(),
+        missing: missing.iter().map(|&kinds| missing_evidence(kinds, plan, language)).collect(),
+        rejected: rejected.iter().map(|rejected| rejected_evidence(rejected, plan, claim)).collect(),
+        text_findings: text_findings.iter().map(|finding| text_finding(finding, plan, language)).collect(),
+    }
+}
+
+fn piece_id(claim: &pb::Claim, place: u16) -> String {
+    claim.evidence.get(usize::from(place)).map(|piece| piece.evidence_id.clone()).unwrap_or_default()
+}
+
+fn missing_evidence(kinds: u64, plan: &Plan, language: usize) -> pb::MissingEvidence {
+    let places = || (0..64u16).filter(move |place| kinds >> place & 1 == 1);
+    let label = |place: u16| {
+        let kind = plan.evidence_kinds.get(usize::from(place));
+        kind.map(|kind| kind.label.in_language(language).to_owned()).unwrap_or_default()
+    };
+    pb::MissingEvidence {
+        kinds: places().map(|place| plan.vocabularies.word(VocabularyId::EVIDENCE_KIND, place).to_owned()).collect(),
+        labels: places().map(label).collect(),
+    }
+}
+
+fn rejected_evidence(rejected: &RejectedEvidence, plan: &Plan, claim: &pb::Claim) -> pb::RejectedEvidence {
+    let RejectedEvidence { evidence, problem } = *rejected;
+    let kind = claim
+        .evidence
+        .get(usize::from(evidence))
+        .and_then(|piece| plan.vocabularies.place(VocabularyId::EVIDENCE_KIND, &piece.kind))
+        .and_then(|kind| plan.evidence_kinds.get(usize::from(kind)));
+    pb::RejectedEvidence {
+        evidence_id: piece_id(claim, evidence),
+        reason_code: to_reason_code(problem.reason_code()).into(),
+        detail: detail(problem, kind, plan),
+    }
+}
+
+/// What is wrong with a piece, with the limit that it does not meet.
+fn detail(problem: EvidenceProblem, kind: Option<&EvidenceKind>, plan: &Plan) -> String {
+    match problem {
+        EvidenceProblem::AnotherOrder => "it is about another order".to_owned(),
+        EvidenceProblem::MediaTypeNotAllowed => format!("its media type must be {}", media(kind)),
+        EvidenceProblem::MediaTypeMissing => format!("its media type is not said; it must be {}", media(kind)),
+        EvidenceProblem::TooLarge => match kind.and_then(|kind| kind.max_bytes) {
+            Some(bytes) => format!("it must have at most {bytes} bytes"),
+            None => "it is too large".to_owned(),
+        },
+        EvidenceProblem::CaptureTimeMissing => "its time of capture is not said".to_owned(),
+        EvidenceProblem::CapturedTooEarly => {
+            format!("it must not be captured before {}", moment(kind.and_then(|kind| kind.captured_after), plan))
+        }
+        EvidenceProblem::CapturedTooLate => {
+            format!("it must not be captured after {}", moment(kind.and_then(|kind| kind.captured_before), plan))
+        }
+        EvidenceProblem::Expired => match kind.and_then(|kind| kind.max_age) {
+            Some(age) => {
+                let age = show_quantity(Exact::whole(age.nanos()), Dimension::Elapsed);
+                format!("it must be captured at most {age} before the request")
+            }
+            None => "it is too old".to_owned(),
+        },
+        EvidenceProblem::FieldMissing(place) => {
+            let field = kind.and_then(|kind| kind.fields.get(usize::from(place)));
+            format!("its field `{}` is absent or blank", field.map_or("", String::as_str))
+        }
+    }
+}
+
+fn media(kind: Option<&EvidenceKind>) -> String {
+    let ranges = kind.map(|kind| kind.media.as_slice()).unwrap_or_default();
+    let shown: Vec<_> = ranges
+        .iter()
+        .map(|range| match range {
+            MediaRange::Type(media_type) => media_type.clone(),
+            MediaRange::Family(prefix) => format!("{prefix}*"),
+        })
+        .collect();
+    shown.join(" or ")
+}
+
+fn moment(fact: Option<FactId>, plan: &Plan) -> &str {
+    fact.and_then(|fact| plan.fact(fact)).map_or("the moment that the policy names", |fact| fact.name.as_str())
+}
+
+fn text_finding(finding: &TextFinding, plan: &Plan, language: usize) -> pb::TextFinding {
+    let TextFinding { phrase, start, end } = *finding;
+    pb::TextFinding {
+        phrase: plan.text.phrases.get(usize::from(phrase)).cloned().unwrap_or_default(),
+        start_byte: start,
+        end_byte: end,
+        suggestion: plan.text.suggestion.in_language(language).to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::decision::EvidenceVerdict;
+    use crate::server::wire::samples;
+
+    #[test]
+    fn missing_and_rejected_evidence_is_named() {
+        let (plan, claim) = (samples::plan(), samples::claim());
+        let report = super::report(
+            &EvidenceReport {
+                verdict: EvidenceVerdict::Insufficient,
+                satisfied_by: [].into_iter().collect(),
+                missing: [0b11].into_iter().collect(),
+                rejected: [RejectedEvidence { evidence: 0, problem: EvidenceProblem::MediaTypeNotAllowed }]
+                    .into_iter()
+                    .collect(),
+                text_findings: [TextFinding { phrase: 0, start: 3, end: 12 }].into_iter().collect(),
+            },
+            &plan,
+            &claim,
+            1,
+        );
+        assert_eq!(report.missing[0].kinds, ["order_record", "chat_record"]);
+        assert_eq!(report.missing[0].labels, ["Order record", "Chat record"]);
+        assert_eq!(report.rejected[0].evidence_id, "e-1");
+        assert_eq!(report.rejected[0].reason_code(), pb::ReasonCode::EvidenceInvalid);
+        assert_eq!(report.rejected[0].detail, "its media type must be image/* or application/pdf");
+        assert_eq!(report.text_findings[0].phrase, "不好用");
+        assert_eq!(report.text_findings[0].suggestion, "Say what was promised");
+    }
+}

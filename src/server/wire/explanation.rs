@@ -1,0 +1,194 @@
+//! What a decision rested on: heard while it is made, and put into words afterwards.
+
+use std::collections::BTreeMap;
+
+use crate::decision::explain::{Explanation, LineExplanation, NearMiss, Recorder, WorkedDeduction};
+use crate::domain::decision::{Decision, DeductionSource, RuleRef};
+use crate::domain::exact::Exact;
+use crate::domain::facts::{FactId, Value};
+use crate::domain::money::Amount;
+use crate::plan::fact::Dimension;
+use crate::plan::show::show_quantity;
+use crate::plan::test::{Answer, Test};
+use crate::server::pb;
+use crate::server::wire::decision::Names;
+
+/// Rules named that nearly matched. More would be a listing of the policy.
+const NEAR_MISSES_MAX: usize = 8;
+
+/// Hears everything, line by line.
+#[derive(Debug, Default)]
+pub(crate) struct Transcript {
+    lines: Vec<LineTranscript>,
+}
+
+#[derive(Debug, Default)]
+struct LineTranscript {
+    line: u16,
+    facts: BTreeMap<FactId, Option<Value>>,
+    tries: Vec<Try>,
+    deductions: Vec<WorkedDeduction>,
+}
+
+/// A rule as it was tried.
+#[derive(Debug)]
+struct Try {
+    rule: u32,
+    held: usize,
+    failed: Vec<u16>,
+}
+
+impl Recorder for Transcript {
+    fn line(&mut self, line: u16) {
+        self.lines.push(LineTranscript { line, ..LineTranscript::default() });
+    }
+
+    fn fact(&mut self, fact: FactId, value: Option<Value>) {
+        if let Some(line) = self.lines.last_mut() {
+            line.facts.insert(fact, value);
+        }
+    }
+
+    fn test(&mut self, rule: u32, test: u16, answer: Answer) {
+        let Some(line) = self.lines.last_mut() else { return };
+        if line.tries.last().is_none_or(|tried| tried.rule != rule) {
+            line.tries.push(Try { rule, held: 0, failed: Vec::new() });
+        }
+        let Some(tried) = line.tries.last_mut() else { return };
+        match answer {
+            Answer::Yes => tried.held += 1,
+            Answer::No | Answer::Unknown => tried.failed.push(test),
+        }
+    }
+
+    fn deduction(&mut self, source: DeductionSource, exact: Exact, taken: Amount) {
+        if let Some(line) = self.lines.last_mut() {
+            line.deductions.push(WorkedDeduction { source, exact, taken });
+        }
+    }
+}
+
+impl Transcript {
+    /// What was heard, as data.
+    pub(crate) fn explanation(self) -> Explanation {
+        Explanation { lines: self.lines.into_iter().map(LineTranscript::explanation).collect() }
+    }
+}
+
+impl LineTranscript {
+    fn explanation(self) -> LineExplanation {
+        let Self { line, facts, mut tries, deductions } = self;
+        tries.retain(|tried| !tried.failed.is_empty());
+        // The nearest first: the fewest tests in the way, then the most that held. The sort is
+        // stable, so of two alike the one that comes first in the policy stays first.
+        tries.sort_by_key(|tried| (tried.failed.len(), std::cmp::Reverse(tried.held)));
+        tries.truncate(NEAR_MISSES_MAX);
+        let near_misses = tries
+            .into_iter()
+            .map(|Try { rule, held: _, failed }| NearMiss { rule: RuleRef::Rule(rule), failed_tests: failed })
+            .collect();
+        LineExplanation { line, facts: facts.into_iter().collect(), near_misses, deductions }
+    }
+}
+
+/// The message of an explanation.
+pub(crate) fn message(explanation: &Explanation, decision: &Decision, names: Names<'_>) -> pb::Explanation {
+    let Explanation { lines } = explanation;
+    pb::Explanation { lines: lines.iter().map(|line| line_message(line, decision, names)).collect() }
+}
+
+fn line_message(explanation: &LineExplanation, decision: &Decision, names: Names<'_>) -> pb::LineExplanation {
+    let LineExplanation { line, facts, near_misses, deductions } = explanation;
+    let decided_by = decision.lines.iter().find(|decision| decision.line == *line).map(|decision| decision.rule);
+    pb::LineExplanation {
+        line_id: names.line_id(*line),
+        rule_id: decided_by.map(|rule| names.rule_id(rule)).unwrap_or_default(),
+        facts: facts.iter().map(|&(fact, value)| fact_used(fact, value, *line, names)).collect(),
+        near_misses: near_misses.iter().map(|near_miss| near_miss_message(near_miss, facts, names)).collect(),
+        deductions: deductions.iter().map(|deduction| worked_deduction(deduction, names)).collect(),
+    }
+}
+
+fn fact_used(fact: FactId, value: Option<Value>, line: u16, names: Names<'_>) -> pb::FactUsed {
+    pb::FactUsed {
+        name: fact_name(fact, names),
+        value: value.map(|value| names.plan.show(fact, value)).unwrap_or_default(),
+        missing: value.is_none(),
+        field: names.field(fact, line),
+    }
+}
+
+fn fact_name(fact: FactId, names: Names<'_>) -> String {
+    names.plan.fact(fact).map(|definition| definition.name.clone()).unwrap_or_default()
+}
+
+fn near_miss_message(near_miss: &NearMiss, facts: &[(FactId, Option<Value>)], names: Names<'_>) -> pb::NearMiss {
+    let NearMiss { rule, failed_tests } = near_miss;
+    let tests = names.rule(*rule).map(|rule| rule.tests.as_slice()).unwrap_or_default();
+    let failed = failed_tests.iter().filter_map(|&place| tests.get(usize::from(place)));
+    pb::NearMiss {
+        rule_id: names.rule_id(*rule),
+        failed_tests: failed.map(|test| failed_test(test, facts, names)).collect(),
+    }
+}
+
+fn failed_test(test: &Test, facts: &[(FactId, Option<Value>)], names: Names<'_>) -> pb::FailedTest {
+    let Test { fact, accepts: _, text } = test;
+    let found = facts.iter().find(|(id, _)| id == fact).and_then(|&(_, value)| value);
+    pb::FailedTest {
+        fact: fact_name(*fact, names),
+        test: text.clone(),
+        found: found.map(|value| names.plan.show(*fact, value)).unwrap_or_default(),
+        missing: found.is_none(),
+    }
+}
+
+fn worked_deduction(deduction: &WorkedDeduction, names: Names<'_>) -> pb::WorkedDeduction {
+    let WorkedDeduction { source, exact, taken } = *deduction;
+    pb::WorkedDeduction {
+        rule_id: names.deducting_rule(source),
+        formula: names.formula(source).to_owned(),
+        exact: show_quantity(exact, Dimension::Money),
+        taken: Some(names.money(taken)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::fact::BuiltIn;
+    use crate::server::wire::samples;
+
+    #[test]
+    fn near_misses_come_nearest_first_and_say_what_was_found() {
+        let (plan, order, claim) = (samples::plan(), samples::order(), samples::claim());
+        let names = samples::names(&plan, &order, &claim);
+        let stage = FactId(BuiltIn::Stage as u16);
+        let mut transcript = Transcript::default();
+        transcript.line(0);
+        transcript.fact(stage, Some(Value::Word(2)));
+        transcript.fact(FactId(BuiltIn::PlacedAt as u16), None);
+        transcript.test(1, 0, Answer::No);
+        transcript.test(2, 0, Answer::Yes);
+        transcript.test(2, 1, Answer::Unknown);
+        transcript.test(0, 0, Answer::Yes);
+        let source = DeductionSource::Step { rule: RuleRef::Rule(0), step: 0 };
+        let third = Exact::fraction(125_500_000_000, 3).unwrap();
+        transcript.deduction(source, third, Amount::from_minor(4_183));
+        let message = message(&transcript.explanation(), &samples::decision(), names);
+        let line = &message.lines[0];
+        assert_eq!((line.line_id.as_str(), line.rule_id.as_str()), ("l-1", "in-progress-late"));
+        assert_eq!((line.facts[0].name.as_str(), line.facts[0].value.as_str()), ("stage", "in_progress"));
+        assert!(line.facts[1].missing);
+        let nearest: Vec<_> = line.near_misses.iter().map(|it| it.rule_id.as_str()).collect();
+        assert_eq!(nearest, ["soon-after-order", "not-started"]);
+        let test = &line.near_misses[1].failed_tests[0];
+        assert_eq!(
+            (test.fact.as_str(), test.test.as_str(), test.found.as_str()),
+            ("stage", "not_started", "in_progress")
+        );
+        assert!(line.near_misses[0].failed_tests[0].missing);
+        let deduction = &line.deductions[0];
+        assert_eq!((deduction.exact.as_str(), deduction.formula.as_str()), ("251/6", "completed_share * refundable"));
+    }
+}

@@ -1,0 +1,255 @@
+//! A small policy, a request and a decision by it, for the tests of this floor.
+
+use std::collections::HashMap;
+
+use jiff::civil::date;
+use jiff::tz::TimeZone;
+use smallvec::{SmallVec, smallvec};
+
+use crate::domain::decision::{
+    DateWindow, Decision, Deduction, DeductionSource, EvidenceReport, LineDecision, RuleRef, TenderRefund,
+};
+use crate::domain::facts::FactId;
+use crate::domain::money::{Amount, Currency};
+use crate::domain::text::Fold;
+use crate::domain::words::{DeductionKind, LiableParty, OrderStage, Outcome, ReasonCode, RefundMethod};
+use crate::plan::Plan;
+use crate::plan::evidence::{EvidenceKind, MediaRange, Unstated};
+use crate::plan::fact::{BuiltIn, Derived, Dimension, FactDefinition, FactType, Input, InputRange, InputScope, Origin};
+use crate::plan::formula::Formula;
+use crate::plan::rule::{Action, NextStep, Rounded, Rule, Step, StepAmount, Verdict};
+use crate::plan::test::{Accepts, Test};
+use crate::plan::text::{ComparisonExcuses, TextRules};
+use crate::plan::vocabulary::{Labels, Vocabularies, Vocabulary, VocabularyId};
+use crate::server::pb;
+use crate::server::wire::decision::Names;
+
+/// A policy of three rules: the first takes the completed share, the others are there to be missed.
+pub(crate) fn plan() -> Plan {
+    let facts = facts();
+    let given_facts = u16::try_from(facts.len() - 1).unwrap();
+    Plan {
+        id: "guide".into(),
+        version: "2026-11".into(),
+        effective: None,
+        zone: TimeZone::UTC,
+        calendar: None,
+        currencies: vec![Currency::iso("CNY").unwrap()],
+        languages: vec!["zh".into(), "en".into()],
+        vocabularies: vocabularies(),
+        fact_names: HashMap::new(),
+        facts,
+        given_facts,
+        derived: vec![Derived::Formula(Formula { text: "1".into(), ops: Vec::new() })],
+        liable: FactId(BuiltIn::ClaimedLiable as u16),
+        reasons: Vec::new(),
+        evidence_kinds: vec![kind("订单记录", "Order record"), kind("聊天记录", "Chat record")],
+        requirements: Vec::new(),
+        text: TextRules {
+            phrases: vec!["不好用".into()],
+            vague: None,
+            checkable: None,
+            fold: Fold::default(),
+            comparison: ComparisonExcuses::Yes,
+            suggestion: labels("说明约定", "Say what was promised"),
+        },
+        next_steps: vec![NextStep { slug: "complaint".into(), label: labels("投诉", "Complain") }],
+        escalation: Vec::new(),
+        supplement_step: None,
+        restate_step: None,
+        rules: rules(),
+        otherwise: verdict(Action::Review(smallvec![ReasonCode::NoMatchingRule])),
+    }
+}
+
+fn facts() -> Vec<FactDefinition> {
+    let mut facts: Vec<_> = BuiltIn::ALL
+        .iter()
+        .map(|&built_in| FactDefinition {
+            name: built_in.name().into(),
+            fact_type: built_in.fact_type(),
+            origin: Origin::BuiltIn(built_in),
+        })
+        .collect();
+    let number = FactType::Quantity(Dimension::Number);
+    let grade = Input { scope: InputScope::Line, range: InputRange::Any, default: None };
+    facts.extend([
+        FactDefinition {
+            name: "released_at".into(),
+            fact_type: FactType::Quantity(Dimension::Timestamp),
+            origin: Origin::Anchor,
+        },
+        FactDefinition { name: "grade".into(), fact_type: number, origin: Origin::Input(grade) },
+        FactDefinition { name: "late_by".into(), fact_type: number, origin: Origin::Derived },
+    ]);
+    facts
+}
+
+/// A fact that is built in, an anchor, an input and a derived one.
+pub(crate) fn facts_of_every_origin(plan: &Plan) -> SmallVec<[FactId; 2]> {
+    let first_own = BuiltIn::ALL.len();
+    let own = (first_own..plan.facts.len()).map(|place| FactId(u16::try_from(place).unwrap()));
+    std::iter::once(FactId(BuiltIn::CompletedShare as u16)).chain(own).collect()
+}
+
+fn vocabularies() -> Vocabularies {
+    let mut vocabularies = vec![Vocabulary::default(); usize::from(VocabularyId::FIXED)];
+    let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+    let stages = OrderStage::ALL.iter().map(|stage| stage.slug().to_owned());
+    vocabularies[usize::from(VocabularyId::STAGE.0)] = Vocabulary::new("stage", stages);
+    vocabularies[usize::from(VocabularyId::EVIDENCE_KIND.0)] =
+        Vocabulary::new("evidence kind", words(&["order_record", "chat_record"]));
+    vocabularies[usize::from(VocabularyId::REASON.0)] = Vocabulary::new("reason", words(&["late_delivery"]));
+    Vocabularies(vocabularies)
+}
+
+fn kind(zh: &str, en: &str) -> EvidenceKind {
+    EvidenceKind {
+        label: labels(zh, en),
+        media: vec![MediaRange::Family("image/".into()), MediaRange::Type("application/pdf".into())],
+        max_bytes: None,
+        captured_after: None,
+        captured_before: None,
+        max_age: None,
+        fields: Vec::new(),
+        unstated: Unstated::Accepted,
+    }
+}
+
+fn labels(zh: &str, en: &str) -> Labels {
+    Labels(vec![zh.into(), en.into()])
+}
+
+fn rules() -> Vec<Rule> {
+    let test =
+        |fact: BuiltIn, text: &str| Test { fact: FactId(fact as u16), accepts: Accepts::Present, text: text.into() };
+    let share = Step {
+        kind: DeductionKind::ConsumedValue,
+        tests: Vec::new(),
+        amount: StepAmount::Formula(Formula { text: "completed_share * refundable".into(), ops: Vec::new() }),
+        at_least: None,
+        at_most: None,
+        rounding: None,
+        rounded: Rounded::Deduction,
+        text: "completed_share * refundable".into(),
+    };
+    let rule = |id: &str, tests: Vec<Test>, steps: Vec<Step>| Rule {
+        id: id.into(),
+        tests,
+        verdict: verdict(Action::Refund(steps)),
+    };
+    vec![
+        rule("in-progress-late", vec![test(BuiltIn::Stage, "in_progress")], vec![share]),
+        rule("not-started", vec![test(BuiltIn::Stage, "not_started")], Vec::new()),
+        rule(
+            "soon-after-order",
+            vec![test(BuiltIn::Stage, "in_progress"), test(BuiltIn::PlacedAt, "present")],
+            Vec::new(),
+        ),
+    ]
+}
+
+fn verdict(action: Action) -> Verdict {
+    Verdict {
+        action,
+        demands: Vec::new(),
+        next_steps: Vec::new(),
+        review: None,
+        payout: None,
+        method: RefundMethod::OriginalPayment,
+    }
+}
+
+/// Names of the sample policy, in English.
+pub(crate) fn names<'a>(plan: &'a Plan, order: &'a pb::Order, claim: &'a pb::Claim) -> Names<'a> {
+    Names { plan, order, claim, currency: &plan.currencies[0], language: 1 }
+}
+
+/// An order of one line, a third of it done, paid by card and coupon.
+pub(crate) fn order() -> pb::Order {
+    let cny = |units, nanos| Some(pb::Money { currency_code: "CNY".into(), units, nanos });
+    let tender = |id: &str, units, nanos, not_refundable| pb::Tender {
+        tender_id: id.into(),
+        method: "card".into(),
+        paid: cny(units, nanos),
+        refunded: None,
+        not_refundable,
+    };
+    let grade = pb::FactValue { kind: Some(pb::fact_value::Kind::Decimal("12.50".into())) };
+    pb::Order {
+        order_id: "o-1".into(),
+        placed_at: Some(moment(1_000)),
+        paid_at: Some(moment(1_001)),
+        times: [("promised_at".to_owned(), moment(2_000))].into(),
+        customer_caused_delay: Some(prost_types::Duration { seconds: 60, nanos: 0 }),
+        lines: vec![pb::OrderLine {
+            line_id: "l-1".into(),
+            product_type: "boosting".into(),
+            stage: pb::OrderStage::InProgress.into(),
+            paid: cny(125, 500_000_000),
+            completed: Some(pb::Fraction { numerator: 1, denominator: 3 }),
+            inputs: [("grade".to_owned(), grade)].into(),
+            ..pb::OrderLine::default()
+        }],
+        tenders: vec![tender("t-1", 100, 0, false), tender("t-2", 25, 500_000_000, true)],
+        ..pb::Order::default()
+    }
+}
+
+/// A claim that the provider was late.
+pub(crate) fn claim() -> pb::Claim {
+    pb::Claim {
+        request_type: pb::RequestType::Refund.into(),
+        reason: "late_delivery".into(),
+        liable_party: pb::LiableParty::Platform.into(),
+        evidence: vec![pb::Evidence {
+            evidence_id: "e-1".into(),
+            kind: "order_record".into(),
+            fields: [("promised".to_owned(), "2026-11-01".to_owned())].into(),
+            ..pb::Evidence::default()
+        }],
+        requested_at: Some(prost_types::Timestamp { seconds: 3_000, nanos: 5 }),
+        ..pb::Claim::default()
+    }
+}
+
+fn moment(seconds: i64) -> prost_types::Timestamp {
+    prost_types::Timestamp { seconds, nanos: 0 }
+}
+
+/// A decision on the sample request: a third is held back.
+pub(crate) fn decision() -> Decision {
+    let (base, taken, refund) = (Amount::from_minor(12_550), Amount::from_minor(4_183), Amount::from_minor(8_367));
+    let rule = RuleRef::Rule(0);
+    let deduction = Deduction {
+        kind: DeductionKind::ConsumedValue,
+        source: DeductionSource::Step { rule, step: 0 },
+        base,
+        amount: taken,
+    };
+    Decision {
+        outcome: Outcome::ApprovedPartial,
+        reason_codes: smallvec![ReasonCode::DeductionsApplied],
+        refund,
+        lines: smallvec![LineDecision {
+            line: 0,
+            outcome: Outcome::ApprovedPartial,
+            reason_codes: smallvec![ReasonCode::DeductionsApplied],
+            rule,
+            liable: Some(LiableParty::Platform),
+            base,
+            refund,
+            deductions: smallvec![deduction],
+            missing_facts: smallvec![],
+        }],
+        tenders: smallvec![
+            TenderRefund { tender: 0, amount: refund },
+            TenderRefund { tender: 1, amount: Amount::ZERO },
+        ],
+        method: RefundMethod::OriginalPayment,
+        evidence: EvidenceReport::not_required(),
+        next_steps: smallvec![0],
+        review: Some(DateWindow::Dates { earliest: date(2026, 11, 3), latest: date(2026, 11, 4) }),
+        payout: Some(DateWindow::BeyondCalendar),
+    }
+}

@@ -1,0 +1,181 @@
+//! A server on a socket of its own, a policy to run it with, and HTTP/2 by hand.
+
+use std::collections::HashMap;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use requite::domain::facts::FactId;
+use requite::domain::money::Currency;
+use requite::domain::text::Fold;
+use requite::domain::words::{ReasonCode, RefundMethod};
+use requite::engine::admit::Admission;
+use requite::engine::{Activator, open};
+use requite::plan::Plan;
+use requite::plan::rule::{Action, Verdict};
+use requite::plan::text::{ComparisonExcuses, TextRules};
+use requite::plan::vocabulary::{Labels, Vocabularies};
+use requite::policy::bundle::{Bundle, BundleFile};
+use requite::server::{Drained, ServerConfig, client, serve};
+use smallvec::smallvec;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tonic::transport::Channel;
+
+/// Longer than anything here may take; a test that waits so long has failed.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A server that runs.
+pub struct Running {
+    pub addr: SocketAddr,
+    pub activator: Activator,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<Drained>,
+}
+
+/// Starts a server on a free port.
+pub async fn start(config: ServerConfig) -> Running {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let (engine, activator) = open(admission("one"));
+    let (stop, stopped) = oneshot::channel::<()>();
+    let task = tokio::spawn(async move {
+        serve(listener, engine, config, async { stopped.await.unwrap_or_default() }).await.unwrap()
+    });
+    Running { addr, activator, stop, task }
+}
+
+impl Running {
+    /// A client's connection to it.
+    pub async fn channel(&self) -> Channel {
+        client::connect(&self.addr.to_string()).await.unwrap()
+    }
+
+    /// Stops it and waits for its end.
+    pub async fn stop(self) -> Drained {
+        self.begin_stop().ended().await
+    }
+
+    /// Tells it to stop.
+    pub fn begin_stop(self) -> Stopping {
+        self.stop.send(()).unwrap();
+        Stopping(self.task)
+    }
+}
+
+/// A server that was told to stop.
+pub struct Stopping(JoinHandle<Drained>);
+
+impl Stopping {
+    /// Waits for its end.
+    pub async fn ended(self) -> Drained {
+        timeout(PATIENCE, self.0).await.unwrap().unwrap()
+    }
+}
+
+/// A bundle of one policy, `guide`, that sends everything to a reviewer.
+pub fn admission(content: &str) -> Admission {
+    let files = vec![BundleFile { path: "guide.policy.yaml".into(), bytes: content.as_bytes().to_vec() }];
+    Admission {
+        digest: Bundle::new(files).unwrap().digest(),
+        default_policy: "guide".into(),
+        plans: vec![plan()],
+        warnings: Vec::new(),
+        cases_passed: 0,
+    }
+}
+
+fn plan() -> Plan {
+    Plan {
+        id: "guide".into(),
+        version: "1".into(),
+        effective: None,
+        zone: TimeZone::UTC,
+        calendar: None,
+        currencies: vec![Currency::iso("CNY").unwrap()],
+        languages: vec!["en".into()],
+        vocabularies: Vocabularies::default(),
+        facts: Vec::new(),
+        given_facts: 0,
+        fact_names: HashMap::new(),
+        derived: Vec::new(),
+        liable: FactId(0),
+        reasons: Vec::new(),
+        evidence_kinds: Vec::new(),
+        requirements: Vec::new(),
+        text: TextRules {
+            phrases: Vec::new(),
+            vague: None,
+            checkable: None,
+            fold: Fold::default(),
+            comparison: ComparisonExcuses::Yes,
+            suggestion: Labels::default(),
+        },
+        next_steps: Vec::new(),
+        escalation: Vec::new(),
+        supplement_step: None,
+        restate_step: None,
+        rules: Vec::new(),
+        otherwise: Verdict {
+            action: Action::Review(smallvec![ReasonCode::NoMatchingRule]),
+            demands: Vec::new(),
+            next_steps: Vec::new(),
+            review: None,
+            payout: None,
+            method: RefundMethod::OriginalPayment,
+        },
+    }
+}
+
+/// What an HTTP/2 client says first.
+pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Types of frames.
+pub const HEADERS: u8 = 1;
+pub const SETTINGS: u8 = 4;
+pub const GOAWAY: u8 = 7;
+
+/// Flags of frames: the headers are whole, the stream has no more.
+pub const END_HEADERS_AND_STREAM: u8 = 0x05;
+
+/// A frame as it goes over the wire.
+pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let mut frame = vec![length[1], length[2], length[3], kind, flags];
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+/// A connection that has said hello, with empty settings.
+pub async fn greet(addr: SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(addr).await.unwrap();
+    stream.write_all(&[PREFACE, &frame(SETTINGS, 0, 0, &[])].concat()).await.unwrap();
+    stream
+}
+
+/// The next frame: type and payload. `None` where the connection is closed.
+pub async fn next_frame(stream: &mut TcpStream) -> Option<(u8, Vec<u8>)> {
+    let mut head = [0; 9];
+    if let Err(error) = timeout(PATIENCE, stream.read_exact(&mut head)).await.unwrap() {
+        assert!(matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset), "{error}");
+        return None;
+    }
+    let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+    let mut payload = vec![0; usize::try_from(length).unwrap()];
+    timeout(PATIENCE, stream.read_exact(&mut payload)).await.unwrap().unwrap();
+    Some((head[3], payload))
+}
+
+/// Whether the peer has closed the connection, without a word.
+pub async fn closed(stream: &mut TcpStream) -> bool {
+    let mut byte = [0];
+    match timeout(PATIENCE, stream.read(&mut byte)).await.unwrap() {
+        Ok(count) => count == 0,
+        Err(error) => error.kind() == ErrorKind::ConnectionReset,
+    }
+}
