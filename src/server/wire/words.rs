@@ -54,7 +54,7 @@ words_sent! {
         WindowExpired, WindowNotOpen, NonRefundableItem, UsageExceeded, QuotaExceeded, ChannelNotAllowed,
         WrongRequestType, ReasonRequired, ReasonNotAllowed, ReasonTooVague, EvidenceMissing, EvidenceInvalid,
         EvidenceExpired, LiabilityUndetermined, ConsentWaived, CounterpartyPending, FactMissing, ReviewRequired,
-        NotComputable, CalendarNotCovered, NoMatchingRule, DeductionsApplied,
+        NotComputable, CalendarNotCovered, PolicyNotInForce, NoMatchingRule, DeductionsApplied,
     }
 }
 
