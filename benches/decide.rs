@@ -203,7 +203,10 @@ mod by_hand {
     }
 
     fn answer(order: &Order, refund: i64, deduction: i64, review: i32, payout: (i32, i32)) -> Answer {
-        let start = jiff::Timestamp::from_second(order.requested_at).unwrap().to_zoned(jiff::tz::TimeZone::fixed(jiff::tz::offset(8))).date();
+        let start = jiff::Timestamp::from_second(order.requested_at)
+            .unwrap()
+            .to_zoned(jiff::tz::TimeZone::fixed(jiff::tz::offset(8)))
+            .date();
         let payout = (business_days_after(start, review / 2 + payout.0), business_days_after(start, review + payout.1));
         Answer { refund, deduction, tenders: tenders(order, refund), payout }
     }
@@ -220,8 +223,12 @@ mod by_hand {
 
     fn tenders(order: &Order, refund: i64) -> Vec<i64> {
         let total: i64 = order.tenders.iter().map(|(paid, _)| paid).sum();
-        let mut parts: Vec<(usize, i64, i64)> =
-            order.tenders.iter().enumerate().map(|(at, (paid, _))| (at, refund * paid / total, refund * paid % total)).collect();
+        let mut parts: Vec<(usize, i64, i64)> = order
+            .tenders
+            .iter()
+            .enumerate()
+            .map(|(at, (paid, _))| (at, refund * paid / total, refund * paid % total))
+            .collect();
         let mut spare = refund - parts.iter().map(|(_, part, _)| part).sum::<i64>();
         parts.sort_by_key(|&(_, _, rest)| std::cmp::Reverse(rest));
         for part in &mut parts {

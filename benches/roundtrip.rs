@@ -17,7 +17,8 @@ fn file(path: &str) -> Vec<u8> {
 fn benchmark(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let paths = ["standard.policy.yaml", "standard.cases.yaml", "calendars/cn.yaml"];
-    let bundle = Bundle::new(paths.map(|path| BundleFile { path: path.to_owned(), bytes: file(path) }).to_vec()).unwrap();
+    let bundle =
+        Bundle::new(paths.map(|path| BundleFile { path: path.to_owned(), bytes: file(path) }).to_vec()).unwrap();
     let (engine, _activator) = open(admit(&bundle).unwrap());
     let text = String::from_utf8(file("requests/platform-late-partial.json")).unwrap();
     let request = json::request_from_json(&text).unwrap();

@@ -115,7 +115,12 @@ pub fn rules(policy: &Policy, names: &Names, draft: &mut Draft, reader: &mut Rea
             );
         }
         if rule.id.text() == "otherwise" {
-            reader.error("reserved-name", rule.id.span(), "a rule cannot be called `otherwise`", "answers use this name where no rule matches; choose another id");
+            reader.error(
+                "reserved-name",
+                rule.id.span(),
+                "a rule cannot be called `otherwise`",
+                "answers use this name where no rule matches; choose another id",
+            );
         }
         if let Some(open) = open_rule {
             let message = format!("the rule `{}` can never match", rule.id.text());
