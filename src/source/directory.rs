@@ -61,9 +61,7 @@ impl ReadError {
     #[must_use]
     pub fn lines(&self) -> Vec<(String, &'static str)> {
         match self {
-            Self::Problems(problems) => {
-                problems.iter().map(|problem| (problem.to_string(), problem.help())).collect()
-            }
+            Self::Problems(problems) => problems.iter().map(|problem| (problem.to_string(), problem.help())).collect(),
             Self::Unstable(_) => vec![(self.to_string(), "wait until whatever writes it has finished")],
             Self::Bundle(_) => vec![(self.to_string(), "a bundle is a directory of `.yaml` files")],
         }
@@ -99,10 +97,7 @@ fn within_bounds(files: &[ScannedFile]) -> Result<(), ReadError> {
     let problems: Vec<Problem> = files
         .iter()
         .filter(too_large)
-        .map(|file| Problem {
-            path: file.path.clone(),
-            fault: Fault::TooLarge { bytes: file.identity.size_bytes },
-        })
+        .map(|file| Problem { path: file.path.clone(), fault: Fault::TooLarge { bytes: file.identity.size_bytes } })
         .collect();
     if !problems.is_empty() {
         return Err(ReadError::Problems(problems));

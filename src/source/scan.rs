@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use crate::domain::limits::BUNDLE_FILES_MAX;
 
-/// Where files of a bundle may lie, as prefixes of their paths within it.
-const PLACES: [&str; 3] = ["", "calendars/", "cases/"];
+/// Where files of a bundle may lie beside its own directory, as prefixes of their paths within it.
+const PLACES_BELOW: [&str; 2] = ["calendars/", "cases/"];
 
 /// A bundle directory at one moment.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -114,8 +114,11 @@ enum Named {
 #[must_use]
 pub fn scan(root: &Path) -> Scan {
     let mut scan = Scan::default();
-    for prefix in PLACES {
-        scan_place(root, prefix, &mut scan);
+    scan_place(root, "", &mut scan);
+    if !scan.directories.is_empty() {
+        for prefix in PLACES_BELOW {
+            scan_place(root, prefix, &mut scan);
+        }
     }
     scan.files.sort_by(|a, b| a.name.cmp(&b.name));
     scan.problems.sort_by(|a, b| a.path.cmp(&b.path));
@@ -137,7 +140,7 @@ impl Identity {
 }
 
 fn scan_place(root: &Path, prefix: &str, scan: &mut Scan) {
-    let path = root.join(prefix);
+    let path = if prefix.is_empty() { root.to_owned() } else { root.join(prefix.trim_end_matches('/')) };
     let metadata = match fs::metadata(&path) {
         Ok(metadata) if metadata.is_dir() => metadata,
         Ok(_) if prefix.is_empty() => {

@@ -62,9 +62,7 @@ impl Decided {
         let Some(instruments) = instruments() else { return };
         let Self { outcome, reason, elapsed } = self;
         let reason = reason.map_or("none", ReasonCode::slug);
-        instruments
-            .decisions
-            .add(1, &[KeyValue::new("outcome", outcome.slug()), KeyValue::new("reason_code", reason)]);
+        instruments.decisions.add(1, &[KeyValue::new("outcome", outcome.slug()), KeyValue::new("reason_code", reason)]);
         instruments.evaluation_seconds.record(elapsed.as_secs_f64(), &[]);
     }
 }
@@ -83,9 +81,7 @@ impl Reloaded {
     pub fn record(self) {
         let Some(instruments) = instruments() else { return };
         let Self { trigger, result } = self;
-        instruments
-            .reloads
-            .add(1, &[KeyValue::new("trigger", trigger.slug()), KeyValue::new("result", result.slug())]);
+        instruments.reloads.add(1, &[KeyValue::new("trigger", trigger.slug()), KeyValue::new("result", result.slug())]);
     }
 }
 

@@ -36,19 +36,14 @@ pub(super) fn install(settings: &LogSettings, tracer: Option<&SdkTracerProvider>
         .map_err(|source| InitError::Filter { filter: settings.filter.clone(), source })?;
     // These write request headers at their most detailed levels, and with them credentials of
     // callers and of the collector. No filter may ask for that.
-    let ceiling = Targets::new()
-        .with_default(LevelFilter::TRACE)
-        .with_targets(["h2", "hyper", "hyper_util", "tonic", "opentelemetry_otlp"].map(|target| (target, LevelFilter::INFO)));
+    let ceiling = Targets::new().with_default(LevelFilter::TRACE).with_targets(
+        ["h2", "hyper", "hyper_util", "tonic", "opentelemetry"].map(|target| (target, LevelFilter::INFO)),
+    );
     let lines = match settings.format {
-        LogFormat::Text => tracing_subscriber::fmt::layer()
-            .with_writer(io::stderr)
-            .with_ansi(io::stderr().is_terminal())
-            .boxed(),
-        LogFormat::Json => tracing_subscriber::fmt::layer()
-            .with_writer(io::stderr)
-            .json()
-            .flatten_event(true)
-            .boxed(),
+        LogFormat::Text => {
+            tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).boxed()
+        }
+        LogFormat::Json => tracing_subscriber::fmt::layer().with_writer(io::stderr).json().flatten_event(true).boxed(),
     };
     // Only the span of an RPC becomes part of a trace: what an exporter logs would be exported
     // again, and events within an RPC are in the log.
@@ -64,12 +59,14 @@ pub(super) fn install(settings: &LogSettings, tracer: Option<&SdkTracerProvider>
         .with(lines.with_filter(chosen.and(ceiling)))
         .with(traces)
         .try_init()
-        .map_err(|_| InitError::AlreadySetUp)?;
-    panic::set_hook(Box::new(log_panic));
-    Ok(())
+        .map_err(|_| InitError::AlreadySetUp)
 }
 
-/// A panic is a line of the log like any other, not free text between lines of JSON.
+/// From now on, a panic is a line of the log like any other, not free text between lines of JSON.
+pub fn log_panics() {
+    panic::set_hook(Box::new(log_panic));
+}
+
 fn log_panic(info: &PanicHookInfo<'_>) {
     let message = info.payload_as_str().unwrap_or("unknown");
     let location = info.location().map(ToString::to_string).unwrap_or_default();

@@ -20,7 +20,7 @@ use crate::telemetry::logs::LogSettings;
 use crate::telemetry::settings::Export;
 
 /// Longest wait for a collector at the end: an unreachable one must not keep the process alive.
-const FLUSH_MAX: Duration = Duration::from_secs(3);
+pub const FLUSH_MAX: Duration = Duration::from_secs(3);
 
 /// Why telemetry could not be set up. All of these are mistakes in how the process was started.
 #[derive(Debug, thiserror::Error)]

@@ -30,8 +30,6 @@ pub(super) fn meter_provider(endpoint: &str) -> Result<SdkMeterProvider, InitErr
 fn resource() -> Resource {
     let builder = || Resource::builder().with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
     let named = builder().build();
-    let unnamed = named
-        .get_ref(&"service.name".into())
-        .is_none_or(|name| name.as_str().starts_with("unknown_service"));
+    let unnamed = named.get_ref(&"service.name".into()).is_none_or(|name| name.as_str().starts_with("unknown_service"));
     if unnamed { builder().with_service_name("requite").build() } else { named }
 }

@@ -16,7 +16,9 @@ pub struct Export {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum SettingsError {
     /// Another protocol than gRPC.
-    #[error("{variable} is `{value}`, but only `grpc` is supported (point it at the collector's gRPC port, usually 4317)")]
+    #[error(
+        "{variable} is `{value}`, but only `grpc` is supported (point it at the collector's gRPC port, usually 4317)"
+    )]
     Protocol {
         /// The variable that says so.
         variable: &'static str,
@@ -74,7 +76,8 @@ impl Export {
     /// What these variables ask for.
     pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
         // By the specification, an empty variable is one that is not set.
-        let variable = |name: &str| variable(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+        let variable =
+            |name: &str| variable(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
         if variable("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
             return Ok(Self::default());
         }
@@ -133,7 +136,8 @@ mod tests {
     use super::*;
 
     fn export(variables: &[(&str, &str)]) -> Result<Export, SettingsError> {
-        let find = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        let find =
+            |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
         Export::from_variables(find)
     }
 
@@ -171,7 +175,10 @@ mod tests {
         let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", C);
         assert_eq!(export(&[endpoint, ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")]), to(Some(C), Some(C)));
         let http = export(&[endpoint, ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")]).unwrap_err();
-        assert!(http.to_string().starts_with("OTEL_EXPORTER_OTLP_PROTOCOL is `http/protobuf`, but only `grpc`"), "{http}");
+        assert!(
+            http.to_string().starts_with("OTEL_EXPORTER_OTLP_PROTOCOL is `http/protobuf`, but only `grpc`"),
+            "{http}"
+        );
         assert_eq!(export(&[("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")]), to(None, None));
     }
 
