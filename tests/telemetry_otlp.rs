@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic to fail")]
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -222,15 +222,23 @@ async fn spans_and_metrics_reach_the_collector() {
     assert_eq!(collector.counts("requite.reloads"), [(pairs(&[("result", "rejected"), ("trigger", "signal")]), 1)]);
     assert_eq!(collector.counts("requite.panics"), [(pairs(&[("method", METHOD)]), 1)]);
     let mut evaluations = 0;
-    collector.each_metric("requite.evaluation.duration", |data| match data {
-        Data::Histogram(histogram) => {
-            evaluations = histogram.data_points.iter().map(|point| point.count).sum();
-            let within_microseconds = histogram.data_points.iter().all(|point| point.bucket_counts.get(2) == Some(&3));
-            assert!(within_microseconds, "{histogram:?}");
-        }
-        other => panic!("a histogram, got {other:?}"),
+    collector.each_metric("requite.evaluation.duration", |data| {
+        let Data::Histogram(histogram) = data else { panic!("a histogram, got {data:?}") };
+        evaluations = histogram.data_points.iter().map(|point| point.count).sum();
+        let within_microseconds = histogram.data_points.iter().all(|point| point.bucket_counts.get(2) == Some(&3));
+        assert!(within_microseconds, "{histogram:?}");
     });
     assert_eq!(evaluations, 3);
+}
+
+/// The program, which does not outlive its test.
+struct Served(Child);
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// The whole road: the program as it is run, a call with a trace, and what the collector gets
@@ -239,16 +247,19 @@ async fn spans_and_metrics_reach_the_collector() {
 async fn a_served_call_is_a_span_of_the_callers_trace() {
     let collector = Collector::default();
     let endpoint = collector.start().await;
-    let mut child = Command::new(env!("CARGO_BIN_EXE_requite"))
-        .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json", "--log-level", "trace"])
-        .env_clear()
-        .env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
-        .env("OTEL_EXPORTER_OTLP_HEADERS", "authorization=hunter2")
-        .env("OTEL_SERVICE_NAME", "refunds")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut served = Served(
+        Command::new(env!("CARGO_BIN_EXE_requite"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json", "--log-level", "trace"])
+            .env_clear()
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+            .env("OTEL_EXPORTER_OTLP_HEADERS", "authorization=hunter2")
+            .env("OTEL_SERVICE_NAME", "refunds")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap(),
+    );
+    let child = &mut served.0;
     let mut stderr = child.stderr.take().unwrap();
     let log = std::thread::spawn(move || {
         let mut log = String::new();
@@ -268,7 +279,8 @@ async fn a_served_call_is_a_span_of_the_callers_trace() {
     request.metadata_mut().insert("traceparent", parent.parse().unwrap());
     let path = http::uri::PathAndQuery::from_static("/requite.v1.RefundPolicyService/EvaluateRefund");
     // Empty, and so a bad request: it is traced all the same.
-    let status = client.unary(request, path, tonic_prost::ProstCodec::<(), ()>::default()).await.unwrap_err();
+    let call = client.unary(request, path, tonic_prost::ProstCodec::<(), ()>::default());
+    let status = tokio::time::timeout(Duration::from_secs(10), call).await.unwrap().unwrap_err();
     assert_eq!(status.code(), tonic::Code::InvalidArgument);
     drop(client);
 
