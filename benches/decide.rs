@@ -91,6 +91,7 @@ mod by_hand {
     use jiff::civil::Date;
     use requite::domain::words::{LiableParty, OrderStage, RequestType};
 
+    #[expect(dead_code, reason = "the order of the benchmark has one reason")]
     pub(crate) enum Reason {
         NoLongerNeeded,
         LateDelivery,
@@ -115,6 +116,7 @@ mod by_hand {
     }
 
     #[derive(Debug)]
+    #[expect(dead_code, reason = "an answer that nobody reads costs as much")]
     pub(crate) struct Answer {
         pub(crate) refund: i64,
         pub(crate) deduction: i64,
