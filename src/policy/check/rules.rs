@@ -114,6 +114,14 @@ pub fn rules(policy: &Policy, names: &Names, draft: &mut Draft, reader: &mut Rea
                 format!("the first one is on line {line}; choose another id"),
             );
         }
+        if rule.id.text() == "otherwise" {
+            reader.error(
+                "reserved-name",
+                rule.id.span(),
+                "a rule cannot be called `otherwise`",
+                "answers use this name where no rule matches; choose another id",
+            );
+        }
         if let Some(open) = open_rule {
             let message = format!("the rule `{}` can never match", rule.id.text());
             reader.warning(
