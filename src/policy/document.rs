@@ -5,6 +5,7 @@
 
 use schemars::JsonSchema;
 
+use crate::plan::rule::LayerPower;
 use crate::policy::read::{OneOrMany, Read, Reader, Slug, Table, Text, record};
 use crate::policy::source::{Located, Span};
 use crate::policy::tree::{Node, NodeKind};
@@ -20,6 +21,8 @@ record! {
         description: Option<Text>,
         /// Where the rules are published.
         published: Option<Text>,
+        /// Fragments of the bundle whose declarations this policy shares: `NAME` for `NAME.fragment.yaml`.
+        use_ as "use": Option<Vec<Slug>>,
         /// Which orders it governs. Absent: all of them.
         effective: Option<EffectiveKey>,
         /// The IANA time zone in which calendar days begin and end, such as `Asia/Shanghai`.
@@ -73,6 +76,8 @@ record! {
     pub struct EffectiveKey = "`effective`" {
         /// The first moment governed, as RFC 3339 with an offset.
         from: Text,
+        /// The first moment not governed any more. Absent: until the next version begins, or for ever.
+        until: Option<Text>,
         /// The moment of the order that counts, such as `placed_at`.
         by: Slug,
     }
@@ -522,20 +527,33 @@ record! {
     }
 }
 
-/// A policy as written, with the place of its last key.
+/// The rules of a layer that stands above a policy.
+#[derive(Clone, PartialEq, Debug)]
+pub struct LayerRules {
+    /// The layer's name.
+    pub name: Slug,
+    /// What it may do.
+    pub power: LayerPower,
+    /// Its rules.
+    pub rules: Vec<RuleKey>,
+}
+
+/// A policy as written, with what stands above it and the place of its last key.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Document {
     /// The policy.
     pub policy: Policy,
+    /// The layers above it, the uppermost first.
+    pub layers: Vec<LayerRules>,
     /// The last key of the file.
     pub last_key: Located<String>,
 }
 
 /// Reads a policy file's tree.
-pub fn read_policy(root: &Node, reader: &mut Reader<'_, '_>) -> Option<Document> {
+pub fn read_policy(root: &Node, layers: Vec<LayerRules>, reader: &mut Reader<'_, '_>) -> Option<Document> {
     let policy = Policy::read(root, reader);
     let NodeKind::Mapping(entries) = &root.kind else { return None };
     let last_key =
         entries.last().map_or(Located { value: String::new(), span: Span::default() }, |(key, _)| key.clone());
-    Some(Document { policy: policy?, last_key })
+    Some(Document { policy: policy?, layers, last_key })
 }

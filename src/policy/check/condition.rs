@@ -335,12 +335,12 @@ fn complement(intervals: &Intervals) -> Intervals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::source::{Source, Span};
+    use crate::policy::source::{Source, Sources, Span};
 
     fn read(text: &str) -> Result<Intervals, String> {
-        let source = Source::new("p.yaml", text);
-        let mut reader = Reader::new(&source);
-        let item = Located { value: text.to_owned(), span: Span::new(0, text.len()) };
+        let sources = Sources::new(vec![Source::new("p.yaml", text, 0)]);
+        let mut reader = Reader::new(&sources);
+        let item = Located { value: text.to_owned(), span: Span::new(0, 0, text.len()) };
         match ranges(&item, Dimension::Number, &mut reader) {
             Some(intervals) => Ok(intervals),
             None => Err(reader.diagnostics.first().map(|d| d.code.to_owned()).unwrap_or_default()),

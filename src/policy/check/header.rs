@@ -33,7 +33,7 @@ pub struct Header {
 pub fn check(policy: &Policy, calendars: &Calendars, reader: &mut Reader<'_, '_>) -> Header {
     let zone = zone(&policy.timezone, reader);
     let (calendar, calendar_use) = calendar(policy.calendar.as_ref(), calendars, reader);
-    let currencies = currencies(&policy.currencies, reader);
+    let currencies = currencies(&policy.currencies, policy.policy.span(), reader);
     let languages = languages(policy.languages.as_deref(), reader);
     let vocabularies = vocabularies(policy, &currencies, reader);
     let mut draft = Draft::new(vocabularies, currencies, languages, calendar_use);
@@ -67,21 +67,21 @@ fn calendar(
     reader: &mut Reader<'_, '_>,
 ) -> (Option<Arc<Calendar>>, CalendarUse) {
     let Some(name) = name else { return (None, CalendarUse::None) };
-    let calendar = calendars.get(name.text()).cloned();
-    if calendar.is_none() {
-        let known = quoted_list(calendars.keys());
-        let help = if known.is_empty() {
+    let known = calendars.get(name.text());
+    if known.is_none() {
+        let names = quoted_list(calendars.keys());
+        let help = if names.is_empty() {
             "the bundle has no calendars; add `calendars/NAME.yaml`".to_owned()
         } else {
-            format!("the calendars of this bundle are {known}")
+            format!("the calendars of this bundle are {names}")
         };
         reader.error("unknown-calendar", name.span(), format!("there is no calendar `{}`", name.text()), help);
     }
     // Named all the same, so that nothing else is reported for its absence.
-    (calendar, CalendarUse::Named)
+    (known.cloned().flatten(), CalendarUse::Named)
 }
 
-fn currencies(written: &[CurrencyKey], reader: &mut Reader<'_, '_>) -> Vec<Currency> {
+fn currencies(written: &[CurrencyKey], at: Span, reader: &mut Reader<'_, '_>) -> Vec<Currency> {
     let mut currencies: Vec<Currency> = Vec::new();
     for key in written {
         let (code, currency) = match key {
@@ -100,9 +100,13 @@ fn currencies(written: &[CurrencyKey], reader: &mut Reader<'_, '_>) -> Vec<Curre
             currencies.push(currency);
         }
     }
-    if let (true, Some(key)) = (written.is_empty(), reader.source.text.find("currencies:")) {
-        let span = Span::new(key, key + "currencies".len());
-        reader.error("empty-list", span, "the policy knows no currency", "write at least one, such as `[CNY]`");
+    if written.is_empty() {
+        reader.error(
+            "empty-list",
+            at,
+            "the policy knows no currency",
+            "write at least one under `currencies`, such as `[CNY]`",
+        );
     }
     currencies
 }
@@ -229,8 +233,19 @@ pub fn open(name: &str, words: &[Text], most: usize, reader: &mut Reader<'_, '_>
 pub fn effective(written: Option<&EffectiveKey>, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<Effective> {
     let written = written?;
     let from = moment(&written.from, reader);
+    let until = match &written.until {
+        Some(text) => moment(text, reader).map(Some),
+        None => Some(None),
+    };
     let by = moment_fact(&written.by, draft, reader);
-    Some(Effective { from: from?, by: by? })
+    let (from, until) = (from?, until?);
+    if let (Some(end), Some(text)) = (until, &written.until)
+        && end <= from
+    {
+        reader.error("empty-range", text.span, "the policy ends before it begins", "write an `until` after `from`");
+        return None;
+    }
+    Some(Effective { from, until, by: by? })
 }
 
 fn moment(text: &Text, reader: &mut Reader<'_, '_>) -> Option<Timestamp> {
