@@ -289,7 +289,7 @@ pub fn seam(before: &Interval, next: &Interval) -> Seam {
 
 /// The same values in as few intervals as possible, sorted.
 fn union(mut intervals: Intervals) -> Intervals {
-    intervals.sort_by(|a, b| lower_key(a).cmp(&lower_key(b)));
+    intervals.sort_by_key(lower_key);
     let mut merged = Intervals::new();
     for interval in intervals {
         match merged.last_mut() {
