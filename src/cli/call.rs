@@ -11,10 +11,12 @@ use crate::server;
 #[derive(Debug, Args)]
 #[command(
     long_about = "Send one request to a server.\n\n\
-        The request is an EvaluateRefundRequest in its JSON form, as for `eval`.",
-    after_long_help = "Example:\n  requite call --addr 127.0.0.1:50051 request.json\n\n\
+        The request is an EvaluateRefundRequest in the JSON form of proto3, the answer an \
+        EvaluateRefundResponse in the same form, as for `eval`; `--output text` prints it for people.",
+    after_long_help = "Examples:\n  requite call policies/standard/requests/platform-late-partial.json\n  \
+        requite call --addr 127.0.0.1:50051 --output text request.json\n\n\
         Exit codes:\n  0  it was decided, whatever the decision\n  1  the server cannot be reached or did not decide\n  \
-        2  the request cannot be read"
+        2  the request is wrong; every bad field is named"
 )]
 pub(super) struct Call {
     /// Where the server is
@@ -24,7 +26,7 @@ pub(super) struct Call {
     #[arg(value_name = "FILE")]
     file: Input,
     /// How to print the decision
-    #[arg(long, value_enum, default_value_t = Format::Text)]
+    #[arg(long, value_enum, default_value_t = Format::Json)]
     output: Format,
 }
 

@@ -19,10 +19,13 @@ use crate::server;
 #[derive(Debug, Args)]
 #[command(
     long_about = "Decide one request here, without a server.\n\n\
-        The request is an EvaluateRefundRequest in its JSON form. The decision is the one that a server \
-        with the same policies gives.",
-    after_long_help = "Examples:\n  requite eval --policies policies/standard request.json\n  \
-        echo '{\"order\": …, \"claim\": …}' | requite eval --explain -\n\n\
+        The request is an EvaluateRefundRequest in the JSON form of proto3, the answer an \
+        EvaluateRefundResponse in the same form; `--output text` prints it for people. The decision is the \
+        one that a server with the same policies gives.",
+    after_long_help = "Examples:\n  \
+        requite eval --output text policies/standard/requests/platform-late-partial.json\n  \
+        requite eval --policies my-policies --explain request.json\n  \
+        requite eval - < request.json\n\n\
         Exit codes:\n  0  it was decided, whatever the decision\n  2  the request is wrong; every bad field is named\n  \
         3  there are mistakes in the policies, or they cannot be read\n  4  a case of the policies does not come out as expected"
 )]
@@ -34,7 +37,7 @@ pub(super) struct Eval {
     #[arg(value_name = "FILE")]
     file: Input,
     /// How to print the decision
-    #[arg(long, value_enum, default_value_t = Format::Text)]
+    #[arg(long, value_enum, default_value_t = Format::Json)]
     output: Format,
     /// Say also what the decision rests on: facts, and the rules that nearly matched
     #[arg(long)]

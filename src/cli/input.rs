@@ -23,7 +23,7 @@ pub(super) enum Input {
 pub(super) enum Format {
     /// For people
     Text,
-    /// For programs: the response message in its JSON form
+    /// For programs: the response message in the JSON form of proto3
     Json,
 }
 
