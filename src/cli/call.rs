@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::cli::exit::Exit;
-use crate::cli::input::{Format, Input};
+use crate::cli::input::{Format, Input, address, request};
 use crate::cli::output::{answer, chain, say};
 use crate::server;
 
@@ -20,7 +20,7 @@ use crate::server;
 )]
 pub(super) struct Call {
     /// Where the server is
-    #[arg(long, value_name = "HOST:PORT", env = "REQUITE_ADDR", default_value = "127.0.0.1:50051")]
+    #[arg(long, value_name = "HOST:PORT", env = "REQUITE_ADDR", default_value = "127.0.0.1:50051", value_parser = address)]
     addr: String,
     /// The request: a file, or `-` for standard input
     #[arg(value_name = "FILE")]
@@ -32,17 +32,9 @@ pub(super) struct Call {
 
 impl Call {
     pub(super) fn run(self) -> Exit {
-        let request = match self.file.read() {
-            Ok(text) => server::json::request_from_json(&text)
-                .map_err(|error| format!("{} holds no request: {error}", self.file)),
-            Err(error) => Err(chain(&error)),
-        };
-        let request = match request {
+        let request = match request(&self.file) {
             Ok(request) => request,
-            Err(message) => {
-                say(&format!("error: {message}"));
-                return Exit::Usage;
-            }
+            Err(exit) => return exit,
         };
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
@@ -60,8 +52,9 @@ impl Call {
                 answer(&text, Exit::Done)
             }
             Err(error) => {
-                say(&format!("error: {}", chain(&error)));
-                Exit::Unexpected
+                let help = error.help().map(|help| format!("\n  help: {help}")).unwrap_or_default();
+                say(&format!("error: {}{help}", chain(&error)));
+                if error.is_bad_request() { Exit::Usage } else { Exit::Unexpected }
             }
         }
     }

@@ -8,8 +8,8 @@ use crate::app::config::Policies;
 use crate::app::run::{colour, read};
 use crate::cli::check::exit_of;
 use crate::cli::exit::Exit;
-use crate::cli::input::{Format, Input};
-use crate::cli::output::{answer, chain, say, say_unreadable};
+use crate::cli::input::{Format, Input, request};
+use crate::cli::output::{answer, say, say_unreadable};
 use crate::engine::admit::admit;
 use crate::engine::{Engine, open};
 use crate::policy::diagnostic::render;
@@ -47,13 +47,9 @@ pub(super) struct Eval {
 impl Eval {
     pub(super) fn run(self) -> Exit {
         let policies = self.policies.map_or(Policies::Embedded, Policies::Directory);
-        let text = match self.file.read() {
-            Ok(text) => text,
-            Err(error) => return usage(&chain(&error)),
-        };
-        let mut request = match server::json::request_from_json(&text) {
+        let mut request = match request(&self.file) {
             Ok(request) => request,
-            Err(error) => return usage(&format!("{} holds no request: {error}", self.file)),
+            Err(exit) => return exit,
         };
         if self.explain {
             request.explain = server::pb::ExplainLevel::Full as i32;
@@ -70,14 +66,13 @@ impl Eval {
                 };
                 answer(&text, Exit::Done)
             }
-            Err(failure) => usage(&format!("{} cannot be decided:\n  {}", self.file, failure.lines().join("\n  "))),
+            Err(failure) => {
+                let lines = failure.lines().join("\n  ");
+                say(&format!("error: the request in {} cannot be decided:\n  {lines}", self.file));
+                Exit::Usage
+            }
         }
     }
-}
-
-fn usage(message: &str) -> Exit {
-    say(&format!("error: {message}"));
-    Exit::Usage
 }
 
 fn engine(policies: &Policies) -> Result<Engine, Exit> {
