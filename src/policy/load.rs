@@ -72,7 +72,7 @@ pub fn load(bundle: &Bundle) -> (Option<Loaded>, Vec<Diagnostic>) {
             calendar::check(&CalendarKey::read(node, reader)?, reader)
         });
         let name = file.path.trim_start_matches("calendars/").trim_end_matches(".yaml").to_owned();
-        calendars.extend(calendar.map(|calendar| (name, Arc::new(calendar))));
+        calendars.insert(name, calendar.map(Arc::new));
     }
     let mut plans: Vec<Plan> = Vec::new();
     let mut places: HashMap<String, String> = HashMap::new();

@@ -27,8 +27,8 @@ use crate::policy::read::Reader;
 
 pub use draft::Draft;
 
-/// The business calendars of a bundle, by name.
-pub type Calendars = BTreeMap<String, Arc<Calendar>>;
+/// The business calendars of a bundle, by name; `None` where one was reported as wrong.
+pub type Calendars = BTreeMap<String, Option<Arc<Calendar>>>;
 
 /// A document without errors. Only [`check`] makes one.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ pub fn check(document: &Document, calendars: &Calendars, reader: &mut Reader<'_,
     let header = header::check(policy, calendars, reader);
     let mut draft = header.draft;
     let requirements = evidence::requirements(policy.evidence.as_ref(), &draft, reader);
-    let reasons = facts::reasons(policy.reasons.as_ref(), &requirements, &draft, reader);
+    let reasons = facts::reasons(policy, &requirements, &draft, reader);
     facts::given(policy, &mut draft, reader);
     let evidence_kinds = evidence::kinds(policy.evidence.as_ref(), &draft, reader);
     let effective = header::effective(policy.effective.as_ref(), &draft, reader);
@@ -76,7 +76,7 @@ pub fn check(document: &Document, calendars: &Calendars, reader: &mut Reader<'_,
     let names = rules::Names::new(policy, &requirements, &next_steps);
     let routes = rules::routes(policy.routes.as_ref(), &names, reader);
     let rules = rules::rules(policy, &names, &mut draft, reader);
-    let otherwise = rules::otherwise(&policy.otherwise, &names, &draft, reader);
+    let otherwise = rules::otherwise(&policy.otherwise, document.otherwise_key, &names, &draft, reader);
     if errors_before < errors(reader) {
         return None;
     }

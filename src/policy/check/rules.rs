@@ -22,6 +22,8 @@ use crate::policy::source::Span;
 pub struct Names {
     requirements: Vec<String>,
     next_steps: Vec<String>,
+    /// Names of the above that are declared but could not be read; reported already.
+    broken: Vec<String>,
     /// Kinds of deduction that no rule may take.
     pub never_deduct: Vec<String>,
 }
@@ -43,6 +45,11 @@ impl Names {
         Self {
             requirements: requirements.iter().map(|requirement| requirement.name.clone()).collect(),
             next_steps: next_steps.iter().map(|step| step.slug.clone()).collect(),
+            broken: broken_requirements(policy)
+                .iter()
+                .chain(policy.next_steps.as_ref().map_or(&[][..], |table| table.broken.as_slice()))
+                .cloned()
+                .collect(),
             never_deduct: policy
                 .never_deduct
                 .as_deref()
@@ -55,11 +62,17 @@ impl Names {
 
     fn step(&self, slug: &Slug, reader: &mut Reader<'_, '_>) -> Option<u16> {
         let found = self.next_steps.iter().position(|name| name == slug.text());
-        if found.is_none() {
+        if found.is_none() && !self.broken.iter().any(|broken| broken == slug.text()) {
             unknown_word(slug.text(), slug.span(), "next step", &self.next_steps, reader);
         }
         found.and_then(|place| u16::try_from(place).ok())
     }
+}
+
+/// The names of requirements that could not be read.
+pub fn broken_requirements(policy: &Policy) -> &[String] {
+    let requirements = policy.evidence.as_ref().and_then(|evidence| evidence.requirements.as_ref());
+    requirements.map_or(&[], |table| table.broken.as_slice())
 }
 
 /// Checks the next steps.
@@ -104,7 +117,8 @@ pub fn rules(policy: &Policy, names: &Names, draft: &mut Draft, reader: &mut Rea
     let mut seen: HashMap<&str, Span> = HashMap::new();
     let mut open_rule: Option<&Slug> = None;
     let mut rules = Vec::with_capacity(policy.rules.len());
-    for rule in &policy.rules {
+    for (place, rule) in policy.rules.iter().enumerate() {
+        let next = policy.rules.get(place + 1).map(|next| next.id.span());
         if let Some(first) = seen.insert(rule.id.text(), rule.id.span()) {
             let line = reader.source.place(first).line;
             reader.error(
@@ -138,7 +152,7 @@ pub fn rules(policy: &Policy, names: &Names, draft: &mut Draft, reader: &mut Rea
             open_rule = open_rule.or(Some(&rule.id));
         }
         let tests = condition::tests(rule.when.as_ref(), draft, reader);
-        let verdict = verdict(rule, names, draft, reader);
+        let verdict = verdict(rule, next, names, draft, reader);
         if let (Some(tests), Some(verdict)) = (tests, verdict) {
             rules.push(Rule { id: rule.id.text().to_owned(), tests, verdict });
         }
@@ -146,14 +160,23 @@ pub fn rules(policy: &Policy, names: &Names, draft: &mut Draft, reader: &mut Rea
     rules
 }
 
-fn verdict(rule: &RuleKey, names: &Names, draft: &mut Draft, reader: &mut Reader<'_, '_>) -> Option<Verdict> {
+/// `next` is where the rule after this one begins.
+fn verdict(
+    rule: &RuleKey,
+    next: Option<Span>,
+    names: &Names,
+    draft: &mut Draft,
+    reader: &mut Reader<'_, '_>,
+) -> Option<Verdict> {
     let answers = Answers {
         refund: rule.refund.as_ref(),
         deny: rule.deny.as_ref(),
         more_info: rule.more_info.as_ref(),
         manual_review: rule.manual_review.as_ref(),
     };
-    let action = action(&answers, &format!("the rule `{}`", rule.id.text()), rule.id.span(), names, draft, reader);
+    let whole = Span { start: rule.id.span().start, end: next.map_or(u32::MAX, |next| next.start) };
+    let of = format!("the rule `{}`", rule.id.text());
+    let action = action(&answers, &of, rule.id.span(), whole, names, draft, reader);
     let demands = demands(rule.require.as_ref(), names, reader);
     let next_steps = steps(rule.next.as_ref(), names, reader);
     let review = window(rule.review.as_ref(), rule.id.span(), draft, reader);
@@ -184,6 +207,16 @@ fn verdict(rule: &RuleKey, names: &Names, draft: &mut Draft, reader: &mut Reader
     Some(Verdict { action, demands, next_steps, review, payout, method: method? })
 }
 
+/// Whether a key in this part of the file was reported as unknown: then it may be the misspelt
+/// answer, and its absence is no second mistake.
+fn has_unknown_key(part: Span, reader: &Reader<'_, '_>) -> bool {
+    let (start, end) = (part.start as usize, part.end as usize);
+    reader.diagnostics.iter().any(|diagnostic| {
+        diagnostic.code == "unknown-key"
+            && diagnostic.place.as_ref().is_some_and(|place| start <= place.start && place.start < end)
+    })
+}
+
 /// The answers that a rule may give; it gives exactly one.
 struct Answers<'r> {
     refund: Option<&'r RefundKey>,
@@ -196,6 +229,7 @@ fn action(
     answers: &Answers<'_>,
     of: &str,
     at: Span,
+    whole: Span,
     names: &Names,
     draft: &mut Draft,
     reader: &mut Reader<'_, '_>,
@@ -215,6 +249,9 @@ fn action(
             reason_codes(codes, reader).map(Action::Review)
         }
         Answers { refund: None, deny: None, more_info: None, manual_review: None } => {
+            if has_unknown_key(whole, reader) {
+                return None;
+            }
             reader.error(
                 "no-answer",
                 at,
@@ -281,6 +318,7 @@ fn demands(written: Option<&OneOrMany<Text>>, names: &Names, reader: &mut Reader
                 .and_then(|place| u16::try_from(place).ok())
             {
                 Some(place) => Some(Demand::Evidence(place)),
+                None if names.broken.iter().any(|broken| broken == name) => None,
                 None => {
                     let known: Vec<String> = ["reason", "clear_text", "reason.evidence"]
                         .into_iter()
@@ -342,8 +380,14 @@ fn window(written: Option<&WindowKey>, at: Span, draft: &Draft, reader: &mut Rea
     }
 }
 
-/// Checks `otherwise`.
-pub fn otherwise(written: &OtherwiseKey, names: &Names, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<Verdict> {
+/// Checks `otherwise`, the key of which stands at `key`.
+pub fn otherwise(
+    written: &OtherwiseKey,
+    key: Span,
+    names: &Names,
+    draft: &Draft,
+    reader: &mut Reader<'_, '_>,
+) -> Option<Verdict> {
     let OtherwiseKey { deny, more_info, manual_review, next, review } = written;
     let at = [deny, more_info, manual_review]
         .into_iter()
@@ -351,7 +395,7 @@ pub fn otherwise(written: &OtherwiseKey, names: &Names, draft: &Draft, reader: &
         .flat_map(|codes| codes.0.first())
         .map(|code| code.span)
         .next()
-        .unwrap_or_default();
+        .unwrap_or(key);
     let given = [
         deny.as_ref().map(|codes| (codes, 0u8)),
         more_info.as_ref().map(|codes| (codes, 1)),
@@ -364,6 +408,7 @@ pub fn otherwise(written: &OtherwiseKey, names: &Names, draft: &Draft, reader: &
             1 => Action::Ask(codes),
             _ => Action::Review(codes),
         }),
+        (None, _) if has_unknown_key(Span { start: key.start, end: u32::MAX }, reader) => None,
         (None, _) => {
             reader.error(
                 "no-answer",
