@@ -1,1 +1,9 @@
 //! Composition: configuration, run, the reload loop, shutdown.
+//!
+//! Everything that waits is started and ended here. What is decided, read or served is not known
+//! here, only that it is.
+
+pub mod config;
+pub mod reload;
+pub mod run;
+pub mod signals;

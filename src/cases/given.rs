@@ -114,7 +114,7 @@ impl<'c> Names<'_, 'c> {
         let plan = self.plan;
         plan.facts.iter().filter_map(|fact| match &fact.origin {
             Origin::Input(input) => Some((fact.name.as_str(), fact.fact_type, input.scope)),
-            Origin::BuiltIn(_) | Origin::Anchor | Origin::Derived => None,
+            Origin::BuiltIn(_) | Origin::Anchor | Origin::Component | Origin::Derived => None,
         })
     }
 

@@ -1,1 +1,84 @@
 //! The command line: one file per verb.
+//!
+//! A verb reads its arguments, calls one thing below and prints what came of it. No verb knows a
+//! rule of its own: what `check` says is what `serve` does.
+
+mod call;
+mod check;
+mod eval;
+mod exit;
+mod input;
+mod output;
+mod schema;
+mod serve;
+mod test;
+mod version;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use exit::Exit;
+
+/// Decides refunds by policies that are data.
+#[derive(Debug, Parser)]
+#[command(
+    name = "requite",
+    version,
+    about = "Decides refunds by policies that are data",
+    long_about = "Decides refunds by policies that are data.\n\n\
+        A policy is a YAML file; a directory of them is a bundle. Write one, `check` it, `test` it \
+        against its own cases, try a single request with `eval`, then `serve` it.",
+    after_long_help = EXIT_CODES,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Serve(serve::Serve),
+    Check(check::Check),
+    Test(test::Test),
+    Eval(eval::Eval),
+    Call(call::Call),
+    Schema(schema::Schema),
+    Version(version::Version),
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  it worked
+  1  something unexpected happened, such as a server that cannot be reached
+  2  the command line, or the request it names, is wrong
+  3  the policies are invalid or cannot be read
+  4  the policies are valid, but a case does not come out as expected";
+
+/// The program.
+#[must_use]
+pub fn main() -> ExitCode {
+    match Arguments::try_parse() {
+        Ok(Arguments { verb }) => run(verb).into(),
+        Err(error) => {
+            // Help is no mistake; it may go to a pipe that nobody reads to the end.
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            let _ = error.print();
+            exit.into()
+        }
+    }
+}
+
+fn run(verb: Verb) -> Exit {
+    match verb {
+        Verb::Serve(verb) => verb.run(),
+        Verb::Check(verb) => verb.run(),
+        Verb::Test(verb) => verb.run(),
+        Verb::Eval(verb) => verb.run(),
+        Verb::Call(verb) => verb.run(),
+        Verb::Schema(verb) => verb.run(),
+        Verb::Version(verb) => verb.run(),
+    }
+}

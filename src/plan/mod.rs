@@ -23,7 +23,7 @@ use crate::domain::money::Currency;
 use crate::domain::time::Timestamp;
 use crate::plan::evidence::{EvidenceKind, Requirement};
 use crate::plan::fact::{Derived, FactDefinition};
-use crate::plan::rule::{NextStep, Reason, Rule, Verdict};
+use crate::plan::rule::{ComponentRefund, NextStep, Reason, Rule, Verdict};
 use crate::plan::text::TextRules;
 use crate::plan::vocabulary::{Labels, Vocabularies};
 
@@ -62,6 +62,12 @@ pub struct Plan {
     pub evidence_kinds: Vec<EvidenceKind>,
     /// Evidence requirements that rules and reasons refer to.
     pub requirements: Vec<Requirement>,
+    /// What goes back of components, in the order of their vocabulary.
+    pub components: Vec<ComponentRefund>,
+    /// The fact that holds what each component cost, in the order of their vocabulary.
+    pub component_facts: Vec<FactId>,
+    /// How a refund is split over tenders.
+    pub tenders: TenderRules,
     /// What text is too vague.
     pub text: TextRules,
     /// Next steps that verdicts refer to.
@@ -85,6 +91,29 @@ pub struct Effective {
     pub from: Timestamp,
     /// The fact, a timestamp, that is held against it.
     pub by: FactId,
+}
+
+/// How a refund is split over tenders.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct TenderRules {
+    /// Which tender comes first.
+    pub order: TenderOrder,
+    /// Methods of tenders that money cannot go back to, whatever the request says.
+    pub not_refundable: Vec<String>,
+}
+
+/// Which tender gets its money back first.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum TenderOrder {
+    /// All at once, by what each paid.
+    #[default]
+    Proportional,
+    /// The first of the request until it is full, then the next.
+    FirstPaidFirst,
+    /// The last of the request until it is full, then the one before.
+    LastPaidFirst,
+    /// By method, in this order; methods that are not named come last. Equal ones by what each paid.
+    ByPriority(Vec<String>),
 }
 
 impl Plan {

@@ -10,5 +10,6 @@ pub mod formula;
 pub mod literal;
 pub mod load;
 pub mod read;
+pub mod schema;
 pub mod source;
 pub mod tree;

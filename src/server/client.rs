@@ -20,7 +20,7 @@ pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// The address is none.
-    #[error("`{addr}` is not an address\n  help: write host and port: `127.0.0.1:7070`")]
+    #[error("`{addr}` is not an address\n  help: write host and port: `127.0.0.1:50051`")]
     Address {
         /// As given.
         addr: String,

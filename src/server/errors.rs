@@ -98,6 +98,23 @@ impl Failure {
         pb::BatchError { code: self.code() as i32, message: self.message(), field_violations }
     }
 
+    /// What went wrong for a person, one line for each bad field.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        match self {
+            Self::BadRequest(violations) => {
+                violations.iter().map(|FieldViolation { field, problem }| format!("`{field}` {problem}")).collect()
+            }
+            Self::PolicyNotFound { .. }
+            | Self::RevisionNotAvailable { .. }
+            | Self::BadMessage
+            | Self::MessageTooLarge
+            | Self::BadTimeout
+            | Self::DeadlineExceeded
+            | Self::Bug => vec![self.message()],
+        }
+    }
+
     const fn code(&self) -> Code {
         match self {
             Self::BadRequest(_) | Self::BadMessage | Self::BadTimeout => Code::InvalidArgument,

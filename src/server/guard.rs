@@ -58,8 +58,22 @@ where
         let ready = std::mem::replace(&mut self.inner, waiting);
         let method = Method::of(request.uri().path()).full_name();
         let span = telemetry::span::rpc(method, request.headers());
-        Box::pin(guarded(ready, request, method).instrument(span))
+        Box::pin(async move {
+            let response = guarded(ready, request, method).instrument(span.clone()).await;
+            telemetry::span::finished(&span, status_code(&response));
+            response
+        })
     }
+}
+
+/// The status that a response begins with; one without any has its status at the end, and that is
+/// good: only errors are known from the start.
+fn status_code(response: &Result<Response<Body>, Infallible>) -> i32 {
+    let response = match response {
+        Ok(response) => response,
+        Err(never) => match *never {},
+    };
+    response.headers().get("grpc-status").map_or(0, |code| Code::from_bytes(code.as_bytes()) as i32)
 }
 
 async fn guarded<S>(

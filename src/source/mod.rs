@@ -1,1 +1,9 @@
 //! Where bundles come from.
+//!
+//! Each source gives a [`Bundle`](crate::policy::bundle::Bundle) and knows nothing of what is in
+//! it, of the engine, or of what becomes of what it found.
+
+pub mod directory;
+pub mod embedded;
+pub mod scan;
+pub mod watch;

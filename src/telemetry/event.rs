@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use opentelemetry::KeyValue;
+
 use crate::domain::words::{Outcome, ReasonCode};
+use crate::telemetry::metrics::instruments;
 
 /// A claim was decided.
 #[derive(Clone, Copy, Debug)]
@@ -15,19 +18,93 @@ pub struct Decided {
     pub elapsed: Duration,
 }
 
-impl Decided {
-    /// Counts it.
-    pub fn record(self) {}
-}
-
 /// A handler panicked: a bug.
 #[derive(Clone, Copy, Debug)]
 pub struct Panicked {
-    /// The full gRPC method name.
+    /// The full gRPC method name, or what else it was that panicked.
     pub method: &'static str,
+}
+
+/// The bundle was looked at again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Reloaded {
+    /// What asked for it.
+    pub trigger: ReloadTrigger,
+    /// What came of it.
+    pub result: ReloadResult,
+}
+
+/// What asks for the bundle to be looked at again. A later one is the stronger.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum ReloadTrigger {
+    /// The source may have changed.
+    FileChange,
+    /// Someone sent SIGHUP.
+    Signal,
+}
+
+/// What came of looking at the bundle again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ReloadResult {
+    /// It is in force now.
+    Applied,
+    /// It says what it said before.
+    Unchanged,
+    /// It may not be put in force; the one before stays.
+    Rejected,
+    /// It could not be read; the one before stays.
+    Unreadable,
+}
+
+impl Decided {
+    /// Counts it.
+    pub fn record(self) {
+        let Some(instruments) = instruments() else { return };
+        let Self { outcome, reason, elapsed } = self;
+        let reason = reason.map_or("none", ReasonCode::slug);
+        instruments.decisions.add(1, &[KeyValue::new("outcome", outcome.slug()), KeyValue::new("reason_code", reason)]);
+        instruments.evaluation_seconds.record(elapsed.as_secs_f64(), &[]);
+    }
 }
 
 impl Panicked {
     /// Counts it.
-    pub fn record(self) {}
+    pub fn record(self) {
+        let Some(instruments) = instruments() else { return };
+        let Self { method } = self;
+        instruments.panics.add(1, &[KeyValue::new("method", method)]);
+    }
+}
+
+impl Reloaded {
+    /// Counts it.
+    pub fn record(self) {
+        let Some(instruments) = instruments() else { return };
+        let Self { trigger, result } = self;
+        instruments.reloads.add(1, &[KeyValue::new("trigger", trigger.slug()), KeyValue::new("result", result.slug())]);
+    }
+}
+
+impl ReloadTrigger {
+    /// The word for it in metrics and logs.
+    #[must_use]
+    pub const fn slug(self) -> &'static str {
+        match self {
+            Self::FileChange => "file_change",
+            Self::Signal => "signal",
+        }
+    }
+}
+
+impl ReloadResult {
+    /// The word for it in metrics and logs.
+    #[must_use]
+    pub const fn slug(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Unchanged => "unchanged",
+            Self::Rejected => "rejected",
+            Self::Unreadable => "unreadable",
+        }
+    }
 }

@@ -1,4 +1,90 @@
-//! What the process says about itself: the only place that names metrics and spans.
+//! What the process says about itself: logs, traces, metrics. The only place that names them.
+//!
+//! Logs go to standard error. Traces and metrics go nowhere unless the standard `OTEL_*`
+//! variables name a collector. Nothing here knows what a policy or a request is; callers report
+//! named facts ([`event`]) and hang what they do under a [`span`].
 
 pub mod event;
+pub mod logs;
+mod metrics;
+mod otlp;
+pub mod settings;
 pub mod span;
+
+use std::time::Duration;
+
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+
+use crate::telemetry::logs::LogSettings;
+use crate::telemetry::settings::Export;
+
+/// Longest wait for a collector at the end: an unreachable one must not keep the process alive.
+pub const FLUSH_MAX: Duration = Duration::from_secs(3);
+
+/// Why telemetry could not be set up. All of these are mistakes in how the process was started.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    /// The log filter cannot be read.
+    #[error("cannot read the log filter `{filter}`: {source} (write a level, `info`, or `info,requite=debug`)")]
+    Filter {
+        /// The filter as written.
+        filter: String,
+        /// What is wrong with it.
+        source: tracing_subscriber::filter::ParseError,
+    },
+    /// The exporter of a signal cannot be built.
+    #[error("cannot export {signal} to `{endpoint}`")]
+    Exporter {
+        /// `traces` or `metrics`.
+        signal: &'static str,
+        /// Where to.
+        endpoint: String,
+        /// Why not.
+        source: opentelemetry_otlp::ExporterBuildError,
+    },
+    /// This process has a subscriber or instruments already.
+    #[error("telemetry is set up already")]
+    AlreadySetUp,
+}
+
+/// What has to be flushed at the end. Dropping it without [`Guard::shut_down`] may lose the last
+/// seconds of traces and metrics.
+#[must_use]
+#[derive(Debug)]
+pub struct Guard {
+    tracer: Option<SdkTracerProvider>,
+    meter: Option<SdkMeterProvider>,
+}
+
+/// Sets up logs, and traces and metrics as far as they are asked for. To be called once, on the
+/// runtime that will carry the exports.
+pub fn init(logs: &LogSettings, export: &Export) -> Result<Guard, InitError> {
+    let tracer = export.traces.as_deref().map(otlp::tracer_provider).transpose()?;
+    let meter = export.metrics.as_deref().map(otlp::meter_provider).transpose()?;
+    logs::install(logs, tracer.as_ref())?;
+    if let Some(meter) = &meter {
+        metrics::install(meter)?;
+    }
+    Ok(Guard { tracer, meter })
+}
+
+impl Guard {
+    /// Sends what has not been sent and stops; gives up after [`FLUSH_MAX`].
+    pub async fn shut_down(self) {
+        let Self { tracer, meter } = self;
+        // The shutdowns of the two block their threads, and that of the meter ignores any limit:
+        // both at once and under a limit of our own.
+        let tracer = tokio::task::spawn_blocking(move || tracer.map(|tracer| tracer.shutdown_with_timeout(FLUSH_MAX)));
+        let meter = tokio::task::spawn_blocking(move || meter.map(|meter| meter.shutdown()));
+        let both = async { [tracer.await, meter.await] };
+        match tokio::time::timeout(FLUSH_MAX, both).await {
+            Ok(results) => {
+                for error in results.into_iter().filter_map(|result| result.ok()??.err()) {
+                    tracing::warn!(%error, "the last traces or metrics may not have reached the collector");
+                }
+            }
+            Err(_) => tracing::warn!("the collector did not answer: the last traces and metrics are lost"),
+        }
+    }
+}

@@ -7,14 +7,14 @@ use jiff::tz::{TimeZone, TimeZoneDatabase};
 
 use crate::domain::calendar::Calendar;
 use crate::domain::limits::{SET_WORDS_MAX, VOCABULARY_WORDS_MAX};
-use crate::domain::money::Currency;
+use crate::domain::money::{Currency, EXPONENT_MAX};
 use crate::domain::time::Timestamp;
 use crate::domain::words::{LiableParty, OrderStage, RequestType};
 use crate::plan::Effective;
 use crate::plan::fact::{Dimension, FactType, Origin};
 use crate::plan::vocabulary::{Vocabularies, Vocabulary, VocabularyId};
 use crate::policy::check::{Calendars, Draft};
-use crate::policy::document::{EffectiveKey, Policy};
+use crate::policy::document::{CurrencyKey, EffectiveKey, OwnCurrencyKey, Policy};
 use crate::policy::formula::check::{CalendarUse, unknown_word};
 use crate::policy::read::{Reader, Slug, Table, Text, quoted_list, suggestion};
 use crate::policy::source::{Located, Span};
@@ -84,28 +84,54 @@ fn calendar(
     (calendar.flatten(), CalendarUse::Named)
 }
 
-fn currencies(codes: &[Text], reader: &mut Reader<'_, '_>) -> Vec<Currency> {
+fn currencies(written: &[CurrencyKey], reader: &mut Reader<'_, '_>) -> Vec<Currency> {
     let mut currencies: Vec<Currency> = Vec::new();
-    for code in codes {
-        match Currency::iso(&code.value) {
-            Some(currency) if currencies.contains(&currency) => {
-                reader.error(
-                    "duplicate-word",
-                    code.span,
-                    format!("the currency `{}` stands twice", code.value),
-                    "remove one of them",
-                );
-            }
-            Some(currency) => currencies.push(currency),
-            None => reader.error(
-                "unknown-currency",
+    for key in written {
+        let (code, currency) = match key {
+            CurrencyKey::Iso(code) => (code, iso(code, reader)),
+            CurrencyKey::Own(own) => (&own.code, own_currency(own, reader)),
+        };
+        let Some(currency) = currency else { continue };
+        if currencies.iter().any(|known| known.code == currency.code) {
+            reader.error(
+                "duplicate-word",
                 code.span,
-                format!("`{}` is not a currency of ISO 4217", code.value),
-                "write its three capital letters, such as `CNY`",
-            ),
+                format!("the currency `{}` stands twice", code.value),
+                "remove one of them",
+            );
+        } else {
+            currencies.push(currency);
         }
     }
     currencies
+}
+
+fn iso(code: &Text, reader: &mut Reader<'_, '_>) -> Option<Currency> {
+    let currency = Currency::iso(&code.value);
+    if currency.is_none() {
+        let message = format!("`{}` is not a currency of ISO 4217", code.value);
+        let help =
+            "write its three capital letters, such as `CNY`; a unit of your own is `{ code: POINTS, decimals: 0 }`";
+        reader.error("unknown-currency", code.span, message, help);
+    }
+    currency
+}
+
+fn own_currency(own: &OwnCurrencyKey, reader: &mut Reader<'_, '_>) -> Option<Currency> {
+    let code = &own.code.value;
+    let good =
+        (3..=12).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+    if !good || Currency::iso(code).is_some() {
+        let help = "use 3 to 12 capital letters and digits that are not a code of ISO 4217";
+        reader.error("unknown-currency", own.code.span, format!("`{code}` cannot be a unit of your own"), help);
+        return None;
+    }
+    let exponent = u8::try_from(own.decimals.value).ok().filter(|&decimals| decimals <= EXPONENT_MAX);
+    if exponent.is_none() {
+        let message = format!("a currency cannot have {} decimal places", own.decimals.value);
+        reader.error("bad-count", own.decimals.span, message, format!("at most {EXPONENT_MAX}"));
+    }
+    Some(Currency { code: code.clone(), exponent: exponent? })
 }
 
 fn languages(written: Option<&[Text]>, reader: &mut Reader<'_, '_>) -> Vec<String> {

@@ -2,6 +2,7 @@
 //!
 //! All mistakes are reported at once. What comes out holds only parts that cannot fail later.
 
+mod components;
 mod condition;
 mod deductions;
 mod draft;
@@ -18,10 +19,10 @@ use jiff::tz::TimeZone;
 
 use crate::domain::calendar::Calendar;
 use crate::domain::facts::FactId;
-use crate::plan::Effective;
 use crate::plan::evidence::{EvidenceKind, Requirement};
-use crate::plan::rule::{NextStep, Reason, Rule, Verdict};
+use crate::plan::rule::{ComponentRefund, NextStep, Reason, Rule, Verdict};
 use crate::plan::text::TextRules;
+use crate::plan::{Effective, TenderRules};
 use crate::policy::document::Document;
 use crate::policy::read::Reader;
 
@@ -43,6 +44,9 @@ pub struct CheckedPolicy {
     pub(super) reasons: Vec<Reason>,
     pub(super) evidence_kinds: Vec<EvidenceKind>,
     pub(super) requirements: Vec<Requirement>,
+    pub(super) components: Vec<ComponentRefund>,
+    pub(super) component_facts: Vec<FactId>,
+    pub(super) tenders: TenderRules,
     pub(super) text: TextRules,
     pub(super) next_steps: Vec<NextStep>,
     pub(super) routes: rules::Routes,
@@ -66,6 +70,8 @@ pub fn check(document: &Document, calendars: &Calendars, reader: &mut Reader<'_,
     let mut draft = header.draft;
     let requirements = evidence::requirements(policy.evidence.as_ref(), &draft, reader);
     let reasons = facts::reasons(policy, &requirements, &draft, reader);
+    let (components, component_facts) = components::declare(policy.components.as_ref(), &mut draft, reader);
+    let tenders = components::tenders(policy.tenders.as_ref(), reader);
     facts::given(policy, &mut draft, reader);
     let evidence_kinds = evidence::kinds(policy.evidence.as_ref(), &draft, reader);
     let effective = header::effective(policy.effective.as_ref(), &draft, reader);
@@ -91,6 +97,9 @@ pub fn check(document: &Document, calendars: &Calendars, reader: &mut Reader<'_,
         reasons,
         evidence_kinds,
         requirements,
+        components,
+        component_facts,
+        tenders,
         text: text?,
         next_steps,
         routes,

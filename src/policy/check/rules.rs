@@ -8,12 +8,15 @@ use crate::domain::decision::ReasonCodes;
 use crate::domain::limits::{RULES_MAX, WINDOW_DAYS_MAX};
 use crate::domain::words::{DeductionKind, ReasonCode, RefundMethod};
 use crate::plan::evidence::Requirement;
-use crate::plan::rule::{Action, DayUnit, Demand, NextStep, Rule, Verdict, Window};
+use crate::plan::rule::{Action, DayUnit, Demand, Extra, NextStep, Payout, Rule, Verdict, Window};
+use crate::policy::check::components;
 use crate::policy::check::condition;
 use crate::policy::check::deductions;
 use crate::policy::check::draft::Draft;
 use crate::policy::check::header::word;
-use crate::policy::document::{NextStepKey, OtherwiseKey, Policy, RefundKey, RoutesKey, RuleKey, WindowKey};
+use crate::policy::document::{
+    ExtraKey, NextStepKey, OtherwiseKey, PayoutKey, Policy, RefundKey, RoutesKey, RuleKey, WindowKey,
+};
 use crate::policy::formula::check::{CalendarUse, unknown_word};
 use crate::policy::read::{OneOrMany, Reader, Slug, Table, Text, suggestion};
 use crate::policy::source::Span;
@@ -128,6 +131,14 @@ pub fn rules(policy: &Policy, names: &Names, draft: &mut Draft, reader: &mut Rea
                 format!("the first one is on line {line}; choose another id"),
             );
         }
+        if rule.id.text() == "otherwise" {
+            reader.error(
+                "reserved-name",
+                rule.id.span(),
+                "a rule cannot be called `otherwise`",
+                "answers use this name where no rule matches; choose another id",
+            );
+        }
         if let Some(open) = open_rule {
             let message = format!("the rule `{}` can never match", rule.id.text());
             reader.warning(
@@ -180,7 +191,14 @@ fn verdict(
     let demands = demands(rule.require.as_ref(), names, reader);
     let next_steps = steps(rule.next.as_ref(), names, reader);
     let review = window(rule.review.as_ref(), rule.id.span(), draft, reader);
-    let payout = window(rule.payout.as_ref(), rule.id.span(), draft, reader);
+    let payout = payout(rule.payout.as_ref(), rule.id.span(), draft, reader);
+    let components = components::overrides(rule.components.as_ref(), draft, reader);
+    let mut extras = |written: Option<&Table<ExtraKey>>| -> Vec<Extra> {
+        let entries = written.map_or(&[][..], |table| table.entries.as_slice());
+        entries.iter().filter_map(|(name, extra)| deductions::extra(name, extra, draft, reader)).collect()
+    };
+    let compensations = extras(rule.compensate.as_ref());
+    let amounts_due = extras(rule.amount_due.as_ref());
     let method = rule.method.as_ref().map_or(Some(RefundMethod::OriginalPayment), |slug| {
         word(&slug.0, "refund method", RefundMethod::ALL, RefundMethod::slug, reader)
     });
@@ -194,17 +212,22 @@ fn verdict(
         );
     };
     if !matches!(action, Action::Refund(_)) {
-        if rule.payout.is_some() {
-            misplaced("payout", "refund", reader);
-        }
-        if rule.method.is_some() {
-            misplaced("method", "refund", reader);
+        let written = [
+            ("payout", rule.payout.is_some()),
+            ("method", rule.method.is_some()),
+            ("components", rule.components.is_some()),
+            ("compensate", rule.compensate.is_some()),
+            ("amount_due", rule.amount_due.is_some()),
+        ];
+        for (key, _) in written.into_iter().filter(|(_, written)| *written) {
+            misplaced(key, "refund", reader);
         }
     }
     if matches!(action, Action::Deny(_) | Action::Ask(_)) && rule.require.is_some() {
         misplaced("require", "refund or go to review", reader);
     }
-    Some(Verdict { action, demands, next_steps, review, payout, method: method? })
+    let method = method?;
+    Some(Verdict { action, demands, next_steps, review, payout, method, components, compensations, amounts_due })
 }
 
 /// Whether a key in this part of the file was reported as unknown: then it may be the misspelt
@@ -339,10 +362,23 @@ fn steps(written: Option<&OneOrMany<Slug>>, names: &Names, reader: &mut Reader<'
     written.map_or(&[][..], |slugs| slugs.0.as_slice()).iter().filter_map(|slug| names.step(slug, reader)).collect()
 }
 
+fn payout(written: Option<&PayoutKey>, at: Span, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<Payout> {
+    let PayoutKey { business_days, days, weekday, by_method } = written?.clone();
+    let usual = window(Some(&WindowKey { business_days, days, weekday }), at, draft, reader);
+    let by_method = by_method.map_or_else(Vec::new, |table| table.entries);
+    let by_method = by_method
+        .iter()
+        .filter_map(|(method, own)| Some((method.value.clone(), window(Some(own), method.span, draft, reader)?)))
+        .collect();
+    Some(Payout { usual: usual?, by_method })
+}
+
 fn window(written: Option<&WindowKey>, at: Span, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<Window> {
-    let (unit, days) = match written? {
-        WindowKey { business_days: Some(days), days: None } => (DayUnit::BusinessDays, days),
-        WindowKey { business_days: None, days: Some(days) } => (DayUnit::CalendarDays, days),
+    let written = written?;
+    let weekday = written.weekday.as_ref().map(|day| crate::policy::calendar::weekday(&day.0, reader));
+    let (unit, days) = match written {
+        WindowKey { business_days: Some(days), days: None, weekday: _ } => (DayUnit::BusinessDays, days),
+        WindowKey { business_days: None, days: Some(days), weekday: _ } => (DayUnit::CalendarDays, days),
         WindowKey { .. } => {
             reader.error(
                 "window-shape",
@@ -365,16 +401,12 @@ fn window(written: Option<&WindowKey>, at: Span, draft: &Draft, reader: &mut Rea
     match days.as_slice() {
         [min, max] if min.value <= max.value && max.value <= u32::from(WINDOW_DAYS_MAX) => {
             let short = |days: u32| u16::try_from(days).unwrap_or(WINDOW_DAYS_MAX);
-            Some(Window { unit, min: short(min.value), max: short(max.value) })
+            Some(Window { unit, min: short(min.value), max: short(max.value), weekday: weekday.flatten() })
         }
         _ => {
             let at = days.first().map_or(at, |day| day.span);
-            reader.error(
-                "bad-window",
-                at,
-                "this is not a range of days",
-                format!("write the least and the most, such as `[1, 3]`, at most {WINDOW_DAYS_MAX}"),
-            );
+            let help = format!("write the least and the most, such as `[1, 3]`, at most {WINDOW_DAYS_MAX}");
+            reader.error("bad-window", at, "this is not a range of days", help);
             None
         }
     }
@@ -437,5 +469,8 @@ pub fn otherwise(
         review,
         payout: None,
         method: RefundMethod::OriginalPayment,
+        components: Vec::new(),
+        compensations: Vec::new(),
+        amounts_due: Vec::new(),
     })
 }

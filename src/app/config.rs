@@ -1,0 +1,35 @@
+//! How this process runs, as typed values. Where they were written (flags, variables) is not
+//! known here.
+
+use std::path::PathBuf;
+
+use crate::server::ServerConfig;
+use crate::source::watch::Timing;
+use crate::telemetry::logs::LogSettings;
+use crate::telemetry::settings::Export;
+
+/// How this process runs.
+#[derive(Debug)]
+pub struct Config {
+    /// Where to listen: `HOST:PORT`; port 0 takes a free one.
+    pub listen: String,
+    /// Where the policies are.
+    pub policies: Policies,
+    /// What is logged, and how.
+    pub logs: LogSettings,
+    /// Where traces and metrics go.
+    pub export: Export,
+    /// How closely the policies are watched.
+    pub timing: Timing,
+    /// The limits of the server.
+    pub server: ServerConfig,
+}
+
+/// Where the policies are.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Policies {
+    /// The default bundle, part of the program; never changes.
+    Embedded,
+    /// A directory that is watched.
+    Directory(PathBuf),
+}

@@ -1,0 +1,66 @@
+//! `call`: one request to a server that runs.
+
+use clap::Args;
+
+use crate::cli::exit::Exit;
+use crate::cli::input::{Format, Input};
+use crate::cli::output::{answer, chain, say};
+use crate::server;
+
+/// Send one request to a server
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Send one request to a server.\n\n\
+        The request is an EvaluateRefundRequest in its JSON form, as for `eval`.",
+    after_long_help = "Example:\n  requite call --addr 127.0.0.1:50051 request.json\n\n\
+        Exit codes:\n  0  it was decided, whatever the decision\n  1  the server cannot be reached or did not decide\n  \
+        2  the request cannot be read"
+)]
+pub(super) struct Call {
+    /// Where the server is
+    #[arg(long, value_name = "HOST:PORT", env = "REQUITE_ADDR", default_value = "127.0.0.1:50051")]
+    addr: String,
+    /// The request: a file, or `-` for standard input
+    #[arg(value_name = "FILE")]
+    file: Input,
+    /// How to print the decision
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    output: Format,
+}
+
+impl Call {
+    pub(super) fn run(self) -> Exit {
+        let request = match self.file.read() {
+            Ok(text) => server::json::request_from_json(&text)
+                .map_err(|error| format!("{} holds no request: {error}", self.file)),
+            Err(error) => Err(chain(&error)),
+        };
+        let request = match request {
+            Ok(request) => request,
+            Err(message) => {
+                say(&format!("error: {message}"));
+                return Exit::Usage;
+            }
+        };
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                say(&format!("error: cannot start: {error}"));
+                return Exit::Unexpected;
+            }
+        };
+        match runtime.block_on(server::client::call(&self.addr, request.clone())) {
+            Ok(response) => {
+                let text = match self.output {
+                    Format::Json => server::json::response_to_json(&response),
+                    Format::Text => server::text::response_to_text(&request, &response),
+                };
+                answer(&text, Exit::Done)
+            }
+            Err(error) => {
+                say(&format!("error: {}", chain(&error)));
+                Exit::Unexpected
+            }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! `check`: would this bundle be put in force?
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::app::run::colour;
+use crate::cases::CASE_FAILED;
+use crate::cli::exit::Exit;
+use crate::cli::output::{answer, say, say_unreadable};
+use crate::engine::admit::{Admission, Rejection, admit};
+use crate::policy::bundle::Bundle;
+use crate::policy::diagnostic::{Diagnostic, Severity, render};
+use crate::source::directory;
+
+/// Say whether a directory of policies would be put in force
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Say whether a directory of policies would be put in force.\n\n\
+        Reads every `.yaml` file in DIR, DIR/calendars and DIR/cases, reports every mistake with its \
+        file, line and what to do about it, and runs the policies' own cases: exactly what `serve` \
+        does before it puts them in force.",
+    after_long_help = "Example:\n  requite check policies/standard\n\n\
+        Exit codes:\n  0  it would be put in force\n  3  there are mistakes in the policies, or they cannot be read\n  \
+        4  the policies are valid, but a case does not come out as expected"
+)]
+pub(super) struct Check {
+    /// The directory of the policies
+    dir: PathBuf,
+}
+
+impl Check {
+    pub(super) fn run(self) -> Exit {
+        let (admission, bundle) = match admitted(&self.dir) {
+            Ok(admitted) => admitted,
+            Err(exit) => return exit,
+        };
+        say_warnings(&admission.warnings, &bundle);
+        answer(&summary(&admission, &self.dir), Exit::Done)
+    }
+}
+
+/// The admission of a directory; where there is none, everything has been said.
+pub(super) fn admitted(dir: &Path) -> Result<(Admission, Bundle), Exit> {
+    let bundle = directory::read(dir).map_err(|error| say_unreadable(&error))?;
+    match admit(&bundle) {
+        Ok(admission) => Ok((admission, bundle)),
+        Err(rejection) => {
+            say(&render(&rejection.diagnostics, &bundle, colour()));
+            Err(exit_of(&rejection))
+        }
+    }
+}
+
+/// Warnings of a bundle that is good enough.
+pub(super) fn say_warnings(warnings: &[Diagnostic], bundle: &Bundle) {
+    if !warnings.is_empty() {
+        say(&render(warnings, bundle, colour()));
+    }
+}
+
+/// A mistake in a policy outweighs a case: the case may only show the mistake.
+pub(super) fn exit_of(rejection: &Rejection) -> Exit {
+    let mut errors = rejection.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
+    if errors.all(|diagnostic| diagnostic.code == CASE_FAILED) { Exit::CasesFailed } else { Exit::PolicyInvalid }
+}
+
+fn summary(admission: &Admission, dir: &Path) -> String {
+    let mut text = String::new();
+    for plan in &admission.plans {
+        let rules = counted(plan.rules.len(), "rule");
+        let requirements = counted(plan.requirements.len(), "evidence requirement");
+        text.push_str(&format!("policy `{}` {}: {rules}, {requirements}\n", plan.id, plan.version));
+    }
+    text.push_str(&match admission.cases_passed {
+        0 => "no cases: nothing says what these policies are meant to do\n".to_owned(),
+        cases => format!("{} passed\n", counted(cases, "case")),
+    });
+    text.push_str(&format!("digest {}\n", admission.digest));
+    text.push_str(&format!("next: `requite serve --policies {}`\n", dir.display()));
+    text
+}
+
+/// A number of things, in words.
+pub(super) fn counted(count: usize, thing: &str) -> String {
+    if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
+}

@@ -1,0 +1,89 @@
+//! `eval`: one request, decided here, without a server.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::app::config::Policies;
+use crate::app::run::{colour, read};
+use crate::cli::check::exit_of;
+use crate::cli::exit::Exit;
+use crate::cli::input::{Format, Input};
+use crate::cli::output::{answer, chain, say, say_unreadable};
+use crate::engine::admit::admit;
+use crate::engine::{Engine, open};
+use crate::policy::diagnostic::render;
+use crate::server;
+
+/// Decide one request here, without a server
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Decide one request here, without a server.\n\n\
+        The request is an EvaluateRefundRequest in its JSON form. The decision is the one that a server \
+        with the same policies gives.",
+    after_long_help = "Examples:\n  requite eval --policies policies/standard request.json\n  \
+        echo '{\"order\": …, \"claim\": …}' | requite eval --explain -\n\n\
+        Exit codes:\n  0  it was decided, whatever the decision\n  2  the request is wrong; every bad field is named\n  \
+        3  there are mistakes in the policies, or they cannot be read\n  4  a case of the policies does not come out as expected"
+)]
+pub(super) struct Eval {
+    /// The directory of the policies; without it, the ones that come with the program
+    #[arg(long, value_name = "DIR")]
+    policies: Option<PathBuf>,
+    /// The request: a file, or `-` for standard input
+    #[arg(value_name = "FILE")]
+    file: Input,
+    /// How to print the decision
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    output: Format,
+    /// Say also what the decision rests on: facts, and the rules that nearly matched
+    #[arg(long)]
+    explain: bool,
+}
+
+impl Eval {
+    pub(super) fn run(self) -> Exit {
+        let policies = self.policies.map_or(Policies::Embedded, Policies::Directory);
+        let text = match self.file.read() {
+            Ok(text) => text,
+            Err(error) => return usage(&chain(&error)),
+        };
+        let mut request = match server::json::request_from_json(&text) {
+            Ok(request) => request,
+            Err(error) => return usage(&format!("{} holds no request: {error}", self.file)),
+        };
+        if self.explain {
+            request.explain = server::pb::ExplainLevel::Full as i32;
+        }
+        let engine = match engine(&policies) {
+            Ok(engine) => engine,
+            Err(exit) => return exit,
+        };
+        match server::evaluation::answer(&engine.current(), &request) {
+            Ok(evaluated) => {
+                let text = match self.output {
+                    Format::Json => server::json::response_to_json(&evaluated.response),
+                    Format::Text => server::text::response_to_text(&request, &evaluated.response),
+                };
+                answer(&text, Exit::Done)
+            }
+            Err(failure) => usage(&format!("{} cannot be decided:\n  {}", self.file, failure.lines().join("\n  "))),
+        }
+    }
+}
+
+fn usage(message: &str) -> Exit {
+    say(&format!("error: {message}"));
+    Exit::Usage
+}
+
+fn engine(policies: &Policies) -> Result<Engine, Exit> {
+    let bundle = read(policies).map_err(|error| say_unreadable(&error))?;
+    match admit(&bundle) {
+        Ok(admission) => Ok(open(admission).0),
+        Err(rejection) => {
+            say(&render(&rejection.diagnostics, &bundle, colour()));
+            Err(exit_of(&rejection))
+        }
+    }
+}

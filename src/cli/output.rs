@@ -1,0 +1,48 @@
+//! Words for people and answers for pipes.
+
+use std::error::Error;
+use std::io::{self, Write};
+
+use crate::cli::exit::Exit;
+use crate::source::directory::ReadError;
+
+/// Writes a verb's answer to standard output. Whoever stops reading has what they wanted.
+pub(super) fn answer(text: &str, exit: Exit) -> Exit {
+    let mut out = io::stdout().lock();
+    let newline = if text.ends_with('\n') { "" } else { "\n" };
+    match out.write_all(text.as_bytes()).and_then(|()| out.write_all(newline.as_bytes())).and_then(|()| out.flush()) {
+        Ok(()) => exit,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => exit,
+        Err(error) => {
+            say(&format!("error: cannot write the answer: {error}"));
+            Exit::Unexpected
+        }
+    }
+}
+
+/// Writes a line for people to standard error. If even that cannot be written, there is nobody
+/// to tell.
+pub(super) fn say(text: &str) {
+    let mut err = io::stderr().lock();
+    let _ = writeln!(err, "{}", text.trim_end_matches('\n'));
+}
+
+/// An error with everything that led to it, on one line.
+pub(super) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        text.push_str(": ");
+        text.push_str(&source.to_string());
+        next = source.source();
+    }
+    text
+}
+
+/// Says why policies cannot be read, each problem with what to do about it.
+pub(super) fn say_unreadable(error: &ReadError) -> Exit {
+    for (problem, help) in error.lines() {
+        say(&format!("error: {problem}\n  help: {help}"));
+    }
+    Exit::PolicyInvalid
+}

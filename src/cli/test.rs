@@ -1,0 +1,44 @@
+//! `test`: do the policies decide their own cases as expected?
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::cli::check::{admitted, counted, say_warnings};
+use crate::cli::exit::Exit;
+use crate::cli::output::answer;
+
+/// Run the cases that stand beside the policies
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Run the cases that stand beside the policies.\n\n\
+        A case is an order, a claim and the decision expected on it, in a file `NAME.cases.yaml`. Every \
+        difference is named with its file and line.",
+    after_long_help = "Example:\n  requite test policies/standard\n\n\
+        Exit codes:\n  0  every case came out as expected\n  3  there are mistakes in the policies, or they cannot be read\n  \
+        4  a case did not come out as expected"
+)]
+pub(super) struct Test {
+    /// The directory of the policies
+    dir: PathBuf,
+}
+
+impl Test {
+    pub(super) fn run(self) -> Exit {
+        let (admission, bundle) = match admitted(&self.dir) {
+            Ok(admitted) => admitted,
+            Err(exit) => return exit,
+        };
+        say_warnings(&admission.warnings, &bundle);
+        let text = match admission.cases_passed {
+            0 => format!(
+                "no cases in `{}`: write what you expect into `NAME.cases.yaml` beside the policy",
+                self.dir.display()
+            ),
+            cases => {
+                format!("{} passed\nnext: `requite serve --policies {}`", counted(cases, "case"), self.dir.display())
+            }
+        };
+        answer(&text, Exit::Done)
+    }
+}

@@ -1,0 +1,55 @@
+//! The instruments. Without a meter there are none, and recording costs one load.
+
+use std::sync::OnceLock;
+
+use opentelemetry::metrics::{Counter, Histogram, MeterProvider};
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+
+use crate::telemetry::InitError;
+
+/// Bounds of the evaluation histogram: a decision takes microseconds, a stall milliseconds.
+const EVALUATION_SECONDS: [f64; 15] =
+    [1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 1e-1, 1.0];
+
+static INSTRUMENTS: OnceLock<Instruments> = OnceLock::new();
+
+#[derive(Debug)]
+pub(super) struct Instruments {
+    pub(super) decisions: Counter<u64>,
+    pub(super) evaluation_seconds: Histogram<f64>,
+    pub(super) reloads: Counter<u64>,
+    pub(super) panics: Counter<u64>,
+}
+
+/// The instruments, if metrics are exported.
+pub(super) fn instruments() -> Option<&'static Instruments> {
+    INSTRUMENTS.get()
+}
+
+pub(super) fn install(provider: &SdkMeterProvider) -> Result<(), InitError> {
+    let meter = provider.meter("requite");
+    let instruments = Instruments {
+        decisions: meter
+            .u64_counter("requite.decisions")
+            .with_unit("{decision}")
+            .with_description("Claims decided, by outcome and primary reason code.")
+            .build(),
+        evaluation_seconds: meter
+            .f64_histogram("requite.evaluation.duration")
+            .with_unit("s")
+            .with_description("Time from facts to decision.")
+            .with_boundaries(EVALUATION_SECONDS.into())
+            .build(),
+        reloads: meter
+            .u64_counter("requite.reloads")
+            .with_unit("{reload}")
+            .with_description("Attempts to load the policy bundle again, by trigger and result.")
+            .build(),
+        panics: meter
+            .u64_counter("requite.panics")
+            .with_unit("{panic}")
+            .with_description("Panics that were caught. Each is a bug.")
+            .build(),
+    };
+    INSTRUMENTS.set(instruments).map_err(|_| InitError::AlreadySetUp)
+}

@@ -1,0 +1,224 @@
+//! Whatever a reload finds, the service goes on serving, and the next good bundle is put in force.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic to fail")]
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use requite::app::reload::{Loader, Reloader};
+use requite::engine::admit::{Admission, Rejection};
+use requite::engine::{Engine, open};
+use requite::policy::bundle::{Bundle, BundleFile};
+use requite::policy::diagnostic::{Diagnostic, Severity};
+use requite::source::directory::ReadError;
+use requite::telemetry::event::ReloadTrigger;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+
+fn bundle(text: &str) -> Bundle {
+    Bundle::new(vec![BundleFile { path: "a.yaml".to_owned(), bytes: text.into() }]).unwrap()
+}
+
+/// Lets everything in but what says that it is bad, and panics where it is told to.
+fn admit(bundle: &Bundle) -> Result<Admission, Rejection> {
+    let text = bundle.file("a.yaml").map(|file| String::from_utf8_lossy(&file.bytes).into_owned()).unwrap();
+    assert!(!text.starts_with("panic"), "told to");
+    if text.starts_with("bad") {
+        let diagnostic = Diagnostic {
+            severity: Severity::Error,
+            code: "bad",
+            message: "it is bad".to_owned(),
+            place: None,
+            help: None,
+        };
+        return Err(Rejection { digest: bundle.digest(), diagnostics: vec![diagnostic], cases_passed: 0 });
+    }
+    Ok(Admission {
+        digest: bundle.digest(),
+        default_policy: "a".to_owned(),
+        plans: vec![],
+        warnings: vec![],
+        cases_passed: 0,
+    })
+}
+
+/// A reload task whose source says what the test wants, one answer after the other; the last one
+/// for ever.
+struct Service {
+    engine: Engine,
+    answers: Arc<Mutex<VecDeque<Result<Bundle, ReadError>>>>,
+    reads: Arc<AtomicUsize>,
+    triggers: mpsc::Sender<ReloadTrigger>,
+    task: JoinHandle<()>,
+}
+
+fn service() -> Service {
+    let (engine, activator) = open(admit(&bundle("first")).unwrap());
+    let answers = Arc::new(Mutex::new(VecDeque::from([Ok(bundle("first"))])));
+    let reads = Arc::new(AtomicUsize::new(0));
+    let read = {
+        let (answers, reads) = (Arc::clone(&answers), Arc::clone(&reads));
+        move || {
+            reads.fetch_add(1, Ordering::SeqCst);
+            let mut answers = answers.lock().unwrap();
+            let answer = answers.pop_front().unwrap();
+            if answers.is_empty() {
+                answers.push_back(answer.clone());
+            }
+            answer
+        }
+    };
+    let (triggers, waiting) = mpsc::channel(16);
+    let reloader = Reloader::new(Loader { read: Box::new(read), admit }, activator);
+    Service { engine, answers, reads, triggers, task: tokio::spawn(reloader.run(waiting)) }
+}
+
+impl Service {
+    /// The source says this from now on, and something triggers a reload.
+    async fn change(&self, answers: impl IntoIterator<Item = Result<Bundle, ReadError>>, trigger: ReloadTrigger) {
+        *self.answers.lock().unwrap() = answers.into_iter().collect();
+        let reads = self.reads();
+        self.triggers.send(trigger).await.unwrap();
+        self.until("the source is read", || self.reads() > reads).await;
+    }
+
+    fn reads(&self) -> usize {
+        self.reads.load(Ordering::SeqCst)
+    }
+
+    async fn until(&self, what: &str, holds: impl Fn() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !holds() {
+            assert!(Instant::now() < deadline, "timed out waiting until {what}");
+            sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    async fn serves(&self, text: &str, generation: u64) {
+        let digest = bundle(text).digest();
+        self.until(text, || self.engine.current().digest == digest).await;
+        assert_eq!(self.engine.current().generation, generation);
+    }
+
+    /// Ends the task, which has then finished everything it began.
+    async fn end(self) -> Engine {
+        drop(self.triggers);
+        self.task.await.unwrap();
+        self.engine
+    }
+}
+
+use ReloadTrigger::{FileChange, Signal};
+
+#[tokio::test]
+async fn a_good_bundle_is_put_in_force() {
+    let service = service();
+    service.change([Ok(bundle("second"))], FileChange).await;
+    service.serves("second", 2).await;
+}
+
+#[tokio::test]
+async fn an_unchanged_bundle_makes_no_new_generation() {
+    let service = service();
+    for trigger in [FileChange, Signal] {
+        service.change([Ok(bundle("first"))], trigger).await;
+    }
+    assert_eq!(service.end().await.current().generation, 1);
+}
+
+#[tokio::test]
+async fn rejected_bundle_leaves_previous_one_serving() {
+    let service = service();
+    service.change([Ok(bundle("bad"))], FileChange).await;
+    service.change([Ok(bundle("bad"))], Signal).await;
+    service.serves("first", 1).await;
+    service.change([Ok(bundle("second"))], FileChange).await;
+    service.serves("second", 2).await;
+}
+
+#[tokio::test]
+async fn rejected_bundle_is_not_tried_again_by_itself() {
+    let service = service();
+    service.change([Ok(bundle("bad"))], FileChange).await;
+    sleep(Duration::from_millis(500)).await;
+    assert_eq!(service.reads(), 1);
+}
+
+#[tokio::test]
+async fn a_source_that_flaps_does_not_make_the_service_flap() {
+    let service = service();
+    for _ in 0..10 {
+        service.change([Ok(bundle("bad"))], FileChange).await;
+        service.change([Ok(bundle("first"))], FileChange).await;
+    }
+    assert_eq!(service.end().await.current().generation, 1);
+}
+
+#[tokio::test]
+async fn an_unstable_source_is_read_again_without_another_trigger() {
+    let service = service();
+    let unstable = || Err(ReadError::Unstable("a.yaml".into()));
+    service.change([unstable(), unstable(), Ok(bundle("second"))], FileChange).await;
+    service.serves("second", 2).await;
+    assert_eq!(service.reads(), 3);
+}
+
+#[tokio::test]
+async fn an_empty_source_is_not_read_again_by_itself() {
+    let service = service();
+    service.change([Err(requite::policy::bundle::BundleError::Empty.into())], FileChange).await;
+    sleep(Duration::from_millis(500)).await;
+    assert_eq!(service.reads(), 1);
+    service.serves("first", 1).await;
+}
+
+#[tokio::test]
+async fn a_panic_does_not_end_reloading() {
+    let service = service();
+    service.change([Ok(bundle("panic"))], FileChange).await;
+    service.change([Ok(bundle("second"))], FileChange).await;
+    service.serves("second", 2).await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_burst_is_one_reload() {
+    let service = service();
+    *service.answers.lock().unwrap() = VecDeque::from([Ok(bundle("second"))]);
+    // The task does not run before the test waits: all of them are there at once.
+    for trigger in [FileChange, Signal, FileChange, FileChange] {
+        service.triggers.try_send(trigger).unwrap();
+    }
+    service.serves("second", 2).await;
+    assert_eq!(service.reads(), 1);
+}
+
+#[tokio::test]
+async fn nobody_left_to_trigger_ends_the_task() {
+    let service = service();
+    service.change([Err(ReadError::Unstable("a.yaml".into()))], FileChange).await;
+    tokio::time::timeout(Duration::from_secs(5), service.end()).await.unwrap();
+}
+
+#[tokio::test]
+async fn ten_thousand_reloads_give_whole_snapshots_in_order() {
+    let (engine, mut activator) = open(admit(&bundle("first")).unwrap());
+    let reader = {
+        let engine = engine.clone();
+        std::thread::spawn(move || {
+            let mut last = 0;
+            while last < 10_001 {
+                let generation = engine.current().generation;
+                assert!(last <= generation, "generations only grow");
+                last = generation;
+            }
+        })
+    };
+    let bundles = ["a", "b"].map(bundle);
+    for bundle in bundles.iter().cycle().take(10_000) {
+        activator.activate(admit(bundle).unwrap());
+    }
+    reader.join().unwrap();
+}

@@ -1,0 +1,201 @@
+//! The service as it is run: it says where it serves, takes changes, keeps its policies when a
+//! change is bad, and ends when asked.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may panic to fail"
+)]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+struct Service {
+    child: Child,
+    address: String,
+    log: Receiver<Value>,
+}
+
+fn standard_policies() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies/standard");
+    for name in ["standard.policy.yaml", "standard.cases.yaml", "calendars/cn.yaml"] {
+        let to = dir.path().join(name);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(from.join(name), to).unwrap();
+    }
+    dir
+}
+
+fn policy(dir: &TempDir) -> PathBuf {
+    dir.path().join("standard.policy.yaml")
+}
+
+fn serve(arguments: &[&str]) -> Service {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_requite"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json"])
+        .args(arguments)
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (sender, log) = channel();
+    let stderr = BufReader::new(child.stderr.take().unwrap());
+    std::thread::spawn(move || {
+        for line in stderr.lines().map_while(Result::ok) {
+            let line = serde_json::from_str(&line).unwrap_or(Value::String(line));
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let Ok(serving) = serde_json::from_str::<Value>(&line) else {
+        panic!("says where it serves, got {line:?} and {:?}", log.iter().collect::<Vec<_>>());
+    };
+    Service { child, address: serving["address"].as_str().unwrap().to_owned(), log }
+}
+
+impl Service {
+    /// The next line of the log that says this.
+    fn says(&self, message: &str) -> Value {
+        let deadline = Instant::now() + DEADLINE;
+        let mut before = Vec::new();
+        while let Ok(line) = self.log.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            if line["message"].as_str().is_some_and(|text| text.starts_with(message)) {
+                return line;
+            }
+            before.push(line);
+        }
+        panic!("the log says `{message}`, got {before:#?}");
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    fn exit_code(&mut self) -> Option<i32> {
+        let deadline = Instant::now() + DEADLINE;
+        while Instant::now() < deadline {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        panic!("the service ends");
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn changes_are_taken_and_bad_ones_are_not() {
+    let dir = standard_policies();
+    let mut service = serve(&["--policies", dir.path().to_str().unwrap()]);
+    TcpStream::connect(&service.address).unwrap();
+    service.says("serving");
+    let first = fs::read_to_string(policy(&dir)).unwrap();
+
+    fs::write(policy(&dir), format!("{first}# a comment\n")).unwrap();
+    let applied = service.says("policies applied");
+    assert_eq!(applied["generation"], 2);
+    assert_eq!(applied["trigger"], "file_change");
+    assert_ne!(applied["before"], applied["after"]);
+
+    fs::write(policy(&dir), format!("{first}nonsense: [\n")).unwrap();
+    let rejected = service.says("policies rejected");
+    assert_eq!(rejected["in_force"], applied["after"]);
+    assert_eq!(rejected["level"], "ERROR");
+
+    service.signal("-HUP");
+    assert_eq!(service.says("policies rejected")["trigger"], "signal");
+
+    fs::remove_file(policy(&dir)).unwrap();
+    fs::remove_dir_all(dir.path()).unwrap();
+    service.says("policies unreadable");
+    TcpStream::connect(&service.address).unwrap();
+
+    fs::create_dir(dir.path()).unwrap();
+    let again = standard_policies();
+    fs::rename(again.path(), dir.path()).unwrap();
+    assert_eq!(service.says("policies applied")["generation"], 3);
+
+    service.signal("-TERM");
+    assert_eq!(service.exit_code(), Some(0));
+    service.says("stopped");
+}
+
+#[test]
+fn the_default_policies_need_no_directory() {
+    let mut service = serve(&[]);
+    service.signal("-HUP");
+    service.says("policies unchanged");
+    service.signal("-INT");
+    assert_eq!(service.exit_code(), Some(0));
+}
+
+#[test]
+fn a_reload_reaches_force_within_two_seconds() {
+    let dir = standard_policies();
+    let service = serve(&["--policies", dir.path().to_str().unwrap()]);
+    service.says("serving");
+    let text = fs::read_to_string(policy(&dir)).unwrap();
+    for round in 0..3 {
+        let began = Instant::now();
+        let next = dir.path().join(".next");
+        fs::write(&next, format!("{text}# round {round}\n")).unwrap();
+        fs::rename(&next, policy(&dir)).unwrap();
+        assert_eq!(service.says("policies applied")["generation"], round + 2);
+        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    }
+}
+
+#[test]
+fn bad_policies_at_the_start_are_exit_code_3_and_nothing_is_served() {
+    let dir = standard_policies();
+    fs::write(policy(&dir), "nonsense: [\n").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_requite"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--policies", dir.path().to_str().unwrap()])
+        .env_clear()
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    assert_eq!(output.stdout, b"");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("standard.policy.yaml"));
+}
+
+#[test]
+fn an_address_in_use_is_exit_code_1_with_help() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_requite"))
+        .args(["serve", "--listen", &taken.local_addr().unwrap().to_string()])
+        .env_clear()
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut text = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    assert!(text.contains("cannot listen on `127.0.0.1:") && text.contains("help: choose another address"), "{text}");
+}
