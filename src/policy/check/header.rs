@@ -33,8 +33,8 @@ pub struct Header {
 pub fn check(policy: &Policy, calendars: &Calendars, reader: &mut Reader<'_, '_>) -> Header {
     let zone = zone(&policy.timezone, reader);
     let (calendar, calendar_use) = calendar(policy.calendar.as_ref(), calendars, reader);
-    let currencies = currencies(&policy.currencies, policy.policy.span(), reader);
-    let languages = languages(policy.languages.as_deref(), reader);
+    let currencies = currencies(&policy.currencies.0, reader);
+    let languages = languages(policy.languages.as_ref().map(|written| written.0.as_slice()), reader);
     let vocabularies = vocabularies(policy, &currencies, reader);
     let mut draft = Draft::new(vocabularies, currencies, languages, calendar_use);
     for (vocabulary, broken) in [
@@ -52,7 +52,9 @@ fn zone(name: &Text, reader: &mut Reader<'_, '_>) -> Option<TimeZone> {
     let zone = database.get(&name.value).ok();
     if zone.is_none() {
         let names: Vec<String> = database.available().map(|name| name.as_str().to_owned()).collect();
-        let help = suggestion(&name.value, names.iter().map(String::as_str)).map_or_else(
+        // Abbreviations are all alike, and none of them is a place: `CST` is not a misspelt `CET`.
+        let near = suggestion(&name.value, names.iter().map(String::as_str)).filter(|near| near.contains('/'));
+        let help = near.map_or_else(
             || "use a name of the IANA time zone database, such as `Asia/Shanghai` or `UTC`".to_owned(),
             |near| format!("did you mean `{near}`?"),
         );
@@ -69,6 +71,7 @@ fn calendar(
     let Some(name) = name else { return (None, CalendarUse::None) };
     let known = calendars.get(name.text());
     if known.is_none() {
+        // One that is there but wrong was reported where it is wrong.
         let names = quoted_list(calendars.keys());
         let help = if names.is_empty() {
             "the bundle has no calendars; add `calendars/NAME.yaml`".to_owned()
@@ -81,7 +84,7 @@ fn calendar(
     (known.cloned().flatten(), CalendarUse::Named)
 }
 
-fn currencies(written: &[CurrencyKey], at: Span, reader: &mut Reader<'_, '_>) -> Vec<Currency> {
+fn currencies(written: &[CurrencyKey], reader: &mut Reader<'_, '_>) -> Vec<Currency> {
     let mut currencies: Vec<Currency> = Vec::new();
     for key in written {
         let (code, currency) = match key {
@@ -99,14 +102,6 @@ fn currencies(written: &[CurrencyKey], at: Span, reader: &mut Reader<'_, '_>) ->
         } else {
             currencies.push(currency);
         }
-    }
-    if written.is_empty() {
-        reader.error(
-            "empty-list",
-            at,
-            "the policy knows no currency",
-            "write at least one under `currencies`, such as `[CNY]`",
-        );
     }
     currencies
 }

@@ -69,7 +69,7 @@ pub fn check(document: &Document, calendars: &Calendars, reader: &mut Reader<'_,
     let header = header::check(policy, calendars, reader);
     let mut draft = header.draft;
     let requirements = evidence::requirements(policy.evidence.as_ref(), &draft, reader);
-    let reasons = facts::reasons(policy.reasons.as_ref(), &requirements, &draft, reader);
+    let reasons = facts::reasons(policy, &requirements, &draft, reader);
     let (components, component_facts) = components::declare(policy.components.as_ref(), &mut draft, reader);
     let tenders = components::tenders(policy.tenders.as_ref(), reader);
     facts::given(policy, &mut draft, reader);
@@ -82,7 +82,7 @@ pub fn check(document: &Document, calendars: &Calendars, reader: &mut Reader<'_,
     let names = rules::Names::new(policy, &requirements, &next_steps);
     let routes = rules::routes(policy.routes.as_ref(), &names, reader);
     let rules = rules::rules(document, &names, &mut draft, reader);
-    let otherwise = rules::otherwise(&policy.otherwise, &names, &draft, reader);
+    let otherwise = rules::otherwise(&policy.otherwise, document.otherwise_key, &names, &draft, reader);
     if errors_before < errors(reader) {
         return None;
     }

@@ -16,6 +16,7 @@ use crate::policy::check::condition;
 use crate::policy::check::deductions;
 use crate::policy::check::draft::Draft;
 use crate::policy::check::header::word;
+use crate::policy::diagnostic::{Diagnostic, Place};
 use crate::policy::document::{
     Document, ExtraKey, NextStepKey, OtherwiseKey, PayoutKey, Policy, RefundKey, RoutesKey, RuleKey, WindowKey,
 };
@@ -27,6 +28,8 @@ use crate::policy::source::Span;
 pub struct Names {
     requirements: Vec<String>,
     next_steps: Vec<String>,
+    /// Names of the above that are declared but could not be read; reported already.
+    broken: Vec<String>,
     /// Kinds of deduction that no rule may take.
     pub never_deduct: Vec<String>,
 }
@@ -48,6 +51,11 @@ impl Names {
         Self {
             requirements: requirements.iter().map(|requirement| requirement.name.clone()).collect(),
             next_steps: next_steps.iter().map(|step| step.slug.clone()).collect(),
+            broken: broken_requirements(policy)
+                .iter()
+                .chain(policy.next_steps.as_ref().map_or(&[][..], |table| table.broken.as_slice()))
+                .cloned()
+                .collect(),
             never_deduct: policy
                 .never_deduct
                 .as_deref()
@@ -60,11 +68,17 @@ impl Names {
 
     fn step(&self, slug: &Slug, reader: &mut Reader<'_, '_>) -> Option<u16> {
         let found = self.next_steps.iter().position(|name| name == slug.text());
-        if found.is_none() {
+        if found.is_none() && !self.broken.iter().any(|broken| broken == slug.text()) {
             unknown_word(slug.text(), slug.span(), "next step", &self.next_steps, reader);
         }
         found.and_then(|place| u16::try_from(place).ok())
     }
+}
+
+/// The names of requirements that could not be read.
+pub fn broken_requirements(policy: &Policy) -> &[String] {
+    let requirements = policy.evidence.as_ref().and_then(|evidence| evidence.requirements.as_ref());
+    requirements.map_or(&[], |table| table.broken.as_slice())
 }
 
 /// Checks the next steps.
@@ -115,24 +129,28 @@ pub fn rules(document: &Document, names: &Names, draft: &mut Draft, reader: &mut
         below = below.saturating_add(u32::try_from(layer.rules.len()).unwrap_or(u32::MAX));
         let own = RuleLayer { name: layer.name.text().to_owned(), power: layer.power, below };
         let mut last = LastOpen::default();
-        for rule in &layer.rules {
+        for (place, rule) in layer.rules.iter().enumerate() {
             ids.check(rule, reader);
             last.check(rule, reader);
-            rules.extend(self::rule(rule, Some(own.clone()), names, draft, reader));
+            let next = layer.rules.get(place + 1).map(|next| next.id.span());
+            rules.extend(self::rule(rule, next, Some(own.clone()), names, draft, reader));
         }
     }
     let mut last = LastOpen::default();
-    for rule in &policy.rules {
+    for (place, rule) in policy.rules.iter().enumerate() {
         ids.check(rule, reader);
         last.check(rule, reader);
-        rules.extend(self::rule(rule, None, names, draft, reader));
+        let next = policy.rules.get(place + 1).map(|next| next.id.span());
+        rules.extend(self::rule(rule, next, None, names, draft, reader));
     }
     check_layers(document, &rules, reader);
     rules
 }
 
+/// `next` is where the rule after this one begins.
 fn rule(
     rule: &RuleKey,
+    next: Option<Span>,
     layer: Option<RuleLayer>,
     names: &Names,
     draft: &mut Draft,
@@ -146,7 +164,7 @@ fn rule(
         reader.error("empty-when", rule.id.span(), message, "remove `when` if the rule always matches");
     }
     let tests = condition::tests(rule.when.as_ref(), draft, reader);
-    let verdict = verdict(rule, names, draft, reader);
+    let verdict = verdict(rule, next, names, draft, reader);
     Some(Rule { id: rule.id.text().to_owned(), layer, tests: tests?, verdict: verdict? })
 }
 
@@ -201,14 +219,23 @@ fn check_layers(document: &Document, rules: &[Rule], reader: &mut Reader<'_, '_>
     }
 }
 
-fn verdict(rule: &RuleKey, names: &Names, draft: &mut Draft, reader: &mut Reader<'_, '_>) -> Option<Verdict> {
+/// `next` is where the rule after this one begins.
+fn verdict(
+    rule: &RuleKey,
+    next: Option<Span>,
+    names: &Names,
+    draft: &mut Draft,
+    reader: &mut Reader<'_, '_>,
+) -> Option<Verdict> {
     let answers = Answers {
         refund: rule.refund.as_ref(),
         deny: rule.deny.as_ref(),
         more_info: rule.more_info.as_ref(),
         manual_review: rule.manual_review.as_ref(),
     };
-    let action = action(&answers, &format!("the rule `{}`", rule.id.text()), rule.id.span(), names, draft, reader);
+    let whole = Span { end: next.map_or(u32::MAX, |next| next.start), ..rule.id.span() };
+    let of = format!("the rule `{}`", rule.id.text());
+    let action = action(&answers, &of, rule.id.span(), whole, names, draft, reader);
     let demands = demands(rule.require.as_ref(), names, reader);
     let next_steps = steps(rule.next.as_ref(), names, reader);
     let review = window(rule.review.as_ref(), rule.id.span(), draft, reader);
@@ -251,6 +278,16 @@ fn verdict(rule: &RuleKey, names: &Names, draft: &mut Draft, reader: &mut Reader
     Some(Verdict { action, demands, next_steps, review, payout, method, components, compensations, amounts_due })
 }
 
+/// Whether a key in this part of the file was reported as unknown: then it may be the misspelt
+/// answer, and its absence is no second mistake.
+fn has_unknown_key(part: Span, reader: &Reader<'_, '_>) -> bool {
+    let (start, end) = (part.start as usize, part.end as usize);
+    let file = reader.sources.place(part).file;
+    let within = |place: &Place| place.file == file && start <= place.start && place.start < end;
+    let unknown = |diagnostic: &&Diagnostic| diagnostic.code == "unknown-key";
+    reader.diagnostics.iter().filter(unknown).any(|diagnostic| diagnostic.place.as_ref().is_some_and(within))
+}
+
 /// The answers that a rule may give; it gives exactly one.
 struct Answers<'r> {
     refund: Option<&'r RefundKey>,
@@ -263,6 +300,7 @@ fn action(
     answers: &Answers<'_>,
     of: &str,
     at: Span,
+    whole: Span,
     names: &Names,
     draft: &mut Draft,
     reader: &mut Reader<'_, '_>,
@@ -282,6 +320,9 @@ fn action(
             reason_codes(codes, reader).map(Action::Review)
         }
         Answers { refund: None, deny: None, more_info: None, manual_review: None } => {
+            if has_unknown_key(whole, reader) {
+                return None;
+            }
             reader.error(
                 "no-answer",
                 at,
@@ -348,6 +389,7 @@ fn demands(written: Option<&OneOrMany<Text>>, names: &Names, reader: &mut Reader
                 .and_then(|place| u16::try_from(place).ok())
             {
                 Some(place) => Some(Demand::Evidence(place)),
+                None if names.broken.iter().any(|broken| broken == name) => None,
                 None => {
                     let known: Vec<String> = ["reason", "clear_text", "reason.evidence"]
                         .into_iter()
@@ -418,8 +460,14 @@ fn window(written: Option<&WindowKey>, at: Span, draft: &Draft, reader: &mut Rea
     }
 }
 
-/// Checks `otherwise`.
-pub fn otherwise(written: &OtherwiseKey, names: &Names, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<Verdict> {
+/// Checks `otherwise`, the key of which stands at `key`.
+pub fn otherwise(
+    written: &OtherwiseKey,
+    key: Span,
+    names: &Names,
+    draft: &Draft,
+    reader: &mut Reader<'_, '_>,
+) -> Option<Verdict> {
     let OtherwiseKey { deny, more_info, manual_review, next, review } = written;
     let at = [deny, more_info, manual_review]
         .into_iter()
@@ -427,7 +475,7 @@ pub fn otherwise(written: &OtherwiseKey, names: &Names, draft: &Draft, reader: &
         .flat_map(|codes| codes.0.first())
         .map(|code| code.span)
         .next()
-        .unwrap_or_default();
+        .unwrap_or(key);
     let given = [
         deny.as_ref().map(|codes| (codes, 0u8)),
         more_info.as_ref().map(|codes| (codes, 1)),
@@ -440,6 +488,7 @@ pub fn otherwise(written: &OtherwiseKey, names: &Names, draft: &Draft, reader: &
             1 => Action::Ask(codes),
             _ => Action::Review(codes),
         }),
+        (None, _) if has_unknown_key(Span { end: u32::MAX, ..key }, reader) => None,
         (None, _) => {
             reader.error(
                 "no-answer",

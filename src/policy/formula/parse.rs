@@ -97,7 +97,12 @@ fn tokens(text: &str, locate: Locate) -> Result<Vec<(Token, Span)>, SyntaxError>
             return Err(SyntaxError {
                 message: format!("`{first}` has no meaning in a formula"),
                 span: locate.span(at, at + first.len_utf8()),
-                help: "a formula is made of facts, numbers, `+ - * /`, comparisons, `and`, `or`, `not` and functions",
+                help: match first {
+                    '.' => "write a digit before the point: `0.5`",
+                    _ => {
+                        "a formula is made of facts, numbers, `+ - * /`, comparisons, `and`, `or`, `not` and functions"
+                    }
+                },
             });
         };
         tokens.push((token, locate.span(at, at + length)));
