@@ -179,7 +179,7 @@ async fn a_finished_order_is_denied_and_shown_the_appeal_first() {
     assert_eq!(response.reason_code(), pb::ReasonCode::OrderCompleted);
     assert!(response.reason_codes().any(|code| code == pb::ReasonCode::WrongRequestType));
     assert_eq!(response.refund, cny(0, 0));
-    assert_eq!(slugs(&response.next_steps), ["after_sales_appeal", "complaint", "consumer_hotline_12315"]);
+    assert_eq!(slugs(&response.next_steps), ["after_sales_appeal", "supplement_evidence", "complaint", "consumer_hotline_12315"]);
     served.server.stop().await;
 }
 
