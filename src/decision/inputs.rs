@@ -42,7 +42,7 @@ pub(super) fn read(
         let declared = fact.and_then(|fact| Some((fact, plan.fact(fact)?))).and_then(|(fact, definition)| {
             match &definition.origin {
                 Origin::Input(input) if input.scope == scope => Some((fact, definition.fact_type, input)),
-                Origin::Input(_) | Origin::BuiltIn(_) | Origin::Anchor | Origin::Derived => None,
+                Origin::Input(_) | Origin::BuiltIn(_) | Origin::Anchor | Origin::Component | Origin::Derived => None,
             }
         });
         match declared {

@@ -10,7 +10,8 @@ use smallvec::{SmallVec, smallvec};
 use crate::decision::inputs;
 use crate::domain::exact::Exact;
 use crate::domain::facts::{
-    About, ClaimFacts, Comparison, Coverage, EvidenceFacts, FactId, Facts, LineFacts, TenderFacts, Value, Values,
+    About, ClaimFacts, Comparison, ComponentFacts, Coverage, EvidenceFacts, FactId, Facts, LineFacts, TenderFacts,
+    Value, Values,
 };
 use crate::domain::limits::{
     CLAIM_TEXT_BYTES_MAX, COMPONENTS_MAX, ENTRIES_MAX, EVIDENCE_MAX, LINES_MAX, PROMISED_ACTUAL_MAX,
@@ -43,16 +44,22 @@ pub fn intake<'a>(plan: &Plan, request: &Request<'a>, purpose: Purpose) -> Resul
     intake.bounds(order, claim);
     let claim_facts = intake.claim(order, claim);
     let shared = intake.shared(order, claim);
-    let lines = intake.lines(order, claim, &shared);
-    let tenders = intake.tenders(order, &lines);
-    intake.components(&order.components);
+    let mut lines = intake.lines(order, claim, &shared);
+    let components = intake.components(order);
+    intake.component_facts(&components, &mut lines);
+    let tenders = intake.tenders(order, &lines, &components);
     if purpose == Purpose::Decision {
-        intake.adds_up(order, &lines, &tenders);
+        intake.adds_up(order, &lines, &components, &tenders);
     }
     match (intake.violations.is_empty(), claim_facts) {
-        (true, Some(claim)) => {
-            Ok(Facts { currency: intake.currency.map_or(0, |(place, _)| place), shared, lines, tenders, claim })
-        }
+        (true, Some(claim)) => Ok(Facts {
+            currency: intake.currency.map_or(0, |(place, _)| place),
+            shared,
+            lines,
+            components,
+            tenders,
+            claim,
+        }),
         (_, _) => Err(intake.violations),
     }
 }
@@ -438,17 +445,27 @@ impl<'p> Intake<'p> {
         Some((share, Exact::whole(i128::from(numerator)), Exact::whole(i128::from(denominator))))
     }
 
-    fn tenders<'a>(&mut self, order: &Order<'a>, lines: &[LineFacts<'a>]) -> SmallVec<[TenderFacts<'a>; 2]> {
+    fn tenders<'a>(
+        &mut self,
+        order: &Order<'a>,
+        lines: &[LineFacts<'a>],
+        components: &[ComponentFacts],
+    ) -> SmallVec<[TenderFacts<'a>; 2]> {
         if order.tenders.is_empty() {
-            let paid = Amount::sum(lines.iter().map(|line| line.paid));
-            let refunded = Amount::sum(lines.iter().map(|line| line.refunded));
-            return smallvec![TenderFacts { id: "", paid, refunded, refundability: Refundability::Refundable }];
+            let (paid, refunded) = totals(lines, components);
+            return smallvec![TenderFacts {
+                id: "",
+                method: "",
+                paid,
+                refunded,
+                refundability: Refundability::Refundable
+            }];
         }
         let mut ids = HashSet::new();
         let mut tenders = SmallVec::new();
         for (at, tender) in order.tenders.iter().enumerate() {
             let field = |name: &str| format!("order.tenders[{at}].{name}");
-            let Tender { id, method: _, paid, refunded, refundability } = tender;
+            let Tender { id, method, paid, refunded, refundability } = tender;
             if !ids.insert(*id) {
                 self.bad(field("tender_id"), format!("`{}` stands twice", shown(id)));
             }
@@ -460,26 +477,62 @@ impl<'p> Intake<'p> {
             if paid < refunded {
                 self.bad(field("refunded"), "must not be more than `paid`");
             }
-            tenders.push(TenderFacts { id, paid, refunded, refundability: *refundability });
+            let kept = self.plan.tenders.not_refundable.iter().any(|kept| kept == method);
+            let refundability = if kept { Refundability::NotRefundable } else { *refundability };
+            tenders.push(TenderFacts { id, method, paid, refunded, refundability });
         }
         tenders
     }
 
-    fn components(&mut self, components: &[Component<'_>]) {
-        for (at, component) in components.iter().enumerate() {
-            let Component { name, paid, refunded, line_id: _ } = component;
+    fn components(&mut self, order: &Order<'_>) -> SmallVec<[ComponentFacts; 1]> {
+        let mut facts = SmallVec::new();
+        for (at, component) in order.components.iter().enumerate() {
+            let Component { name, paid, refunded, line_id } = component;
             let field = |name: &str| format!("order.components[{at}].{name}");
             if name.is_empty() {
                 self.bad(field("name"), "is mandatory");
             }
-            self.word(name, VocabularyId::COMPONENT, &field("name"));
-            self.amount(*paid, &field("paid"));
-            self.amount(*refunded, &field("refunded"));
+            if paid.is_none() {
+                self.bad(field("paid"), "is mandatory");
+            }
+            let line =
+                order.lines.iter().position(|line| line.id == *line_id).and_then(|line| u16::try_from(line).ok());
+            if !line_id.is_empty() && line.is_none() {
+                self.bad(field("line_id"), format!("the order has no line `{}`", shown(line_id)));
+            }
+            let name = self.word(name, VocabularyId::COMPONENT, &field("name"));
+            let paid = self.amount(*paid, &field("paid")).unwrap_or(Amount::ZERO);
+            let refunded = self.amount(*refunded, &field("refunded")).unwrap_or(Amount::ZERO);
+            if paid < refunded {
+                self.bad(field("refunded"), "must not be more than `paid`");
+            }
+            let line = line.filter(|_| !line_id.is_empty());
+            facts.extend(name.map(|name| ComponentFacts { name, paid, refunded, line }));
+        }
+        facts
+    }
+
+    /// What each line and its order paid for each component; nothing where there is none.
+    fn component_facts(&self, components: &[ComponentFacts], lines: &mut [LineFacts<'_>]) {
+        for (name, fact) in self.plan.component_facts.iter().enumerate() {
+            for (place, line) in lines.iter_mut().enumerate() {
+                let own = components.iter().filter(|component| {
+                    usize::from(component.name) == name && component.line.is_none_or(|line| usize::from(line) == place)
+                });
+                let paid = Amount::sum(own.map(|component| component.paid));
+                set(&mut line.values, *fact, Some(self.money(paid)));
+            }
         }
     }
 
     /// What the lines come to is what the tenders paid; the same for what went back.
-    fn adds_up(&mut self, order: &Order<'_>, lines: &[LineFacts<'_>], tenders: &[TenderFacts<'_>]) {
+    fn adds_up(
+        &mut self,
+        order: &Order<'_>,
+        lines: &[LineFacts<'_>],
+        components: &[ComponentFacts],
+        tenders: &[TenderFacts<'_>],
+    ) {
         if lines.is_empty() {
             self.bad("order.lines", "at least one line is needed");
         }
@@ -488,19 +541,23 @@ impl<'p> Intake<'p> {
         }
         let Some((_, currency)) = self.currency else { return };
         let shown = |amounts: (Amount, Amount)| (currency.decimal(amounts.0), currency.decimal(amounts.1));
-        let paid =
-            (Amount::sum(tenders.iter().map(|tender| tender.paid)), Amount::sum(lines.iter().map(|line| line.paid)));
-        let refunded = (
-            Amount::sum(tenders.iter().map(|tender| tender.refunded)),
-            Amount::sum(lines.iter().map(|line| line.refunded)),
-        );
+        let totals = totals(lines, components);
+        let paid = (Amount::sum(tenders.iter().map(|tender| tender.paid)), totals.0);
+        let refunded = (Amount::sum(tenders.iter().map(|tender| tender.refunded)), totals.1);
         for (what, sums) in [("paid", paid), ("refunded", refunded)] {
             if sums.0 != sums.1 {
                 let (tenders, lines) = shown(sums);
-                self.bad("order.tenders", format!("the tenders' `{what}` comes to {tenders} {currency}, the lines' to {lines} {currency}; they must be equal"));
+                self.bad("order.tenders", format!("the tenders' `{what}` comes to {tenders} {currency}, the lines' and components' to {lines} {currency}; they must be equal"));
             }
         }
     }
+}
+
+/// What was paid for lines and components, and what went back of them.
+fn totals(lines: &[LineFacts<'_>], components: &[ComponentFacts]) -> (Amount, Amount) {
+    let paid = lines.iter().map(|line| line.paid).chain(components.iter().map(|component| component.paid));
+    let refunded = lines.iter().map(|line| line.refunded).chain(components.iter().map(|component| component.refunded));
+    (Amount::sum(paid), Amount::sum(refunded))
 }
 
 /// A pair counts where both sides say something.

@@ -4,6 +4,7 @@
 //! deductions. Then the lines are put together, and the money goes back to where it came from.
 //! There is no clock, no randomness and no input but the arguments.
 
+mod components;
 mod deduct;
 pub mod evidence;
 pub mod explain;
@@ -12,8 +13,10 @@ pub mod intake;
 mod line;
 mod machine;
 mod settle;
+mod tenders;
 mod text;
 mod verdict;
+pub mod version;
 mod window;
 
 use smallvec::SmallVec;
@@ -21,7 +24,7 @@ use smallvec::SmallVec;
 use crate::decision::evidence::Material;
 use crate::decision::explain::Recorder;
 use crate::domain::decision::{Decision, EvidenceReport, EvidenceVerdict, ReasonCodes};
-use crate::domain::facts::{Coverage, Facts};
+use crate::domain::facts::Facts;
 use crate::domain::words::{Outcome, ReasonCode};
 use crate::plan::Plan;
 use crate::plan::evidence::Requirement;
@@ -31,17 +34,7 @@ pub use intake::{Purpose, intake};
 /// Decides a claim. Never fails: what cannot be decided is an outcome of its own.
 pub fn decide(plan: &Plan, facts: &Facts<'_>, recorder: &mut impl Recorder) -> Decision {
     let claim = verdict::Claim::new(plan, facts);
-    let mut lines = SmallVec::new();
-    for (place, line) in facts.lines.iter().enumerate() {
-        match line.coverage {
-            Coverage::Claimed => {
-                let place = u16::try_from(place).unwrap_or(u16::MAX);
-                recorder.line(place);
-                lines.push(verdict::line(&claim, place, line, recorder));
-            }
-            Coverage::NotClaimed => {}
-        }
-    }
+    let lines = verdict::lines(&claim, recorder);
     settle::order(&claim, lines)
 }
 

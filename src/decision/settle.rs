@@ -3,39 +3,51 @@
 
 use smallvec::{SmallVec, smallvec};
 
+use crate::decision::components::{components, share_of};
 use crate::decision::evidence::report;
+use crate::decision::tenders::split;
 use crate::decision::verdict::{Claim, verdict_of};
 use crate::decision::window;
 use crate::domain::allocate::{Share, allocate};
 use crate::domain::decision::{
-    DateWindow, Decision, Deduction, DeductionSource, EvidenceReport, LineDecision, ReasonCodes, TenderRefund,
+    ComponentDecision, DateWindow, Decision, Deduction, DeductionSource, EvidenceReport, LineDecision, ReasonCodes,
 };
-use crate::domain::exact::{Exact, Rounding, RoundingMode};
+use crate::domain::exact::RoundingMode;
 use crate::domain::facts::{Facts, TenderFacts};
 use crate::domain::money::Amount;
 use crate::domain::request::Refundability;
 use crate::domain::words::{DeductionKind, Outcome, ReasonCode, RefundMethod};
 use crate::plan::Plan;
 use crate::plan::evidence::Requirement;
-use crate::plan::rule::{Demand, Verdict};
+use crate::plan::rule::Demand;
 
+type Components = SmallVec<[ComponentDecision; 1]>;
 type Lines = SmallVec<[LineDecision; 1]>;
 
 /// Puts the lines together.
 pub fn order(claim: &Claim<'_, '_, '_>, mut lines: Lines) -> Decision {
-    withhold_tenders(claim.facts, &mut lines);
-    withhold_unrequested(claim.facts.claim.requested_amount, &mut lines);
-    let refund = Amount::sum(lines.iter().map(|line| line.refund));
-    let tenders = tenders(refund, claim.facts);
-    let outcome = outcome(&lines);
+    let mut components = components(claim, &lines);
+    withhold_tenders(claim.facts, &mut lines, &mut components);
+    withhold_unrequested(claim.facts.claim.requested_amount, &mut lines, &mut components);
+    let of_lines = Amount::sum(lines.iter().map(|line| line.refund));
+    let refund = of_lines.plus(Amount::sum(components.iter().map(|component| component.refund)));
+    let tenders = split(refund, claim, &lines);
+    let (outcome, reason_codes) = outcome(&lines, &components);
     let evidence = evidence(claim, &lines);
-    let reason_codes = codes(&lines);
     let rule_steps: SmallVec<[u16; 4]> =
         lines.iter().flat_map(|line| verdict_of(claim.plan, line.rule).next_steps.iter().copied()).collect();
-    let (review, payout) = windows(claim, &lines);
+    let review = review(claim, &lines);
+    let payout = match outcome {
+        Outcome::ApprovedFull | Outcome::ApprovedPartial => {
+            tenders.iter().fold(None, |latest, tender| window::latest(latest, tender.payout))
+        }
+        // Nothing is paid out before the order as a whole is decided.
+        Outcome::MoreInfoRequired | Outcome::ManualReview | Outcome::Denied => None,
+    };
     Decision {
         outcome,
         refund,
+        components,
         tenders,
         method: method(claim.plan, &lines),
         evidence,
@@ -64,106 +76,105 @@ const fn is_approved(line: &LineDecision) -> bool {
     }
 }
 
+/// A part of the refund: a line or a component.
+struct Part<'d> {
+    refund: &'d mut Amount,
+    deductions: &'d mut SmallVec<[Deduction; 2]>,
+    /// What went back for it earlier.
+    earlier: Amount,
+}
+
+/// Every part of the refund: the lines, then the components.
+fn parts<'d>(facts: &Facts<'_>, lines: &'d mut Lines, components: &'d mut Components) -> Vec<Part<'d>> {
+    let lines = lines.iter_mut().map(|line| {
+        let earlier = facts.lines.get(usize::from(line.line)).map_or(Amount::ZERO, |line| line.refunded);
+        Part { refund: &mut line.refund, deductions: &mut line.deductions, earlier }
+    });
+    let components = components.iter_mut().map(|component| {
+        let earlier =
+            facts.components.get(usize::from(component.component)).map_or(Amount::ZERO, |facts| facts.refunded);
+        Part { refund: &mut component.refund, deductions: &mut component.deductions, earlier }
+    });
+    lines.chain(components).collect()
+}
+
 /// Holds back the share of tenders that money cannot go back to, so that a coupon never becomes
 /// cash.
 ///
 /// The share is taken of everything refunded so far and now, less what was refunded before: so
-/// a line that is claimed in several parts gets as much as if it were claimed at once.
-fn withhold_tenders(facts: &Facts<'_>, lines: &mut Lines) {
+/// a line that is claimed in several parts gets as much as if it were claimed at once. It is
+/// rounded down, because a rounding error must not cost the customer; what the other tenders can
+/// take bounds it, so that all claims together return exactly what those paid.
+fn withhold_tenders(facts: &Facts<'_>, lines: &mut Lines, components: &mut Components) {
     let paid = Amount::sum(facts.tenders.iter().map(|tender| tender.paid));
-    let lost = Amount::sum(
-        facts
-            .tenders
-            .iter()
-            .filter(|tender| tender.refundability == Refundability::NotRefundable)
-            .map(|tender| tender.paid),
-    );
+    let dead = facts.tenders.iter().filter(|tender| tender.refundability == Refundability::NotRefundable);
+    let lost = Amount::sum(dead.map(|tender| tender.paid));
     if lost.is_zero() {
         return;
     }
-    let refund = Amount::sum(lines.iter().map(|line| line.refund));
-    let earlier =
-        |line: &LineDecision| facts.lines.get(usize::from(line.line)).map_or(Amount::ZERO, |line| line.refunded);
-    let refunded = Amount::sum(lines.iter().filter(|line| is_approved(line)).map(earlier));
-    let share = share_of(refund.plus(refunded), lost, paid).unwrap_or(refund);
+    let mut parts = parts(facts, lines, components);
+    let refund = Amount::sum(parts.iter().map(|part| *part.refund));
+    let refunded = Amount::sum(parts.iter().filter(|part| !part.refund.is_zero()).map(|part| part.earlier));
+    let share = share_of(refund.plus(refunded), lost, paid, RoundingMode::Down).unwrap_or(refund);
     let room = Amount::sum(facts.tenders.iter().map(TenderFacts::refundable));
     let withheld = share.max(refund.less(room)).min(refund);
-    let shares: SmallVec<[Share; 4]> =
-        lines.iter().map(|line| Share { weight: line.refund.plus(earlier(line)), capacity: line.refund }).collect();
-    take(withheld, &shares, lines, DeductionKind::NonRefundableComponent, DeductionSource::NonRefundableTender);
+    take(withheld, &mut parts, DeductionKind::NonRefundableComponent, DeductionSource::NonRefundableTender);
     for line in lines.iter_mut().filter(|line| is_approved(line)) {
         let held_back = Amount::sum(line.deductions.iter().map(|deduction| deduction.amount));
         (line.outcome, line.reason_codes) = approved(line.refund, held_back);
     }
 }
 
-/// `amount * part / whole`, half up; `None` only where it cannot be worked out.
-fn share_of(amount: Amount, part: Amount, whole: Amount) -> Option<Amount> {
-    let exact = amount.exact().times(part.exact()).ok()?.over(whole.exact())?.ok()?;
-    let rounding = Rounding { increment: Exact::ONE, mode: RoundingMode::HalfUp };
-    Amount::from_exact(exact.round(rounding).ok()?).ok()
-}
-
 /// Holds back what the customer did not ask for. The answer stays what it was: all that was
 /// asked for is all of it.
-fn withhold_unrequested(requested: Option<Amount>, lines: &mut Lines) {
+fn withhold_unrequested(requested: Option<Amount>, lines: &mut Lines, components: &mut Components) {
     let Some(requested) = requested else { return };
-    let refund = Amount::sum(lines.iter().map(|line| line.refund));
-    let shares: SmallVec<[Share; 4]> =
-        lines.iter().map(|line| Share { weight: line.refund, capacity: line.refund }).collect();
-    take(refund.less(requested), &shares, lines, DeductionKind::NotRequested, DeductionSource::RequestedAmount);
+    let of_lines = lines.iter_mut().map(|line| (&mut line.refund, &mut line.deductions));
+    let of_components = components.iter_mut().map(|component| (&mut component.refund, &mut component.deductions));
+    let mut parts: Vec<Part<'_>> = of_lines
+        .chain(of_components)
+        .map(|(refund, deductions)| Part { refund, deductions, earlier: Amount::ZERO })
+        .collect();
+    let refund = Amount::sum(parts.iter().map(|part| *part.refund));
+    take(refund.less(requested), &mut parts, DeductionKind::NotRequested, DeductionSource::RequestedAmount);
 }
 
-fn take(amount: Amount, shares: &[Share], lines: &mut Lines, kind: DeductionKind, source: DeductionSource) {
-    for (line, part) in lines.iter_mut().zip(allocate(amount, shares)) {
-        if !part.is_zero() {
-            line.deductions.push(Deduction { kind, source, base: line.refund, amount: part });
-            line.refund = line.refund.less(part);
+/// Takes an amount from the parts, by what is and was refunded of each.
+fn take(amount: Amount, parts: &mut [Part<'_>], kind: DeductionKind, source: DeductionSource) {
+    let shares: SmallVec<[Share; 4]> =
+        parts.iter().map(|part| Share { weight: part.refund.plus(part.earlier), capacity: *part.refund }).collect();
+    for (part, taken) in parts.iter_mut().zip(allocate(amount, &shares)) {
+        if !taken.is_zero() {
+            part.deductions.push(Deduction { kind, source, base: *part.refund, amount: taken });
+            *part.refund = part.refund.less(taken);
         }
     }
 }
 
-/// Each tender gets its share of the refund, by what it paid, up to what it can still take.
-fn tenders(refund: Amount, facts: &Facts<'_>) -> SmallVec<[TenderRefund; 2]> {
-    let shares: SmallVec<[Share; 4]> = facts
-        .tenders
-        .iter()
-        .map(|tender| {
-            let capacity = tender.refundable();
-            // A tender without room attracts nothing.
-            Share { weight: if capacity.is_zero() { Amount::ZERO } else { tender.paid }, capacity }
-        })
-        .collect();
-    let parts = allocate(refund, &shares);
-    parts
-        .iter()
-        .enumerate()
-        .map(|(place, &amount)| TenderRefund { tender: u16::try_from(place).unwrap_or(u16::MAX), amount })
-        .collect()
-}
-
-/// The order's answer from its lines': a person or a question first, then all, nothing, or a part.
-fn outcome(lines: &Lines) -> Outcome {
+/// The order's answer from its parts': a person or a question first, then all, nothing, or a part.
+fn outcome(lines: &Lines, components: &Components) -> (Outcome, ReasonCodes) {
     let any = |wanted: Outcome| lines.iter().any(|line| line.outcome == wanted);
     let all = |wanted: Outcome| lines.iter().all(|line| line.outcome == wanted);
-    if any(Outcome::ManualReview) {
+    let mut codes: ReasonCodes = lines.iter().flat_map(|line| line.reason_codes.iter().copied()).collect();
+    let kept = |deduction: &Deduction| deduction.kind != DeductionKind::NotRequested;
+    let component_kept = components.iter().any(|component| component.deductions.iter().any(kept));
+    let outcome = if any(Outcome::ManualReview) {
         Outcome::ManualReview
     } else if any(Outcome::MoreInfoRequired) {
         Outcome::MoreInfoRequired
     } else if all(Outcome::Denied) {
         Outcome::Denied
-    } else if all(Outcome::ApprovedFull) {
+    } else if all(Outcome::ApprovedFull) && !component_kept {
         Outcome::ApprovedFull
     } else {
+        if component_kept {
+            codes.push(ReasonCode::DeductionsApplied);
+        }
         Outcome::ApprovedPartial
-    }
-}
-
-fn codes(lines: &Lines) -> ReasonCodes {
-    let mut codes: ReasonCodes = lines.iter().flat_map(|line| line.reason_codes.iter().copied()).collect();
+    };
     codes.sort_unstable();
     codes.dedup();
-    codes
+    (outcome, codes)
 }
 
 /// The evidence against everything that the deciding rules demand.
@@ -211,24 +222,13 @@ pub fn next_steps(plan: &Plan, outcome: Outcome, codes: &[ReasonCode], of_rules:
     named
 }
 
-/// The review is over, and the money there, when the last line's is.
-fn windows(claim: &Claim<'_, '_, '_>, lines: &Lines) -> (Option<DateWindow>, Option<DateWindow>) {
-    let Some(start) = claim.facts.claim.requested_at.date_in(&claim.plan.zone) else { return (None, None) };
-    let mut windows = (None, None);
-    for line in lines {
-        let Verdict { review, payout, .. } = verdict_of(claim.plan, line.rule);
-        // Nothing is reviewed before what is missing has come.
-        if line.outcome == Outcome::MoreInfoRequired {
-            continue;
-        }
-        let review = review.map(|review| window::after(None, start, review, claim.plan));
-        windows.0 = window::latest(windows.0, review);
-        if is_approved(line) {
-            let payout = payout.map(|payout| window::after(review, start, payout, claim.plan));
-            windows.1 = window::latest(windows.1, payout);
-        }
-    }
-    windows
+/// The review is over when the last line's is.
+fn review(claim: &Claim<'_, '_, '_>, lines: &Lines) -> Option<DateWindow> {
+    let start = claim.facts.claim.requested_at.date_in(&claim.plan.zone)?;
+    // Nothing is reviewed before what is missing has come.
+    let reviewed = lines.iter().filter(|line| line.outcome != Outcome::MoreInfoRequired);
+    let windows = reviewed.filter_map(|line| verdict_of(claim.plan, line.rule).review);
+    windows.fold(None, |latest, review| window::latest(latest, Some(window::after(None, start, review, claim.plan))))
 }
 
 /// The way the money goes back: that of the first line on which any does.

@@ -4,18 +4,18 @@ use std::cell::OnceCell;
 
 use smallvec::{SmallVec, smallvec};
 
-use crate::decision::deduct::{NoAmount, deduct};
+use crate::decision::deduct::{Deductions, NoAmount, Taken, deduct, deduct_together, extra_amount, step_amount};
 use crate::decision::evidence::{Material, inspect, met_by};
 use crate::decision::explain::Recorder;
 use crate::decision::line::{Line, MissingFacts};
 use crate::decision::machine::Fault;
 use crate::decision::text::vague_phrases;
-use crate::domain::decision::{LineDecision, ReasonCodes, RuleRef, TextFinding};
-use crate::domain::facts::{Facts, LineFacts, Value};
+use crate::domain::decision::{Deduction, ExtraAmount, LineDecision, ReasonCodes, RuleRef, TextFinding};
+use crate::domain::facts::{Coverage, Facts, LineFacts, Value};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::words::{LiableParty, Outcome, ReasonCode};
 use crate::plan::Plan;
-use crate::plan::rule::{Action, Demand, Verdict};
+use crate::plan::rule::{Action, Demand, Extra, LayerPower, StepScope, Verdict};
 use crate::plan::test::Answer;
 
 /// A claim while it is decided: what all of its lines share is worked out once, when a line
@@ -61,6 +61,7 @@ impl<'p, 'f, 'a> Claim<'p, 'f, 'a> {
 }
 
 /// What the search for the deciding rule found.
+#[derive(Clone, Copy)]
 enum Found {
     /// This rule decides.
     Rule(u32),
@@ -72,42 +73,81 @@ enum Found {
     Faulty(u32, Fault),
 }
 
-/// Decides a line.
-pub fn line<R: Recorder>(
-    claim: &Claim<'_, '_, '_>,
-    place: u16,
-    facts: &LineFacts<'_>,
-    recorder: &mut R,
-) -> LineDecision {
+/// Finds the rule of a line and follows it.
+fn line<R: Recorder>(claim: &Claim<'_, '_, '_>, place: u16, facts: &LineFacts<'_>, recorder: &mut R) -> Judged {
     let plan = claim.plan;
     let mut line = Line::new(plan, facts, recorder);
-    if let Some(decided) = not_governed(plan, &mut line) {
-        let (outcome, codes, missing) = decided;
-        return LineDecision { missing_facts: missing, ..undecided(place, RuleRef::Otherwise, outcome, codes, None) };
+    if let Some((outcome, codes, missing)) = not_governed(plan, &mut line) {
+        let undecided = undecided(place, RuleRef::Otherwise, outcome, codes, None);
+        return Judged::Decided(LineDecision { missing_facts: missing, ..undecided });
     }
-    match search(plan, &mut line) {
-        Found::Rule(rule) => follow(claim, place, RuleRef::Rule(rule), &mut line),
-        Found::Otherwise => follow(claim, place, RuleRef::Otherwise, &mut line),
-        Found::Missing(rule) => {
-            let mut missing = MissingFacts::new();
-            if let Some(rule) = plan.rules.get(rule as usize) {
-                line.missing_in_tests(&rule.tests, &mut missing);
-            }
-            let mut codes =
-                plan.rules.get(rule as usize).map_or_else(ReasonCodes::new, |rule| unmet(claim, &rule.verdict));
-            codes.push(ReasonCode::FactMissing);
-            codes.sort_unstable();
-            let liable = liable(&mut line);
-            LineDecision {
-                missing_facts: missing,
-                ..undecided(place, RuleRef::Rule(rule), Outcome::MoreInfoRequired, codes, liable)
-            }
-        }
+    judge(claim, place, 0, &mut line)
+}
+
+/// Finds the rule of a line from a place of the policy on, and follows it. A rule of a layer that
+/// may only improve is held against what the policy below it decides, and the better one counts.
+fn judge<R: Recorder>(claim: &Claim<'_, '_, '_>, place: u16, from: u32, line: &mut Line<'_, '_, '_, R>) -> Judged {
+    let found = search(claim.plan, from, line);
+    let judged = match found {
+        Found::Rule(rule) => follow(claim, place, RuleRef::Rule(rule), line),
+        Found::Otherwise => follow(claim, place, RuleRef::Otherwise, line),
+        Found::Missing(rule) => Judged::Decided(unknown(claim, place, rule, line)),
         Found::Faulty(rule, fault) => {
-            let liable = liable(&mut line);
-            undecided(place, RuleRef::Rule(rule), Outcome::ManualReview, smallvec![fault_code(fault)], liable)
+            let codes = smallvec![fault_code(fault)];
+            let liable = liable(line);
+            Judged::Decided(undecided(place, RuleRef::Rule(rule), Outcome::ManualReview, codes, liable))
         }
+    };
+    let (Judged::Decided(above), Some(below)) = (&judged, improved_below(claim.plan, found)) else { return judged };
+    // Each layer is left behind for good, so this ends after as many steps as there are layers.
+    match judge(claim, place, below, line) {
+        Judged::Decided(other) if better(above, &other) => judged,
+        other @ (Judged::Decided(_) | Judged::Together(..)) => other,
     }
+}
+
+/// The first rule below the layer of a rule, where that layer may only improve.
+fn improved_below(plan: &Plan, found: Found) -> Option<u32> {
+    let rule = match found {
+        Found::Rule(rule) | Found::Missing(rule) | Found::Faulty(rule, _) => rule,
+        Found::Otherwise => return None,
+    };
+    let layer = plan.rules.get(rule as usize)?.layer.as_ref()?;
+    match layer.power {
+        LayerPower::Improve => Some(layer.below),
+        LayerPower::Replace => None,
+    }
+}
+
+/// Whether the first decision is better for the customer: more money, or else a better answer.
+fn better(first: &LineDecision, second: &LineDecision) -> bool {
+    let rank = |line: &LineDecision| match line.outcome {
+        Outcome::ApprovedFull | Outcome::ApprovedPartial => 3,
+        Outcome::MoreInfoRequired => 2,
+        Outcome::ManualReview => 1,
+        Outcome::Denied => 0,
+    };
+    (second.refund, rank(second)) < (first.refund, rank(first))
+}
+
+/// A line whose rule would decide if facts were not missing: says which, and what else the rule
+/// demands, so that everything can be sent at once.
+fn unknown<R: Recorder>(
+    claim: &Claim<'_, '_, '_>,
+    place: u16,
+    rule: u32,
+    line: &mut Line<'_, '_, '_, R>,
+) -> LineDecision {
+    let mut missing = MissingFacts::new();
+    let mut codes = ReasonCodes::new();
+    if let Some(rule) = claim.plan.rules.get(rule as usize) {
+        line.missing_in_tests(&rule.tests, &mut missing);
+        codes = unmet(claim, &rule.verdict);
+    }
+    codes.push(ReasonCode::FactMissing);
+    codes.sort_unstable();
+    let undecided = undecided(place, RuleRef::Rule(rule), Outcome::MoreInfoRequired, codes, liable(line));
+    LineDecision { missing_facts: missing, ..undecided }
 }
 
 /// Whether the policy does not govern the order, and what follows then.
@@ -117,7 +157,7 @@ fn not_governed<R: Recorder>(
 ) -> Option<(Outcome, ReasonCodes, MissingFacts)> {
     let effective = plan.effective?;
     match line.value(effective.by) {
-        Ok(Some(Value::Quantity(at))) if effective.from.nanos() <= at.floor() => None,
+        Ok(Some(Value::Quantity(at))) if effective.governs(at) => None,
         Ok(Some(_)) | Err(_) => {
             Some((Outcome::ManualReview, smallvec![ReasonCode::PolicyNotInForce], MissingFacts::new()))
         }
@@ -126,8 +166,8 @@ fn not_governed<R: Recorder>(
 }
 
 /// The first rule without a *no* decides; with an *unknown*, it says what is missing.
-fn search<R: Recorder>(plan: &Plan, line: &mut Line<'_, '_, '_, R>) -> Found {
-    for (place, rule) in plan.rules.iter().enumerate() {
+fn search<R: Recorder>(plan: &Plan, from: u32, line: &mut Line<'_, '_, '_, R>) -> Found {
+    for (place, rule) in plan.rules.iter().enumerate().skip(from as usize) {
         let place = u32::try_from(place).unwrap_or(u32::MAX);
         let mut found = Found::Rule(place);
         let mut matches = true;
@@ -157,27 +197,52 @@ fn search<R: Recorder>(plan: &Plan, line: &mut Line<'_, '_, '_, R>) -> Found {
     Found::Otherwise
 }
 
+/// A line whose rule is found.
+pub enum Judged {
+    /// It is decided.
+    Decided(LineDecision),
+    /// It is to be refunded, less what its rule takes from all of its lines together.
+    Together(u16, RuleRef),
+}
+
 /// Does what the deciding rule says.
-fn follow<R: Recorder>(
+fn follow<R: Recorder>(claim: &Claim<'_, '_, '_>, place: u16, rule: RuleRef, line: &mut Line<'_, '_, '_, R>) -> Judged {
+    let verdict = verdict_of(claim.plan, rule);
+    let codes = unmet(claim, verdict);
+    let decided = |outcome, codes, line: &mut _| Judged::Decided(undecided(place, rule, outcome, codes, liable(line)));
+    let steps = match &verdict.action {
+        Action::Deny(reasons) => return decided(Outcome::Denied, reasons.clone(), line),
+        Action::Ask(reasons) => return decided(Outcome::MoreInfoRequired, reasons.clone(), line),
+        Action::Review(reasons) if codes.is_empty() => return decided(Outcome::ManualReview, reasons.clone(), line),
+        Action::Review(_) => return decided(Outcome::MoreInfoRequired, codes, line),
+        Action::Refund(steps) => steps,
+    };
+    if steps.iter().any(|step| step.scope == StepScope::Order) {
+        return Judged::Together(place, rule);
+    }
+    let deducted = deduct(steps, rule, &claim.currency, line);
+    Judged::Decided(refunded(claim, place, rule, deducted, line))
+}
+
+/// The decision on a line of which its rule has taken what it takes.
+fn refunded<R: Recorder>(
     claim: &Claim<'_, '_, '_>,
     place: u16,
     rule: RuleRef,
+    deducted: Result<Deductions, NoAmount>,
     line: &mut Line<'_, '_, '_, R>,
 ) -> LineDecision {
     let verdict = verdict_of(claim.plan, rule);
-    let liable = liable(line);
     let mut codes = unmet(claim, verdict);
-    let steps = match &verdict.action {
-        Action::Deny(reasons) => return undecided(place, rule, Outcome::Denied, reasons.clone(), liable),
-        Action::Ask(reasons) => return undecided(place, rule, Outcome::MoreInfoRequired, reasons.clone(), liable),
-        Action::Review(reasons) if codes.is_empty() => {
-            return undecided(place, rule, Outcome::ManualReview, reasons.clone(), liable);
-        }
-        Action::Review(_) => return undecided(place, rule, Outcome::MoreInfoRequired, codes, liable),
-        Action::Refund(steps) => steps,
-    };
-    let base = line.facts.refundable();
-    match deduct(steps, rule, base, &claim.currency, line) {
+    let liable = liable(line);
+    let worked_out = deducted.and_then(|deductions| {
+        let refund = line.facts.refundable().less(sum(&deductions));
+        line.remaining = claim.currency.nanos(refund);
+        let compensations = extras(&verdict.compensations, &claim.currency, line)?;
+        let amounts_due = extras(&verdict.amounts_due, &claim.currency, line)?;
+        Ok((refund, deductions, compensations, amounts_due))
+    });
+    match worked_out {
         // A fault is for a person, whatever the claim still lacks.
         Err(NoAmount::Faulty(fault)) => {
             undecided(place, rule, Outcome::ManualReview, smallvec![fault_code(fault)], liable)
@@ -188,23 +253,101 @@ fn follow<R: Recorder>(
             LineDecision { missing_facts: missing, ..undecided(place, rule, Outcome::MoreInfoRequired, codes, liable) }
         }
         Ok(_) if !codes.is_empty() => undecided(place, rule, Outcome::MoreInfoRequired, codes, liable),
-        Ok(deductions) => {
-            let held_back = Amount::sum(deductions.iter().map(|deduction| deduction.amount));
-            let refund = base.less(held_back);
-            let (outcome, reason_codes) = crate::decision::settle::approved(refund, held_back);
+        Ok((refund, deductions, compensations, amounts_due)) => {
+            let (outcome, reason_codes) = crate::decision::settle::approved(refund, sum(&deductions));
             LineDecision {
                 line: place,
                 outcome,
                 reason_codes,
                 rule,
                 liable,
-                base,
+                base: line.facts.refundable(),
                 refund,
                 deductions,
+                compensations,
+                amounts_due,
                 missing_facts: MissingFacts::new(),
             }
         }
     }
+}
+
+fn sum(deductions: &[Deduction]) -> Amount {
+    Amount::sum(deductions.iter().map(|deduction| deduction.amount))
+}
+
+/// Decides all claimed lines.
+pub fn lines<R: Recorder>(claim: &Claim<'_, '_, '_>, recorder: &mut R) -> SmallVec<[LineDecision; 1]> {
+    let mut decided = SmallVec::new();
+    let mut together: SmallVec<[(u16, RuleRef); 4]> = SmallVec::new();
+    for (place, facts) in claim.facts.lines.iter().enumerate() {
+        if facts.coverage == Coverage::NotClaimed {
+            continue;
+        }
+        let place = u16::try_from(place).unwrap_or(u16::MAX);
+        recorder.line(place);
+        match line(claim, place, facts, recorder) {
+            Judged::Decided(line) => decided.push(line),
+            Judged::Together(place, rule) => together.push((place, rule)),
+        }
+    }
+    while let Some(&(_, rule)) = together.first() {
+        let places: SmallVec<[u16; 4]> =
+            together.iter().filter(|(_, of)| *of == rule).map(|(place, _)| *place).collect();
+        together.retain(|(_, of)| *of != rule);
+        decided.extend(rule_together(claim, rule, &places, recorder));
+    }
+    decided.sort_by_key(|line: &LineDecision| line.line);
+    decided
+}
+
+/// Decides the lines of a rule that takes something from all of them together.
+fn rule_together<R: Recorder>(
+    claim: &Claim<'_, '_, '_>,
+    rule: RuleRef,
+    places: &[u16],
+    recorder: &mut R,
+) -> SmallVec<[LineDecision; 1]> {
+    let plan = claim.plan;
+    let facts: SmallVec<[(u16, &LineFacts<'_>); 4]> =
+        places.iter().filter_map(|&place| Some((place, claim.facts.lines.get(usize::from(place))?))).collect();
+    let mut taken: Vec<Taken> = facts.iter().map(|(_, facts)| Taken::new(facts.refundable())).collect();
+    let steps = match &verdict_of(plan, rule).action {
+        Action::Refund(steps) => steps.as_slice(),
+        Action::Deny(_) | Action::Ask(_) | Action::Review(_) => &[],
+    };
+    let outcome = deduct_together(steps, rule, &mut taken, |at, step, source, left, previous, missing| {
+        let Some((place, facts)) = facts.get(at) else { return Ok(None) };
+        recorder.line(*place);
+        let mut line = Line::new(plan, facts, recorder);
+        step_amount(step, source, &claim.currency, left, previous, &mut line, missing)
+    });
+    facts
+        .iter()
+        .zip(taken)
+        .map(|((place, facts), taken)| {
+            let deducted = outcome.clone().map(|()| taken.deductions);
+            refunded(claim, *place, rule, deducted, &mut Line::new(plan, facts, recorder))
+        })
+        .collect()
+}
+
+/// What is given or owed beside a refund.
+fn extras<R: Recorder>(
+    extras: &[Extra],
+    currency: &Currency,
+    line: &mut Line<'_, '_, '_, R>,
+) -> Result<SmallVec<[ExtraAmount; 1]>, NoAmount> {
+    let mut amounts = SmallVec::new();
+    let mut missing = MissingFacts::new();
+    for (place, extra) in extras.iter().enumerate() {
+        if let Some(amount) = extra_amount(extra, currency, line, &mut missing)?
+            && !amount.is_zero()
+        {
+            amounts.push(ExtraAmount { place: u16::try_from(place).unwrap_or(u16::MAX), amount });
+        }
+    }
+    if missing.is_empty() { Ok(amounts) } else { Err(NoAmount::Missing(missing)) }
 }
 
 /// What a rule says, or the policy's `otherwise`.
@@ -269,6 +412,8 @@ fn undecided(
         base: Amount::ZERO,
         refund: Amount::ZERO,
         deductions: SmallVec::new(),
+        compensations: SmallVec::new(),
+        amounts_due: SmallVec::new(),
         missing_facts: MissingFacts::new(),
     }
 }

@@ -13,7 +13,8 @@ pub fn after(before: Option<DateWindow>, start: Date, window: Window, plan: &Pla
         Some(DateWindow::Dates { earliest, latest }) => (earliest, latest),
         Some(DateWindow::BeyondCalendar) => return DateWindow::BeyondCalendar,
     };
-    match (later(from, window.min, window.unit, plan), later(to, window.max, window.unit, plan)) {
+    let end = |day, count| later(day, count, window.unit, plan).and_then(|day| next_weekday(day, window.weekday));
+    match (end(from, window.min), end(to, window.max)) {
         (Some(earliest), Some(latest)) => DateWindow::Dates { earliest, latest },
         (_, _) => DateWindow::BeyondCalendar,
     }
@@ -23,6 +24,14 @@ fn later(from: Date, days: u16, unit: DayUnit, plan: &Plan) -> Option<Date> {
     match unit {
         DayUnit::BusinessDays => plan.calendar.as_ref()?.business_days_after(from, days),
         DayUnit::CalendarDays => from.checked_add(jiff::Span::new().try_days(i64::from(days)).ok()?).ok(),
+    }
+}
+
+/// The day itself where it is such a day of the week, or the next that is.
+fn next_weekday(day: Date, weekday: Option<jiff::civil::Weekday>) -> Option<Date> {
+    match weekday {
+        Some(weekday) if day.weekday() != weekday => day.nth_weekday(1, weekday).ok(),
+        Some(_) | None => Some(day),
     }
 }
 

@@ -20,10 +20,12 @@ pub struct Decision {
     pub outcome: Outcome,
     /// Why it is not "all of it"; empty for a full approval. The first is the primary one.
     pub reason_codes: ReasonCodes,
-    /// What goes back: the sum over the lines.
+    /// What goes back: the sum over lines and components.
     pub refund: Amount,
     /// The claimed lines, in input order.
     pub lines: SmallVec<[LineDecision; 1]>,
+    /// What goes back of each component, in input order; those of lines that are not claimed get nothing.
+    pub components: SmallVec<[ComponentDecision; 1]>,
     /// What goes back to each tender, in input order; sums to `refund`.
     pub tenders: SmallVec<[TenderRefund; 2]>,
     /// The way the money goes back.
@@ -58,8 +60,34 @@ pub struct LineDecision {
     pub refund: Amount,
     /// What is held back, in the order it was taken.
     pub deductions: SmallVec<[Deduction; 2]>,
+    /// What is given on top of the refund, never netted into it.
+    pub compensations: SmallVec<[ExtraAmount; 1]>,
+    /// What the customer owes, never netted into the refund.
+    pub amounts_due: SmallVec<[ExtraAmount; 1]>,
     /// The facts that the deciding rule needs and the request lacks.
     pub missing_facts: SmallVec<[FactId; 2]>,
+}
+
+/// What goes back of a component.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ComponentDecision {
+    /// Place of the component in the request.
+    pub component: u16,
+    /// The refundable base: what it cost less earlier refunds; zero where nothing it belongs to is approved.
+    pub base: Amount,
+    /// What goes back; `base` less all deductions.
+    pub refund: Amount,
+    /// What is held back.
+    pub deductions: SmallVec<[Deduction; 2]>,
+}
+
+/// An amount beside the refund.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ExtraAmount {
+    /// Place in the list of the rule that decided the line.
+    pub place: u16,
+    /// How much; more than zero.
+    pub amount: Amount,
 }
 
 /// A part that is held back.
@@ -85,6 +113,8 @@ pub enum DeductionSource {
         /// Place of the step in the rule.
         step: u16,
     },
+    /// What the policy keeps of a component.
+    Component,
     /// The share of a tender that money cannot go back to.
     NonRefundableTender,
     /// The amount that the customer did not ask for.
@@ -107,6 +137,8 @@ pub struct TenderRefund {
     pub tender: u16,
     /// How much.
     pub amount: Amount,
+    /// When it arrives there; `None` where nothing goes back or the policy does not say.
+    pub payout: Option<DateWindow>,
 }
 
 /// A range of days in which something happens.

@@ -42,6 +42,8 @@ pub struct Facts<'a> {
     pub shared: Values,
     /// Every line of the order, in input order.
     pub lines: SmallVec<[LineFacts<'a>; 1]>,
+    /// Components of the order, in input order.
+    pub components: SmallVec<[ComponentFacts; 1]>,
     /// How the order was paid, in input order; at least one.
     pub tenders: SmallVec<[TenderFacts<'a>; 2]>,
     /// The claim.
@@ -72,11 +74,26 @@ pub enum Coverage {
     NotClaimed,
 }
 
+/// A component of the order: shipping, tax and the like.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ComponentFacts {
+    /// Its name, by its place in the plan.
+    pub name: u16,
+    /// What it cost.
+    pub paid: Amount,
+    /// What went back of it earlier; at most what it cost.
+    pub refunded: Amount,
+    /// The line it belongs to, by its place; `None`: the whole order.
+    pub line: Option<u16>,
+}
+
 /// One way the order was paid.
 #[derive(Clone, PartialEq, Debug)]
 pub struct TenderFacts<'a> {
     /// The caller's id.
     pub id: &'a str,
+    /// `alipay`, `card`, `coupon`, …; may be empty.
+    pub method: &'a str,
     /// What it paid.
     pub paid: Amount,
     /// What went back to it earlier; at most what it paid.
@@ -141,6 +158,14 @@ pub enum About {
 
 impl LineFacts<'_> {
     /// What can still be refunded of the line at all.
+    #[must_use]
+    pub const fn refundable(&self) -> Amount {
+        self.paid.less(self.refunded)
+    }
+}
+
+impl ComponentFacts {
+    /// What can still be refunded of it at all.
     #[must_use]
     pub const fn refundable(&self) -> Amount {
         self.paid.less(self.refunded)

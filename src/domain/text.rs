@@ -15,7 +15,7 @@ pub struct Fold(pub BTreeMap<char, char>);
 /// A normalized text, and the way back to the original.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Normalized {
-    /// The text: compatibility forms unified, lower case, folded, only letters, digits and marks.
+    /// The text: compatibility forms unified, lower case, folded, only letters and digits.
     pub text: String,
     /// For each byte of `text`, the bytes of the original it came from.
     origins: Vec<(u32, u32)>,
@@ -38,7 +38,7 @@ impl Normalized {
 }
 
 /// Normalizes a text: NFKC of each base character with its marks, lower case, the policy's fold;
-/// what is neither letter, digit nor mark (punctuation, spaces, joiners, controls) is left out.
+/// what is neither letter nor digit (punctuation, spaces, joiners, loose marks) is left out.
 #[must_use]
 pub fn normalize(text: &str, fold: &Fold) -> Normalized {
     let mut normalized = Normalized::default();
@@ -65,10 +65,10 @@ pub fn normalize(text: &str, fold: &Fold) -> Normalized {
     normalized
 }
 
-/// Letters, digits and the marks on them. `is_alphanumeric` leaves out format characters,
-/// joiners and variation selectors, which nobody sees.
+/// Letters and digits, with the marks that are part of them. Marks that stay apart, format
+/// characters, joiners and variation selectors are left out: they could hide a phrase.
 fn is_kept(character: char) -> bool {
-    character.is_alphanumeric() || canonical_combining_class(character) != 0
+    character.is_alphanumeric() && canonical_combining_class(character) == 0
 }
 
 #[cfg(test)]
@@ -103,7 +103,8 @@ mod tests {
     }
 
     #[test]
-    fn marks_stay_with_their_letter() {
+    fn marks_stay_with_their_letter_or_go() {
         assert_eq!(plain("e\u{301}"), "é");
+        assert_eq!(plain("不\u{301}好用"), "不好用");
     }
 }

@@ -49,6 +49,42 @@ pub struct FactDefinition {
     pub origin: Origin,
 }
 
+impl BuiltIn {
+    /// Whether it may differ from line to line of one order.
+    #[must_use]
+    pub const fn is_of_a_line(self) -> bool {
+        match self {
+            Self::Stage
+            | Self::SubStage
+            | Self::ProductType
+            | Self::Tags
+            | Self::Paid
+            | Self::ListPrice
+            | Self::Refunded
+            | Self::Refundable
+            | Self::CompletedShare
+            | Self::UnitsCompleted
+            | Self::UnitsTotal
+            | Self::DeclaredCost => true,
+            Self::Currency
+            | Self::OrderPaid
+            | Self::PlacedAt
+            | Self::PaidAt
+            | Self::PromisedAt
+            | Self::StartedAt
+            | Self::DeliveredAt
+            | Self::CompletedAt
+            | Self::CustomerCausedDelay
+            | Self::RequestedAt
+            | Self::RequestType
+            | Self::Reason
+            | Self::ClaimedLiable
+            | Self::Channel
+            | Self::RequestedAmount => false,
+        }
+    }
+}
+
 /// Where the value of a fact comes from.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Origin {
@@ -56,6 +92,8 @@ pub enum Origin {
     BuiltIn(BuiltIn),
     /// A further moment of the order: `order.times["…"]`.
     Anchor,
+    /// What the component of its name cost: `order.components`.
+    Component,
     /// An input that the policy declares.
     Input(Input),
     /// A formula or table of the policy.
@@ -131,6 +169,21 @@ pub enum Derived {
         /// What it is where no row holds.
         otherwise: Formula,
     },
+}
+
+impl Derived {
+    /// The facts that it may look at.
+    #[must_use]
+    pub fn facts(&self) -> Vec<crate::domain::facts::FactId> {
+        match self {
+            Self::Formula(formula) => formula.facts().collect(),
+            Self::Table { rows, otherwise } => {
+                let of_row =
+                    |row: &Row| row.tests.iter().map(|test| test.fact).chain(row.value.facts()).collect::<Vec<_>>();
+                rows.iter().flat_map(of_row).chain(otherwise.facts()).collect()
+            }
+        }
+    }
 }
 
 /// A row of a table.

@@ -18,12 +18,13 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 
 use crate::domain::calendar::Calendar;
+use crate::domain::exact::Exact;
 use crate::domain::facts::FactId;
 use crate::domain::money::Currency;
 use crate::domain::time::Timestamp;
 use crate::plan::evidence::{EvidenceKind, Requirement};
 use crate::plan::fact::{Derived, FactDefinition};
-use crate::plan::rule::{NextStep, Reason, Rule, Verdict};
+use crate::plan::rule::{ComponentRefund, NextStep, Reason, Rule, Verdict};
 use crate::plan::text::TextRules;
 use crate::plan::vocabulary::{Labels, Vocabularies};
 
@@ -62,6 +63,12 @@ pub struct Plan {
     pub evidence_kinds: Vec<EvidenceKind>,
     /// Evidence requirements that rules and reasons refer to.
     pub requirements: Vec<Requirement>,
+    /// What goes back of components, in the order of their vocabulary.
+    pub components: Vec<ComponentRefund>,
+    /// The fact that holds what each component cost, in the order of their vocabulary.
+    pub component_facts: Vec<FactId>,
+    /// How a refund is split over tenders.
+    pub tenders: TenderRules,
     /// What text is too vague.
     pub text: TextRules,
     /// Next steps that verdicts refer to.
@@ -83,8 +90,42 @@ pub struct Plan {
 pub struct Effective {
     /// The first moment governed.
     pub from: Timestamp,
+    /// The first moment not governed any more; `None`: it governs for ever.
+    pub until: Option<Timestamp>,
     /// The fact, a timestamp, that is held against it.
     pub by: FactId,
+}
+
+impl Effective {
+    /// Whether it governs an order with this moment, in nanoseconds since 1970.
+    #[must_use]
+    pub fn governs(&self, at: Exact) -> bool {
+        let at = at.floor();
+        self.from.nanos() <= at && self.until.is_none_or(|until| at < until.nanos())
+    }
+}
+
+/// How a refund is split over tenders.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct TenderRules {
+    /// Which tender comes first.
+    pub order: TenderOrder,
+    /// Methods of tenders that money cannot go back to, whatever the request says.
+    pub not_refundable: Vec<String>,
+}
+
+/// Which tender gets its money back first.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum TenderOrder {
+    /// All at once, by what each paid.
+    #[default]
+    Proportional,
+    /// The first of the request until it is full, then the next.
+    FirstPaidFirst,
+    /// The last of the request until it is full, then the one before.
+    LastPaidFirst,
+    /// By method, in this order; methods that are not named come last. Equal ones by what each paid.
+    ByPriority(Vec<String>),
 }
 
 impl Plan {

@@ -7,11 +7,33 @@ use crate::plan::formula::Formula;
 use crate::plan::test::{Interval, Test};
 use crate::plan::vocabulary::Labels;
 
+/// What a layer may do to the decision of the policy below it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LayerPower {
+    /// Where one of its rules matches, the better of the two decisions counts.
+    Improve,
+    /// Where one of its rules matches, that rule decides.
+    Replace,
+}
+
+/// A layer to which a rule belongs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RuleLayer {
+    /// Its name.
+    pub name: String,
+    /// What it may do.
+    pub power: LayerPower,
+    /// The first rule below the layer, by its place in the policy.
+    pub below: u32,
+}
+
 /// One rule.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Rule {
     /// Its slug, unique in the policy.
     pub id: String,
+    /// The layer it belongs to; `None`: the policy itself.
+    pub layer: Option<RuleLayer>,
     /// All of them must hold.
     pub tests: Vec<Test>,
     /// What follows then.
@@ -30,9 +52,46 @@ pub struct Verdict {
     /// How long a reviewer takes.
     pub review: Option<Window>,
     /// How long the money takes after that.
-    pub payout: Option<Window>,
+    pub payout: Option<Payout>,
     /// The way the money goes back.
     pub method: RefundMethod,
+    /// What becomes of components under this rule, where it is not what the plan says: the place
+    /// of a component's name, and what goes back of it.
+    pub components: Vec<(u16, ComponentRefund)>,
+    /// What is given on top of the refund.
+    pub compensations: Vec<Extra>,
+    /// What the customer owes.
+    pub amounts_due: Vec<Extra>,
+}
+
+/// An amount beside the refund, never netted into it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Extra {
+    /// Its slug.
+    pub name: String,
+    /// It is given only where all of these hold.
+    pub tests: Vec<Test>,
+    /// How much it is.
+    pub amount: Formula,
+    /// It is never less.
+    pub at_least: Option<Formula>,
+    /// It is never more.
+    pub at_most: Option<Formula>,
+    /// How it is rounded, as for a deduction.
+    pub rounding: Option<Rounding>,
+}
+
+/// What goes back of a component.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ComponentRefund {
+    /// Nothing.
+    Never,
+    /// All of it, as soon as anything is refunded.
+    Always,
+    /// All of it, once everything it belongs to is refunded in full.
+    WhenFull,
+    /// The share of it that is refunded of what it belongs to: as tax goes back.
+    InProportion,
 }
 
 /// The answer of a rule.
@@ -66,6 +125,8 @@ pub enum Demand {
 pub struct Step {
     /// What kind it is.
     pub kind: DeductionKind,
+    /// What it is taken from.
+    pub scope: StepScope,
     /// It is taken only where all of these hold.
     pub tests: Vec<Test>,
     /// How much it is, before the bounds.
@@ -80,6 +141,15 @@ pub struct Step {
     pub rounded: Rounded,
     /// The amount as the author wrote it.
     pub text: String,
+}
+
+/// What a deduction is taken from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StepScope {
+    /// Each line that the rule decides.
+    Line,
+    /// All lines that the rule decides, together: once, spread by what is left of each.
+    Order,
 }
 
 /// How much a deduction is.
@@ -107,6 +177,15 @@ pub enum Rounded {
     Refund,
 }
 
+/// How long the money takes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Payout {
+    /// For every tender that is not named below.
+    pub usual: Window,
+    /// For tenders of these methods.
+    pub by_method: Vec<(String, Window)>,
+}
+
 /// A length of time from a day on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Window {
@@ -116,6 +195,8 @@ pub struct Window {
     pub min: u16,
     /// The most.
     pub max: u16,
+    /// It ends on the next such day of the week.
+    pub weekday: Option<jiff::civil::Weekday>,
 }
 
 /// Which days are counted.

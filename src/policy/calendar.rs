@@ -103,7 +103,8 @@ const WEEKDAYS: [(&str, Weekday); 7] = [
     ("sunday", Weekday::Sunday),
 ];
 
-fn weekday(text: &Text, reader: &mut Reader<'_, '_>) -> Option<Weekday> {
+/// A day of the week by its name; `None` after a report.
+pub fn weekday(text: &Text, reader: &mut Reader<'_, '_>) -> Option<Weekday> {
     let found = WEEKDAYS.iter().find(|(name, _)| *name == text.value).map(|(_, day)| *day);
     if found.is_none() {
         let known: Vec<String> = WEEKDAYS.iter().map(|(name, _)| (*name).to_owned()).collect();

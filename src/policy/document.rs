@@ -5,6 +5,7 @@
 
 use schemars::JsonSchema;
 
+use crate::plan::rule::LayerPower;
 use crate::policy::read::{OneOrMany, Read, Reader, Slug, Table, Text, record};
 use crate::policy::source::{Located, Span};
 use crate::policy::tree::{Node, NodeKind};
@@ -20,14 +21,16 @@ record! {
         description: Option<Text>,
         /// Where the rules are published.
         published: Option<Text>,
+        /// Fragments of the bundle whose declarations this policy shares: `NAME` for `NAME.fragment.yaml`.
+        use_ as "use": Option<Vec<Slug>>,
         /// Which orders it governs. Absent: all of them.
         effective: Option<EffectiveKey>,
         /// The IANA time zone in which calendar days begin and end, such as `Asia/Shanghai`.
         timezone: Text,
         /// The business calendar, by its file name in `calendars/` without `.yaml`. Needed where business days are counted.
         calendar: Option<Slug>,
-        /// The units of account that it knows, as ISO 4217 codes.
-        currencies: Vec<Text>,
+        /// The units of account that it knows: ISO 4217 codes, or units of its own such as `{ code: POINTS, decimals: 0 }`.
+        currencies: Vec<CurrencyKey>,
         /// The languages of its labels, the default one first, such as `[zh, en]`.
         languages: Option<Vec<Text>>,
         /// The ways a request may come in. Anything else in a request is an error.
@@ -40,6 +43,11 @@ record! {
         tags: Option<Vec<Slug>>,
         /// Further moments of an order, beside the known ones (`promised_at`, `delivered_at`, …).
         times: Option<Vec<Slug>>,
+        /// What an order may cost beside its lines (shipping, tax, a service fee), and what goes back of it. What
+        /// each cost is a fact of its name.
+        components: Option<Table<ComponentKey>>,
+        /// How a refund is split over the tenders. Absent: by what each paid.
+        tenders: Option<TendersKey>,
         /// Facts of its own that callers may send, typed.
         inputs: Option<Table<InputKey>>,
         /// The reasons that a customer can give.
@@ -68,6 +76,8 @@ record! {
     pub struct EffectiveKey = "`effective`" {
         /// The first moment governed, as RFC 3339 with an offset.
         from: Text,
+        /// The first moment not governed any more. Absent: until the next version begins, or for ever.
+        until: Option<Text>,
         /// The moment of the order that counts, such as `placed_at`.
         by: Slug,
     }
@@ -202,7 +212,13 @@ record! {
         /// How long a reviewer takes.
         review: Option<WindowKey>,
         /// How long the money takes, after the review if there is one.
-        payout: Option<WindowKey>,
+        payout: Option<PayoutKey>,
+        /// What goes back of components under this rule, where it is not what `components` says: `{ service_fee: always }`.
+        components: Option<Table<Slug>>,
+        /// What is given on top of the refund, by name; never netted into it.
+        compensate: Option<Table<ExtraKey>>,
+        /// What the customer owes, by name; never netted into the refund.
+        amount_due: Option<Table<ExtraKey>>,
         /// The way the money goes back: `original_payment` (the default), `store_credit`, `bank_transfer` or `customer_choice`.
         method: Option<Slug>,
     }
@@ -231,6 +247,90 @@ record! {
         business_days: Option<Vec<Located<u32>>>,
         /// In days: `[1, 3]`.
         days: Option<Vec<Located<u32>>>,
+        /// It ends on the next such day of the week, such as `friday`.
+        weekday: Option<Slug>,
+    }
+}
+
+record! {
+    /// How long the money takes.
+    pub struct PayoutKey = "`payout`" {
+        /// In business days of the calendar: `[1, 3]`.
+        business_days: Option<Vec<Located<u32>>>,
+        /// In days: `[1, 3]`.
+        days: Option<Vec<Located<u32>>>,
+        /// It ends on the next such day of the week, such as `friday`.
+        weekday: Option<Slug>,
+        /// Other windows for tenders of some methods: `{ card: { business_days: [5, 10] } }`.
+        by_method: Option<Table<WindowKey>>,
+    }
+}
+
+record! {
+    /// A component of an order.
+    pub struct ComponentKey = "a component" {
+        /// What goes back of it: `never`, `always` (as soon as anything is refunded), `when_full` (once everything it
+        /// belongs to is refunded in full) or `in_proportion` (the share that is refunded of what it belongs to).
+        refund: Slug,
+    }
+}
+
+record! {
+    /// How a refund is split over the tenders.
+    pub struct TendersKey = "`tenders`" {
+        /// `proportional` (the default), `first_paid_first`, `last_paid_first` or `by_priority`.
+        order: Option<Slug>,
+        /// For `by_priority`: the methods, first to be refunded first. Methods that are not named come last.
+        priority: Option<Vec<Slug>>,
+        /// Methods that money cannot go back to, such as `[coupon]`, whatever the request says.
+        not_refundable: Option<Vec<Slug>>,
+    }
+}
+
+record! {
+    /// An amount beside the refund.
+    pub struct ExtraKey = "an amount" {
+        /// How much, as a formula. `remaining` is the refund of the line.
+        amount: Text,
+        /// It is given only where all of these hold.
+        when: Option<Table<TestKey>>,
+        /// It is never less than this formula.
+        at_least: Option<Text>,
+        /// It is never more than this formula.
+        at_most: Option<Text>,
+        /// How it is rounded. Absent: half up, to the currency's minor unit.
+        round: Option<RoundKey>,
+    }
+}
+
+record! {
+    /// A unit of account of the policy's own.
+    pub struct OwnCurrencyKey = "a currency" {
+        /// Its code: capital letters and digits, such as `POINTS`.
+        code: Text,
+        /// Its decimal places, from 0 to 9.
+        decimals: Located<u32>,
+    }
+}
+
+/// A unit of account: an ISO 4217 code, or one of the policy's own.
+#[derive(Clone, PartialEq, Debug, JsonSchema)]
+#[schemars(untagged)]
+pub enum CurrencyKey {
+    /// A code of ISO 4217.
+    Iso(Text),
+    /// A unit of the policy's own.
+    Own(OwnCurrencyKey),
+}
+
+impl Read for CurrencyKey {
+    const EXPECTED: &'static str = "a currency code, or `{ code: …, decimals: … }`";
+
+    fn read(node: &Node, reader: &mut Reader<'_, '_>) -> Option<Self> {
+        match &node.kind {
+            NodeKind::Mapping(_) => OwnCurrencyKey::read(node, reader).map(Self::Own),
+            NodeKind::Scalar(..) | NodeKind::List(_) => Text::read(node, reader).map(Self::Iso),
+        }
     }
 }
 
@@ -247,6 +347,9 @@ record! {
     pub struct StepKey = "a deduction" {
         /// Its kind, such as `consumed_value`.
         kind: Slug,
+        /// What it is taken from: `line` (the default), or `order`: once, spread over the lines that the rule decides
+        /// by what is left of each.
+        scope: Option<Slug>,
         /// It is taken only where all of these hold.
         when: Option<Table<TestKey>>,
         /// How much, as a formula. `remaining` is what earlier deductions left, `previous` what the last one took.
@@ -424,20 +527,33 @@ record! {
     }
 }
 
-/// A policy as written, with the place of its last key.
+/// The rules of a layer that stands above a policy.
+#[derive(Clone, PartialEq, Debug)]
+pub struct LayerRules {
+    /// The layer's name.
+    pub name: Slug,
+    /// What it may do.
+    pub power: LayerPower,
+    /// Its rules.
+    pub rules: Vec<RuleKey>,
+}
+
+/// A policy as written, with what stands above it and the place of its last key.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Document {
     /// The policy.
     pub policy: Policy,
+    /// The layers above it, the uppermost first.
+    pub layers: Vec<LayerRules>,
     /// The last key of the file.
     pub last_key: Located<String>,
 }
 
 /// Reads a policy file's tree.
-pub fn read_policy(root: &Node, reader: &mut Reader<'_, '_>) -> Option<Document> {
+pub fn read_policy(root: &Node, layers: Vec<LayerRules>, reader: &mut Reader<'_, '_>) -> Option<Document> {
     let policy = Policy::read(root, reader);
     let NodeKind::Mapping(entries) = &root.kind else { return None };
     let last_key =
         entries.last().map_or(Located { value: String::new(), span: Span::default() }, |(key, _)| key.clone());
-    Some(Document { policy: policy?, last_key })
+    Some(Document { policy: policy?, layers, last_key })
 }

@@ -73,7 +73,7 @@ pub fn parse(source: &Source<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<N
                 builder.report(
                     "yaml-syntax",
                     format!("this is not valid YAML: {}", error.info()),
-                    Span::new(at, at),
+                    source.span(at, at),
                     SYNTAX_HELP,
                 );
                 return None;
@@ -87,7 +87,7 @@ pub fn parse(source: &Source<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<N
             builder.report(
                 "empty-file",
                 "the file is empty".to_owned(),
-                Span::default(),
+                source.span(0, 0),
                 "write a policy into it, or remove the file",
             );
             None
@@ -250,7 +250,7 @@ impl Builder<'_, '_, '_> {
         let end = self.source.offset(mark.end.line(), mark.end.col()).max(start);
         // A plain scalar's end may include what follows it up to the next token.
         let text = self.source.text.get(start..end).unwrap_or("");
-        Span::new(start, start + text.trim_end().len())
+        self.source.span(start, start + text.trim_end().len())
     }
 
     fn report(&mut self, code: &'static str, message: String, span: Span, help: &str) {
@@ -282,7 +282,7 @@ mod tests {
 
     fn read(text: &str) -> (Option<Node>, Vec<String>) {
         let mut diagnostics = Vec::new();
-        let node = parse(&Source::new("p.yaml", text), &mut diagnostics);
+        let node = parse(&Source::new("p.yaml", text, 0), &mut diagnostics);
         (node, diagnostics.iter().map(ToString::to_string).collect())
     }
 
@@ -298,7 +298,7 @@ mod tests {
     #[test]
     fn places_count_characters_and_bytes() {
         let text = "名: [甲, 乙]\n";
-        let source = Source::new("p.yaml", text);
+        let source = Source::new("p.yaml", text, 0);
         let node = parse(&source, &mut Vec::new()).unwrap();
         let NodeKind::Mapping(entries) = node.kind else { panic!("not a mapping") };
         let NodeKind::List(items) = &entries[0].1.kind else { panic!("not a list") };

@@ -12,10 +12,10 @@ use requite::domain::text::Fold;
 use requite::domain::words::{ReasonCode, RefundMethod};
 use requite::engine::admit::Admission;
 use requite::engine::{Activator, open};
-use requite::plan::Plan;
 use requite::plan::rule::{Action, Verdict};
 use requite::plan::text::{ComparisonExcuses, TextRules};
 use requite::plan::vocabulary::{Labels, Vocabularies};
+use requite::plan::{Plan, TenderRules};
 use requite::policy::bundle::{Bundle, BundleFile};
 use requite::server::{Drained, ServerConfig, client, serve};
 use smallvec::smallvec;
@@ -112,6 +112,10 @@ fn plan() -> Plan {
         reasons: Vec::new(),
         evidence_kinds: Vec::new(),
         requirements: Vec::new(),
+
+        components: Vec::new(),
+        component_facts: Vec::new(),
+        tenders: TenderRules::default(),
         text: TextRules {
             phrases: Vec::new(),
             vague: None,
@@ -132,6 +136,9 @@ fn plan() -> Plan {
             review: None,
             payout: None,
             method: RefundMethod::OriginalPayment,
+            components: Vec::new(),
+            compensations: Vec::new(),
+            amounts_due: Vec::new(),
         },
     }
 }

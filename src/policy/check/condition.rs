@@ -289,7 +289,7 @@ pub fn seam(before: &Interval, next: &Interval) -> Seam {
 
 /// The same values in as few intervals as possible, sorted.
 fn union(mut intervals: Intervals) -> Intervals {
-    intervals.sort_by(|a, b| lower_key(a).cmp(&lower_key(b)));
+    intervals.sort_by_key(lower_key);
     let mut merged = Intervals::new();
     for interval in intervals {
         match merged.last_mut() {
@@ -335,12 +335,12 @@ fn complement(intervals: &Intervals) -> Intervals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::source::{Source, Span};
+    use crate::policy::source::{Source, Sources, Span};
 
     fn read(text: &str) -> Result<Intervals, String> {
-        let source = Source::new("p.yaml", text);
-        let mut reader = Reader::new(&source);
-        let item = Located { value: text.to_owned(), span: Span::new(0, text.len()) };
+        let sources = Sources::new(vec![Source::new("p.yaml", text, 0)]);
+        let mut reader = Reader::new(&sources);
+        let item = Located { value: text.to_owned(), span: Span::new(0, 0, text.len()) };
         match ranges(&item, Dimension::Number, &mut reader) {
             Some(intervals) => Ok(intervals),
             None => Err(reader.diagnostics.first().map(|d| d.code.to_owned()).unwrap_or_default()),

@@ -6,17 +6,17 @@ use crate::domain::exact::{Exact, Rounding, RoundingMode};
 use crate::domain::words::DeductionKind;
 use crate::plan::fact::{Dimension, FactType, NANOS_PER_UNIT};
 use crate::plan::formula::Formula;
-use crate::plan::rule::{Rounded, Step, StepAmount};
+use crate::plan::rule::{Extra, Rounded, Step, StepAmount, StepScope};
 use crate::plan::test::Interval;
 use crate::policy::check::condition::{self, Seam, lower_key, range, seam};
 use crate::policy::check::draft::Draft;
 use crate::policy::check::facts::only_number;
 use crate::policy::check::header::word;
 use crate::policy::check::rules::Names;
-use crate::policy::document::{RoundKey, StepKey, TiersKey};
+use crate::policy::document::{ExtraKey, RoundKey, StepKey, TiersKey};
 use crate::policy::formula::check::{Context, ROUNDING_MODES, Wanted, describe_dimension, formula, unknown_word};
 use crate::policy::literal;
-use crate::policy::read::{Reader, Text};
+use crate::policy::read::{Reader, Slug, Text};
 
 const MONEY: Wanted = Wanted::Type(FactType::Quantity(Dimension::Money));
 const NUMBER: Wanted = Wanted::Type(FactType::Quantity(Dimension::Number));
@@ -29,23 +29,98 @@ pub fn steps(written: &[StepKey], names: &Names, draft: &mut Draft, reader: &mut
 
 fn step(written: &StepKey, names: &Names, draft: &mut Draft, reader: &mut Reader<'_, '_>) -> Option<Step> {
     let kind = kind(written, names, reader);
+    let scope = scope(written.scope.as_ref(), reader);
     let tests = condition::tests(written.when.as_ref(), draft, reader);
     let amount = amount(written, draft, reader);
+    let (at_least, at_most) = bounds(written.at_least.as_ref(), written.at_most.as_ref(), draft, reader)?;
+    let (rounding, rounded) = own_rounding(written.round.as_ref(), draft, reader)?;
+    let (amount, text) = amount?;
+    let step = Step { kind: kind?, scope: scope?, tests: tests?, amount, at_least, at_most, rounding, rounded, text };
+    check_scope(&step, written, draft, reader)?;
+    Some(step)
+}
+
+fn scope(written: Option<&Slug>, reader: &mut Reader<'_, '_>) -> Option<StepScope> {
+    match written.map(|scope| (scope.text(), scope.span())) {
+        None | Some(("line", _)) => Some(StepScope::Line),
+        Some(("order", _)) => Some(StepScope::Order),
+        Some((other, span)) => {
+            unknown_word(other, span, "scope", &["line".to_owned(), "order".to_owned()], reader);
+            None
+        }
+    }
+}
+
+/// A deduction for the whole order may not depend on which line is asked.
+fn check_scope(step: &Step, written: &StepKey, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<()> {
+    if step.scope == StepScope::Line {
+        return Some(());
+    }
+    let of_amount: Vec<&Formula> = match &step.amount {
+        StepAmount::Formula(formula) => vec![formula],
+        StepAmount::Tiers { on, tiers, of } => tiers.iter().map(|(_, formula)| formula).chain([on]).chain(of).collect(),
+    };
+    let formulas = of_amount.into_iter().chain(&step.at_least).chain(&step.at_most);
+    let facts = formulas.flat_map(Formula::facts).chain(step.tests.iter().map(|test| test.fact));
+    let Some(name) = draft.of_a_line(facts) else { return Some(()) };
+    let message = format!("`{name}` is of a line, but this deduction is of the whole order");
+    let help = "use facts of the order, such as `order_paid` or `remaining`, or remove `scope: order`";
+    reader.error("line-fact-in-order", written.kind.span(), message, help);
+    None
+}
+
+/// An amount beside the refund.
+pub fn extra(name: &Text, written: &ExtraKey, draft: &mut Draft, reader: &mut Reader<'_, '_>) -> Option<Extra> {
+    let named = crate::policy::read::check_slug(name, reader);
+    let tests = condition::tests(written.when.as_ref(), draft, reader);
+    let amount = formula(&written.amount, MONEY, &draft.scope(Context::Deduction), reader);
+    let (at_least, at_most) = bounds(written.at_least.as_ref(), written.at_most.as_ref(), draft, reader)?;
+    let (rounding, rounded) = own_rounding(written.round.as_ref(), draft, reader)?;
+    if let (Rounded::Refund, Some(of)) = (rounded, written.round.as_ref().and_then(|round| round.of.as_ref())) {
+        reader.error(
+            "misplaced-key",
+            of.span(),
+            "there is no refund to round here",
+            "remove `of`: the amount itself is rounded",
+        );
+    }
+    let (amount, _) = amount?;
+    named.then_some(Extra { name: name.value.clone(), tests: tests?, amount, at_least, at_most, rounding })
+}
+
+type Bounds = (Option<Formula>, Option<Formula>);
+
+/// Floor and cap; reported where no amount can keep both.
+fn bounds(low: Option<&Text>, high: Option<&Text>, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<Bounds> {
     let bound = |text: Option<&Text>, reader: &mut Reader<'_, '_>| match text {
         Some(text) => formula(text, MONEY, &draft.scope(Context::Deduction), reader).map(|(formula, _)| Some(formula)),
         None => Some(None),
     };
-    let at_least = bound(written.at_least.as_ref(), reader);
-    let at_most = bound(written.at_most.as_ref(), reader);
-    let rounding = match &written.round {
+    let (at_least, at_most) = (bound(low, reader), bound(high, reader));
+    let (at_least, at_most) = (at_least?, at_most?);
+    if let (Some(least), Some(most), Some(text)) =
+        (at_least.as_ref().and_then(only_number), at_most.as_ref().and_then(only_number), low)
+        && most < least
+    {
+        reader.error(
+            "bounds-crossed",
+            text.span,
+            "`at_least` is more than `at_most`",
+            "no amount can keep both; swap them or change one",
+        );
+    }
+    Some((at_least, at_most))
+}
+
+fn own_rounding(
+    written: Option<&RoundKey>,
+    draft: &Draft,
+    reader: &mut Reader<'_, '_>,
+) -> Option<(Option<Rounding>, Rounded)> {
+    match written {
         Some(round) => rounding(round, draft, reader).map(|(rounding, rounded)| (Some(rounding), rounded)),
         None => Some((None, Rounded::Deduction)),
-    };
-    let (at_least, at_most) = (at_least?, at_most?);
-    check_bounds(written, at_least.as_ref(), at_most.as_ref(), reader);
-    let (rounding, rounded) = rounding?;
-    let (amount, text) = amount?;
-    Some(Step { kind: kind?, tests: tests?, amount, at_least, at_most, rounding, rounded, text })
+    }
 }
 
 /// Kinds that only the engine takes.
@@ -142,7 +217,7 @@ fn tiers(
     if !good || !written.steps.broken.is_empty() {
         return None;
     }
-    tiers.sort_by(|a, b| lower_key(&a.0).cmp(&lower_key(&b.0)));
+    tiers.sort_by_key(|(interval, ..)| lower_key(interval));
     covers_everything(&tiers, written, dimension, reader)?;
     let text = match &of {
         Some(of) => format!("{} by {}", of.text, on.text),
@@ -206,18 +281,6 @@ fn begins_at_zero(first: &Interval, dimension: Dimension, written: &TiersKey) ->
     matches!(dimension, Dimension::Number | Dimension::Money)
         && first.lower == Bound::Included(Exact::ZERO)
         && never_negative.contains(&written.on.value.as_str())
-}
-
-fn check_bounds(written: &StepKey, at_least: Option<&Formula>, at_most: Option<&Formula>, reader: &mut Reader<'_, '_>) {
-    let (Some(low), Some(high)) = (at_least.and_then(only_number), at_most.and_then(only_number)) else { return };
-    if let (true, Some(text)) = (high < low, &written.at_least) {
-        reader.error(
-            "bounds-crossed",
-            text.span,
-            "`at_least` is more than `at_most`",
-            "no amount can keep both; swap them or change one",
-        );
-    }
 }
 
 fn rounding(written: &RoundKey, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<(Rounding, Rounded)> {

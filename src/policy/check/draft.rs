@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use crate::domain::facts::FactId;
 use crate::domain::limits::DERIVED_FACTS_MAX;
 use crate::domain::money::Currency;
-use crate::plan::fact::{BuiltIn, Derived, FactDefinition, FactType, Origin};
+use crate::plan::fact::{BuiltIn, Derived, FactDefinition, FactType, InputScope, Origin};
 use crate::plan::vocabulary::{Labels, Vocabularies, Vocabulary, VocabularyId};
 use crate::policy::formula::check::{CalendarUse, Context, Scope, Wanted, formula};
 use crate::policy::read::{Reader, Table, Text, quoted_list, suggestion};
@@ -87,6 +87,25 @@ impl Draft {
         let id = VocabularyId(u16::try_from(self.vocabularies.0.len()).unwrap_or(u16::MAX));
         self.vocabularies.0.push(vocabulary);
         id
+    }
+
+    /// The name of a fact among these that may differ from line to line, if there is one.
+    pub fn of_a_line(&self, facts: impl IntoIterator<Item = FactId>) -> Option<&str> {
+        facts.into_iter().find_map(|fact| {
+            let definition = self.facts.get(usize::from(fact.0))?;
+            let own = match &definition.origin {
+                Origin::BuiltIn(fact) => fact.is_of_a_line(),
+                Origin::Component => true,
+                Origin::Input(input) => input.scope == InputScope::Line,
+                Origin::Anchor => false,
+                // A fact uses facts above it only, so this ends.
+                Origin::Derived => {
+                    let place = usize::from(fact.0.checked_sub(self.given_facts)?);
+                    self.derived.get(place).and_then(|derived| self.of_a_line(derived.facts())).is_some()
+                }
+            };
+            own.then_some(definition.name.as_str())
+        })
     }
 
     /// The names that a formula may use.

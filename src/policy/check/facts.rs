@@ -70,6 +70,11 @@ pub fn given(policy: &Policy, draft: &mut Draft, reader: &mut Reader<'_, '_>) {
     draft.given_facts = u16::try_from(draft.facts.len()).unwrap_or(u16::MAX);
 }
 
+/// Whether a fact may have this name; reported where it may not.
+pub fn is_new_fact(name: &Text, draft: &Draft, reader: &mut Reader<'_, '_>) -> bool {
+    is_new(name, draft, reader) && check_fact_name(name, reader)
+}
+
 fn is_new(name: &Text, draft: &Draft, reader: &mut Reader<'_, '_>) -> bool {
     let taken = draft.names.contains_key(&name.value);
     if taken {

@@ -7,14 +7,14 @@ use jiff::tz::{TimeZone, TimeZoneDatabase};
 
 use crate::domain::calendar::Calendar;
 use crate::domain::limits::{SET_WORDS_MAX, VOCABULARY_WORDS_MAX};
-use crate::domain::money::Currency;
+use crate::domain::money::{Currency, EXPONENT_MAX};
 use crate::domain::time::Timestamp;
 use crate::domain::words::{LiableParty, OrderStage, RequestType};
 use crate::plan::Effective;
 use crate::plan::fact::{Dimension, FactType, Origin};
 use crate::plan::vocabulary::{Vocabularies, Vocabulary, VocabularyId};
 use crate::policy::check::{Calendars, Draft};
-use crate::policy::document::{EffectiveKey, Policy};
+use crate::policy::document::{CurrencyKey, EffectiveKey, OwnCurrencyKey, Policy};
 use crate::policy::formula::check::{CalendarUse, unknown_word};
 use crate::policy::read::{Reader, Slug, Table, Text, quoted_list, suggestion};
 use crate::policy::source::{Located, Span};
@@ -33,7 +33,7 @@ pub struct Header {
 pub fn check(policy: &Policy, calendars: &Calendars, reader: &mut Reader<'_, '_>) -> Header {
     let zone = zone(&policy.timezone, reader);
     let (calendar, calendar_use) = calendar(policy.calendar.as_ref(), calendars, reader);
-    let currencies = currencies(&policy.currencies, reader);
+    let currencies = currencies(&policy.currencies, policy.policy.span(), reader);
     let languages = languages(policy.languages.as_deref(), reader);
     let vocabularies = vocabularies(policy, &currencies, reader);
     let mut draft = Draft::new(vocabularies, currencies, languages, calendar_use);
@@ -67,42 +67,76 @@ fn calendar(
     reader: &mut Reader<'_, '_>,
 ) -> (Option<Arc<Calendar>>, CalendarUse) {
     let Some(name) = name else { return (None, CalendarUse::None) };
-    let calendar = calendars.get(name.text()).cloned();
-    if calendar.is_none() {
-        let known = quoted_list(calendars.keys());
-        let help = if known.is_empty() {
+    let known = calendars.get(name.text());
+    if known.is_none() {
+        let names = quoted_list(calendars.keys());
+        let help = if names.is_empty() {
             "the bundle has no calendars; add `calendars/NAME.yaml`".to_owned()
         } else {
-            format!("the calendars of this bundle are {known}")
+            format!("the calendars of this bundle are {names}")
         };
         reader.error("unknown-calendar", name.span(), format!("there is no calendar `{}`", name.text()), help);
     }
     // Named all the same, so that nothing else is reported for its absence.
-    (calendar, CalendarUse::Named)
+    (known.cloned().flatten(), CalendarUse::Named)
 }
 
-fn currencies(codes: &[Text], reader: &mut Reader<'_, '_>) -> Vec<Currency> {
+fn currencies(written: &[CurrencyKey], at: Span, reader: &mut Reader<'_, '_>) -> Vec<Currency> {
     let mut currencies: Vec<Currency> = Vec::new();
-    for code in codes {
-        match Currency::iso(&code.value) {
-            Some(currency) if currencies.contains(&currency) => {
-                reader.error(
-                    "duplicate-word",
-                    code.span,
-                    format!("the currency `{}` stands twice", code.value),
-                    "remove one of them",
-                );
-            }
-            Some(currency) => currencies.push(currency),
-            None => reader.error(
-                "unknown-currency",
+    for key in written {
+        let (code, currency) = match key {
+            CurrencyKey::Iso(code) => (code, iso(code, reader)),
+            CurrencyKey::Own(own) => (&own.code, own_currency(own, reader)),
+        };
+        let Some(currency) = currency else { continue };
+        if currencies.iter().any(|known| known.code == currency.code) {
+            reader.error(
+                "duplicate-word",
                 code.span,
-                format!("`{}` is not a currency of ISO 4217", code.value),
-                "write its three capital letters, such as `CNY`",
-            ),
+                format!("the currency `{}` stands twice", code.value),
+                "remove one of them",
+            );
+        } else {
+            currencies.push(currency);
         }
     }
+    if written.is_empty() {
+        reader.error(
+            "empty-list",
+            at,
+            "the policy knows no currency",
+            "write at least one under `currencies`, such as `[CNY]`",
+        );
+    }
     currencies
+}
+
+fn iso(code: &Text, reader: &mut Reader<'_, '_>) -> Option<Currency> {
+    let currency = Currency::iso(&code.value);
+    if currency.is_none() {
+        let message = format!("`{}` is not a currency of ISO 4217", code.value);
+        let help =
+            "write its three capital letters, such as `CNY`; a unit of your own is `{ code: POINTS, decimals: 0 }`";
+        reader.error("unknown-currency", code.span, message, help);
+    }
+    currency
+}
+
+fn own_currency(own: &OwnCurrencyKey, reader: &mut Reader<'_, '_>) -> Option<Currency> {
+    let code = &own.code.value;
+    let good =
+        (3..=12).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+    if !good || Currency::iso(code).is_some() {
+        let help = "use 3 to 12 capital letters and digits that are not a code of ISO 4217";
+        reader.error("unknown-currency", own.code.span, format!("`{code}` cannot be a unit of your own"), help);
+        return None;
+    }
+    let exponent = u8::try_from(own.decimals.value).ok().filter(|&decimals| decimals <= EXPONENT_MAX);
+    if exponent.is_none() {
+        let message = format!("a currency cannot have {} decimal places", own.decimals.value);
+        reader.error("bad-count", own.decimals.span, message, format!("at most {EXPONENT_MAX}"));
+    }
+    Some(Currency { code: code.clone(), exponent: exponent? })
 }
 
 fn languages(written: Option<&[Text]>, reader: &mut Reader<'_, '_>) -> Vec<String> {
@@ -199,8 +233,19 @@ pub fn open(name: &str, words: &[Text], most: usize, reader: &mut Reader<'_, '_>
 pub fn effective(written: Option<&EffectiveKey>, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<Effective> {
     let written = written?;
     let from = moment(&written.from, reader);
+    let until = match &written.until {
+        Some(text) => moment(text, reader).map(Some),
+        None => Some(None),
+    };
     let by = moment_fact(&written.by, draft, reader);
-    Some(Effective { from: from?, by: by? })
+    let (from, until) = (from?, until?);
+    if let (Some(end), Some(text)) = (until, &written.until)
+        && end <= from
+    {
+        reader.error("empty-range", text.span, "the policy ends before it begins", "write an `until` after `from`");
+        return None;
+    }
+    Some(Effective { from, until, by: by? })
 }
 
 fn moment(text: &Text, reader: &mut Reader<'_, '_>) -> Option<Timestamp> {

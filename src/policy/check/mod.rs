@@ -2,6 +2,7 @@
 //!
 //! All mistakes are reported at once. What comes out holds only parts that cannot fail later.
 
+mod components;
 mod condition;
 mod deductions;
 mod draft;
@@ -18,17 +19,17 @@ use jiff::tz::TimeZone;
 
 use crate::domain::calendar::Calendar;
 use crate::domain::facts::FactId;
-use crate::plan::Effective;
 use crate::plan::evidence::{EvidenceKind, Requirement};
-use crate::plan::rule::{NextStep, Reason, Rule, Verdict};
+use crate::plan::rule::{ComponentRefund, NextStep, Reason, Rule, Verdict};
 use crate::plan::text::TextRules;
+use crate::plan::{Effective, TenderRules};
 use crate::policy::document::Document;
 use crate::policy::read::Reader;
 
 pub use draft::Draft;
 
-/// The business calendars of a bundle, by name.
-pub type Calendars = BTreeMap<String, Arc<Calendar>>;
+/// The business calendars of a bundle, by name; `None` is one that has mistakes of its own.
+pub type Calendars = BTreeMap<String, Option<Arc<Calendar>>>;
 
 /// A document without errors. Only [`check`] makes one.
 #[derive(Debug)]
@@ -43,6 +44,9 @@ pub struct CheckedPolicy {
     pub(super) reasons: Vec<Reason>,
     pub(super) evidence_kinds: Vec<EvidenceKind>,
     pub(super) requirements: Vec<Requirement>,
+    pub(super) components: Vec<ComponentRefund>,
+    pub(super) component_facts: Vec<FactId>,
+    pub(super) tenders: TenderRules,
     pub(super) text: TextRules,
     pub(super) next_steps: Vec<NextStep>,
     pub(super) routes: rules::Routes,
@@ -66,6 +70,8 @@ pub fn check(document: &Document, calendars: &Calendars, reader: &mut Reader<'_,
     let mut draft = header.draft;
     let requirements = evidence::requirements(policy.evidence.as_ref(), &draft, reader);
     let reasons = facts::reasons(policy.reasons.as_ref(), &requirements, &draft, reader);
+    let (components, component_facts) = components::declare(policy.components.as_ref(), &mut draft, reader);
+    let tenders = components::tenders(policy.tenders.as_ref(), reader);
     facts::given(policy, &mut draft, reader);
     let evidence_kinds = evidence::kinds(policy.evidence.as_ref(), &draft, reader);
     let effective = header::effective(policy.effective.as_ref(), &draft, reader);
@@ -75,7 +81,7 @@ pub fn check(document: &Document, calendars: &Calendars, reader: &mut Reader<'_,
     let next_steps = rules::next_steps(policy.next_steps.as_ref(), &draft, reader);
     let names = rules::Names::new(policy, &requirements, &next_steps);
     let routes = rules::routes(policy.routes.as_ref(), &names, reader);
-    let rules = rules::rules(policy, &names, &mut draft, reader);
+    let rules = rules::rules(document, &names, &mut draft, reader);
     let otherwise = rules::otherwise(&policy.otherwise, &names, &draft, reader);
     if errors_before < errors(reader) {
         return None;
@@ -91,6 +97,9 @@ pub fn check(document: &Document, calendars: &Calendars, reader: &mut Reader<'_,
         reasons,
         evidence_kinds,
         requirements,
+        components,
+        component_facts,
+        tenders,
         text: text?,
         next_steps,
         routes,

@@ -8,12 +8,17 @@ use crate::domain::decision::ReasonCodes;
 use crate::domain::limits::{RULES_MAX, WINDOW_DAYS_MAX};
 use crate::domain::words::{DeductionKind, ReasonCode, RefundMethod};
 use crate::plan::evidence::Requirement;
-use crate::plan::rule::{Action, DayUnit, Demand, NextStep, Rule, Verdict, Window};
+use crate::plan::rule::{
+    Action, DayUnit, Demand, Extra, LayerPower, NextStep, Payout, Rule, RuleLayer, StepScope, Verdict, Window,
+};
+use crate::policy::check::components;
 use crate::policy::check::condition;
 use crate::policy::check::deductions;
 use crate::policy::check::draft::Draft;
 use crate::policy::check::header::word;
-use crate::policy::document::{NextStepKey, OtherwiseKey, Policy, RefundKey, RoutesKey, RuleKey, WindowKey};
+use crate::policy::document::{
+    Document, ExtraKey, NextStepKey, OtherwiseKey, PayoutKey, Policy, RefundKey, RoutesKey, RuleKey, WindowKey,
+};
 use crate::policy::formula::check::{CalendarUse, unknown_word};
 use crate::policy::read::{OneOrMany, Reader, Slug, Table, Text, suggestion};
 use crate::policy::source::Span;
@@ -88,7 +93,8 @@ pub fn routes(written: Option<&RoutesKey>, names: &Names, reader: &mut Reader<'_
 }
 
 /// Checks all rules, in order.
-pub fn rules(policy: &Policy, names: &Names, draft: &mut Draft, reader: &mut Reader<'_, '_>) -> Vec<Rule> {
+pub fn rules(document: &Document, names: &Names, draft: &mut Draft, reader: &mut Reader<'_, '_>) -> Vec<Rule> {
+    let policy = &document.policy;
     for kind in policy.never_deduct.as_deref().unwrap_or(&[]) {
         word(&kind.0, "kind of deduction", DeductionKind::ALL, DeductionKind::slug, reader);
     }
@@ -101,57 +107,98 @@ pub fn rules(policy: &Policy, names: &Names, draft: &mut Draft, reader: &mut Rea
         );
         return Vec::new();
     }
-    let mut seen: HashMap<&str, Span> = HashMap::new();
-    let mut open_rule: Option<&Slug> = None;
-    let mut rules = Vec::with_capacity(policy.rules.len());
-    for rule in &policy.rules {
-        if let Some(first) = seen.insert(rule.id.text(), rule.id.span()) {
-            let line = reader.source.place(first).line;
-            reader.error(
-                "duplicate-rule",
-                rule.id.span(),
-                format!("there are two rules `{}`", rule.id.text()),
-                format!("the first one is on line {line}; choose another id"),
-            );
-        }
-        if rule.id.text() == "otherwise" {
-            reader.error(
-                "reserved-name",
-                rule.id.span(),
-                "a rule cannot be called `otherwise`",
-                "answers use this name where no rule matches; choose another id",
-            );
-        }
-        if let Some(open) = open_rule {
-            let message = format!("the rule `{}` can never match", rule.id.text());
-            reader.warning(
-                "unreachable-rule",
-                rule.id.span(),
-                message,
-                format!("the rule `{}` above matches every order; move it down or remove this one", open.text()),
-            );
-        }
-        if let Some(when) = &rule.when
-            && when.entries.is_empty()
-            && when.broken.is_empty()
-        {
-            reader.error(
-                "empty-when",
-                rule.id.span(),
-                format!("the `when` of `{}` tests nothing", rule.id.text()),
-                "remove `when` if the rule always matches",
-            );
-        }
-        if rule.when.is_none() {
-            open_rule = open_rule.or(Some(&rule.id));
-        }
-        let tests = condition::tests(rule.when.as_ref(), draft, reader);
-        let verdict = verdict(rule, names, draft, reader);
-        if let (Some(tests), Some(verdict)) = (tests, verdict) {
-            rules.push(Rule { id: rule.id.text().to_owned(), tests, verdict });
+    let layered: usize = document.layers.iter().map(|layer| layer.rules.len()).sum();
+    let mut ids = Ids::default();
+    let mut rules = Vec::with_capacity(layered + policy.rules.len());
+    let mut below = 0u32;
+    for layer in &document.layers {
+        below = below.saturating_add(u32::try_from(layer.rules.len()).unwrap_or(u32::MAX));
+        let own = RuleLayer { name: layer.name.text().to_owned(), power: layer.power, below };
+        let mut last = LastOpen::default();
+        for rule in &layer.rules {
+            ids.check(rule, reader);
+            last.check(rule, reader);
+            rules.extend(self::rule(rule, Some(own.clone()), names, draft, reader));
         }
     }
+    let mut last = LastOpen::default();
+    for rule in &policy.rules {
+        ids.check(rule, reader);
+        last.check(rule, reader);
+        rules.extend(self::rule(rule, None, names, draft, reader));
+    }
+    check_layers(document, &rules, reader);
     rules
+}
+
+fn rule(
+    rule: &RuleKey,
+    layer: Option<RuleLayer>,
+    names: &Names,
+    draft: &mut Draft,
+    reader: &mut Reader<'_, '_>,
+) -> Option<Rule> {
+    if let Some(when) = &rule.when
+        && when.entries.is_empty()
+        && when.broken.is_empty()
+    {
+        let message = format!("the `when` of `{}` tests nothing", rule.id.text());
+        reader.error("empty-when", rule.id.span(), message, "remove `when` if the rule always matches");
+    }
+    let tests = condition::tests(rule.when.as_ref(), draft, reader);
+    let verdict = verdict(rule, names, draft, reader);
+    Some(Rule { id: rule.id.text().to_owned(), layer, tests: tests?, verdict: verdict? })
+}
+
+/// Where each rule id was first written.
+#[derive(Default)]
+struct Ids<'r>(HashMap<&'r str, Span>);
+
+impl<'r> Ids<'r> {
+    fn check(&mut self, rule: &'r RuleKey, reader: &mut Reader<'_, '_>) {
+        let (id, span) = (rule.id.text(), rule.id.span());
+        if let Some(first) = self.0.insert(id, span) {
+            let first = reader.sources.place(first);
+            let help = format!("the first one is on line {} of `{}`; choose another id", first.line, first.file);
+            reader.error("duplicate-rule", span, format!("there are two rules `{id}`"), help);
+        }
+        if id == "otherwise" {
+            let help = "answers use this name where no rule matches; choose another id";
+            reader.error("reserved-name", span, "a rule cannot be called `otherwise`", help);
+        }
+    }
+}
+
+/// The first rule that matches everything: nothing below it is ever reached.
+#[derive(Default)]
+struct LastOpen<'r>(Option<&'r Slug>);
+
+impl<'r> LastOpen<'r> {
+    fn check(&mut self, rule: &'r RuleKey, reader: &mut Reader<'_, '_>) {
+        if let Some(open) = self.0 {
+            let message = format!("the rule `{}` can never match", rule.id.text());
+            let help = format!("the rule `{}` above matches every order; move it down or remove this one", open.text());
+            reader.warning("unreachable-rule", rule.id.span(), message, help);
+        }
+        if rule.when.is_none() {
+            self.0 = self.0.or(Some(&rule.id));
+        }
+    }
+}
+
+/// The better of two decisions is found line by line, so nothing may be taken from lines together.
+fn check_layers(document: &Document, rules: &[Rule], reader: &mut Reader<'_, '_>) {
+    let Some(layer) = document.layers.iter().find(|layer| layer.power == LayerPower::Improve) else { return };
+    let together = |rule: &&Rule| match &rule.verdict.action {
+        Action::Refund(steps) => steps.iter().any(|step| step.scope == StepScope::Order),
+        Action::Deny(_) | Action::Ask(_) | Action::Review(_) => false,
+    };
+    if let Some(rule) = rules.iter().find(together) {
+        let message =
+            format!("the rule `{}` takes a deduction of the whole order, below a layer that may only improve", rule.id);
+        let help = "decisions are compared line by line; use `scope: line`, or let the layer replace";
+        reader.error("layer-and-order-scope", layer.name.span(), message, help);
+    }
 }
 
 fn verdict(rule: &RuleKey, names: &Names, draft: &mut Draft, reader: &mut Reader<'_, '_>) -> Option<Verdict> {
@@ -165,7 +212,14 @@ fn verdict(rule: &RuleKey, names: &Names, draft: &mut Draft, reader: &mut Reader
     let demands = demands(rule.require.as_ref(), names, reader);
     let next_steps = steps(rule.next.as_ref(), names, reader);
     let review = window(rule.review.as_ref(), rule.id.span(), draft, reader);
-    let payout = window(rule.payout.as_ref(), rule.id.span(), draft, reader);
+    let payout = payout(rule.payout.as_ref(), rule.id.span(), draft, reader);
+    let components = components::overrides(rule.components.as_ref(), draft, reader);
+    let mut extras = |written: Option<&Table<ExtraKey>>| -> Vec<Extra> {
+        let entries = written.map_or(&[][..], |table| table.entries.as_slice());
+        entries.iter().filter_map(|(name, extra)| deductions::extra(name, extra, draft, reader)).collect()
+    };
+    let compensations = extras(rule.compensate.as_ref());
+    let amounts_due = extras(rule.amount_due.as_ref());
     let method = rule.method.as_ref().map_or(Some(RefundMethod::OriginalPayment), |slug| {
         word(&slug.0, "refund method", RefundMethod::ALL, RefundMethod::slug, reader)
     });
@@ -179,17 +233,22 @@ fn verdict(rule: &RuleKey, names: &Names, draft: &mut Draft, reader: &mut Reader
         );
     };
     if !matches!(action, Action::Refund(_)) {
-        if rule.payout.is_some() {
-            misplaced("payout", "refund", reader);
-        }
-        if rule.method.is_some() {
-            misplaced("method", "refund", reader);
+        let written = [
+            ("payout", rule.payout.is_some()),
+            ("method", rule.method.is_some()),
+            ("components", rule.components.is_some()),
+            ("compensate", rule.compensate.is_some()),
+            ("amount_due", rule.amount_due.is_some()),
+        ];
+        for (key, _) in written.into_iter().filter(|(_, written)| *written) {
+            misplaced(key, "refund", reader);
         }
     }
     if matches!(action, Action::Deny(_) | Action::Ask(_)) && rule.require.is_some() {
         misplaced("require", "refund or go to review", reader);
     }
-    Some(Verdict { action, demands, next_steps, review, payout, method: method? })
+    let method = method?;
+    Some(Verdict { action, demands, next_steps, review, payout, method, components, compensations, amounts_due })
 }
 
 /// The answers that a rule may give; it gives exactly one.
@@ -309,10 +368,23 @@ fn steps(written: Option<&OneOrMany<Slug>>, names: &Names, reader: &mut Reader<'
     written.map_or(&[][..], |slugs| slugs.0.as_slice()).iter().filter_map(|slug| names.step(slug, reader)).collect()
 }
 
+fn payout(written: Option<&PayoutKey>, at: Span, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<Payout> {
+    let PayoutKey { business_days, days, weekday, by_method } = written?.clone();
+    let usual = window(Some(&WindowKey { business_days, days, weekday }), at, draft, reader);
+    let by_method = by_method.map_or_else(Vec::new, |table| table.entries);
+    let by_method = by_method
+        .iter()
+        .filter_map(|(method, own)| Some((method.value.clone(), window(Some(own), method.span, draft, reader)?)))
+        .collect();
+    Some(Payout { usual: usual?, by_method })
+}
+
 fn window(written: Option<&WindowKey>, at: Span, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<Window> {
-    let (unit, days) = match written? {
-        WindowKey { business_days: Some(days), days: None } => (DayUnit::BusinessDays, days),
-        WindowKey { business_days: None, days: Some(days) } => (DayUnit::CalendarDays, days),
+    let written = written?;
+    let weekday = written.weekday.as_ref().map(|day| crate::policy::calendar::weekday(&day.0, reader));
+    let (unit, days) = match written {
+        WindowKey { business_days: Some(days), days: None, weekday: _ } => (DayUnit::BusinessDays, days),
+        WindowKey { business_days: None, days: Some(days), weekday: _ } => (DayUnit::CalendarDays, days),
         WindowKey { .. } => {
             reader.error(
                 "window-shape",
@@ -335,16 +407,12 @@ fn window(written: Option<&WindowKey>, at: Span, draft: &Draft, reader: &mut Rea
     match days.as_slice() {
         [min, max] if min.value <= max.value && max.value <= u32::from(WINDOW_DAYS_MAX) => {
             let short = |days: u32| u16::try_from(days).unwrap_or(WINDOW_DAYS_MAX);
-            Some(Window { unit, min: short(min.value), max: short(max.value) })
+            Some(Window { unit, min: short(min.value), max: short(max.value), weekday: weekday.flatten() })
         }
         _ => {
             let at = days.first().map_or(at, |day| day.span);
-            reader.error(
-                "bad-window",
-                at,
-                "this is not a range of days",
-                format!("write the least and the most, such as `[1, 3]`, at most {WINDOW_DAYS_MAX}"),
-            );
+            let help = format!("write the least and the most, such as `[1, 3]`, at most {WINDOW_DAYS_MAX}");
+            reader.error("bad-window", at, "this is not a range of days", help);
             None
         }
     }
@@ -400,5 +468,8 @@ pub fn otherwise(written: &OtherwiseKey, names: &Names, draft: &Draft, reader: &
         review,
         payout: None,
         method: RefundMethod::OriginalPayment,
+        components: Vec::new(),
+        compensations: Vec::new(),
+        amounts_due: Vec::new(),
     })
 }

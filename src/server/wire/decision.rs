@@ -1,6 +1,8 @@
 //! From a decision to its message: places in plan and request become names, amounts get their currency.
 
-use crate::domain::decision::{DateWindow, Decision, Deduction, DeductionSource, LineDecision, RuleRef, TenderRefund};
+use crate::domain::decision::{
+    ComponentDecision, DateWindow, Decision, Deduction, DeductionSource, LineDecision, RuleRef, TenderRefund,
+};
 use crate::domain::facts::FactId;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::time::{Date, Timestamp};
@@ -18,6 +20,7 @@ use crate::server::wire::words::{
 pub(crate) const OTHERWISE: &str = "otherwise";
 
 /// How a deduction came about that no step of a rule took.
+const COMPONENT_FORMULA: &str = "kept of a component by the policy";
 const TENDER_FORMULA: &str = "paid by a tender that money cannot go back to";
 const REQUESTED_FORMULA: &str = "beyond the amount asked for";
 
@@ -43,6 +46,7 @@ pub(crate) fn response(decision: &Decision, names: Names<'_>) -> pb::EvaluateRef
         reason_codes,
         refund,
         lines,
+        components,
         tenders,
         method,
         evidence: report,
@@ -51,6 +55,7 @@ pub(crate) fn response(decision: &Decision, names: Names<'_>) -> pb::EvaluateRef
         payout,
     } = decision;
     let lines_sent: Vec<_> = lines.iter().map(|line| line_decision(line, names)).collect();
+    let components_sent: Vec<_> = components.iter().map(|component| component_decision(component, names)).collect();
     pb::EvaluateRefundResponse {
         decision_id: String::new(),
         request_id: String::new(),
@@ -58,10 +63,17 @@ pub(crate) fn response(decision: &Decision, names: Names<'_>) -> pb::EvaluateRef
         reason_code: to_primary_reason(reason_codes),
         reason_codes: to_reason_codes(reason_codes),
         refund: Some(names.money(*refund)),
-        deductions: lines_sent.iter().flat_map(|line| line.deductions.iter().cloned()).collect(),
+        deductions: lines_sent
+            .iter()
+            .flat_map(|line| line.deductions.iter())
+            .chain(components_sent.iter().flat_map(|component| component.deductions.iter()))
+            .cloned()
+            .collect(),
         tenders: tenders.iter().map(|tender| tender_refund(tender, names)).collect(),
         refund_method: to_refund_method(*method).into(),
-        compensations: Vec::new(),
+        compensations: lines.iter().flat_map(|line| compensations(line, names)).collect(),
+        amounts_due: lines.iter().flat_map(|line| amounts_due(line, names)).collect(),
+        components: components_sent,
         evidence: Some(evidence::report(report, names.plan, names.claim, names.language)),
         next_steps: next_steps(steps, names.plan, names.language),
         review: review.map(date_window),
@@ -74,8 +86,19 @@ pub(crate) fn response(decision: &Decision, names: Names<'_>) -> pb::EvaluateRef
 }
 
 fn line_decision(decision: &LineDecision, names: Names<'_>) -> pb::LineDecision {
-    let LineDecision { line, outcome, reason_codes, rule, liable, base, refund, deductions, missing_facts: _ } =
-        decision;
+    let LineDecision {
+        line,
+        outcome,
+        reason_codes,
+        rule,
+        liable,
+        base,
+        refund,
+        deductions,
+        compensations: _,
+        amounts_due: _,
+        missing_facts: _,
+    } = decision;
     pb::LineDecision {
         line_id: names.line_id(*line),
         outcome: to_outcome(*outcome).into(),
@@ -85,16 +108,58 @@ fn line_decision(decision: &LineDecision, names: Names<'_>) -> pb::LineDecision 
         liable_party: liable.map_or(pb::LiableParty::Unspecified, to_liable_party).into(),
         base: Some(names.money(*base)),
         refund: Some(names.money(*refund)),
-        deductions: deductions.iter().map(|deduction| self::deduction(deduction, *line, names)).collect(),
+        deductions: deductions
+            .iter()
+            .map(|deduction| self::deduction(deduction, names.line_id(*line), names))
+            .collect(),
     }
 }
 
-fn deduction(deduction: &Deduction, line: u16, names: Names<'_>) -> pb::Deduction {
+fn component_decision(decision: &ComponentDecision, names: Names<'_>) -> pb::ComponentDecision {
+    let ComponentDecision { component, base, refund, deductions } = decision;
+    let sent = names.order.components.get(usize::from(*component));
+    let line_id = sent.map(|component| component.line_id.clone()).unwrap_or_default();
+    pb::ComponentDecision {
+        name: sent.map(|component| component.name.clone()).unwrap_or_default(),
+        base: Some(names.money(*base)),
+        refund: Some(names.money(*refund)),
+        deductions: deductions.iter().map(|taken| self::deduction(taken, line_id.clone(), names)).collect(),
+        line_id,
+    }
+}
+
+fn compensations<'a>(decision: &'a LineDecision, names: Names<'a>) -> impl Iterator<Item = pb::Compensation> + 'a {
+    let rule = names.rule(decision.rule);
+    decision.compensations.iter().map(move |extra| {
+        let written = rule.and_then(|rule| rule.verdict.compensations.get(usize::from(extra.place)));
+        pb::Compensation {
+            name: written.map(|written| written.name.clone()).unwrap_or_default(),
+            amount: Some(names.money(extra.amount)),
+            rule_id: names.rule_id(decision.rule),
+            line_id: names.line_id(decision.line),
+        }
+    })
+}
+
+fn amounts_due<'a>(decision: &'a LineDecision, names: Names<'a>) -> impl Iterator<Item = pb::AmountDue> + 'a {
+    let rule = names.rule(decision.rule);
+    decision.amounts_due.iter().map(move |extra| {
+        let written = rule.and_then(|rule| rule.verdict.amounts_due.get(usize::from(extra.place)));
+        pb::AmountDue {
+            name: written.map(|written| written.name.clone()).unwrap_or_default(),
+            amount: Some(names.money(extra.amount)),
+            rule_id: names.rule_id(decision.rule),
+            line_id: names.line_id(decision.line),
+        }
+    })
+}
+
+fn deduction(deduction: &Deduction, line_id: String, names: Names<'_>) -> pb::Deduction {
     let Deduction { kind, source, base, amount } = deduction;
     pb::Deduction {
         kind: to_deduction_kind(*kind).into(),
         rule_id: names.deducting_rule(*source),
-        line_id: names.line_id(line),
+        line_id,
         base: Some(names.money(*base)),
         formula: names.formula(*source).to_owned(),
         amount: Some(names.money(*amount)),
@@ -102,9 +167,13 @@ fn deduction(deduction: &Deduction, line: u16, names: Names<'_>) -> pb::Deductio
 }
 
 fn tender_refund(refund: &TenderRefund, names: Names<'_>) -> pb::TenderRefund {
-    let TenderRefund { tender, amount } = *refund;
+    let TenderRefund { tender, amount, payout } = *refund;
     let id = names.order.tenders.get(usize::from(tender)).map(|tender| tender.tender_id.clone());
-    pb::TenderRefund { tender_id: id.unwrap_or_default(), amount: Some(names.money(amount)) }
+    pb::TenderRefund {
+        tender_id: id.unwrap_or_default(),
+        amount: Some(names.money(amount)),
+        payout: payout.map(date_window),
+    }
 }
 
 fn missing_facts<'a>(decision: &'a LineDecision, names: Names<'a>) -> impl Iterator<Item = pb::MissingFact> + 'a {
@@ -184,7 +253,9 @@ impl<'a> Names<'a> {
     pub(crate) fn deducting_rule(self, source: DeductionSource) -> String {
         match source {
             DeductionSource::Step { rule, step: _ } => self.rule_id(rule),
-            DeductionSource::NonRefundableTender | DeductionSource::RequestedAmount => String::new(),
+            DeductionSource::Component | DeductionSource::NonRefundableTender | DeductionSource::RequestedAmount => {
+                String::new()
+            }
         }
     }
 
@@ -192,6 +263,7 @@ impl<'a> Names<'a> {
     pub(crate) fn formula(self, source: DeductionSource) -> &'a str {
         match source {
             DeductionSource::Step { rule, step } => self.step(rule, step).map_or("", |step| step.text.as_str()),
+            DeductionSource::Component => COMPONENT_FORMULA,
             DeductionSource::NonRefundableTender => TENDER_FORMULA,
             DeductionSource::RequestedAmount => REQUESTED_FORMULA,
         }
@@ -218,6 +290,7 @@ impl<'a> Names<'a> {
                 InputScope::Order => format!("order.inputs[{:?}]", definition.name),
                 InputScope::Line => format!("order.lines[{line}].inputs[{:?}]", definition.name),
             },
+            Origin::Component => "order.components".to_owned(),
             Origin::Derived => String::new(),
         }
     }

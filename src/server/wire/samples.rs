@@ -13,14 +13,14 @@ use crate::domain::facts::FactId;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::text::Fold;
 use crate::domain::words::{DeductionKind, LiableParty, OrderStage, Outcome, ReasonCode, RefundMethod};
-use crate::plan::Plan;
 use crate::plan::evidence::{EvidenceKind, MediaRange, Unstated};
 use crate::plan::fact::{BuiltIn, Derived, Dimension, FactDefinition, FactType, Input, InputRange, InputScope, Origin};
 use crate::plan::formula::Formula;
-use crate::plan::rule::{Action, NextStep, Rounded, Rule, Step, StepAmount, Verdict};
+use crate::plan::rule::{Action, NextStep, Rounded, Rule, Step, StepAmount, StepScope, Verdict};
 use crate::plan::test::{Accepts, Test};
 use crate::plan::text::{ComparisonExcuses, TextRules};
 use crate::plan::vocabulary::{Labels, Vocabularies, Vocabulary, VocabularyId};
+use crate::plan::{Plan, TenderRules};
 use crate::server::pb;
 use crate::server::wire::decision::Names;
 
@@ -45,6 +45,10 @@ pub(crate) fn plan() -> Plan {
         reasons: Vec::new(),
         evidence_kinds: vec![kind("订单记录", "Order record"), kind("聊天记录", "Chat record")],
         requirements: Vec::new(),
+
+        components: Vec::new(),
+        component_facts: Vec::new(),
+        tenders: TenderRules::default(),
         text: TextRules {
             phrases: vec!["不好用".into()],
             vague: None,
@@ -125,6 +129,7 @@ fn rules() -> Vec<Rule> {
         |fact: BuiltIn, text: &str| Test { fact: FactId(fact as u16), accepts: Accepts::Present, text: text.into() };
     let share = Step {
         kind: DeductionKind::ConsumedValue,
+        scope: StepScope::Line,
         tests: Vec::new(),
         amount: StepAmount::Formula(Formula { text: "completed_share * refundable".into(), ops: Vec::new() }),
         at_least: None,
@@ -135,6 +140,7 @@ fn rules() -> Vec<Rule> {
     };
     let rule = |id: &str, tests: Vec<Test>, steps: Vec<Step>| Rule {
         id: id.into(),
+        layer: None,
         tests,
         verdict: verdict(Action::Refund(steps)),
     };
@@ -157,6 +163,9 @@ fn verdict(action: Action) -> Verdict {
         review: None,
         payout: None,
         method: RefundMethod::OriginalPayment,
+        components: Vec::new(),
+        compensations: Vec::new(),
+        amounts_due: Vec::new(),
     }
 }
 
@@ -240,11 +249,14 @@ pub(crate) fn decision() -> Decision {
             base,
             refund,
             deductions: smallvec![deduction],
+            compensations: smallvec![],
+            amounts_due: smallvec![],
             missing_facts: smallvec![],
         }],
+        components: smallvec![],
         tenders: smallvec![
-            TenderRefund { tender: 0, amount: refund },
-            TenderRefund { tender: 1, amount: Amount::ZERO },
+            TenderRefund { tender: 0, amount: refund, payout: None },
+            TenderRefund { tender: 1, amount: Amount::ZERO, payout: None },
         ],
         method: RefundMethod::OriginalPayment,
         evidence: EvidenceReport::not_required(),

@@ -1,0 +1,85 @@
+//! Which tender gets what: each part back to its own source, never more than it paid.
+
+use smallvec::SmallVec;
+
+use crate::decision::verdict::{Claim, verdict_of};
+use crate::decision::window;
+use crate::domain::allocate::{Share, allocate};
+use crate::domain::decision::{DateWindow, LineDecision, TenderRefund};
+use crate::domain::facts::TenderFacts;
+use crate::domain::money::Amount;
+use crate::plan::TenderOrder;
+
+type Group = SmallVec<[usize; 4]>;
+
+/// Splits a refund over the tenders.
+pub fn split(refund: Amount, claim: &Claim<'_, '_, '_>, lines: &[LineDecision]) -> SmallVec<[TenderRefund; 2]> {
+    let tenders = &claim.facts.tenders;
+    let mut amounts: SmallVec<[Amount; 4]> = tenders.iter().map(|_| Amount::ZERO).collect();
+    let mut left = refund;
+    for group in groups(&claim.plan.tenders.order, tenders) {
+        let shares: SmallVec<[Share; 4]> = group.iter().filter_map(|&place| tenders.get(place)).map(share).collect();
+        for (&place, part) in group.iter().zip(allocate(left, &shares)) {
+            left = left.less(part);
+            if let Some(amount) = amounts.get_mut(place) {
+                *amount = part;
+            }
+        }
+    }
+    amounts
+        .iter()
+        .zip(tenders)
+        .enumerate()
+        .map(|(place, (&amount, tender))| {
+            let payout = if amount.is_zero() { None } else { payout(claim, lines, tender.method) };
+            TenderRefund { tender: u16::try_from(place).unwrap_or(u16::MAX), amount, payout }
+        })
+        .collect()
+}
+
+/// By what it paid, up to what it can still take; one without room attracts nothing.
+fn share(tender: &TenderFacts<'_>) -> Share {
+    let capacity = tender.refundable();
+    Share { weight: if capacity.is_zero() { Amount::ZERO } else { tender.paid }, capacity }
+}
+
+/// The tenders in the order in which they are filled; those of one group are filled together.
+fn groups(order: &TenderOrder, tenders: &[TenderFacts<'_>]) -> Vec<Group> {
+    let single = |place: usize| Group::from_slice(&[place]);
+    match order {
+        TenderOrder::Proportional => vec![(0..tenders.len()).collect()],
+        TenderOrder::FirstPaidFirst => (0..tenders.len()).map(single).collect(),
+        TenderOrder::LastPaidFirst => (0..tenders.len()).rev().map(single).collect(),
+        TenderOrder::ByPriority(methods) => {
+            let rank = |tender: &TenderFacts<'_>| {
+                methods.iter().position(|method| method == tender.method).unwrap_or(methods.len())
+            };
+            (0..=methods.len())
+                .map(|wanted| {
+                    tenders
+                        .iter()
+                        .enumerate()
+                        .filter(|(_, tender)| rank(tender) == wanted)
+                        .map(|(place, _)| place)
+                        .collect()
+                })
+                .collect()
+        }
+    }
+}
+
+/// When money arrives at a tender of this method: when the last line's does.
+fn payout(claim: &Claim<'_, '_, '_>, lines: &[LineDecision], method: &str) -> Option<DateWindow> {
+    let start = claim.facts.claim.requested_at.date_in(&claim.plan.zone)?;
+    let mut latest = None;
+    for line in lines.iter().filter(|line| !line.refund.is_zero()) {
+        let verdict = verdict_of(claim.plan, line.rule);
+        let review = verdict.review.map(|review| window::after(None, start, review, claim.plan));
+        let window = verdict.payout.as_ref().map(|payout| {
+            let own = payout.by_method.iter().find(|(name, _)| name == method);
+            window::after(review, start, own.map_or(payout.usual, |(_, window)| *window), claim.plan)
+        });
+        latest = window::latest(latest, window);
+    }
+    latest
+}
