@@ -33,7 +33,7 @@ pub fn standard() -> Plan {
 /// The plan of a policy of these rules, in this currency; `head` holds further keys.
 pub fn inline(currency: &str, head: &str, rules: &str) -> Plan {
     let text = format!(
-        "policy: inline\nversion: \"1\"\ntimezone: UTC\ncurrencies: [{currency}]\n{head}rules:\n{rules}otherwise: {{ deny: NO_MATCHING_RULE }}\n"
+        "policy: inline\nversion: \"1\"\ntimezone: UTC\ncurrencies: [{currency}]\nchannels: [app]\n{head}rules:\n{rules}otherwise: {{ deny: NO_MATCHING_RULE }}\n"
     );
     only_plan(admission(vec![BundleFile { path: "inline.policy.yaml".to_owned(), bytes: text.into_bytes() }]))
 }
