@@ -7,6 +7,7 @@ mod call;
 mod check;
 mod eval;
 mod exit;
+mod fmt;
 mod input;
 mod output;
 mod schema;
@@ -43,6 +44,7 @@ enum Verb {
     Serve(serve::Serve),
     Check(check::Check),
     Test(test::Test),
+    Fmt(fmt::Fmt),
     Eval(eval::Eval),
     Call(call::Call),
     Schema(schema::Schema),
@@ -52,7 +54,7 @@ enum Verb {
 const EXIT_CODES: &str = "\
 Exit codes:
   0  it worked
-  1  something unexpected happened, such as a server that cannot be reached
+  1  something unexpected happened, such as a server that cannot be reached (or `fmt --check` found something)
   2  the command line, or the request it names, is wrong
   3  the policies are invalid or cannot be read
   4  the policies are valid, but a case does not come out as expected";
@@ -76,6 +78,7 @@ fn run(verb: Verb) -> Exit {
         Verb::Serve(verb) => verb.run(),
         Verb::Check(verb) => verb.run(),
         Verb::Test(verb) => verb.run(),
+        Verb::Fmt(verb) => verb.run(),
         Verb::Eval(verb) => verb.run(),
         Verb::Call(verb) => verb.run(),
         Verb::Schema(verb) => verb.run(),

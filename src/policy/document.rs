@@ -6,7 +6,7 @@
 use schemars::JsonSchema;
 
 use crate::plan::rule::LayerPower;
-use crate::policy::read::{OneOrMany, Read, Reader, Slug, Table, Text, record};
+use crate::policy::read::{OneOrMany, Read, Reader, Shape, Slug, Table, Text, record};
 use crate::policy::source::{Located, Span};
 use crate::policy::tree::{Node, NodeKind, Quoting};
 
@@ -441,6 +441,10 @@ impl Read for FactKey {
             NodeKind::Scalar(..) | NodeKind::List(_) => Text::read(node, reader).map(Self::Formula),
         }
     }
+
+    fn shape() -> Shape {
+        FirstKey::shape()
+    }
 }
 
 /// What goes back: `full`, or what is deducted.
@@ -465,6 +469,10 @@ impl Read for RefundKey {
                 None
             }
         }
+    }
+
+    fn shape() -> Shape {
+        DeductKey::shape()
     }
 }
 

@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 
 use crate::plan::rule::LayerPower;
-use crate::policy::document::{LayerRules, RuleKey};
+use crate::policy::document::{LayerRules, Policy, RuleKey};
 use crate::policy::formula::check::unknown_word;
-use crate::policy::read::{Read, Reader, Slug, entries, field};
+use crate::policy::read::{Read, Reader, Shape, Slug, entries, field};
 use crate::policy::source::{Located, Span};
 use crate::policy::tree::{Node, NodeKind};
 
@@ -36,7 +36,7 @@ pub const SHARED_KEYS: [&str; 14] = [
 ];
 
 /// The keys of a layer beside those.
-const LAYER_KEYS: [&str; 8] = ["layer", "version", "description", "published", "overrides", "may", "rules", "use"];
+const LAYER_KEYS: [&str; 7] = ["layer", "version", "description", "published", "overrides", "may", "rules"];
 
 /// A layer: rules that stand above those of other policies.
 #[derive(Clone, Debug)]
@@ -164,4 +164,27 @@ fn clash(own: &Located<String>, other: Span, reader: &mut Reader<'_, '_>) {
     let message = format!("`{}` is declared in `{}` already", own.value, other.file);
     let help = format!("line {} there declares it; remove one of them, or choose another name", other.line);
     reader.error("duplicate-key", own.span, message, help);
+}
+
+/// How a fragment is built.
+#[must_use]
+pub fn fragment_shape() -> Shape {
+    Shape::Record(shared_shape())
+}
+
+/// How a layer is built: its own keys, what it declares, its rules.
+#[must_use]
+pub fn layer_shape() -> Shape {
+    let (head, rest) = LAYER_KEYS.split_at(6);
+    let head = head.iter().map(|&key| (key, Shape::Any));
+    let rest = rest.iter().map(|&key| (key, if key == "rules" { Vec::<RuleKey>::shape() } else { Shape::Any }));
+    Shape::Record(head.chain(shared_shape()).chain(rest).collect())
+}
+
+/// The keys of a policy that a fragment may hold, in the order of a policy.
+fn shared_shape() -> Vec<(&'static str, Shape)> {
+    match Policy::shape() {
+        Shape::Record(keys) => keys.into_iter().filter(|(key, _)| SHARED_KEYS.contains(key)).collect(),
+        Shape::Any | Shape::Table(_) | Shape::List(_) => Vec::new(),
+    }
 }

@@ -6,6 +6,7 @@ pub mod check;
 pub mod compile;
 pub mod diagnostic;
 pub mod document;
+pub mod format;
 pub mod formula;
 pub mod literal;
 pub mod load;

@@ -67,6 +67,25 @@ pub trait Read: Sized {
     fn absent() -> Option<Self> {
         None
     }
+
+    /// How it is built, as far as the order of keys goes.
+    #[must_use]
+    fn shape() -> Shape {
+        Shape::Any
+    }
+}
+
+/// How a value is built, as far as the order of keys goes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Shape {
+    /// In no particular way.
+    Any,
+    /// A mapping with these keys, in this order.
+    Record(Vec<(&'static str, Shape)>),
+    /// A mapping from names to such values, in the order of the author.
+    Table(Box<Shape>),
+    /// A list of such values, or one of them.
+    List(Box<Shape>),
 }
 
 /// What a mapping of this type is called in messages, and which keys it has.
@@ -97,6 +116,12 @@ macro_rules! record {
 
         impl $crate::policy::read::Read for $name {
             const EXPECTED: &'static str = $called;
+
+            fn shape() -> $crate::policy::read::Shape {
+                $crate::policy::read::Shape::Record(vec![
+                    $(($crate::policy::read::record!(@key $key $($text)?), <$kind as $crate::policy::read::Read>::shape())),+
+                ])
+            }
 
             fn expected() -> String {
                 use $crate::policy::read::Record;
@@ -301,6 +326,10 @@ impl<T: Read> Read for Option<T> {
     fn absent() -> Option<Self> {
         Some(None)
     }
+
+    fn shape() -> Shape {
+        T::shape()
+    }
 }
 
 /// A list of any length.
@@ -319,6 +348,10 @@ impl<T: Read> Read for Vec<T> {
         };
         // A bad item has been reported, which rejects the bundle; the good ones are still checked.
         Some(items.iter().filter_map(|item| T::read(item, reader)).collect())
+    }
+
+    fn shape() -> Shape {
+        Shape::List(Box::new(T::shape()))
     }
 }
 
@@ -361,6 +394,10 @@ impl<T: Read> Read for OneOrMany<T> {
             NodeKind::Scalar(..) | NodeKind::Mapping(_) => T::read(node, reader).map(|one| Self(vec![one])),
         }
     }
+
+    fn shape() -> Shape {
+        Shape::List(Box::new(T::shape()))
+    }
 }
 
 /// A mapping from names to values, in the order written.
@@ -399,6 +436,10 @@ impl<T: Read> Read for Table<T> {
             }
         }
         Some(table)
+    }
+
+    fn shape() -> Shape {
+        Shape::Table(Box::new(T::shape()))
     }
 }
 
