@@ -5,6 +5,7 @@
 
 use schemars::JsonSchema;
 
+use crate::plan::rule::LayerPower;
 use crate::policy::read::{OneOrMany, Read, Reader, Slug, Table, Text, record};
 use crate::policy::source::{Located, Span};
 use crate::policy::tree::{Node, NodeKind, Quoting};
@@ -20,6 +21,8 @@ record! {
         description: Option<Text>,
         /// Where the rules are published.
         published: Option<Text>,
+        /// Fragments of the bundle whose declarations this policy shares: `NAME` for `NAME.fragment.yaml`.
+        use_ as "use": Option<Vec<Slug>>,
         /// Which orders it governs. Absent: all of them.
         effective: Option<EffectiveKey>,
         /// The IANA time zone in which calendar days begin and end, such as `Asia/Shanghai`.
@@ -73,6 +76,8 @@ record! {
     pub struct EffectiveKey = "`effective`" {
         /// The first moment governed, as RFC 3339 with an offset.
         from: Text,
+        /// The first moment not governed any more. Absent: until the next version begins, or for ever.
+        until: Option<Text>,
         /// The moment of the order that counts, such as `placed_at`.
         by: Slug,
     }
@@ -522,11 +527,24 @@ record! {
     }
 }
 
-/// A policy as written, with the places of its last keys.
+/// The rules of a layer that stands above a policy.
+#[derive(Clone, PartialEq, Debug)]
+pub struct LayerRules {
+    /// The layer's name.
+    pub name: Slug,
+    /// What it may do.
+    pub power: LayerPower,
+    /// Its rules.
+    pub rules: Vec<RuleKey>,
+}
+
+/// A policy as written, with what stands above it and the places of its last keys.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Document {
     /// The policy.
     pub policy: Policy,
+    /// The layers above it, the uppermost first.
+    pub layers: Vec<LayerRules>,
     /// The last key of the file.
     pub last_key: Located<String>,
     /// Where the key `otherwise` stands.
@@ -535,7 +553,7 @@ pub struct Document {
 
 /// Reads a policy file's tree. A mandatory key that is absent or blank is reported and filled
 /// in, so that everything else is checked all the same.
-pub fn read_policy(root: &Node, reader: &mut Reader<'_, '_>) -> Option<Document> {
+pub fn read_policy(root: &Node, layers: Vec<LayerRules>, reader: &mut Reader<'_, '_>) -> Option<Document> {
     let NodeKind::Mapping(written) = &root.kind else { return Policy::read(root, reader).and(None) };
     let end = written.last().map_or(root.span, |(key, _)| key.span);
     let mut entries = written.clone();
@@ -564,7 +582,7 @@ pub fn read_policy(root: &Node, reader: &mut Reader<'_, '_>) -> Option<Document>
         None => otherwise.clone(),
     };
     let policy = Policy::read(&Node { kind: NodeKind::Mapping(entries), span: root.span }, reader)?;
-    Some(Document { policy, last_key, otherwise_key: otherwise.span })
+    Some(Document { policy, layers, last_key, otherwise_key: otherwise.span })
 }
 
 /// The mandatory keys of a policy, what is expected of each, and what stands in where it lacks.

@@ -8,23 +8,23 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::policy::diagnostic::{Diagnostic, Severity};
-use crate::policy::source::{Located, Source, Span};
+use crate::policy::source::{Located, Sources, Span};
 use crate::policy::tree::{Node, NodeKind};
 
 /// Collects what is wrong while a file is read or checked.
 #[derive(Debug)]
 pub struct Reader<'s, 't> {
-    /// The file.
-    pub source: &'s Source<'t>,
+    /// The files.
+    pub sources: &'s Sources<'t>,
     /// What is wrong so far.
     pub diagnostics: Vec<Diagnostic>,
 }
 
 impl<'s, 't> Reader<'s, 't> {
-    /// A reader of one file, with nothing wrong yet.
+    /// A reader of these files, with nothing wrong yet.
     #[must_use]
-    pub const fn new(source: &'s Source<'t>) -> Self {
-        Self { source, diagnostics: Vec::new() }
+    pub const fn new(sources: &'s Sources<'t>) -> Self {
+        Self { sources, diagnostics: Vec::new() }
     }
 
     /// Reports an error.
@@ -39,7 +39,7 @@ impl<'s, 't> Reader<'s, 't> {
 
     fn push(&mut self, severity: Severity, code: &'static str, span: Span, message: String, help: String) {
         let help = (!help.is_empty()).then_some(help);
-        self.diagnostics.push(Diagnostic { severity, code, message, place: Some(self.source.place(span)), help });
+        self.diagnostics.push(Diagnostic { severity, code, message, place: Some(self.sources.place(span)), help });
     }
 
     /// Reports that a value is not of the expected form.

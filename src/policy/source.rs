@@ -3,9 +3,11 @@
 use crate::policy::bundle::BundleFile;
 use crate::policy::diagnostic::{Diagnostic, Place, Severity};
 
-/// A range of bytes in a file.
+/// A range of bytes in one of several files.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Span {
+    /// Which file, by its place among the sources.
+    pub file: u16,
     /// First byte.
     pub start: u32,
     /// First byte after it.
@@ -28,6 +30,8 @@ pub struct Source<'a> {
     pub path: &'a str,
     /// The file's text.
     pub text: &'a str,
+    /// Its place among the sources.
+    pub file: u16,
     line_starts: Vec<usize>,
     /// How many characters stand before each block of [`BLOCK_BYTES`]: a place in a very long
     /// line is found without counting from its beginning.
@@ -37,19 +41,49 @@ pub struct Source<'a> {
 /// Bytes between two counts of characters.
 const BLOCK_BYTES: usize = 64;
 
+/// All files that are read together, so that a span of any of them can be shown.
+#[derive(Clone, Debug, Default)]
+pub struct Sources<'a>(Vec<Source<'a>>);
+
+impl<'a> Sources<'a> {
+    /// These sources; each stands at the place that it was opened for.
+    #[must_use]
+    pub fn new(sources: Vec<Source<'a>>) -> Self {
+        Self(sources)
+    }
+
+    /// The sources.
+    pub fn iter(&self) -> impl Iterator<Item = &Source<'a>> {
+        self.0.iter()
+    }
+
+    /// The place of a span, for a report.
+    #[must_use]
+    pub fn place(&self, span: Span) -> Place {
+        let source = self.0.iter().find(|source| source.file == span.file);
+        source.map_or_else(Place::default, |source| source.place(span))
+    }
+
+    /// The text of a file; empty where there is none.
+    #[must_use]
+    pub fn text(&self, file: u16) -> &'a str {
+        self.0.iter().find(|source| source.file == file).map_or("", |source| source.text)
+    }
+}
+
 impl Span {
     /// From byte offsets.
     #[must_use]
-    pub fn new(start: usize, end: usize) -> Self {
+    pub fn new(file: u16, start: usize, end: usize) -> Self {
         // Files are bounded far below 4 GiB.
         let offset = |value| u32::try_from(value).unwrap_or(u32::MAX);
-        Self { start: offset(start), end: offset(end) }
+        Self { file, start: offset(start), end: offset(end) }
     }
 
     /// The bytes from the beginning of this span to the end of the other.
     #[must_use]
     pub const fn to(self, other: Self) -> Self {
-        Self { start: self.start, end: other.end }
+        Self { file: self.file, start: self.start, end: other.end }
     }
 }
 
@@ -62,7 +96,7 @@ impl<T> Located<T> {
 
 impl<'a> Source<'a> {
     /// The text of a file of a bundle; a diagnostic where it is not text.
-    pub fn open(file: &'a BundleFile) -> Result<Self, Diagnostic> {
+    pub fn open(file: &'a BundleFile, number: u16) -> Result<Self, Diagnostic> {
         let problem = |message: &str, place: Place, help: &str| Diagnostic {
             severity: Severity::Error,
             code: "not-text",
@@ -73,15 +107,15 @@ impl<'a> Source<'a> {
         let text = std::str::from_utf8(&file.bytes).map_err(|error| {
             // What stands before the wrong byte is text, so the place is known.
             let good = file.bytes.get(..error.valid_up_to()).unwrap_or(&[]);
-            let good = Self::new(&file.path, std::str::from_utf8(good).unwrap_or(""));
-            let place = good.place(Span::new(good.text.len(), good.text.len()));
+            let good = Self::new(&file.path, std::str::from_utf8(good).unwrap_or(""), number);
+            let place = good.place(good.span(good.text.len(), good.text.len()));
             problem("the file is not UTF-8 from here on", place, "save the file as UTF-8")
         })?;
-        let source = Self::new(&file.path, text);
+        let source = Self::new(&file.path, text, number);
         if text.starts_with('\u{feff}') {
             return Err(problem(
                 "the file starts with a byte order mark",
-                source.place(Span::default()),
+                source.place(source.span(0, 0)),
                 "save the file as UTF-8 without a byte order mark",
             ));
         }
@@ -89,14 +123,14 @@ impl<'a> Source<'a> {
         if let Some((at, _)) = text.match_indices('\r').find(lone) {
             return Err(problem(
                 "a line ends with a carriage return alone",
-                source.place(Span::new(at, at)),
+                source.place(source.span(at, at)),
                 "save the file with the line ends of Unix or Windows",
             ));
         }
         let control = |character: char| character.is_control() && !matches!(character, '\n' | '\r' | '\t');
         if let Some((at, character)) = text.char_indices().find(|&(_, character)| control(character)) {
             let message = format!("the file holds the control character U+{:04X}", u32::from(character));
-            let place = source.place(Span::new(at, at + character.len_utf8()));
+            let place = source.place(source.span(at, at + character.len_utf8()));
             return Err(Diagnostic {
                 severity: Severity::Error,
                 code: "not-text",
@@ -110,7 +144,7 @@ impl<'a> Source<'a> {
 
     /// A text under a path.
     #[must_use]
-    pub fn new(path: &'a str, text: &'a str) -> Self {
+    pub fn new(path: &'a str, text: &'a str, file: u16) -> Self {
         let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
         let characters_before = text
             .as_bytes()
@@ -121,7 +155,13 @@ impl<'a> Source<'a> {
                 Some(before)
             })
             .collect();
-        Self { path, text, line_starts, characters_before }
+        Self { path, text, file, line_starts, characters_before }
+    }
+
+    /// The span of these bytes.
+    #[must_use]
+    pub fn span(&self, start: usize, end: usize) -> Span {
+        Span::new(self.file, start, end)
     }
 
     /// The place of a span, for a report.
@@ -188,9 +228,9 @@ mod tests {
     #[test]
     fn a_place_leads_back_to_its_byte() {
         let text = format!("一: 1\n{}\n二: 2\n", "二b".repeat(200));
-        let source = Source::new("p.yaml", &text);
+        let source = Source::new("p.yaml", &text, 0);
         for (byte, _) in text.char_indices() {
-            let place = source.place(Span::new(byte, byte));
+            let place = source.place(source.span(byte, byte));
             let before = text.get(..byte).unwrap();
             let line_start = before.rfind('\n').map_or(0, |at| at + 1);
             assert_eq!(place.line as usize, before.matches('\n').count() + 1);

@@ -72,13 +72,13 @@ pub fn parse(source: &Source<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<N
                 let at = source.offset(marker.line(), marker.col());
                 // Anchors end the reading, so every alias is one of an unknown anchor.
                 if error.info().contains("unknown anchor") {
-                    builder.report("alias", ALIASES.to_owned(), Span::new(at, at), ALIAS_HELP);
+                    builder.report("alias", ALIASES.to_owned(), source.span(at, at), ALIAS_HELP);
                     return None;
                 }
                 builder.report(
                     "yaml-syntax",
                     format!("this is not valid YAML: {}", error.info()),
-                    Span::new(at, at),
+                    source.span(at, at),
                     SYNTAX_HELP,
                 );
                 return None;
@@ -92,7 +92,7 @@ pub fn parse(source: &Source<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<N
             builder.report(
                 "empty-file",
                 "the file is empty".to_owned(),
-                Span::default(),
+                source.span(0, 0),
                 "write its content, or remove the file",
             );
             None
@@ -255,7 +255,7 @@ impl Builder<'_, '_, '_> {
         let end = self.source.offset(mark.end.line(), mark.end.col()).max(start);
         // A plain scalar's end may include what follows it up to the next token.
         let text = self.source.text.get(start..end).unwrap_or("");
-        Span::new(start, start + text.trim_end().len())
+        self.source.span(start, start + text.trim_end().len())
     }
 
     fn report(&mut self, code: &'static str, message: String, span: Span, help: &str) {
@@ -289,7 +289,7 @@ mod tests {
 
     fn read(text: &str) -> (Option<Node>, Vec<String>) {
         let mut diagnostics = Vec::new();
-        let node = parse(&Source::new("p.yaml", text), &mut diagnostics);
+        let node = parse(&Source::new("p.yaml", text, 0), &mut diagnostics);
         (node, diagnostics.iter().map(ToString::to_string).collect())
     }
 
@@ -305,7 +305,7 @@ mod tests {
     #[test]
     fn places_count_characters_and_bytes() {
         let text = "名: [甲, 乙]\n";
-        let source = Source::new("p.yaml", text);
+        let source = Source::new("p.yaml", text, 0);
         let node = parse(&source, &mut Vec::new()).unwrap();
         let NodeKind::Mapping(entries) = node.kind else { panic!("not a mapping") };
         let NodeKind::List(items) = &entries[0].1.kind else { panic!("not a list") };

@@ -241,7 +241,7 @@ fn tiers(
         );
         return None;
     }
-    tiers.sort_by(|a, b| lower_key(&a.0).cmp(&lower_key(&b.0)));
+    tiers.sort_by_key(|(interval, ..)| lower_key(interval));
     covers_everything(&tiers, written, dimension, reader)?;
     let text = match &of {
         Some(of) => format!("{} by {}", of.text, on.text),

@@ -69,19 +69,18 @@ fn calendar(
     reader: &mut Reader<'_, '_>,
 ) -> (Option<Arc<Calendar>>, CalendarUse) {
     let Some(name) = name else { return (None, CalendarUse::None) };
-    let calendar = calendars.get(name.text()).cloned();
-    if calendar.is_none() {
-        // One that is there but wrong was reported where it is wrong.
-        let known = quoted_list(calendars.keys());
-        let help = if known.is_empty() {
+    let known = calendars.get(name.text());
+    if known.is_none() {
+        let names = quoted_list(calendars.keys());
+        let help = if names.is_empty() {
             "the bundle has no calendars; add `calendars/NAME.yaml`".to_owned()
         } else {
-            format!("the calendars of this bundle are {known}")
+            format!("the calendars of this bundle are {names}")
         };
         reader.error("unknown-calendar", name.span(), format!("there is no calendar `{}`", name.text()), help);
     }
     // Named all the same, so that nothing else is reported for its absence.
-    (calendar.flatten(), CalendarUse::Named)
+    (known.cloned().flatten(), CalendarUse::Named)
 }
 
 fn currencies(written: &[CurrencyKey], reader: &mut Reader<'_, '_>) -> Vec<Currency> {
@@ -228,8 +227,19 @@ pub fn open(name: &str, words: &[Text], most: usize, reader: &mut Reader<'_, '_>
 pub fn effective(written: Option<&EffectiveKey>, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<Effective> {
     let written = written?;
     let from = moment(&written.from, reader);
+    let until = match &written.until {
+        Some(text) => moment(text, reader).map(Some),
+        None => Some(None),
+    };
     let by = moment_fact(&written.by, draft, reader);
-    Some(Effective { from: from?, by: by? })
+    let (from, until) = (from?, until?);
+    if let (Some(end), Some(text)) = (until, &written.until)
+        && end <= from
+    {
+        reader.error("empty-range", text.span, "the policy ends before it begins", "write an `until` after `from`");
+        return None;
+    }
+    Some(Effective { from, until, by: by? })
 }
 
 fn moment(text: &Text, reader: &mut Reader<'_, '_>) -> Option<Timestamp> {

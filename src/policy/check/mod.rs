@@ -28,7 +28,7 @@ use crate::policy::read::Reader;
 
 pub use draft::Draft;
 
-/// The business calendars of a bundle, by name; `None` where one was reported as wrong.
+/// The business calendars of a bundle, by name; `None` is one that has mistakes of its own.
 pub type Calendars = BTreeMap<String, Option<Arc<Calendar>>>;
 
 /// A document without errors. Only [`check`] makes one.
@@ -81,7 +81,7 @@ pub fn check(document: &Document, calendars: &Calendars, reader: &mut Reader<'_,
     let next_steps = rules::next_steps(policy.next_steps.as_ref(), &draft, reader);
     let names = rules::Names::new(policy, &requirements, &next_steps);
     let routes = rules::routes(policy.routes.as_ref(), &names, reader);
-    let rules = rules::rules(policy, &names, &mut draft, reader);
+    let rules = rules::rules(document, &names, &mut draft, reader);
     let otherwise = rules::otherwise(&policy.otherwise, document.otherwise_key, &names, &draft, reader);
     if errors_before < errors(reader) {
         return None;

@@ -128,7 +128,11 @@ pub fn typed(text: &Located<String>, scope: &Scope<'_>, reader: &mut Reader<'_, 
 fn origin(text: &Located<String>, reader: &Reader<'_, '_>) -> Option<usize> {
     let start = text.span.start as usize;
     [start, start + 1].into_iter().find(|&start| {
-        reader.source.text.get(start..start + text.value.len()).is_some_and(|written| written == text.value)
+        reader
+            .sources
+            .text(text.span.file)
+            .get(start..start + text.value.len())
+            .is_some_and(|written| written == text.value)
     })
 }
 
@@ -485,7 +489,11 @@ pub(super) fn to_dimension(
     let scaled = match dimension {
         Dimension::Number => number,
         Dimension::Money => {
-            let written = reader.source.text.get(typed.span.start as usize..typed.span.end as usize).unwrap_or("");
+            let written = reader
+                .sources
+                .text(typed.span.file)
+                .get(typed.span.start as usize..typed.span.end as usize)
+                .unwrap_or("");
             if written.contains('%') {
                 let message = format!("expected an amount of money, got the share `{written}`");
                 reader.error(

@@ -54,7 +54,7 @@ struct Locate {
 
 impl Locate {
     fn span(self, start: usize, end: usize) -> Span {
-        self.origin.map_or(self.whole, |origin| Span::new(origin + start, origin + end))
+        self.origin.map_or(self.whole, |origin| Span::new(self.whole.file, origin + start, origin + end))
     }
 }
 
@@ -331,7 +331,7 @@ mod tests {
     }
 
     fn read(text: &str) -> Result<String, SyntaxError> {
-        parse(&Located { value: text.to_owned(), span: Span::new(0, text.len()) }, Some(0))
+        parse(&Located { value: text.to_owned(), span: Span::new(0, 0, text.len()) }, Some(0))
             .map(|expression| shape(&expression))
     }
 
