@@ -99,6 +99,10 @@ const CODES: &[&str] = &[
     "version-overlap",
     "version-without-time",
     "window-shape",
+    "version-anchor",
+    "version-hole",
+    "version-overlap",
+    "version-without-time",
     "wrong-type",
     "yaml-syntax",
 ];

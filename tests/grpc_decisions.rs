@@ -143,7 +143,8 @@ async fn late_by_the_platform_with_both_records_gives_back_what_was_not_done() {
     assert_eq!((deduction.base.clone(), deduction.amount.clone()), (cny(200, 0), cny(75, 0)));
     let [line] = response.lines.as_slice() else { panic!("{:?}", response.lines) };
     assert_eq!(line.liable_party(), pb::LiableParty::Platform);
-    assert_eq!(response.tenders, [pb::TenderRefund { tender_id: "t-1".into(), amount: cny(125, 0) }]);
+    let [tender] = response.tenders.as_slice() else { panic!("{:?}", response.tenders) };
+    assert_eq!((tender.tender_id.as_str(), tender.amount.clone()), ("t-1", cny(125, 0)));
     assert_eq!(response.evidence.as_ref().unwrap().satisfied_by, ["e-1", "e-2"]);
     assert!(response.review.is_some() && response.payout.is_some());
     assert_eq!(response.explanation, None);
@@ -176,7 +177,9 @@ async fn a_finished_order_is_denied_and_shown_the_appeal_first() {
     assert_eq!(response.reason_code(), pb::ReasonCode::OrderCompleted);
     assert!(response.reason_codes().any(|code| code == pb::ReasonCode::WrongRequestType));
     assert_eq!(response.refund, cny(0, 0));
-    assert_eq!(slugs(&response.next_steps), ["after_sales_appeal", "complaint", "consumer_hotline_12315"]);
+    let steps = slugs(&response.next_steps);
+    assert_eq!(steps[0], "after_sales_appeal");
+    assert!(steps.contains(&"complaint") && steps.contains(&"consumer_hotline_12315"), "{steps:?}");
     served.server.stop().await;
 }
 

@@ -299,7 +299,8 @@ async fn a_hangup_reads_the_policies_again() {
 
 /// A batch that takes a while.
 fn batch() -> pb::BatchEvaluateRefundRequest {
-    let request = |n| pb::EvaluateRefundRequest { request_id: format!("r-{n}"), ..late() };
+    let late = late();
+    let request = |n| pb::EvaluateRefundRequest { request_id: format!("r-{n}"), ..late.clone() };
     pb::BatchEvaluateRefundRequest { requests: (0..1_000).map(request).collect() }
 }
 
@@ -307,13 +308,13 @@ fn batch() -> pb::BatchEvaluateRefundRequest {
 async fn what_is_in_flight_when_asked_to_stop_is_answered() {
     const BATCHES: usize = 4;
     let mut service = serve(&[]);
-    let mut calls = JoinSet::new();
+    let (mut calls, batch) = (JoinSet::new(), batch());
     for _ in 0..BATCHES {
-        let mut client = connect(&service).await;
-        calls.spawn(async move { client.batch_evaluate_refund(batch()).await });
+        let (mut client, batch) = (connect(&service).await, batch.clone());
+        calls.spawn(async move { client.batch_evaluate_refund(batch).await });
     }
     // Sent, and far from answered: a thousand decisions take longer than this.
-    sleep(Duration::from_millis(30)).await;
+    sleep(Duration::from_millis(50)).await;
     let began = Instant::now();
     service.signal("-TERM");
     let mut answered_after = Vec::new();
@@ -326,7 +327,7 @@ async fn what_is_in_flight_when_asked_to_stop_is_answered() {
     assert_eq!(service.exit_code(), Some(0));
     println!("answered {answered_after:?} after the signal, ended after {:?}", began.elapsed());
     assert!(client::connect(&service.address).await.is_err());
-    let log = service.rest_of_log();
+    let log = service.whole_log();
     let said =
         |message: &str| log.iter().any(|line| line["message"].as_str().is_some_and(|it| it.starts_with(message)));
     assert!(said("asked to stop") && said("stopped"), "{log:#?}");
@@ -372,7 +373,7 @@ fn asked_a_second_time_it_stops_at_once() {
     service.signal("-TERM");
     assert_eq!(service.exit_code(), Some(1));
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
-    let log: Vec<Value> = service.rest_of_log();
+    let log: Vec<Value> = service.whole_log();
     let again = |line: &Value| line["message"].as_str().is_some_and(|it| it.starts_with("asked to stop again"));
     assert!(log.iter().any(again), "{log:#?}");
 }

@@ -1,5 +1,6 @@
 //! From a bundle to plans: which file is what, and all mistakes of all files together.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::domain::limits::DIAGNOSTICS_MAX;
@@ -132,26 +133,34 @@ fn parse_all<'b>(bundle: &'b Bundle, sources: &Sources<'b>, diagnostics: &mut Ve
     trees
 }
 
+/// What the files of a role hold, by their names. One that is wrong is known all the same, as
+/// `None`, so that its use is not reported as well.
+fn named<T>(
+    bundle: &Bundle,
+    trees: &[Tree<'_>],
+    wanted: FileRole,
+    mut read: impl FnMut(&Node) -> Option<T>,
+) -> BTreeMap<String, Option<T>> {
+    let files = bundle.files().iter().filter(|file| role(&file.path) == wanted);
+    files
+        .map(|file| {
+            let name =
+                file.path.trim_start_matches("calendars/").trim_end_matches(".yaml").trim_end_matches(".fragment");
+            let tree = trees.iter().find(|(path, _)| *path == file.path);
+            (name.to_owned(), tree.and_then(|(_, node)| read(node)))
+        })
+        .collect()
+}
+
 fn calendars(bundle: &Bundle, trees: &[Tree<'_>], reader: &mut Reader<'_, '_>) -> Calendars {
-    let name = |path: &str| path.trim_start_matches("calendars/").trim_end_matches(".yaml").to_owned();
-    // One that is wrong is known all the same, so that its use is not reported as well.
-    let files = bundle.files().iter().filter(|file| role(&file.path) == FileRole::Calendar);
-    let mut calendars: Calendars = files.map(|file| (name(&file.path), None)).collect();
-    for (path, node) in of_role(trees, FileRole::Calendar) {
-        let calendar = CalendarKey::read(node, reader).and_then(|written| calendar::check(&written, reader));
-        calendars.insert(name(path), calendar.map(Arc::new));
-    }
-    calendars
+    named(bundle, trees, FileRole::Calendar, |node| {
+        let written = CalendarKey::read(node, reader)?;
+        calendar::check(&written, reader).map(Arc::new)
+    })
 }
 
 fn fragments(bundle: &Bundle, trees: &[Tree<'_>], reader: &mut Reader<'_, '_>) -> Fragments {
-    let name = |path: &str| path.trim_end_matches(".fragment.yaml").to_owned();
-    let files = bundle.files().iter().filter(|file| role(&file.path) == FileRole::Fragment);
-    let mut fragments: Fragments = files.map(|file| (name(&file.path), None)).collect();
-    for (path, node) in of_role(trees, FileRole::Fragment) {
-        fragments.insert(name(path), read_fragment(node, reader));
-    }
-    fragments
+    named(bundle, trees, FileRole::Fragment, |node| read_fragment(node, reader))
 }
 
 /// Every policy that a layer stands above is there.

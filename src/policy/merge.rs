@@ -14,7 +14,7 @@ use crate::policy::tree::{Node, NodeKind};
 
 type Entry = (Located<String>, Node);
 
-/// The fragments of a bundle, by name; `None` is one that has mistakes of its own.
+/// The fragments of a bundle, by name; `None` where one was reported as wrong.
 pub type Fragments = BTreeMap<String, Option<Node>>;
 
 /// The keys that a fragment may hold: what policies declare, but no rules.

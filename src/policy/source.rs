@@ -38,9 +38,6 @@ pub struct Source<'a> {
     characters_before: Vec<usize>,
 }
 
-/// Bytes between two counts of characters.
-const BLOCK_BYTES: usize = 64;
-
 /// All files that are read together, so that a span of any of them can be shown.
 #[derive(Clone, Debug, Default)]
 pub struct Sources<'a>(Vec<Source<'a>>);
@@ -70,6 +67,9 @@ impl<'a> Sources<'a> {
         self.0.iter().find(|source| source.file == file).map_or("", |source| source.text)
     }
 }
+
+/// Bytes between two counts of characters.
+const BLOCK_BYTES: usize = 64;
 
 impl Span {
     /// From byte offsets.
@@ -115,7 +115,7 @@ impl<'a> Source<'a> {
         if text.starts_with('\u{feff}') {
             return Err(problem(
                 "the file starts with a byte order mark",
-                source.place(source.span(0, 0)),
+                source.place(Span::default()),
                 "save the file as UTF-8 without a byte order mark",
             ));
         }

@@ -45,28 +45,25 @@ pub fn check(written: &[Written], reader: &mut Reader<'_, '_>) {
         let earlier = written.iter().take(place).find(same);
         let Some(earlier) = earlier else { continue };
         let name = policy.id.text();
-        if written.iter().take(place).filter(same).any(|other| other.version.value == policy.version.value) {
-            let message = format!("there are two versions `{}` of the policy `{name}`", policy.version.value);
-            reader.error(
-                "duplicate-policy",
-                policy.version.span,
-                message,
-                "give each version its own label, or each policy its own name",
+        if earlier.says_when == SaysWhen::No && policy.says_when == SaysWhen::No {
+            let other = reader.sources.place(earlier.id.span()).file;
+            let help = format!(
+                "the other one is in `{other}`; choose another name, or say in each version when it governs: `effective: {{ from: …, by: placed_at }}`"
             );
-            // A file copied by mistake, most likely: when it governs is no matter yet.
+            reader.error("duplicate-policy", policy.id.span(), format!("there are two policies `{name}`"), help);
             continue;
         }
         for one in [earlier, policy] {
             if one.says_when == SaysWhen::No {
                 let message =
                     format!("there are several versions of `{name}`, and this one does not say when it governs");
-                reader.error(
-                    "version-without-time",
-                    one.version.span,
-                    message,
-                    "add `effective: { from: …, by: placed_at }` to each of them",
-                );
+                let help = "add `effective: { from: …, by: placed_at }` to each of them";
+                reader.error("version-without-time", one.version.span, message, help);
             }
+        }
+        if written.iter().take(place).filter(same).any(|other| other.version.value == policy.version.value) {
+            let message = format!("there are two versions `{}` of the policy `{name}`", policy.version.value);
+            reader.error("duplicate-policy", policy.version.span, message, "give each version its own label");
         }
         if let (Some(a), Some(b)) = (earlier.effective, policy.effective)
             && a.by != b.by

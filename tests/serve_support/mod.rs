@@ -1,5 +1,6 @@
 //! The program as it is run: started on a free port, watched by its log, stopped with its test.
 
+use std::cell::RefCell;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -18,6 +19,8 @@ pub struct Service {
     child: Child,
     pub address: String,
     log: Receiver<Value>,
+    /// The lines that were waited for, and those before them.
+    read: RefCell<Vec<Value>>,
 }
 
 /// The standard bundle in a directory of its own.
@@ -79,26 +82,21 @@ pub fn serve_with(arguments: &[&str], variables: &[(&str, &str)]) -> Service {
     let Ok(serving) = serde_json::from_str::<Value>(&line) else {
         panic!("says where it serves, got {line:?} and {:?}", log.iter().collect::<Vec<_>>());
     };
-    Service { child, address: serving["address"].as_str().unwrap().to_owned(), log }
+    Service { child, address: serving["address"].as_str().unwrap().to_owned(), log, read: RefCell::default() }
 }
 
 impl Service {
     /// The next line of the log that says this.
     pub fn says(&self, message: &str) -> Value {
-        self.says_after(message).1
-    }
-
-    /// The next line of the log that says this, with the lines that come before it.
-    pub fn says_after(&self, message: &str) -> (Vec<Value>, Value) {
         let deadline = Instant::now() + PATIENCE;
-        let mut before = Vec::new();
+        let first = self.read.borrow().len();
         while let Ok(line) = self.log.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            self.read.borrow_mut().push(line.clone());
             if line["message"].as_str().is_some_and(|text| text.starts_with(message)) {
-                return (before, line);
+                return line;
             }
-            before.push(line);
         }
-        panic!("the log says `{message}`, got {before:#?}");
+        panic!("the log says `{message}`, got {:#?}", &self.read.borrow()[first..]);
     }
 
     /// Sends a signal: `-HUP`, `-TERM`.
@@ -124,9 +122,11 @@ impl Service {
         panic!("the service ends");
     }
 
-    /// The lines of the log that nobody has waited for; to be asked after its end.
-    pub fn rest_of_log(&self) -> Vec<Value> {
-        self.log.iter().collect()
+    /// Everything it has logged; to be asked after its end.
+    pub fn whole_log(&self) -> Vec<Value> {
+        let mut lines = self.read.borrow().clone();
+        lines.extend(self.log.iter());
+        lines
     }
 }
 

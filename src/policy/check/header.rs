@@ -71,6 +71,7 @@ fn calendar(
     let Some(name) = name else { return (None, CalendarUse::None) };
     let known = calendars.get(name.text());
     if known.is_none() {
+        // One that is there but wrong was reported where it is wrong.
         let names = quoted_list(calendars.keys());
         let help = if names.is_empty() {
             "the bundle has no calendars; add `calendars/NAME.yaml`".to_owned()

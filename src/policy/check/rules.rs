@@ -16,7 +16,7 @@ use crate::policy::check::condition;
 use crate::policy::check::deductions;
 use crate::policy::check::draft::Draft;
 use crate::policy::check::header::word;
-use crate::policy::diagnostic::Place;
+use crate::policy::diagnostic::{Diagnostic, Place};
 use crate::policy::document::{
     Document, ExtraKey, NextStepKey, OtherwiseKey, PayoutKey, Policy, RefundKey, RoutesKey, RuleKey, WindowKey,
 };
@@ -132,35 +132,30 @@ pub fn rules(document: &Document, names: &Names, draft: &mut Draft, reader: &mut
         for (place, rule) in layer.rules.iter().enumerate() {
             ids.check(rule, reader);
             last.check(rule, reader);
-            let written = Written { rule, next: layer.rules.get(place + 1) };
-            rules.extend(self::rule(&written, Some(own.clone()), names, draft, reader));
+            let next = layer.rules.get(place + 1).map(|next| next.id.span());
+            rules.extend(self::rule(rule, next, Some(own.clone()), names, draft, reader));
         }
     }
     let mut last = LastOpen::default();
     for (place, rule) in policy.rules.iter().enumerate() {
         ids.check(rule, reader);
         last.check(rule, reader);
-        let written = Written { rule, next: policy.rules.get(place + 1) };
-        rules.extend(self::rule(&written, None, names, draft, reader));
+        let next = policy.rules.get(place + 1).map(|next| next.id.span());
+        rules.extend(self::rule(rule, next, None, names, draft, reader));
     }
     check_layers(document, &rules, reader);
     rules
 }
 
-/// A rule, and the one that is written after it.
-struct Written<'r> {
-    rule: &'r RuleKey,
-    next: Option<&'r RuleKey>,
-}
-
+/// `next` is where the rule after this one begins.
 fn rule(
-    written: &Written<'_>,
+    rule: &RuleKey,
+    next: Option<Span>,
     layer: Option<RuleLayer>,
     names: &Names,
     draft: &mut Draft,
     reader: &mut Reader<'_, '_>,
 ) -> Option<Rule> {
-    let rule = written.rule;
     if let Some(when) = &rule.when
         && when.entries.is_empty()
         && when.broken.is_empty()
@@ -169,7 +164,7 @@ fn rule(
         reader.error("empty-when", rule.id.span(), message, "remove `when` if the rule always matches");
     }
     let tests = condition::tests(rule.when.as_ref(), draft, reader);
-    let verdict = verdict(written, names, draft, reader);
+    let verdict = verdict(rule, next, names, draft, reader);
     Some(Rule { id: rule.id.text().to_owned(), layer, tests: tests?, verdict: verdict? })
 }
 
@@ -224,16 +219,21 @@ fn check_layers(document: &Document, rules: &[Rule], reader: &mut Reader<'_, '_>
     }
 }
 
-fn verdict(written: &Written<'_>, names: &Names, draft: &mut Draft, reader: &mut Reader<'_, '_>) -> Option<Verdict> {
-    let rule = written.rule;
+/// `next` is where the rule after this one begins.
+fn verdict(
+    rule: &RuleKey,
+    next: Option<Span>,
+    names: &Names,
+    draft: &mut Draft,
+    reader: &mut Reader<'_, '_>,
+) -> Option<Verdict> {
     let answers = Answers {
         refund: rule.refund.as_ref(),
         deny: rule.deny.as_ref(),
         more_info: rule.more_info.as_ref(),
         manual_review: rule.manual_review.as_ref(),
     };
-    let end = written.next.map_or(u32::MAX, |next| next.id.span().start);
-    let whole = Span { end, ..rule.id.span() };
+    let whole = Span { end: next.map_or(u32::MAX, |next| next.start), ..rule.id.span() };
     let of = format!("the rule `{}`", rule.id.text());
     let action = action(&answers, &of, rule.id.span(), whole, names, draft, reader);
     let demands = demands(rule.require.as_ref(), names, reader);
@@ -281,10 +281,11 @@ fn verdict(written: &Written<'_>, names: &Names, draft: &mut Draft, reader: &mut
 /// Whether a key in this part of the file was reported as unknown: then it may be the misspelt
 /// answer, and its absence is no second mistake.
 fn has_unknown_key(part: Span, reader: &Reader<'_, '_>) -> bool {
-    let first = reader.sources.place(part);
-    let within = |place: &Place| place.file == first.file && first.start <= place.start && place.start < first.end;
-    let mut unknown = reader.diagnostics.iter().filter(|diagnostic| diagnostic.code == "unknown-key");
-    unknown.any(|diagnostic| diagnostic.place.as_ref().is_some_and(within))
+    let (start, end) = (part.start as usize, part.end as usize);
+    let file = reader.sources.place(part).file;
+    let within = |place: &Place| place.file == file && start <= place.start && place.start < end;
+    let unknown = |diagnostic: &&Diagnostic| diagnostic.code == "unknown-key";
+    reader.diagnostics.iter().filter(unknown).any(|diagnostic| diagnostic.place.as_ref().is_some_and(within))
 }
 
 /// The answers that a rule may give; it gives exactly one.
