@@ -117,13 +117,22 @@ fn of_line(request: &Request<'_>, line: &Line<'_>) -> LineAnswer {
         OrderStage::Unpaid => return deny(&[OrderNotPaid]),
         OrderStage::Cancelled => return deny(&[OrderCancelled]),
         OrderStage::Refunded => return deny(&[AlreadyRefunded]),
-        _ => {}
+        OrderStage::NotStarted
+        | OrderStage::InProgress
+        | OrderStage::Delivered
+        | OrderStage::Completed
+        | OrderStage::Redeemed => {}
     }
     // R9, R11: what is finished has no refund entry.
     let finished = match stage {
         OrderStage::Completed => Some(OrderCompleted),
         OrderStage::Redeemed => Some(OrderRedeemed),
-        _ => None,
+        OrderStage::Unpaid
+        | OrderStage::NotStarted
+        | OrderStage::InProgress
+        | OrderStage::Delivered
+        | OrderStage::Cancelled
+        | OrderStage::Refunded => None,
     };
     if let Some(finished) = finished {
         match claim.request_type {
@@ -219,7 +228,9 @@ fn in_progress(request: &Request<'_>, line: &Line<'_>) -> LineAnswer {
             let held = share.zip(cost).map(|(share, cost)| share.max(cost).min(paid));
             (lacks(request, Reason::Asked, Proof::OfCancellation), held)
         }
-        _ => return review(&lacks(request, Reason::NotAsked, Proof::None), LiabilityUndetermined),
+        LiableParty::ThirdParty | LiableParty::ForceMajeure | LiableParty::Shared | LiableParty::Undetermined => {
+            return review(&lacks(request, Reason::NotAsked, Proof::None), LiabilityUndetermined);
+        }
     };
     match deduction {
         Some(deduction) => refund(line, &lacking, deduction),

@@ -56,9 +56,12 @@ fn cut_at_comma(items: &[Text], reader: &mut Reader<'_, '_>) -> bool {
         // What stands between the comma and the bracket was read as names without values.
         let start = item.span.end as usize;
         let length = reader.sources.text(item.span.file).get(start..).and_then(|rest| rest.find(')')).unwrap_or(0);
-        reader.diagnostics.retain(|diagnostic| {
-            let place = diagnostic.place.as_ref().map_or(0, |place| place.start);
-            diagnostic.code != "blank-value" || place < start || start + length < place
+        let file = reader.sources.place(item.span).file;
+        reader.diagnostics.retain(|diagnostic| match &diagnostic.place {
+            Some(place) if diagnostic.code == "blank-value" && place.file == file => {
+                place.start < start || start + length < place.start
+            }
+            Some(_) | None => true,
         });
     }
     cut.is_some()

@@ -7,6 +7,7 @@ use crate::domain::limits::DERIVED_FACTS_MAX;
 use crate::domain::money::Currency;
 use crate::plan::fact::{BuiltIn, Derived, FactDefinition, FactType, InputScope, Origin};
 use crate::plan::vocabulary::{Labels, Vocabularies, Vocabulary, VocabularyId};
+use crate::policy::diagnostic::Diagnostic;
 use crate::policy::formula::check::{CalendarUse, Context, Scope, Wanted, formula};
 use crate::policy::read::{Reader, Table, Text, quoted_list, suggestion};
 use crate::policy::source::Span;
@@ -153,7 +154,11 @@ impl Draft {
         reader: &mut Reader<'_, '_>,
     ) -> Option<FactId> {
         if DERIVED_FACTS_MAX <= self.derived.len() {
-            if reader.diagnostics.iter().any(|diagnostic| diagnostic.code == "too-many-facts") {
+            let file = reader.sources.place(at.span).file;
+            let said = |other: &Diagnostic| {
+                other.code == "too-many-facts" && other.place.as_ref().is_some_and(|place| place.file == file)
+            };
+            if reader.diagnostics.iter().any(said) {
                 return None;
             }
             reader.error(
