@@ -10,6 +10,7 @@ pub mod formula;
 pub mod literal;
 pub mod load;
 pub mod read;
+pub mod reference;
 pub mod schema;
 pub mod source;
 pub mod tree;
