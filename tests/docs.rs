@@ -1,7 +1,8 @@
-//! Keeps `docs/policy-reference.md` true: its tables are those that the program makes, every key
-//! is there with an example, and every example is admitted with its cases.
+//! Keeps the pages true. In `docs/policy-reference.md`, the tables are those that the program makes,
+//! every key is there with an example, and every example is admitted with its cases. In `README.md`,
+//! the policy, its cases and the decisions are what the program makes of them.
 //!
-//! `REQUITE_UPDATE_DOCS=1 cargo test --test docs` rewrites the tables.
+//! `REQUITE_UPDATE_DOCS=1 cargo test --test docs` rewrites what is generated.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -18,21 +19,30 @@ use std::path::{Path, PathBuf};
 use requite::cases::{CaseKey, CasesKey};
 use requite::domain::words::{DeductionKind, LiableParty, OrderStage, Outcome, ReasonCode, RefundMethod, RequestType};
 use requite::engine::admit::{Admission, admit};
+use requite::engine::open;
 use requite::plan::fact::BuiltIn;
 use requite::policy::bundle::{Bundle, BundleFile};
 use requite::policy::diagnostic::{Colour, render};
 use requite::policy::formula::functions::FUNCTIONS;
 use requite::policy::reference::{generated_sections, keys_of};
+use requite::server::evaluation::answer;
+use requite::server::json::request_from_json;
+use requite::server::text::response_to_text;
+use requite::source::embedded;
 use serde_json::Value;
 
 const END: &str = "<!-- end -->";
 
-fn path() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/policy-reference.md")
+fn path(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
 fn page() -> String {
-    fs::read_to_string(path()).unwrap()
+    fs::read_to_string(path("docs/policy-reference.md")).unwrap()
+}
+
+fn readme() -> String {
+    fs::read_to_string(path("README.md")).unwrap()
 }
 
 /// What the program makes for the page, by the names of the markers.
@@ -113,21 +123,68 @@ fn completed(keys: &str) -> String {
     policy + otherwise
 }
 
-#[test]
-fn tables_are_those_that_the_program_makes() {
-    let written = page();
+/// Holds the generated parts of a page against what the program makes, or rewrites them.
+fn hold(name: &str, parts: Vec<(&'static str, String)>) {
+    let written = fs::read_to_string(path(name)).unwrap();
     let mut page = written.clone();
-    for (name, table) in generated() {
-        let begin = begin(name);
-        let (before, rest) = page.split_once(&begin).unwrap_or_else(|| panic!("the page has no place for `{name}`"));
+    for (part, text) in parts {
+        let begin = begin(part);
+        let (before, rest) = page.split_once(&begin).unwrap_or_else(|| panic!("{name} has no place for `{part}`"));
         let (_, after) = rest.split_once(END).unwrap();
-        page = format!("{before}{begin}{table}{END}{after}");
+        page = format!("{before}{begin}{text}{END}{after}");
     }
     if std::env::var_os("REQUITE_UPDATE_DOCS").is_some() {
-        fs::write(path(), page).unwrap();
+        fs::write(path(name), page).unwrap();
     } else {
-        assert!(page == written, "run `REQUITE_UPDATE_DOCS=1 cargo test --test docs`");
+        assert!(page == written, "{name} is not true: run `REQUITE_UPDATE_DOCS=1 cargo test --test docs`");
     }
+}
+
+/// The decision of an admitted bundle on a request, for people.
+fn decided(admission: Admission, request: &str) -> String {
+    let (engine, _activator) = open(admission);
+    let request = request_from_json(request).unwrap_or_else(|error| panic!("no request: {error:?}"));
+    let answered = answer(&engine.current(), &request).unwrap_or_else(|failure| panic!("{failure:?}"));
+    response_to_text(&request, &answered.response)
+}
+
+#[test]
+fn tables_are_those_that_the_program_makes() {
+    hold("docs/policy-reference.md", generated());
+}
+
+#[test]
+fn the_decision_that_is_explained_is_the_one_that_is_made() {
+    let request = fs::read_to_string(path("policies/standard/requests/platform-late-partial.json")).unwrap();
+    let standard = admit(&embedded::read().unwrap()).unwrap_or_else(|rejection| panic!("{:?}", rejection.diagnostics));
+    let text = format!("```text\n{}```\n", decided(standard, &request));
+    hold("README.md", vec![("decision", text)]);
+}
+
+#[test]
+fn the_tutorial_comes_out_as_it_says() {
+    let page = readme();
+    let blocks = blocks(&page);
+    let of_kind = |kind: &str| blocks.iter().find(|block| block.kind == kind).unwrap().text;
+    let (policy, cases) = (of_kind("yaml policy"), of_kind("yaml cases"));
+    let admission = |policy: &str, cases: &str| {
+        admitted(vec![file("workshop.policy.yaml", policy), file("workshop.cases.yaml", cases)])
+    };
+
+    let first = admission(policy, cases);
+    assert!(page.contains(&format!("digest {}\n", first.digest)), "the digest is {}", first.digest);
+    let shown = decided(first, of_kind("json"));
+    assert!(page.contains(&shown), "the decision is\n{shown}");
+
+    let changed = policy.replace("50%", "40%");
+    let expected = cases.replace("refund: 44.95", "refund: 53.94").replace("fee: 44.95", "fee: 35.96");
+    let second = admission(&changed, &expected).digest.to_string();
+    assert!(page.contains(&format!("digest {}, generation 2", &second[7..19])), "the second digest is {second}");
+
+    let misspelt = policy.replace("kind: cancellation_fee", "kind: cancelation_fee");
+    let bundle = Bundle::new(vec![file("workshop.policy.yaml", &misspelt)]).unwrap();
+    let report = render(&admit(&bundle).unwrap_err().diagnostics, &bundle, Colour::Off);
+    assert!(page.contains(&report), "the report is\n{report}");
 }
 
 #[test]
@@ -239,6 +296,12 @@ fn everything_that_a_case_can_expect_is_explained() {
 
 #[test]
 fn links_lead_somewhere() {
+    for (name, text) in [("README.md", readme()), ("docs/policy-reference.md", page())] {
+        for (at, _) in text.match_indices("](").filter(|(at, _)| !text[at + 2..].starts_with('#')) {
+            let target = text[at + 2..].split([')', '#']).next().unwrap();
+            assert!(path(name).parent().unwrap().join(target).exists(), "{name} leads to `{target}`");
+        }
+    }
     let page = page();
     let anchors: BTreeSet<String> = page
         .lines()
