@@ -72,15 +72,6 @@ fn an_address_without_a_port_is_explained() {
 }
 
 #[test]
-fn the_version_is_printed() {
-    let output = output(&["version"]);
-    assert_eq!(
-        (output.status.code(), out(&output).as_str()),
-        (Some(0), concat!("requite ", env!("CARGO_PKG_VERSION"), "\n"))
-    );
-}
-
-#[test]
 fn policies_that_cannot_be_read_are_exit_code_3_for_every_verb() {
     let dir = tempfile::tempdir().unwrap();
     let missing = dir.path().join("nowhere");

@@ -6,113 +6,25 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    missing_docs,
     reason = "a test may panic to fail"
 )]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of the support")]
+
+mod serve_support;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-use tempfile::TempDir;
-
-const DEADLINE: Duration = Duration::from_secs(20);
-
-struct Service {
-    child: Child,
-    address: String,
-    log: Receiver<Value>,
-}
-
-fn standard_policies() -> TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies/standard");
-    for name in ["standard.policy.yaml", "standard.cases.yaml", "calendars/cn.yaml"] {
-        let to = dir.path().join(name);
-        fs::create_dir_all(to.parent().unwrap()).unwrap();
-        fs::copy(from.join(name), to).unwrap();
-    }
-    dir
-}
-
-fn policy(dir: &TempDir) -> PathBuf {
-    dir.path().join("standard.policy.yaml")
-}
-
-fn serve(arguments: &[&str]) -> Service {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_requite"))
-        .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json"])
-        .args(arguments)
-        .env_clear()
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let (sender, log) = channel();
-    let stderr = BufReader::new(child.stderr.take().unwrap());
-    std::thread::spawn(move || {
-        for line in stderr.lines().map_while(Result::ok) {
-            let line = serde_json::from_str(&line).unwrap_or(Value::String(line));
-            if sender.send(line).is_err() {
-                break;
-            }
-        }
-    });
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let Ok(serving) = serde_json::from_str::<Value>(&line) else {
-        panic!("says where it serves, got {line:?} and {:?}", log.iter().collect::<Vec<_>>());
-    };
-    Service { child, address: serving["address"].as_str().unwrap().to_owned(), log }
-}
-
-impl Service {
-    /// The next line of the log that says this.
-    fn says(&self, message: &str) -> Value {
-        let deadline = Instant::now() + DEADLINE;
-        let mut before = Vec::new();
-        while let Ok(line) = self.log.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            if line["message"].as_str().is_some_and(|text| text.starts_with(message)) {
-                return line;
-            }
-            before.push(line);
-        }
-        panic!("the log says `{message}`, got {before:#?}");
-    }
-
-    fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
-        assert!(sent.success());
-    }
-
-    fn exit_code(&mut self) -> Option<i32> {
-        let deadline = Instant::now() + DEADLINE;
-        while Instant::now() < deadline {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status.code();
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        panic!("the service ends");
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use serve_support::{policy, serve, serve_policies, standard_policies};
 
 #[test]
 fn changes_are_taken_and_bad_ones_are_not() {
     let dir = standard_policies();
-    let mut service = serve(&["--policies", dir.path().to_str().unwrap()]);
+    let mut service = serve_policies(&dir);
     TcpStream::connect(&service.address).unwrap();
     service.says("serving");
     let first = fs::read_to_string(policy(&dir)).unwrap();
@@ -158,7 +70,7 @@ fn the_default_policies_need_no_directory() {
 #[test]
 fn a_reload_reaches_force_within_two_seconds() {
     let dir = standard_policies();
-    let service = serve(&["--policies", dir.path().to_str().unwrap()]);
+    let service = serve_policies(&dir);
     service.says("serving");
     let text = fs::read_to_string(policy(&dir)).unwrap();
     for round in 0..3 {

@@ -61,7 +61,7 @@ fn the_default_bundle_is_admitted() {
 #[test]
 fn every_case_names_rules_of_the_guide_and_every_rule_has_a_case() {
     let text = fs::read_to_string(Path::new(FOLDER).join(CASES)).unwrap();
-    let root = parse(&Source::new(CASES, &text), &mut Vec::new()).unwrap();
+    let root = parse(&Source::new(CASES, &text, 0), &mut Vec::new()).unwrap();
     let mut covered = BTreeSet::new();
     for case in items(key(&root, "cases").unwrap()) {
         let rules = key(case, "covers").map(items).unwrap_or_default();

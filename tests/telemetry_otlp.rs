@@ -1,11 +1,21 @@
 //! What the process says of itself reaches a collector, over the wire.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic to fail")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs,
+    reason = "a test may panic to fail"
+)]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of the support")]
 
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, Stdio};
+mod refund_samples;
+mod serve_support;
+
+use std::fs;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
     MetricsService, MetricsServiceServer,
@@ -20,11 +30,15 @@ use opentelemetry_proto::tonic::metrics::v1::number_data_point;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+use refund_samples::{completed, late};
 use requite::domain::words::{Outcome, ReasonCode};
+use requite::server::pb::refund_policy_service_client::RefundPolicyServiceClient;
+use requite::server::{client, pb};
 use requite::telemetry::event::{Decided, Panicked, ReloadResult, ReloadTrigger, Reloaded};
 use requite::telemetry::logs::{LogFormat, LogSettings};
 use requite::telemetry::settings::Export;
 use requite::telemetry::{init, span};
+use serve_support::{PATIENCE, policy, serve_with, standard_policies};
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status};
@@ -112,6 +126,17 @@ impl Collector {
         counts
     }
 
+    /// How many times a histogram has taken in all.
+    fn times(&self, name: &str) -> Option<u64> {
+        let mut times = None;
+        self.each_metric(name, |data| {
+            if let Data::Histogram(histogram) = data {
+                times = Some(histogram.data_points.iter().map(|point| point.count).sum());
+            }
+        });
+        times
+    }
+
     fn each_metric(&self, name: &str, mut see: impl FnMut(&Data)) {
         let metrics = self.metrics.lock().unwrap();
         let scopes =
@@ -151,7 +176,7 @@ fn headers(pairs: &[(&'static str, &'static str)]) -> http::HeaderMap {
 
 const METHOD: &str = "requite.v1.RefundPolicyService/EvaluateRefund";
 
-/// One test, because telemetry is set up once in a process.
+/// One test, because telemetry is set up once in a process; the others run the program.
 #[tokio::test(flavor = "multi_thread")]
 async fn spans_and_metrics_reach_the_collector() {
     let collector = Collector::default();
@@ -231,67 +256,126 @@ async fn spans_and_metrics_reach_the_collector() {
     assert_eq!(evaluations, 3);
 }
 
-/// The program, which does not outlive its test.
-struct Served(Child);
+/// A call with a trace of the caller's.
+fn traced<M>(message: M) -> Request<M> {
+    let mut request = Request::new(message);
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    request.metadata_mut().insert("traceparent", parent.parse().unwrap());
+    request
+}
 
-impl Drop for Served {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+/// Waits until the collector has it.
+async fn arrives<T>(what: &str, mut find: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match find() {
+            Some(found) => return found,
+            None if Instant::now() < deadline => tokio::time::sleep(Duration::from_millis(10)).await,
+            None => panic!("{what} arrives at the collector"),
+        }
     }
 }
 
-/// The whole road: the program as it is run, a call with a trace, and what the collector gets
-/// from both before the program has ended.
+/// The whole road: the program as it is run, calls with a trace, policies that change, and what
+/// the collector gets of it while the program runs.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_served_call_is_a_span_of_the_callers_trace() {
+async fn what_is_decided_and_reloaded_reaches_the_collector_while_it_is_served() {
     let collector = Collector::default();
     let endpoint = collector.start().await;
-    let mut served = Served(
-        Command::new(env!("CARGO_BIN_EXE_requite"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json", "--log-level", "trace"])
-            .env_clear()
-            .env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
-            .env("OTEL_EXPORTER_OTLP_HEADERS", "authorization=hunter2")
-            .env("OTEL_SERVICE_NAME", "refunds")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap(),
-    );
-    let child = &mut served.0;
-    let mut stderr = child.stderr.take().unwrap();
-    let log = std::thread::spawn(move || {
-        let mut log = String::new();
-        stderr.read_to_string(&mut log).unwrap();
-        log
-    });
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let serving: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let dir = standard_policies();
+    let policies = dir.path().to_str().unwrap();
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=hunter2"),
+        ("OTEL_SERVICE_NAME", "refunds"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "100"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "50"),
+    ];
+    let mut service = serve_with(&["--policies", policies, "--log-level", "trace"], &variables);
+    let mut client = RefundPolicyServiceClient::new(client::connect(&service.address).await.unwrap());
+    let decided = client.evaluate_refund(traced(late())).await.unwrap().into_inner();
 
-    let address = format!("http://{}", serving.get("address").and_then(serde_json::Value::as_str).unwrap());
-    let channel = tonic::transport::Endpoint::from_shared(address).unwrap().connect().await.unwrap();
-    let mut client = tonic::client::Grpc::new(channel);
-    client.ready().await.unwrap();
-    let mut request = Request::new(());
-    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    request.metadata_mut().insert("traceparent", parent.parse().unwrap());
-    let path = http::uri::PathAndQuery::from_static("/requite.v1.RefundPolicyService/EvaluateRefund");
-    // Empty, and so a bad request: it is traced all the same.
-    let call = client.unary(request, path, tonic_prost::ProstCodec::<(), ()>::default());
-    let status = tokio::time::timeout(Duration::from_secs(10), call).await.unwrap().unwrap_err();
-    assert_eq!(status.code(), tonic::Code::InvalidArgument);
-    drop(client);
-
-    let stopped = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
-    assert!(stopped.success());
-    assert!(child.wait().unwrap().success());
-    let span = collector.span(METHOD);
+    let span = arrives("the span", || collector.spans().into_iter().find(|span| span.name == METHOD)).await;
     assert_eq!(hex(&span.trace_id), "0af7651916cd43dd8448eb211c80319c");
     assert_eq!(hex(&span.parent_span_id), "b7ad6b7169203331");
+    assert_eq!(span.kind, SpanKind::Server as i32);
+    let attributes = labels(&span.attributes);
+    for attribute in pairs(&[
+        ("rpc.grpc.status_code", "0"),
+        ("requite.policy.digest", &decided.policy.unwrap().digest),
+        ("requite.rule", "in-progress-platform-liable"),
+        ("requite.outcome", "approved_partial"),
+    ]) {
+        assert!(attributes.contains(&attribute), "{attribute:?} in {attributes:?}");
+    }
     assert!(collector.resource().contains(&("service.name".to_owned(), "refunds".to_owned())));
-    assert!(!log.join().unwrap().contains("hunter2"), "no secret is logged at any level");
+
+    for _ in 0..2 {
+        client.evaluate_refund(completed()).await.unwrap();
+    }
+    // A bad request is no decision.
+    client.evaluate_refund(pb::EvaluateRefundRequest::default()).await.unwrap_err();
+    let decision = |outcome, reason| pairs(&[("outcome", outcome), ("reason_code", reason)]);
+    let decisions =
+        vec![(decision("approved_partial", "deductions_applied"), 1), (decision("denied", "order_completed"), 2)];
+    arrives("the number of decisions", || (collector.counts("requite.decisions") == decisions).then_some(())).await;
+    arrives("their time", || (collector.times("requite.evaluation.duration") == Some(3)).then_some(())).await;
+
+    let text = fs::read_to_string(policy(&dir)).unwrap();
+    fs::write(policy(&dir), text.replace("deny: ORDER_CANCELLED", "deny: NOTHING_KNOWN")).unwrap();
+    service.says("policies rejected");
+    fs::write(policy(&dir), format!("{text}# a comment\n")).unwrap();
+    service.says("policies applied");
+    service.signal("-HUP");
+    service.says("policies unchanged");
+    let reloads = [("applied", "file_change"), ("rejected", "file_change"), ("unchanged", "signal")];
+    let counted = |(result, trigger)| {
+        let labels = pairs(&[("result", result), ("trigger", trigger)]);
+        collector.counts("requite.reloads").iter().any(|(found, count)| *found == labels && 1 <= *count)
+    };
+    arrives("the number of reloads", || reloads.into_iter().all(counted).then_some(())).await;
+
+    service.signal("-TERM");
+    assert_eq!(service.exit_code(), Some(0));
+    let failed = collector.spans().into_iter().filter(|span| span.name == METHOD).count();
+    assert_eq!(failed, 4, "the last spans are sent before the end, that of the bad request too");
+    let log = service.whole_log();
+    assert!(!log.iter().any(|line| line.to_string().contains("hunter2")), "no secret is logged at any level");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_sent_when_it_is_switched_off() {
+    let collector = Collector::default();
+    let endpoint = collector.start().await;
+    let quick = [("OTEL_METRIC_EXPORT_INTERVAL", "20"), ("OTEL_BSP_SCHEDULE_DELAY", "20")];
+    let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str());
+    let none = [("OTEL_TRACES_EXPORTER", "none"), ("OTEL_METRICS_EXPORTER", "none")];
+    for variables in [vec![], vec![endpoint, ("OTEL_SDK_DISABLED", "true")], [&none[..], &[endpoint]].concat()] {
+        let mut service = serve_with(&[], &[&variables[..], &quick].concat());
+        let mut client = RefundPolicyServiceClient::new(client::connect(&service.address).await.unwrap());
+        client.evaluate_refund(traced(late())).await.unwrap();
+        service.signal("-TERM");
+        // What is exported at all is exported before the end.
+        assert_eq!(service.exit_code(), Some(0));
+    }
+    assert_eq!(collector.spans(), []);
+    assert!(collector.metrics.lock().unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_that_is_not_there_costs_no_decision_and_no_stop() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let endpoint = format!("http://{nobody}");
+    let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()), ("OTEL_METRIC_EXPORT_INTERVAL", "20")];
+    let mut service = serve_with(&[], &variables);
+    let mut client = RefundPolicyServiceClient::new(client::connect(&service.address).await.unwrap());
+    for _ in 0..100 {
+        client.evaluate_refund(traced(late())).await.unwrap();
+    }
+    let began = Instant::now();
+    service.signal("-TERM");
+    assert_eq!(service.exit_code(), Some(0));
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -1,12 +1,15 @@
 //! Holds a decision against what a case expects of it.
 
-use crate::domain::decision::{DateWindow, Decision, Deduction, EvidenceVerdict, LineDecision, RuleRef};
+use crate::domain::decision::{
+    ComponentDecision, DateWindow, Decision, Deduction, EvidenceVerdict, ExtraAmount, LineDecision, RuleRef,
+};
 use crate::domain::facts::Facts;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::request::{FieldViolation, Request};
 use crate::domain::words::ReasonCode;
 use crate::plan::Plan;
 use crate::plan::fact::Dimension;
+use crate::plan::rule::{Extra, Verdict};
 use crate::plan::vocabulary::VocabularyId;
 use crate::policy::literal;
 use crate::policy::read::{Raw, Reader, Table, suggestion};
@@ -26,7 +29,11 @@ pub struct Observed<'d, 'a> {
 }
 
 /// What can be expected of a decision.
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 24] = [
+    "version",
+    "components",
+    "compensations",
+    "amounts_due",
     "outcome",
     "reason",
     "reasons",
@@ -136,6 +143,10 @@ impl Observed<'_, '_> {
             "reasons" => Shape::List(decision.reason_codes.iter().map(|code| written(*code)).collect()),
             "refund" => Shape::Money(decision.refund),
             "method" => Shape::Text(decision.method.to_string()),
+            "version" => Shape::Text(plan.version.clone()),
+            "components" => Shape::Amounts(decision.components.iter().map(|part| self.component(part)).collect()),
+            "compensations" => self.extras(|line| &line.compensations, |verdict| &verdict.compensations),
+            "amounts_due" => self.extras(|line| &line.amounts_due, |verdict| &verdict.amounts_due),
             "evidence" => Shape::Text(verdict(report.verdict).to_owned()),
             "missing_evidence" => Shape::Lists(report.missing.iter().map(|set| kinds(plan, *set)).collect()),
             "satisfied_by" => Shape::List(report.satisfied_by.iter().map(evidence_id).collect()),
@@ -207,6 +218,28 @@ impl Observed<'_, '_> {
             "missing_facts" => Shape::List(self.missing(line)),
             _ => return None,
         })
+    }
+
+    fn component(&self, part: &ComponentDecision) -> (String, Amount) {
+        let facts = self.facts.components.get(usize::from(part.component));
+        let name = facts.map_or("", |facts| self.plan.vocabularies.word(VocabularyId::COMPONENT, facts.name));
+        (name.to_owned(), part.refund)
+    }
+
+    /// Amounts beside the refund, by name, over all lines.
+    fn extras(&self, given: impl Fn(&LineDecision) -> &[ExtraAmount], written: impl Fn(&Verdict) -> &[Extra]) -> Shape {
+        let mut amounts = Vec::new();
+        for line in &self.decision.lines {
+            let verdict = match line.rule {
+                RuleRef::Rule(place) => self.plan.rules.get(place as usize).map(|rule| &rule.verdict),
+                RuleRef::Otherwise => Some(&self.plan.otherwise),
+            };
+            for extra in given(line) {
+                let name = verdict.and_then(|verdict| written(verdict).get(usize::from(extra.place)));
+                amounts.push((name.map_or(String::new(), |extra| extra.name.clone()), extra.amount));
+            }
+        }
+        Shape::Amounts(amounts)
     }
 
     fn missing(&self, line: &LineDecision) -> Vec<String> {

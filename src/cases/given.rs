@@ -3,7 +3,8 @@
 use crate::cases::CaseKey;
 use crate::domain::exact::Exact;
 use crate::domain::request::{
-    Claim, Evidence, Fraction, InputValue, Line, Money, Order, PromisedActual, Refundability, Request, Tender,
+    Claim, Component, Evidence, Fraction, InputValue, Line, Money, Order, PromisedActual, Refundability, Request,
+    Tender,
 };
 use crate::domain::time::{Elapsed, NANOS_PER_SECOND, Timestamp};
 use crate::domain::words::{LiableParty, OrderStage, RequestType};
@@ -97,7 +98,9 @@ impl<'c> Given<'c> {
         };
         let tenders =
             self.case.tenders.as_deref().unwrap_or(&[]).iter().map(|tender| all.tender(tender, reader)).collect();
-        let order = all.order(lines, tenders, reader);
+        let written = self.case.components.as_deref().unwrap_or(&[]);
+        let components = written.iter().map(|component| all.component(component, reader)).collect();
+        let order = all.order(lines, tenders, components, reader);
         let claim = all.claim(reader);
         (mistakes == reader.diagnostics.len()).then_some(Request { order, claim })
     }
@@ -247,7 +250,13 @@ impl<'c> Names<'_, 'c> {
         inputs
     }
 
-    fn order(&self, lines: Vec<Line<'c>>, tenders: Vec<Tender<'c>>, reader: &mut Reader<'_, '_>) -> Order<'c> {
+    fn order(
+        &self,
+        lines: Vec<Line<'c>>,
+        tenders: Vec<Tender<'c>>,
+        components: Vec<Component<'c>>,
+        reader: &mut Reader<'_, '_>,
+    ) -> Order<'c> {
         let mut times = Vec::new();
         for name in self.moments() {
             times.extend(self.moment(name, reader).map(|at| (name, at)));
@@ -260,7 +269,7 @@ impl<'c> Names<'_, 'c> {
             customer_caused_delay: self.quantity("customer_caused_delay", Dimension::Elapsed, reader).and_then(elapsed),
             lines,
             tenders,
-            components: Vec::new(),
+            components,
             tags: Vec::new(),
             inputs: self.inputs_of(InputScope::Order, reader),
         }
@@ -298,24 +307,41 @@ impl<'c> Names<'_, 'c> {
         fraction(quantity(text, span, Dimension::Number, reader)?)
     }
 
-    fn tender(&self, tender: &'c Table<Raw>, reader: &mut Reader<'_, '_>) -> Tender<'c> {
-        const KEYS: [&str; 5] = ["tender_id", "method", "paid", "refunded", "not_refundable"];
-        for (name, _) in &tender.entries {
-            if !KEYS.contains(&name.value.as_str()) {
-                reader.error(
-                    "unknown-key",
-                    name.span,
-                    format!("a tender has no key `{}`", name.value),
-                    format!("its keys are {}", KEYS.join(", ")),
-                );
+    /// The entries of a tender or component, with the currency of the case.
+    fn part(&self, written: &'c Table<Raw>, keys: &[&str], name: &str, reader: &mut Reader<'_, '_>) -> Vec<Entry<'c>> {
+        for (key, _) in &written.entries {
+            if !keys.contains(&key.value.as_str()) {
+                let help = format!("its keys are {}", keys.join(", "));
+                reader.error("unknown-key", key.span, format!("{name} has no key `{}`", key.value), help);
             }
         }
-        let mut entries = overlay(Vec::new(), tender);
-        entries.extend(self.entries.iter().filter(|(name, _)| name.value == "currency"));
+        let mut entries = overlay(Vec::new(), written);
+        entries.extend(self.entries.iter().filter(|(key, _)| key.value == "currency"));
+        entries
+    }
+
+    fn component(&self, written: &'c Table<Raw>, reader: &mut Reader<'_, '_>) -> Component<'c> {
+        let entries = self.part(written, &["name", "line_id", "paid", "refunded"], "a component", reader);
         let own = Names { entries: &entries, plan: self.plan };
-        let refundability = match own.str("not_refundable", reader) {
-            "true" => Refundability::NotRefundable,
-            _ => Refundability::Refundable,
+        Component {
+            name: own.str("name", reader),
+            paid: own.money("paid", reader),
+            refunded: own.money("refunded", reader),
+            line_id: own.str("line_id", reader),
+        }
+    }
+
+    fn tender(&self, written: &'c Table<Raw>, reader: &mut Reader<'_, '_>) -> Tender<'c> {
+        let keys = ["tender_id", "method", "paid", "refunded", "not_refundable"];
+        let entries = self.part(written, &keys, "a tender", reader);
+        let own = Names { entries: &entries, plan: self.plan };
+        let refundability = match own.text("not_refundable", reader) {
+            None | Some(("false", _)) => Refundability::Refundable,
+            Some(("true", _)) => Refundability::NotRefundable,
+            Some((other, span)) => {
+                reader.error("wrong-type", span, format!("expected `true` or `false`, got `{other}`"), "");
+                Refundability::Refundable
+            }
         };
         Tender {
             id: own.str("tender_id", reader),

@@ -9,6 +9,7 @@ mod given;
 use std::collections::HashSet;
 
 use crate::decision::explain::Silent;
+use crate::decision::version::{begins, governing};
 use crate::decision::{Purpose, decide, intake};
 use crate::plan::Plan;
 use crate::policy::bundle::{Bundle, BundleFile};
@@ -41,6 +42,8 @@ record! {
         lines: Option<Vec<Table<Raw>>>,
         /// How the order was paid.
         tenders: Option<Vec<Table<Raw>>>,
+        /// Components of the order.
+        components: Option<Vec<Table<Raw>>>,
         /// The decision expected; what is not named may be anything.
         expect: Table<Raw>,
     }
@@ -78,7 +81,9 @@ fn rehearse_file(file: &BundleFile, plans: &[Plan], default_policy: &str, rehear
     read_file(file, &mut diagnostics, |node, reader| {
         let written = CasesKey::read(node, reader)?;
         let id = written.policy.as_ref().map_or(default_policy, Slug::text);
-        let Some(plan) = plans.iter().find(|plan| plan.id == id) else {
+        let mut versions: Vec<&Plan> = plans.iter().filter(|plan| plan.id == id).collect();
+        versions.sort_by_key(|plan| begins(plan));
+        if versions.is_empty() {
             let span = written.policy.as_ref().map_or(node.span, Slug::span);
             let known: Vec<String> = plans.iter().map(|plan| plan.id.clone()).collect();
             crate::policy::formula::check::unknown_word(id, span, "policy of this bundle", &known, reader);
@@ -103,7 +108,7 @@ fn rehearse_file(file: &BundleFile, plans: &[Plan], default_policy: &str, rehear
                 );
                 return None;
             }
-            run(case, written.given.as_ref(), plan, rehearsal, reader);
+            run(case, written.given.as_ref(), &versions, rehearsal, reader);
         }
         Some(())
     });
@@ -114,14 +119,17 @@ fn rehearse_file(file: &BundleFile, plans: &[Plan], default_policy: &str, rehear
 fn run(
     case: &CaseKey,
     common: Option<&Table<Raw>>,
-    plan: &Plan,
+    versions: &[&Plan],
     rehearsal: &mut Rehearsal,
     reader: &mut Reader<'_, '_>,
 ) {
     let mistakes = reader.diagnostics.len();
-    let given = given::Given::new(common, case, plan);
+    // Names and types are those of the newest version; which one decides follows from the order.
+    let Some(newest) = versions.last() else { return };
+    let given = given::Given::new(common, case, newest);
     let request = given.request(reader);
     let Some(request) = request.filter(|_| mistakes == reader.diagnostics.len()) else { return };
+    let Some(plan) = governing(versions.iter().copied(), &request) else { return };
     let differences = match intake(plan, &request, Purpose::Decision) {
         Ok(facts) => {
             let decision = decide(plan, &facts, &mut Silent);

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::cli::exit::Exit;
-use crate::cli::input::{Format, Input};
+use crate::cli::input::{Format, Input, address, request};
 use crate::cli::output::{answer, chain, say};
 use crate::server;
 
@@ -11,36 +11,30 @@ use crate::server;
 #[derive(Debug, Args)]
 #[command(
     long_about = "Send one request to a server.\n\n\
-        The request is an EvaluateRefundRequest in its JSON form, as for `eval`.",
-    after_long_help = "Example:\n  requite call --addr 127.0.0.1:50051 request.json\n\n\
+        The request is an EvaluateRefundRequest in the JSON form of proto3, the answer an \
+        EvaluateRefundResponse in the same form, as for `eval`; `--output text` prints it for people.",
+    after_long_help = "Examples:\n  requite call policies/standard/requests/platform-late-partial.json\n  \
+        requite call --addr 127.0.0.1:50051 --output text request.json\n\n\
         Exit codes:\n  0  it was decided, whatever the decision\n  1  the server cannot be reached or did not decide\n  \
-        2  the request cannot be read"
+        2  the request is wrong; every bad field is named"
 )]
 pub(super) struct Call {
     /// Where the server is
-    #[arg(long, value_name = "HOST:PORT", env = "REQUITE_ADDR", default_value = "127.0.0.1:50051")]
+    #[arg(long, value_name = "HOST:PORT", env = "REQUITE_ADDR", default_value = "127.0.0.1:50051", value_parser = address)]
     addr: String,
     /// The request: a file, or `-` for standard input
     #[arg(value_name = "FILE")]
     file: Input,
     /// How to print the decision
-    #[arg(long, value_enum, default_value_t = Format::Text)]
+    #[arg(long, value_enum, default_value_t = Format::Json)]
     output: Format,
 }
 
 impl Call {
     pub(super) fn run(self) -> Exit {
-        let request = match self.file.read() {
-            Ok(text) => server::json::request_from_json(&text)
-                .map_err(|error| format!("{} holds no request: {error}", self.file)),
-            Err(error) => Err(chain(&error)),
-        };
-        let request = match request {
+        let request = match request(&self.file) {
             Ok(request) => request,
-            Err(message) => {
-                say(&format!("error: {message}"));
-                return Exit::Usage;
-            }
+            Err(exit) => return exit,
         };
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
@@ -58,8 +52,9 @@ impl Call {
                 answer(&text, Exit::Done)
             }
             Err(error) => {
-                say(&format!("error: {}", chain(&error)));
-                Exit::Unexpected
+                let help = error.help().map(|help| format!("\n  help: {help}")).unwrap_or_default();
+                say(&format!("error: {}{help}", chain(&error)));
+                if error.is_bad_request() { Exit::Usage } else { Exit::Unexpected }
             }
         }
     }

@@ -47,7 +47,12 @@ pub(super) fn admitted(dir: &Path) -> Result<(Admission, Bundle), Exit> {
         Ok(admission) => Ok((admission, bundle)),
         Err(rejection) => {
             say(&render(&rejection.diagnostics, &bundle, colour()));
-            Err(exit_of(&rejection))
+            let exit = exit_of(&rejection);
+            if exit == Exit::CasesFailed {
+                let failed = rejection.diagnostics.iter().filter(|diagnostic| diagnostic.code == CASE_FAILED).count();
+                say(&format!("{} failed, {} passed", counted(failed, "case"), rejection.cases_passed));
+            }
+            Err(exit)
         }
     }
 }

@@ -8,8 +8,8 @@ use crate::app::config::Policies;
 use crate::app::run::{colour, read};
 use crate::cli::check::exit_of;
 use crate::cli::exit::Exit;
-use crate::cli::input::{Format, Input};
-use crate::cli::output::{answer, chain, say, say_unreadable};
+use crate::cli::input::{Format, Input, request};
+use crate::cli::output::{answer, say, say_unreadable};
 use crate::engine::admit::admit;
 use crate::engine::{Engine, open};
 use crate::policy::diagnostic::render;
@@ -19,10 +19,13 @@ use crate::server;
 #[derive(Debug, Args)]
 #[command(
     long_about = "Decide one request here, without a server.\n\n\
-        The request is an EvaluateRefundRequest in its JSON form. The decision is the one that a server \
-        with the same policies gives.",
-    after_long_help = "Examples:\n  requite eval --policies policies/standard request.json\n  \
-        echo '{\"order\": …, \"claim\": …}' | requite eval --explain -\n\n\
+        The request is an EvaluateRefundRequest in the JSON form of proto3, the answer an \
+        EvaluateRefundResponse in the same form; `--output text` prints it for people. The decision is the \
+        one that a server with the same policies gives.",
+    after_long_help = "Examples:\n  \
+        requite eval --output text policies/standard/requests/platform-late-partial.json\n  \
+        requite eval --policies my-policies --explain request.json\n  \
+        requite eval - < request.json\n\n\
         Exit codes:\n  0  it was decided, whatever the decision\n  2  the request is wrong; every bad field is named\n  \
         3  there are mistakes in the policies, or they cannot be read\n  4  a case of the policies does not come out as expected"
 )]
@@ -34,7 +37,7 @@ pub(super) struct Eval {
     #[arg(value_name = "FILE")]
     file: Input,
     /// How to print the decision
-    #[arg(long, value_enum, default_value_t = Format::Text)]
+    #[arg(long, value_enum, default_value_t = Format::Json)]
     output: Format,
     /// Say also what the decision rests on: facts, and the rules that nearly matched
     #[arg(long)]
@@ -44,13 +47,9 @@ pub(super) struct Eval {
 impl Eval {
     pub(super) fn run(self) -> Exit {
         let policies = self.policies.map_or(Policies::Embedded, Policies::Directory);
-        let text = match self.file.read() {
-            Ok(text) => text,
-            Err(error) => return usage(&chain(&error)),
-        };
-        let mut request = match server::json::request_from_json(&text) {
+        let mut request = match request(&self.file) {
             Ok(request) => request,
-            Err(error) => return usage(&format!("{} holds no request: {error}", self.file)),
+            Err(exit) => return exit,
         };
         if self.explain {
             request.explain = server::pb::ExplainLevel::Full as i32;
@@ -67,14 +66,13 @@ impl Eval {
                 };
                 answer(&text, Exit::Done)
             }
-            Err(failure) => usage(&format!("{} cannot be decided:\n  {}", self.file, failure.lines().join("\n  "))),
+            Err(failure) => {
+                let lines = failure.lines().join("\n  ");
+                say(&format!("error: the request in {} cannot be decided:\n  {lines}", self.file));
+                Exit::Usage
+            }
         }
     }
-}
-
-fn usage(message: &str) -> Exit {
-    say(&format!("error: {message}"));
-    Exit::Usage
 }
 
 fn engine(policies: &Policies) -> Result<Engine, Exit> {

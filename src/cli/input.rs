@@ -1,4 +1,4 @@
-//! The request that a verb works on: a file or standard input, bounded.
+//! What a verb works on: an address, and a request from a file or standard input, bounded.
 
 use std::fmt;
 use std::fs::File;
@@ -8,8 +8,17 @@ use std::str::FromStr;
 
 use clap::ValueEnum;
 
+use crate::cli::exit::Exit;
+use crate::cli::output::{chain, say};
+use crate::server::json::{JsonError, request_from_json};
+use crate::server::pb;
+
 /// Longest request that is read. The server takes less; this only keeps memory bounded.
 const REQUEST_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Most of a line of a request that is shown around a mistake, in characters: a request may be one
+/// long line.
+const EXCERPT_CHARACTERS_MAX: usize = 80;
 
 /// Where a request comes from.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -23,7 +32,7 @@ pub(super) enum Input {
 pub(super) enum Format {
     /// For people
     Text,
-    /// For programs: the response message in its JSON form
+    /// For programs: the response message in the JSON form of proto3
     Json,
 }
 
@@ -67,6 +76,50 @@ impl Input {
             return Err(InputError::TooLarge { from: self.clone() });
         }
         String::from_utf8(bytes).map_err(|_| InputError::NotText { from: self.clone() })
+    }
+}
+
+/// The request of a verb; where there is none, everything has been said.
+pub(super) fn request(from: &Input) -> Result<pb::EvaluateRefundRequest, Exit> {
+    let said = |message: String| {
+        say(&format!("error: {message}"));
+        Exit::Usage
+    };
+    let text = from.read().map_err(|error| said(chain(&error)))?;
+    request_from_json(&text).map_err(|error| said(unreadable(from, &text, &error)))
+}
+
+/// What is wrong with a text that is no request, with the place in it.
+fn unreadable(from: &Input, text: &str, error: &JsonError) -> String {
+    let JsonError { line, column, problem } = error;
+    if text.trim().is_empty() {
+        return format!("{from} holds no request: it is empty");
+    }
+    let place = line.checked_sub(1).and_then(|line| text.lines().nth(line));
+    let excerpt = place.map(|row| excerpt(row, *line, *column)).unwrap_or_default();
+    format!("{from} holds no request: {problem}\n  --> line {line}, column {column}{excerpt}")
+}
+
+/// The line with a mark under the column, as far as it is near to it. Columns count bytes.
+fn excerpt(row: &str, line: usize, column: usize) -> String {
+    let place = row.char_indices().take_while(|(at, _)| *at + 1 < column).count();
+    let first = place.saturating_sub(EXCERPT_CHARACTERS_MAX / 2);
+    let shown: String = row.chars().skip(first).take(EXCERPT_CHARACTERS_MAX).map(visible).collect();
+    let margin = " ".repeat(line.to_string().len());
+    format!("\n{margin} |\n{line} | {shown}\n{margin} | {}^", " ".repeat(place - first))
+}
+
+/// A tab is as wide as one column here; what cannot be seen must not move the mark.
+fn visible(character: char) -> char {
+    if character.is_control() { ' ' } else { character }
+}
+
+/// An address as written. Only the form is checked: the host may be a name that is looked up when listening.
+pub(super) fn address(text: &str) -> Result<String, String> {
+    let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port.parse::<u16>());
+    match port {
+        Some(Ok(_)) => Ok(text.to_owned()),
+        Some(Err(_)) | None => Err("expected HOST:PORT, such as `127.0.0.1:50051` or `[::1]:0`".to_owned()),
     }
 }
 

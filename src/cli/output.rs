@@ -27,16 +27,17 @@ pub(super) fn say(text: &str) {
     let _ = writeln!(err, "{}", text.trim_end_matches('\n'));
 }
 
-/// An error with everything that led to it, on one line.
+/// An error with everything that led to it, on one line. A library that wraps an error in one of
+/// the same text is heard once.
 pub(super) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
+    let mut texts = vec![error.to_string()];
     let mut next = error.source();
     while let Some(source) = next {
-        text.push_str(": ");
-        text.push_str(&source.to_string());
+        texts.push(source.to_string());
         next = source.source();
     }
-    text
+    texts.dedup();
+    texts.join(": ")
 }
 
 /// Says why policies cannot be read, each problem with what to do about it.

@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use crate::app::config::{Config, Policies};
 use crate::app::run::{Ended, RunError, run};
 use crate::cli::exit::Exit;
+use crate::cli::input::address;
 use crate::cli::output::{chain, say, say_unreadable};
 use crate::server::ServerConfig;
 use crate::source::watch::Timing;
@@ -110,14 +111,5 @@ fn failed(error: &RunError) -> Exit {
             say(&format!("error: {}", chain(error)));
             Exit::Unexpected
         }
-    }
-}
-
-/// Only the form is checked: the host may be a name that is looked up when listening.
-fn address(text: &str) -> Result<String, String> {
-    let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port.parse::<u16>());
-    match port {
-        Some(Ok(_)) => Ok(text.to_owned()),
-        Some(Err(_)) | None => Err("expected HOST:PORT, such as `127.0.0.1:50051` or `[::1]:0`".to_owned()),
     }
 }

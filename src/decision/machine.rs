@@ -126,11 +126,14 @@ fn unary(op: Op, a: Evaluated, plan: &Plan) -> Evaluated {
 }
 
 fn binary(op: Op, a: Evaluated, b: Evaluated, plan: &Plan) -> Evaluated {
-    match op {
-        Op::And => return either(a, b, false),
-        Op::Or => return either(a, b, true),
-        Op::IfAbsent => return if a? == None { b } else { a },
-        _ => {}
+    if op == Op::And {
+        return either(a, b, false);
+    }
+    if op == Op::Or {
+        return either(a, b, true);
+    }
+    if op == Op::IfAbsent {
+        return if a?.is_none() { b } else { a };
     }
     let (Some(a), Some(b)) = (a?, b?) else { return Ok(None) };
     match (op, a, b) {

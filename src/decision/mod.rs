@@ -16,6 +16,7 @@ mod settle;
 mod tenders;
 mod text;
 mod verdict;
+pub mod version;
 mod window;
 
 use smallvec::SmallVec;

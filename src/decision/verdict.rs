@@ -15,7 +15,7 @@ use crate::domain::facts::{Coverage, Facts, LineFacts, Value};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::words::{LiableParty, Outcome, ReasonCode};
 use crate::plan::Plan;
-use crate::plan::rule::{Action, Demand, Extra, StepScope, Verdict};
+use crate::plan::rule::{Action, Demand, Extra, LayerPower, StepScope, Verdict};
 use crate::plan::test::Answer;
 
 /// A claim while it is decided: what all of its lines share is worked out once, when a line
@@ -61,6 +61,7 @@ impl<'p, 'f, 'a> Claim<'p, 'f, 'a> {
 }
 
 /// What the search for the deciding rule found.
+#[derive(Clone, Copy)]
 enum Found {
     /// This rule decides.
     Rule(u32),
@@ -80,16 +81,53 @@ fn line<R: Recorder>(claim: &Claim<'_, '_, '_>, place: u16, facts: &LineFacts<'_
         let undecided = undecided(place, RuleRef::Otherwise, outcome, codes, None);
         return Judged::Decided(LineDecision { missing_facts: missing, ..undecided });
     }
-    match search(plan, &mut line) {
-        Found::Rule(rule) => follow(claim, place, RuleRef::Rule(rule), &mut line),
-        Found::Otherwise => follow(claim, place, RuleRef::Otherwise, &mut line),
-        Found::Missing(rule) => Judged::Decided(unknown(claim, place, rule, &mut line)),
+    judge(claim, place, 0, &mut line)
+}
+
+/// Finds the rule of a line from a place of the policy on, and follows it. A rule of a layer that
+/// may only improve is held against what the policy below it decides, and the better one counts.
+fn judge<R: Recorder>(claim: &Claim<'_, '_, '_>, place: u16, from: u32, line: &mut Line<'_, '_, '_, R>) -> Judged {
+    let found = search(claim.plan, from, line);
+    let judged = match found {
+        Found::Rule(rule) => follow(claim, place, RuleRef::Rule(rule), line),
+        Found::Otherwise => follow(claim, place, RuleRef::Otherwise, line),
+        Found::Missing(rule) => Judged::Decided(unknown(claim, place, rule, line)),
         Found::Faulty(rule, fault) => {
             let codes = smallvec![fault_code(fault)];
-            let liable = liable(&mut line);
+            let liable = liable(line);
             Judged::Decided(undecided(place, RuleRef::Rule(rule), Outcome::ManualReview, codes, liable))
         }
+    };
+    let (Judged::Decided(above), Some(below)) = (&judged, improved_below(claim.plan, found)) else { return judged };
+    // Each layer is left behind for good, so this ends after as many steps as there are layers.
+    match judge(claim, place, below, line) {
+        Judged::Decided(other) if better(above, &other) => judged,
+        other @ (Judged::Decided(_) | Judged::Together(..)) => other,
     }
+}
+
+/// The first rule below the layer of a rule, where that layer may only improve.
+fn improved_below(plan: &Plan, found: Found) -> Option<u32> {
+    let rule = match found {
+        Found::Rule(rule) | Found::Missing(rule) | Found::Faulty(rule, _) => rule,
+        Found::Otherwise => return None,
+    };
+    let layer = plan.rules.get(rule as usize)?.layer.as_ref()?;
+    match layer.power {
+        LayerPower::Improve => Some(layer.below),
+        LayerPower::Replace => None,
+    }
+}
+
+/// Whether the first decision is better for the customer: more money, or else a better answer.
+fn better(first: &LineDecision, second: &LineDecision) -> bool {
+    let rank = |line: &LineDecision| match line.outcome {
+        Outcome::ApprovedFull | Outcome::ApprovedPartial => 3,
+        Outcome::MoreInfoRequired => 2,
+        Outcome::ManualReview => 1,
+        Outcome::Denied => 0,
+    };
+    (second.refund, rank(second)) < (first.refund, rank(first))
 }
 
 /// A line whose rule would decide if facts were not missing: says which, and what else the rule
@@ -119,7 +157,7 @@ fn not_governed<R: Recorder>(
 ) -> Option<(Outcome, ReasonCodes, MissingFacts)> {
     let effective = plan.effective?;
     match line.value(effective.by) {
-        Ok(Some(Value::Quantity(at))) if effective.from.nanos() <= at.floor() => None,
+        Ok(Some(Value::Quantity(at))) if effective.governs(at) => None,
         Ok(Some(_)) | Err(_) => {
             Some((Outcome::ManualReview, smallvec![ReasonCode::PolicyNotInForce], MissingFacts::new()))
         }
@@ -128,8 +166,8 @@ fn not_governed<R: Recorder>(
 }
 
 /// The first rule without a *no* decides; with an *unknown*, it says what is missing.
-fn search<R: Recorder>(plan: &Plan, line: &mut Line<'_, '_, '_, R>) -> Found {
-    for (place, rule) in plan.rules.iter().enumerate() {
+fn search<R: Recorder>(plan: &Plan, from: u32, line: &mut Line<'_, '_, '_, R>) -> Found {
+    for (place, rule) in plan.rules.iter().enumerate().skip(from as usize) {
         let place = u32::try_from(place).unwrap_or(u32::MAX);
         let mut found = Found::Rule(place);
         let mut matches = true;

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 
 use crate::domain::calendar::Calendar;
+use crate::domain::exact::Exact;
 use crate::domain::facts::FactId;
 use crate::domain::money::Currency;
 use crate::domain::time::Timestamp;
@@ -89,8 +90,19 @@ pub struct Plan {
 pub struct Effective {
     /// The first moment governed.
     pub from: Timestamp,
+    /// The first moment not governed any more; `None`: it governs for ever.
+    pub until: Option<Timestamp>,
     /// The fact, a timestamp, that is held against it.
     pub by: FactId,
+}
+
+impl Effective {
+    /// Whether it governs an order with this moment, in nanoseconds since 1970.
+    #[must_use]
+    pub fn governs(&self, at: Exact) -> bool {
+        let at = at.floor();
+        self.from.nanos() <= at && self.until.is_none_or(|until| at < until.nanos())
+    }
 }
 
 /// How a refund is split over tenders.

@@ -7,11 +7,33 @@ use crate::plan::formula::Formula;
 use crate::plan::test::{Interval, Test};
 use crate::plan::vocabulary::Labels;
 
+/// What a layer may do to the decision of the policy below it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LayerPower {
+    /// Where one of its rules matches, the better of the two decisions counts.
+    Improve,
+    /// Where one of its rules matches, that rule decides.
+    Replace,
+}
+
+/// A layer to which a rule belongs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RuleLayer {
+    /// Its name.
+    pub name: String,
+    /// What it may do.
+    pub power: LayerPower,
+    /// The first rule below the layer, by its place in the policy.
+    pub below: u32,
+}
+
 /// One rule.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Rule {
     /// Its slug, unique in the policy.
     pub id: String,
+    /// The layer it belongs to; `None`: the policy itself.
+    pub layer: Option<RuleLayer>,
     /// All of them must hold.
     pub tests: Vec<Test>,
     /// What follows then.

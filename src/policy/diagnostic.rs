@@ -31,7 +31,7 @@ pub enum Severity {
 }
 
 /// A place in a file of the bundle.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Place {
     /// The file's path within the bundle.
     pub file: String,

@@ -5,9 +5,10 @@
 
 use schemars::JsonSchema;
 
+use crate::plan::rule::LayerPower;
 use crate::policy::read::{OneOrMany, Read, Reader, Slug, Table, Text, record};
 use crate::policy::source::{Located, Span};
-use crate::policy::tree::{Node, NodeKind};
+use crate::policy::tree::{Node, NodeKind, Quoting};
 
 record! {
     /// A refund policy: which orders get how much back, less what, and why.
@@ -20,6 +21,8 @@ record! {
         description: Option<Text>,
         /// Where the rules are published.
         published: Option<Text>,
+        /// Fragments of the bundle whose declarations this policy shares: `NAME` for `NAME.fragment.yaml`.
+        use_ as "use": Option<Vec<Slug>>,
         /// Which orders it governs. Absent: all of them.
         effective: Option<EffectiveKey>,
         /// The IANA time zone in which calendar days begin and end, such as `Asia/Shanghai`.
@@ -27,9 +30,9 @@ record! {
         /// The business calendar, by its file name in `calendars/` without `.yaml`. Needed where business days are counted.
         calendar: Option<Slug>,
         /// The units of account that it knows: ISO 4217 codes, or units of its own such as `{ code: POINTS, decimals: 0 }`.
-        currencies: Vec<CurrencyKey>,
+        currencies: OneOrMany<CurrencyKey>,
         /// The languages of its labels, the default one first, such as `[zh, en]`.
-        languages: Option<Vec<Text>>,
+        languages: Option<OneOrMany<Text>>,
         /// The ways a request may come in. Anything else in a request is an error.
         channels: Option<Vec<Slug>>,
         /// What can be bought. Anything else in a request is an error.
@@ -73,6 +76,8 @@ record! {
     pub struct EffectiveKey = "`effective`" {
         /// The first moment governed, as RFC 3339 with an offset.
         from: Text,
+        /// The first moment not governed any more. Absent: until the next version begins, or for ever.
+        until: Option<Text>,
         /// The moment of the order that counts, such as `placed_at`.
         by: Slug,
     }
@@ -522,20 +527,78 @@ record! {
     }
 }
 
-/// A policy as written, with the place of its last key.
+/// The rules of a layer that stands above a policy.
+#[derive(Clone, PartialEq, Debug)]
+pub struct LayerRules {
+    /// The layer's name.
+    pub name: Slug,
+    /// What it may do.
+    pub power: LayerPower,
+    /// Its rules.
+    pub rules: Vec<RuleKey>,
+}
+
+/// A policy as written, with what stands above it and the places of its last keys.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Document {
     /// The policy.
     pub policy: Policy,
+    /// The layers above it, the uppermost first.
+    pub layers: Vec<LayerRules>,
     /// The last key of the file.
     pub last_key: Located<String>,
+    /// Where the key `otherwise` stands.
+    pub otherwise_key: Span,
 }
 
-/// Reads a policy file's tree.
-pub fn read_policy(root: &Node, reader: &mut Reader<'_, '_>) -> Option<Document> {
-    let policy = Policy::read(root, reader);
-    let NodeKind::Mapping(entries) = &root.kind else { return None };
-    let last_key =
-        entries.last().map_or(Located { value: String::new(), span: Span::default() }, |(key, _)| key.clone());
-    Some(Document { policy: policy?, last_key })
+/// Reads a policy file's tree. A mandatory key that is absent or blank is reported and filled
+/// in, so that everything else is checked all the same.
+pub fn read_policy(root: &Node, layers: Vec<LayerRules>, reader: &mut Reader<'_, '_>) -> Option<Document> {
+    let NodeKind::Mapping(written) = &root.kind else { return Policy::read(root, reader).and(None) };
+    let end = written.last().map_or(root.span, |(key, _)| key.span);
+    let mut entries = written.clone();
+    for (key, expected, filler) in fillers(root.span) {
+        match entries.iter_mut().find(|(name, _)| name.value == key) {
+            Some((name, node)) if node.is_blank() => {
+                reader.error("blank-value", name.span, format!("`{key}` has no value"), format!("expected {expected}"));
+                *node = filler;
+            }
+            Some(_) => {}
+            None => {
+                // Of all keys, `otherwise` is missed where the file ends.
+                let (at, help) = match key {
+                    "otherwise" => (end, format!("was the file cut off? its last key is {expected}")),
+                    _ => (root.span, format!("expected {expected}")),
+                };
+                reader.error("missing-key", at, format!("a policy needs the key `{key}`"), help);
+                entries.push((Located { value: key.to_owned(), span: end }, filler));
+            }
+        }
+    }
+    let is_otherwise = |(key, _): &&(Located<String>, Node)| key.value == "otherwise";
+    let (otherwise, _) = entries.iter().find(is_otherwise)?.clone();
+    let last_key = match written.iter().find(is_otherwise).and(written.last()) {
+        Some((last, _)) => last.clone(),
+        None => otherwise.clone(),
+    };
+    let policy = Policy::read(&Node { kind: NodeKind::Mapping(entries), span: root.span }, reader)?;
+    Some(Document { policy, layers, last_key, otherwise_key: otherwise.span })
+}
+
+/// The mandatory keys of a policy, what is expected of each, and what stands in where it lacks.
+fn fillers(span: Span) -> [(&'static str, &'static str, Node); 6] {
+    let scalar = |text: &str| Node { kind: NodeKind::Scalar(text.to_owned(), Quoting::Quoted), span };
+    let deny = (Located { value: "deny".to_owned(), span }, scalar("NO_MATCHING_RULE"));
+    [
+        ("policy", "the policy's name, such as `standard`", scalar("unnamed")),
+        ("version", "a label of this version, such as `\"2026-11-01\"`", scalar("unnamed")),
+        ("timezone", "a time zone, such as `Asia/Shanghai`", scalar("UTC")),
+        ("currencies", "codes of ISO 4217, such as `[CNY]`", scalar("CNY")),
+        ("rules", "a list, each item a rule", Node { kind: NodeKind::List(Vec::new()), span }),
+        (
+            "otherwise",
+            "what decides where no rule matches: `otherwise: { manual_review: NO_MATCHING_RULE }`",
+            Node { kind: NodeKind::Mapping(vec![deny]), span },
+        ),
+    ]
 }

@@ -1,6 +1,6 @@
 //! From a bundle to plans: which file is what, and all mistakes of all files together.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::domain::limits::DIAGNOSTICS_MAX;
@@ -11,9 +11,12 @@ use crate::policy::check::{Calendars, check};
 use crate::policy::compile::compile;
 use crate::policy::diagnostic::{Diagnostic, Place, Severity};
 use crate::policy::document::{BundleKey, CalendarKey, read_policy};
+use crate::policy::formula::check::unknown_word;
+use crate::policy::merge::{Fragments, Layer, merge, read_fragment, read_layer};
 use crate::policy::read::{Read, Reader};
-use crate::policy::source::{Located, Source};
-use crate::policy::tree::parse;
+use crate::policy::source::{Located, Source, Sources};
+use crate::policy::tree::{Node, parse};
+use crate::policy::versions::{self, Written};
 
 /// The policies of a bundle, compiled.
 #[derive(Debug)]
@@ -29,6 +32,10 @@ pub struct Loaded {
 pub enum FileRole {
     /// `NAME.policy.yaml`.
     Policy,
+    /// `NAME.fragment.yaml`: declarations that policies share.
+    Fragment,
+    /// `NAME.layer.yaml`: rules above those of other policies.
+    Layer,
     /// `NAME.cases.yaml`, also in `cases/`.
     Cases,
     /// `calendars/NAME.yaml`.
@@ -48,6 +55,8 @@ pub fn role(path: &str) -> FileRole {
         "" | "cases" if name.ends_with(".cases.yaml") => FileRole::Cases,
         "" if name == "bundle.yaml" => FileRole::Manifest,
         "" if name.ends_with(".policy.yaml") => FileRole::Policy,
+        "" if name.ends_with(".fragment.yaml") => FileRole::Fragment,
+        "" if name.ends_with(".layer.yaml") => FileRole::Layer,
         _ => FileRole::Unknown,
     }
 }
@@ -57,94 +66,148 @@ pub fn role(path: &str) -> FileRole {
 #[must_use]
 pub fn load(bundle: &Bundle) -> (Option<Loaded>, Vec<Diagnostic>) {
     let mut diagnostics = Vec::new();
-    let of_role = |wanted: FileRole| bundle.files().iter().filter(move |file| role(&file.path) == wanted);
-    for file in of_role(FileRole::Unknown) {
-        diagnostics.push(whole_file(
-            file,
-            "unknown-file",
-            format!("`{}` has no place in a bundle", file.path),
-            "a bundle holds `NAME.policy.yaml`, `NAME.cases.yaml`, `calendars/NAME.yaml` and `bundle.yaml`",
-        ));
-    }
-    let mut calendars = Calendars::new();
-    for file in of_role(FileRole::Calendar) {
-        let calendar = read_file(file, &mut diagnostics, |node, reader| {
-            calendar::check(&CalendarKey::read(node, reader)?, reader)
-        });
-        let name = file.path.trim_start_matches("calendars/").trim_end_matches(".yaml").to_owned();
-        calendars.extend(calendar.map(|calendar| (name, Arc::new(calendar))));
-    }
+    let sources = open(bundle, &mut diagnostics);
+    let trees = parse_all(bundle, &sources, &mut diagnostics);
+    let mut reader = Reader::new(&sources);
+    let calendars = calendars(bundle, &trees, &mut reader);
+    let fragments = fragments(bundle, &trees, &mut reader);
+    let layers: Vec<Layer> =
+        of_role(&trees, FileRole::Layer).filter_map(|(_, node)| read_layer(node, &mut reader)).collect();
     let mut plans: Vec<Plan> = Vec::new();
-    let mut places: HashMap<String, String> = HashMap::new();
-    for file in of_role(FileRole::Policy) {
-        let plan = read_file(file, &mut diagnostics, |node, reader| {
-            let document = read_policy(node, reader)?;
-            let id = &document.policy.policy;
-            if let Some(other) = places.insert(id.text().to_owned(), file.path.clone()) {
-                reader.error(
-                    "duplicate-policy",
-                    id.span(),
-                    format!("there are two policies `{}`", id.text()),
-                    format!("the other one is in `{other}`; choose another name"),
-                );
-            }
-            check(&document, &calendars, reader).map(compile)
-        });
+    let mut written: Vec<Written> = Vec::new();
+    for (_, node) in of_role(&trees, FileRole::Policy) {
+        let (merged, rules) = merge(node, &fragments, &layers, &mut reader);
+        let Some(document) = read_policy(&merged, rules, &mut reader) else { continue };
+        let plan = check(&document, &calendars, &mut reader).map(compile);
+        written.push(Written::new(&document, plan.as_ref()));
         plans.extend(plan);
     }
-    if of_role(FileRole::Policy).next().is_none() {
+    check_targets(&layers, &written, &mut reader);
+    versions::check(&written, &mut reader);
+    diagnostics.append(&mut reader.diagnostics);
+    if !bundle.files().iter().any(|file| role(&file.path) == FileRole::Policy) {
         diagnostics.push(whole_bundle("no-policy", "the bundle holds no policy", "add a file `NAME.policy.yaml`"));
     }
-    let default_policy = default_policy(bundle, &places, &mut diagnostics);
+    let default_policy = default_policy(bundle, &written, &mut diagnostics);
     let failed = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
     (default_policy.filter(|_| !failed).map(|default_policy| Loaded { plans, default_policy }), sorted(diagnostics))
 }
 
-/// Opens, parses and reads one file.
+type Tree<'b> = (&'b str, Node);
+
+fn of_role<'t>(trees: &'t [Tree<'_>], wanted: FileRole) -> impl Iterator<Item = (&'t str, &'t Node)> {
+    trees.iter().filter(move |(path, _)| role(path) == wanted).map(|(path, node)| (*path, node))
+}
+
+/// The texts of all files, each under its place in the bundle; those that are no text are reported.
+fn open<'b>(bundle: &'b Bundle, diagnostics: &mut Vec<Diagnostic>) -> Sources<'b> {
+    let mut sources = Vec::new();
+    for (number, file) in (0u16..).zip(bundle.files()) {
+        if role(&file.path) == FileRole::Unknown {
+            let message = format!("`{}` has no place in a bundle", file.path);
+            diagnostics.push(whole_file(file, "unknown-file", message, ROLES_HELP));
+        }
+        match Source::open(file, number) {
+            Ok(source) => sources.push(source),
+            Err(diagnostic) => diagnostics.push(diagnostic),
+        }
+    }
+    Sources::new(sources)
+}
+
+const ROLES_HELP: &str = "a bundle holds `NAME.policy.yaml`, `NAME.cases.yaml`, `NAME.fragment.yaml`, `NAME.layer.yaml`, `calendars/NAME.yaml` and `bundle.yaml`";
+
+/// The trees of all files that make up policies.
+fn parse_all<'b>(bundle: &'b Bundle, sources: &Sources<'b>, diagnostics: &mut Vec<Diagnostic>) -> Vec<Tree<'b>> {
+    let mut trees = Vec::new();
+    for file in bundle.files() {
+        match role(&file.path) {
+            FileRole::Policy | FileRole::Fragment | FileRole::Layer | FileRole::Calendar => {
+                let source = sources.iter().find(|source| source.path == file.path);
+                let node = source.and_then(|source| parse(source, diagnostics));
+                trees.extend(node.map(|node| (file.path.as_str(), node)));
+            }
+            FileRole::Cases | FileRole::Manifest | FileRole::Unknown => {}
+        }
+    }
+    trees
+}
+
+/// What the files of a role hold, by their names. One that is wrong is known all the same, as
+/// `None`, so that its use is not reported as well.
+fn named<T>(
+    bundle: &Bundle,
+    trees: &[Tree<'_>],
+    wanted: FileRole,
+    mut read: impl FnMut(&Node) -> Option<T>,
+) -> BTreeMap<String, Option<T>> {
+    let files = bundle.files().iter().filter(|file| role(&file.path) == wanted);
+    files
+        .map(|file| {
+            let name =
+                file.path.trim_start_matches("calendars/").trim_end_matches(".yaml").trim_end_matches(".fragment");
+            let tree = trees.iter().find(|(path, _)| *path == file.path);
+            (name.to_owned(), tree.and_then(|(_, node)| read(node)))
+        })
+        .collect()
+}
+
+fn calendars(bundle: &Bundle, trees: &[Tree<'_>], reader: &mut Reader<'_, '_>) -> Calendars {
+    named(bundle, trees, FileRole::Calendar, |node| {
+        let written = CalendarKey::read(node, reader)?;
+        calendar::check(&written, reader).map(Arc::new)
+    })
+}
+
+fn fragments(bundle: &Bundle, trees: &[Tree<'_>], reader: &mut Reader<'_, '_>) -> Fragments {
+    named(bundle, trees, FileRole::Fragment, |node| read_fragment(node, reader))
+}
+
+/// Every policy that a layer stands above is there.
+fn check_targets(layers: &[Layer], written: &[Written], reader: &mut Reader<'_, '_>) {
+    for base in layers.iter().flat_map(|layer| &layer.overrides) {
+        if !written.iter().any(|policy| policy.id.text() == base.text()) {
+            let known: Vec<String> = written.iter().map(|policy| policy.id.text().to_owned()).collect();
+            unknown_word(base.text(), base.span(), "policy of this bundle", &known, reader);
+        }
+    }
+}
+
+/// Opens, parses and reads one file on its own.
 pub fn read_file<T>(
     file: &BundleFile,
     diagnostics: &mut Vec<Diagnostic>,
-    read: impl FnOnce(&crate::policy::tree::Node, &mut Reader<'_, '_>) -> Option<T>,
+    read: impl FnOnce(&Node, &mut Reader<'_, '_>) -> Option<T>,
 ) -> Option<T> {
-    let source = match Source::open(file) {
-        Ok(source) => source,
-        Err(diagnostic) => {
-            diagnostics.push(diagnostic);
-            return None;
-        }
-    };
-    let mut reader = Reader::new(&source);
-    let read = match parse(&source, &mut reader.diagnostics) {
-        Some(node) => read(&node, &mut reader),
-        None => None,
-    };
+    // A file that is no text has been reported with the others.
+    let source = Source::open(file, 0).ok()?;
+    let node = parse(&source, diagnostics);
+    let sources = Sources::new(vec![source]);
+    let mut reader = Reader::new(&sources);
+    let read = node.and_then(|node| read(&node, &mut reader));
     diagnostics.append(&mut reader.diagnostics);
     read
 }
 
 /// The default policy: named by `bundle.yaml`, or the only one there is.
-fn default_policy(
-    bundle: &Bundle,
-    places: &HashMap<String, String>,
-    diagnostics: &mut Vec<Diagnostic>,
-) -> Option<String> {
+fn default_policy(bundle: &Bundle, written: &[Written], diagnostics: &mut Vec<Diagnostic>) -> Option<String> {
+    let mut ids: Vec<&str> = written.iter().map(|policy| policy.id.text()).collect();
+    ids.sort_unstable();
+    ids.dedup();
     if let Some(manifest) = bundle.file("bundle.yaml") {
         return read_file(manifest, diagnostics, |node, reader| {
             let written = BundleKey::read(node, reader)?;
             let Located { value, span } = written.default.0;
-            if places.contains_key(&value) {
+            if ids.contains(&value.as_str()) {
                 return Some(value);
             }
-            let mut known: Vec<String> = places.keys().cloned().collect();
-            known.sort_unstable();
-            crate::policy::formula::check::unknown_word(&value, span, "policy of this bundle", &known, reader);
+            let known: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
+            unknown_word(&value, span, "policy of this bundle", &known, reader);
             None
         });
     }
-    let mut ids: Vec<&String> = places.keys().collect();
-    ids.sort_unstable();
     match ids.as_slice() {
-        [only] => Some((*only).clone()),
+        [only] => Some((*only).to_owned()),
         [] => None,
         [first, ..] => {
             diagnostics.push(whole_bundle(

@@ -8,23 +8,23 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::policy::diagnostic::{Diagnostic, Severity};
-use crate::policy::source::{Located, Source, Span};
+use crate::policy::source::{Located, Sources, Span};
 use crate::policy::tree::{Node, NodeKind};
 
 /// Collects what is wrong while a file is read or checked.
 #[derive(Debug)]
 pub struct Reader<'s, 't> {
-    /// The file.
-    pub source: &'s Source<'t>,
+    /// The files.
+    pub sources: &'s Sources<'t>,
     /// What is wrong so far.
     pub diagnostics: Vec<Diagnostic>,
 }
 
 impl<'s, 't> Reader<'s, 't> {
-    /// A reader of one file, with nothing wrong yet.
+    /// A reader of these files, with nothing wrong yet.
     #[must_use]
-    pub const fn new(source: &'s Source<'t>) -> Self {
-        Self { source, diagnostics: Vec::new() }
+    pub const fn new(sources: &'s Sources<'t>) -> Self {
+        Self { sources, diagnostics: Vec::new() }
     }
 
     /// Reports an error.
@@ -39,7 +39,7 @@ impl<'s, 't> Reader<'s, 't> {
 
     fn push(&mut self, severity: Severity, code: &'static str, span: Span, message: String, help: String) {
         let help = (!help.is_empty()).then_some(help);
-        self.diagnostics.push(Diagnostic { severity, code, message, place: Some(self.source.place(span)), help });
+        self.diagnostics.push(Diagnostic { severity, code, message, place: Some(self.sources.place(span)), help });
     }
 
     /// Reports that a value is not of the expected form.
@@ -55,6 +55,12 @@ pub trait Read: Sized {
 
     /// Reads it; `None` after a report.
     fn read(node: &Node, reader: &mut Reader<'_, '_>) -> Option<Self>;
+
+    /// What is expected where nothing was written.
+    #[must_use]
+    fn expected() -> String {
+        Self::EXPECTED.to_owned()
+    }
 
     /// What it is where its key is absent; `None` where the key is mandatory.
     #[must_use]
@@ -91,6 +97,11 @@ macro_rules! record {
 
         impl $crate::policy::read::Read for $name {
             const EXPECTED: &'static str = $called;
+
+            fn expected() -> String {
+                use $crate::policy::read::Record;
+                format!("a mapping with keys such as {}", $crate::policy::read::quoted_list(Self::KEYS.iter().take(3)))
+            }
 
             fn read(node: &$crate::policy::tree::Node, reader: &mut $crate::policy::read::Reader<'_, '_>) -> Option<Self> {
                 use $crate::policy::read::Record;
@@ -139,12 +150,11 @@ pub fn field<T: Read>(
 ) -> Option<T> {
     match entries.iter().find(|(written, _)| written.value == key) {
         Some((written, node)) if node.is_blank() => {
-            reader.error(
-                "blank-value",
-                written.span,
-                format!("`{key}` has no value"),
-                format!("expected {}; remove the key if nothing is meant", T::EXPECTED),
-            );
+            let help = match T::absent() {
+                Some(_) => format!("expected {}; remove the key if nothing is meant", T::expected()),
+                None => format!("expected {}", T::expected()),
+            };
+            reader.error("blank-value", written.span, format!("`{key}` has no value"), help);
             None
         }
         Some((_, node)) => T::read(node, reader),
@@ -153,7 +163,7 @@ pub fn field<T: Read>(
                 "missing-key",
                 owner,
                 format!("{name} needs the key `{key}`"),
-                format!("expected {}", T::EXPECTED),
+                format!("expected {}", T::expected()),
             );
             None
         }),
@@ -280,6 +290,10 @@ impl Read for Located<u32> {
 impl<T: Read> Read for Option<T> {
     const EXPECTED: &'static str = T::EXPECTED;
 
+    fn expected() -> String {
+        T::expected()
+    }
+
     fn read(node: &Node, reader: &mut Reader<'_, '_>) -> Option<Self> {
         T::read(node, reader).map(Some)
     }
@@ -295,7 +309,12 @@ impl<T: Read> Read for Vec<T> {
 
     fn read(node: &Node, reader: &mut Reader<'_, '_>) -> Option<Self> {
         let NodeKind::List(items) = &node.kind else {
-            reader.expected(node, &format!("a list, each item {}", T::EXPECTED));
+            let help = match &node.kind {
+                NodeKind::Scalar(text, _) => format!("write it in brackets: `[{text}]`"),
+                NodeKind::List(_) | NodeKind::Mapping(_) => "begin each item with `- `".to_owned(),
+            };
+            let message = format!("expected a list, each item {}, got {}", T::EXPECTED, node.describe());
+            reader.error("wrong-type", node.span, message, help);
             return None;
         };
         // A bad item has been reported, which rejects the bundle; the good ones are still checked.
@@ -335,7 +354,7 @@ impl<T: Read> Read for OneOrMany<T> {
     fn read(node: &Node, reader: &mut Reader<'_, '_>) -> Option<Self> {
         match &node.kind {
             NodeKind::List(items) if items.is_empty() => {
-                reader.error("empty-list", node.span, "this list is empty", format!("expected {}", T::EXPECTED));
+                reader.error("empty-list", node.span, "this list is empty", "write at least one item");
                 None
             }
             NodeKind::List(_) => Vec::read(node, reader).map(Self),
@@ -369,7 +388,7 @@ impl<T: Read> Read for Table<T> {
                     "blank-value",
                     key.span,
                     format!("`{}` has no value", key.value),
-                    format!("expected {}", T::EXPECTED),
+                    format!("expected {}", T::expected()),
                 );
                 table.broken.push(key.value.clone());
                 continue;

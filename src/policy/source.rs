@@ -3,9 +3,11 @@
 use crate::policy::bundle::BundleFile;
 use crate::policy::diagnostic::{Diagnostic, Place, Severity};
 
-/// A range of bytes in a file.
+/// A range of bytes in one of several files.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Span {
+    /// Which file, by its place among the sources.
+    pub file: u16,
     /// First byte.
     pub start: u32,
     /// First byte after it.
@@ -28,22 +30,60 @@ pub struct Source<'a> {
     pub path: &'a str,
     /// The file's text.
     pub text: &'a str,
+    /// Its place among the sources.
+    pub file: u16,
     line_starts: Vec<usize>,
+    /// How many characters stand before each block of [`BLOCK_BYTES`]: a place in a very long
+    /// line is found without counting from its beginning.
+    characters_before: Vec<usize>,
 }
+
+/// All files that are read together, so that a span of any of them can be shown.
+#[derive(Clone, Debug, Default)]
+pub struct Sources<'a>(Vec<Source<'a>>);
+
+impl<'a> Sources<'a> {
+    /// These sources; each stands at the place that it was opened for.
+    #[must_use]
+    pub fn new(sources: Vec<Source<'a>>) -> Self {
+        Self(sources)
+    }
+
+    /// The sources.
+    pub fn iter(&self) -> impl Iterator<Item = &Source<'a>> {
+        self.0.iter()
+    }
+
+    /// The place of a span, for a report.
+    #[must_use]
+    pub fn place(&self, span: Span) -> Place {
+        let source = self.0.iter().find(|source| source.file == span.file);
+        source.map_or_else(Place::default, |source| source.place(span))
+    }
+
+    /// The text of a file; empty where there is none.
+    #[must_use]
+    pub fn text(&self, file: u16) -> &'a str {
+        self.0.iter().find(|source| source.file == file).map_or("", |source| source.text)
+    }
+}
+
+/// Bytes between two counts of characters.
+const BLOCK_BYTES: usize = 64;
 
 impl Span {
     /// From byte offsets.
     #[must_use]
-    pub fn new(start: usize, end: usize) -> Self {
+    pub fn new(file: u16, start: usize, end: usize) -> Self {
         // Files are bounded far below 4 GiB.
         let offset = |value| u32::try_from(value).unwrap_or(u32::MAX);
-        Self { start: offset(start), end: offset(end) }
+        Self { file, start: offset(start), end: offset(end) }
     }
 
     /// The bytes from the beginning of this span to the end of the other.
     #[must_use]
     pub const fn to(self, other: Self) -> Self {
-        Self { start: self.start, end: other.end }
+        Self { file: self.file, start: self.start, end: other.end }
     }
 }
 
@@ -56,33 +96,41 @@ impl<T> Located<T> {
 
 impl<'a> Source<'a> {
     /// The text of a file of a bundle; a diagnostic where it is not text.
-    pub fn open(file: &'a BundleFile) -> Result<Self, Diagnostic> {
-        let problem = |message: &str, at: usize, help: &str| Diagnostic {
+    pub fn open(file: &'a BundleFile, number: u16) -> Result<Self, Diagnostic> {
+        let problem = |message: &str, place: Place, help: &str| Diagnostic {
             severity: Severity::Error,
             code: "not-text",
             message: message.to_owned(),
-            place: Some(Place { file: file.path.clone(), line: 1, column: 1, start: at, end: at }),
+            place: Some(place),
             help: Some(help.to_owned()),
         };
         let text = std::str::from_utf8(&file.bytes).map_err(|error| {
-            problem(
-                &format!("the file is not UTF-8: byte {} is wrong", error.valid_up_to()),
-                0,
-                "save the file as UTF-8",
-            )
+            // What stands before the wrong byte is text, so the place is known.
+            let good = file.bytes.get(..error.valid_up_to()).unwrap_or(&[]);
+            let good = Self::new(&file.path, std::str::from_utf8(good).unwrap_or(""), number);
+            let place = good.place(good.span(good.text.len(), good.text.len()));
+            problem("the file is not UTF-8 from here on", place, "save the file as UTF-8")
         })?;
-        let source = Self::new(&file.path, text);
+        let source = Self::new(&file.path, text, number);
         if text.starts_with('\u{feff}') {
             return Err(problem(
                 "the file starts with a byte order mark",
-                0,
+                source.place(Span::default()),
                 "save the file as UTF-8 without a byte order mark",
+            ));
+        }
+        let lone = |&(at, _): &(usize, &str)| text.as_bytes().get(at + 1) != Some(&b'\n');
+        if let Some((at, _)) = text.match_indices('\r').find(lone) {
+            return Err(problem(
+                "a line ends with a carriage return alone",
+                source.place(source.span(at, at)),
+                "save the file with the line ends of Unix or Windows",
             ));
         }
         let control = |character: char| character.is_control() && !matches!(character, '\n' | '\r' | '\t');
         if let Some((at, character)) = text.char_indices().find(|&(_, character)| control(character)) {
             let message = format!("the file holds the control character U+{:04X}", u32::from(character));
-            let place = source.place(Span::new(at, at + character.len_utf8()));
+            let place = source.place(source.span(at, at + character.len_utf8()));
             return Err(Diagnostic {
                 severity: Severity::Error,
                 code: "not-text",
@@ -96,9 +144,24 @@ impl<'a> Source<'a> {
 
     /// A text under a path.
     #[must_use]
-    pub fn new(path: &'a str, text: &'a str) -> Self {
+    pub fn new(path: &'a str, text: &'a str, file: u16) -> Self {
         let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Self { path, text, line_starts }
+        let characters_before = text
+            .as_bytes()
+            .chunks(BLOCK_BYTES)
+            .scan(0, |characters, block| {
+                let before = *characters;
+                *characters += starts_of_characters(block);
+                Some(before)
+            })
+            .collect();
+        Self { path, text, file, line_starts, characters_before }
+    }
+
+    /// The span of these bytes.
+    #[must_use]
+    pub fn span(&self, start: usize, end: usize) -> Span {
+        Span::new(self.file, start, end)
     }
 
     /// The place of a span, for a report.
@@ -108,7 +171,7 @@ impl<'a> Source<'a> {
         let end = self.boundary(span.end as usize).max(start);
         let line = self.line_starts.partition_point(|&line_start| line_start <= start);
         let line_start = line.checked_sub(1).and_then(|line| self.line_starts.get(line)).copied().unwrap_or(0);
-        let column = self.text.get(line_start..start).map_or(0, |before| before.chars().count());
+        let column = self.characters_before(start) - self.characters_before(line_start);
         let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
         Place { file: self.path.to_owned(), line: number(line.max(1)), column: number(column + 1), start, end }
     }
@@ -118,8 +181,25 @@ impl<'a> Source<'a> {
     pub fn offset(&self, line: usize, column: usize) -> usize {
         let line_start =
             line.checked_sub(1).and_then(|line| self.line_starts.get(line)).copied().unwrap_or(self.text.len());
-        let rest = self.text.get(line_start..).unwrap_or("");
-        rest.char_indices().nth(column).map_or(self.text.len(), |(at, _)| line_start + at)
+        let wanted = self.characters_before(line_start) + column;
+        let block = self.characters_before.partition_point(|&before| before <= wanted).saturating_sub(1);
+        let mut before = self.characters_before.get(block).copied().unwrap_or(0);
+        for (at, &byte) in self.text.as_bytes().iter().enumerate().skip(block * BLOCK_BYTES) {
+            if is_start_of_character(byte) {
+                if before == wanted {
+                    return at;
+                }
+                before += 1;
+            }
+        }
+        self.text.len()
+    }
+
+    /// How many characters begin before a byte.
+    fn characters_before(&self, byte: usize) -> usize {
+        let block = (byte / BLOCK_BYTES).min(self.characters_before.len().saturating_sub(1));
+        let before = self.characters_before.get(block).copied().unwrap_or(0);
+        before + self.text.as_bytes().get(block * BLOCK_BYTES..byte).map_or(0, starts_of_characters)
     }
 
     /// The nearest start of a character, inside the text.
@@ -129,5 +209,34 @@ impl<'a> Source<'a> {
             offset = offset.saturating_sub(1);
         }
         offset
+    }
+}
+
+/// In UTF-8 every byte of a character but its first looks like `10……`.
+const fn is_start_of_character(byte: u8) -> bool {
+    byte & 0b1100_0000 != 0b1000_0000
+}
+
+fn starts_of_characters(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|&&byte| is_start_of_character(byte)).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_leads_back_to_its_byte() {
+        let text = format!("一: 1\n{}\n二: 2\n", "二b".repeat(200));
+        let source = Source::new("p.yaml", &text, 0);
+        for (byte, _) in text.char_indices() {
+            let place = source.place(source.span(byte, byte));
+            let before = text.get(..byte).unwrap();
+            let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+            assert_eq!(place.line as usize, before.matches('\n').count() + 1);
+            assert_eq!(place.column as usize, before[line_start..].chars().count() + 1);
+            assert_eq!(source.offset(place.line as usize, place.column as usize - 1), byte);
+        }
+        assert_eq!(source.offset(1, 4_000), text.len());
     }
 }

@@ -70,10 +70,15 @@ pub fn parse(source: &Source<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<N
             Err(error) => {
                 let marker = error.marker();
                 let at = source.offset(marker.line(), marker.col());
+                // Anchors end the reading, so every alias is one of an unknown anchor.
+                if error.info().contains("unknown anchor") {
+                    builder.report("alias", ALIASES.to_owned(), source.span(at, at), ALIAS_HELP);
+                    return None;
+                }
                 builder.report(
                     "yaml-syntax",
                     format!("this is not valid YAML: {}", error.info()),
-                    Span::new(at, at),
+                    source.span(at, at),
                     SYNTAX_HELP,
                 );
                 return None;
@@ -87,8 +92,8 @@ pub fn parse(source: &Source<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<N
             builder.report(
                 "empty-file",
                 "the file is empty".to_owned(),
-                Span::default(),
-                "write a policy into it, or remove the file",
+                source.span(0, 0),
+                "write its content, or remove the file",
             );
             None
         }
@@ -136,7 +141,7 @@ impl Builder<'_, '_, '_> {
                 None
             }
             Event::Alias(_) => {
-                self.report("alias", "aliases are not allowed in a policy".to_owned(), span, ALIAS_HELP);
+                self.report("alias", ALIASES.to_owned(), span, ALIAS_HELP);
                 None
             }
             Event::Scalar(text, style, anchor, tag) => {
@@ -250,7 +255,7 @@ impl Builder<'_, '_, '_> {
         let end = self.source.offset(mark.end.line(), mark.end.col()).max(start);
         // A plain scalar's end may include what follows it up to the next token.
         let text = self.source.text.get(start..end).unwrap_or("");
-        Span::new(start, start + text.trim_end().len())
+        self.source.span(start, start + text.trim_end().len())
     }
 
     fn report(&mut self, code: &'static str, message: String, span: Span, help: &str) {
@@ -263,6 +268,8 @@ impl Builder<'_, '_, '_> {
         });
     }
 }
+
+const ALIASES: &str = "aliases are not allowed in a policy";
 
 const ALIAS_HELP: &str =
     "write the value out, or name it once (as a fact or a requirement) and refer to it by its name";
@@ -282,7 +289,7 @@ mod tests {
 
     fn read(text: &str) -> (Option<Node>, Vec<String>) {
         let mut diagnostics = Vec::new();
-        let node = parse(&Source::new("p.yaml", text), &mut diagnostics);
+        let node = parse(&Source::new("p.yaml", text, 0), &mut diagnostics);
         (node, diagnostics.iter().map(ToString::to_string).collect())
     }
 
@@ -298,7 +305,7 @@ mod tests {
     #[test]
     fn places_count_characters_and_bytes() {
         let text = "名: [甲, 乙]\n";
-        let source = Source::new("p.yaml", text);
+        let source = Source::new("p.yaml", text, 0);
         let node = parse(&source, &mut Vec::new()).unwrap();
         let NodeKind::Mapping(entries) = node.kind else { panic!("not a mapping") };
         let NodeKind::List(items) = &entries[0].1.kind else { panic!("not a list") };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
-use tonic_types::StatusExt as _;
+use tonic_types::{FieldViolation, StatusExt as _};
 
 use crate::server::pb;
 use crate::server::pb::refund_policy_service_client::RefundPolicyServiceClient;
@@ -20,13 +20,13 @@ pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// The address is none.
-    #[error("`{addr}` is not an address\n  help: write host and port: `127.0.0.1:50051`")]
+    #[error("`{addr}` is not an address")]
     Address {
         /// As given.
         addr: String,
     },
     /// No connection was made.
-    #[error("nothing listens on {addr}\n  help: start a server with `requite serve`, or name its address")]
+    #[error("cannot connect to {addr}")]
     Connect {
         /// As given.
         addr: String,
@@ -35,7 +35,7 @@ pub enum CallError {
         source: tonic::transport::Error,
     },
     /// No connection or no answer in time.
-    #[error("{addr} gave no answer within {} s\n  help: see whether the server is overloaded or unreachable", after.as_secs())]
+    #[error("{addr} gave no answer within {} s", after.as_secs())]
     Timeout {
         /// As given.
         addr: String,
@@ -43,7 +43,7 @@ pub enum CallError {
         after: Duration,
     },
     /// The server ended the call without an answer.
-    #[error("{addr} did not answer: {}", said(status))]
+    #[error("{addr} {}", said(status))]
     Status {
         /// As given.
         addr: String,
@@ -53,6 +53,26 @@ pub enum CallError {
 }
 
 impl CallError {
+    /// What to do about it; nothing where the server has said it.
+    #[must_use]
+    pub const fn help(&self) -> Option<&'static str> {
+        match self {
+            Self::Address { .. } => Some("write host and port, such as `127.0.0.1:50051`"),
+            Self::Connect { .. } => Some("see whether a server runs there; `requite serve` starts one"),
+            Self::Timeout { .. } => Some("see whether the server is overloaded or unreachable"),
+            Self::Status { .. } => None,
+        }
+    }
+
+    /// Whether it is the request that is wrong, and no server would answer it.
+    #[must_use]
+    pub fn is_bad_request(&self) -> bool {
+        match self {
+            Self::Address { .. } | Self::Connect { .. } | Self::Timeout { .. } => false,
+            Self::Status { status, .. } => status.code() == Code::InvalidArgument,
+        }
+    }
+
     /// Whether the same call may work a moment later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
@@ -93,27 +113,32 @@ pub async fn connect(addr: &str) -> Result<Channel, CallError> {
     }
 }
 
-/// Code, text and every bad field, one a line.
+/// Every bad field, one a line; code and text where it is about something else.
 fn said(status: &Status) -> String {
-    let mut said = format!("{:?}: {}", status.code(), status.message());
     let details = status.get_error_details();
-    for violation in details.bad_request().map(|it| it.field_violations.as_slice()).unwrap_or_default() {
-        said.push_str(&format!("\n  {}: {}", violation.field, violation.description));
+    let violations = details.bad_request().map(|it| it.field_violations.as_slice()).unwrap_or_default();
+    if violations.is_empty() {
+        return format!("did not answer: {:?}: {}", status.code(), status.message());
     }
-    said
+    let line = |violation: &FieldViolation| match violation.field.as_str() {
+        // What the server had no room for is not about one field.
+        "" => format!("\n  {}", violation.description),
+        field => format!("\n  {field}: {}", violation.description),
+    };
+    format!("cannot decide the request:{}", violations.iter().map(line).collect::<String>())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::request::FieldViolation;
+    use crate::domain::request::FieldViolation as Violation;
     use crate::server::errors::Failure;
 
     #[test]
     fn every_bad_field_gets_its_line() {
-        let status = Failure::BadRequest(vec![FieldViolation::new("order", "a"), FieldViolation::new("claim", "b")]);
+        let status = Failure::BadRequest(vec![Violation::new("order", "a"), Violation::new("claim", "b")]);
         let error = CallError::Status { addr: "h:1".into(), status: Box::new(status.status()) };
-        let expected = "h:1 did not answer: InvalidArgument: order: a (and 1 more bad fields)\n  order: a\n  claim: b";
+        let expected = "h:1 cannot decide the request:\n  order: a\n  claim: b";
         assert_eq!(error.to_string(), expected);
     }
 }

@@ -103,7 +103,7 @@ impl Failure {
     pub fn lines(&self) -> Vec<String> {
         match self {
             Self::BadRequest(violations) => {
-                violations.iter().map(|FieldViolation { field, problem }| format!("`{field}` {problem}")).collect()
+                violations.iter().map(|FieldViolation { field, problem }| format!("{field}: {problem}")).collect()
             }
             Self::PolicyNotFound { .. }
             | Self::RevisionNotAvailable { .. }

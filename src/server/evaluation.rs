@@ -58,12 +58,12 @@ pub fn answer(snapshot: &Snapshot, request: &pb::EvaluateRefundRequest) -> Resul
         claim,
         language,
     } = request;
-    let plan = plan_for(snapshot, policy_id, policy_digest, *min_generation)?;
     let mut checks = Checks::default();
     checks.request_id(request_id);
-    let language = checks.language(plan, language);
     let explain = checks.explain(*explain);
     let said = checks.converted(request::for_decision(order.as_ref(), claim.as_ref()));
+    let plan = plan_for(snapshot, policy_id, policy_digest, *min_generation, &said)?;
+    let language = checks.language(plan, language);
     let facts = checks.facts(intake(plan, &said, Purpose::Decision))?;
     // Both are there: `for_decision` has checked it.
     let (Some(order), Some(claim)) = (order, claim) else { return Err(Failure::Bug) };
@@ -96,11 +96,11 @@ pub fn validate_evidence(
     request: &pb::ValidateEvidenceRequest,
 ) -> Result<pb::ValidateEvidenceResponse, Failure> {
     let pb::ValidateEvidenceRequest { request_id, policy_id, policy_digest, order, claim, language } = request;
-    let plan = plan_for(snapshot, policy_id, policy_digest, 0)?;
     let mut checks = Checks::default();
     checks.request_id(request_id);
-    let language = checks.language(plan, language);
     let said = checks.converted(request::for_assessment(order.as_ref(), claim.as_ref()));
+    let plan = plan_for(snapshot, policy_id, policy_digest, 0, &said)?;
+    let language = checks.language(plan, language);
     let facts = checks.facts(intake(plan, &said, Purpose::Evidence))?;
     let Some(claim) = claim else { return Err(Failure::Bug) };
     let EvidenceAssessment { reason_codes, report, next_steps: steps } = assess_evidence(plan, &facts);
@@ -141,18 +141,20 @@ fn policy_info(snapshot: &Snapshot, plan: &Plan) -> pb::PolicyInfo {
     }
 }
 
-/// The policy asked for, if what is in force is what the caller pinned.
+/// The version of the policy asked for that governs the order, if what is in force is what the
+/// caller pinned.
 fn plan_for<'a>(
     snapshot: &'a Snapshot,
     policy_id: &str,
     pinned_digest: &str,
     min_generation: u64,
+    said: &Request<'_>,
 ) -> Result<&'a Plan, Failure> {
     let digest = snapshot.digest.to_string();
     if (!pinned_digest.is_empty() && pinned_digest != digest) || snapshot.generation < min_generation {
         return Err(Failure::RevisionNotAvailable { digest, generation: snapshot.generation });
     }
-    snapshot.plan(policy_id).ok_or_else(|| Failure::PolicyNotFound { policy_id: policy_id.to_owned() })
+    snapshot.plan_for(policy_id, said).ok_or_else(|| Failure::PolicyNotFound { policy_id: policy_id.to_owned() })
 }
 
 fn currency<'a>(plan: &'a Plan, facts: &Facts<'_>) -> Result<&'a Currency, Failure> {
@@ -272,21 +274,26 @@ mod tests {
         Snapshot::new(admission, generation)
     }
 
+    fn nothing() -> Request<'static> {
+        use crate::domain::request::{Claim, Order};
+        Request { order: Order::default(), claim: Claim::default() }
+    }
+
     #[test]
     fn a_policy_that_is_not_here_is_not_found() {
-        let failure = plan_for(&snapshot(1), "other", "", 0).unwrap_err();
+        let failure = plan_for(&snapshot(1), "other", "", 0, &nothing()).unwrap_err();
         assert_eq!(failure, Failure::PolicyNotFound { policy_id: "other".into() });
-        assert_eq!(plan_for(&snapshot(1), "", "", 0).unwrap().id, "guide");
+        assert_eq!(plan_for(&snapshot(1), "", "", 0, &nothing()).unwrap().id, "guide");
     }
 
     #[test]
     fn pins_hold_or_the_call_ends() {
         let snapshot = snapshot(3);
         let digest = snapshot.digest.to_string();
-        assert!(plan_for(&snapshot, "", &digest, 3).is_ok());
+        assert!(plan_for(&snapshot, "", &digest, 3, &nothing()).is_ok());
         let not_here = Failure::RevisionNotAvailable { digest, generation: 3 };
-        assert_eq!(plan_for(&snapshot, "", "blake3:00", 0).unwrap_err(), not_here);
-        assert_eq!(plan_for(&snapshot, "", "", 4).unwrap_err(), not_here);
+        assert_eq!(plan_for(&snapshot, "", "blake3:00", 0, &nothing()).unwrap_err(), not_here);
+        assert_eq!(plan_for(&snapshot, "", "", 4, &nothing()).unwrap_err(), not_here);
     }
 
     #[test]

@@ -39,9 +39,14 @@ pub struct Running {
 
 /// Starts a server on a free port.
 pub async fn start(config: ServerConfig) -> Running {
+    start_with(config, admission("one")).await
+}
+
+/// Starts a server on a free port, with this in force.
+pub async fn start_with(config: ServerConfig, admission: Admission) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
-    let (engine, activator) = open(admission("one"));
+    let (engine, activator) = open(admission);
     let (stop, stopped) = oneshot::channel::<()>();
     let task = tokio::spawn(async move {
         serve(listener, engine, config, async { stopped.await.unwrap_or_default() }).await.unwrap()

@@ -53,6 +53,13 @@ fn cut_at_comma(items: &[Text], reader: &mut Reader<'_, '_>) -> bool {
             format!("`{}` ends at the comma", item.value),
             "put quotes around the whole test: `\"not(a, b)\"`",
         );
+        // What stands between the comma and the bracket was read as names without values.
+        let start = item.span.end as usize;
+        let length = reader.sources.text(item.span.file).get(start..).and_then(|rest| rest.find(')')).unwrap_or(0);
+        reader.diagnostics.retain(|diagnostic| {
+            let place = diagnostic.place.as_ref().map_or(0, |place| place.start);
+            diagnostic.code != "blank-value" || place < start || start + length < place
+        });
     }
     cut.is_some()
 }
@@ -103,8 +110,17 @@ fn flag(items: &[Text], reader: &mut Reader<'_, '_>) -> Option<Accepts> {
     match items {
         [only] if only.value == "true" => Some(Accepts::Flag(true)),
         [only] if only.value == "false" => Some(Accepts::Flag(false)),
-        [only, ..] => {
+        [only] => {
             reader.error("wrong-type", only.span, format!("expected `true` or `false`, got `{}`", only.value), "");
+            None
+        }
+        [first, ..] => {
+            reader.error(
+                "test-mixed",
+                first.span,
+                "a flag is tested for one value",
+                "write `true` or `false`, or `present` if either will do",
+            );
             None
         }
         [] => None,
@@ -289,7 +305,7 @@ pub fn seam(before: &Interval, next: &Interval) -> Seam {
 
 /// The same values in as few intervals as possible, sorted.
 fn union(mut intervals: Intervals) -> Intervals {
-    intervals.sort_by(|a, b| lower_key(a).cmp(&lower_key(b)));
+    intervals.sort_by_key(lower_key);
     let mut merged = Intervals::new();
     for interval in intervals {
         match merged.last_mut() {
@@ -335,12 +351,12 @@ fn complement(intervals: &Intervals) -> Intervals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::source::{Source, Span};
+    use crate::policy::source::{Source, Sources, Span};
 
     fn read(text: &str) -> Result<Intervals, String> {
-        let source = Source::new("p.yaml", text);
-        let mut reader = Reader::new(&source);
-        let item = Located { value: text.to_owned(), span: Span::new(0, text.len()) };
+        let sources = Sources::new(vec![Source::new("p.yaml", text, 0)]);
+        let mut reader = Reader::new(&sources);
+        let item = Located { value: text.to_owned(), span: Span::new(0, 0, text.len()) };
         match ranges(&item, Dimension::Number, &mut reader) {
             Some(intervals) => Ok(intervals),
             None => Err(reader.diagnostics.first().map(|d| d.code.to_owned()).unwrap_or_default()),

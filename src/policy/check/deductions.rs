@@ -127,15 +127,17 @@ fn own_rounding(
 const ENGINE_KINDS: [DeductionKind; 2] = [DeductionKind::Rounding, DeductionKind::NotRequested];
 
 fn kind(written: &StepKey, names: &Names, reader: &mut Reader<'_, '_>) -> Option<DeductionKind> {
-    let kind = word(&written.kind.0, "kind of deduction", DeductionKind::ALL, DeductionKind::slug, reader)?;
-    if ENGINE_KINDS.contains(&kind) {
+    if let Some(kind) = DeductionKind::from_slug(written.kind.text()).filter(|kind| ENGINE_KINDS.contains(kind)) {
         reader.error(
             "unknown-word",
             written.kind.span(),
             format!("`{kind}` is taken by the engine, not by a rule"),
             "choose the kind that says why this is held back",
         );
+        return None;
     }
+    let kinds: Vec<_> = DeductionKind::ALL.iter().copied().filter(|kind| !ENGINE_KINDS.contains(kind)).collect();
+    let kind = word(&written.kind.0, "kind of deduction", &kinds, DeductionKind::slug, reader)?;
     if names.never_deduct.iter().any(|never| never == kind.slug()) {
         let message = format!("this policy never deducts a `{kind}`");
         reader.error(
@@ -157,8 +159,9 @@ fn amount(written: &StepKey, draft: &Draft, reader: &mut Reader<'_, '_>) -> Opti
                     "misplaced-key",
                     of.span,
                     "`of` belongs to `tiers`",
-                    format!("write the base into the formula: `({}) * …`", of.value),
+                    format!("write it into the formula: `amount: \"{} * {}\"`", of.value, text.value),
                 );
+                return None;
             }
             let (formula, _) = formula(text, MONEY, &draft.scope(Context::Deduction), reader)?;
             Some((StepAmount::Formula(formula), text.value.clone()))
@@ -193,10 +196,22 @@ fn tiers(
 ) -> Option<(StepAmount, String)> {
     let scope = draft.scope(Context::Deduction);
     let on = formula(&written.on, Wanted::Any, &scope, reader);
+    let written_of = of;
     let of = match of {
         Some(of) => formula(of, MONEY, &scope, reader).map(|(formula, _)| Some(formula)),
         None => Some(None),
     };
+    if let (None, Some((_, share))) =
+        (written_of, written.steps.entries.iter().find(|(_, value)| value.value.ends_with('%')))
+    {
+        reader.error(
+            "missing-key",
+            share.span,
+            format!("the tiers are shares such as `{}`, but nothing says of what", share.value),
+            "add the key `of` beside `tiers`: `of: paid`",
+        );
+        return None;
+    }
     let (on, fact_type) = on?;
     let FactType::Quantity(dimension) = fact_type else {
         reader.error("formula-type", written.on.span, "tiers go by a number", "choose a formula that counts something");
@@ -217,7 +232,16 @@ fn tiers(
     if !good || !written.steps.broken.is_empty() {
         return None;
     }
-    tiers.sort_by(|a, b| lower_key(&a.0).cmp(&lower_key(&b.0)));
+    if tiers.is_empty() {
+        reader.error(
+            "empty-list",
+            written.on.span,
+            "there are no tiers",
+            "write `steps: { \"< 24h\": 0%, \">= 24h\": 20% }`",
+        );
+        return None;
+    }
+    tiers.sort_by_key(|(interval, ..)| lower_key(interval));
     covers_everything(&tiers, written, dimension, reader)?;
     let text = match &of {
         Some(of) => format!("{} by {}", of.text, on.text),

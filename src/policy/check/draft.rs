@@ -153,6 +153,9 @@ impl Draft {
         reader: &mut Reader<'_, '_>,
     ) -> Option<FactId> {
         if DERIVED_FACTS_MAX <= self.derived.len() {
+            if reader.diagnostics.iter().any(|diagnostic| diagnostic.code == "too-many-facts") {
+                return None;
+            }
             reader.error(
                 "too-many-facts",
                 at.span,

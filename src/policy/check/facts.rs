@@ -11,19 +11,21 @@ use crate::plan::vocabulary::{Vocabulary, VocabularyId};
 use crate::policy::check::condition;
 use crate::policy::check::draft::Draft;
 use crate::policy::check::header::{open, word};
-use crate::policy::document::{FactKey, InputKey, Policy, ReasonKey, RowKey};
+use crate::policy::check::rules::broken_requirements;
+use crate::policy::document::{FactKey, InputKey, Policy, RowKey};
 use crate::policy::formula::check::{Context, Kind, Typed, Wanted, describe, finish, formula, typed, unknown_word};
 use crate::policy::literal;
 use crate::policy::read::{Reader, Slug, Table, Text, check_slug};
 
 /// Checks the reasons.
 pub fn reasons(
-    written: Option<&Table<ReasonKey>>,
+    policy: &Policy,
     requirements: &[Requirement],
     draft: &Draft,
     reader: &mut Reader<'_, '_>,
 ) -> Vec<Reason> {
-    let entries = written.map_or(&[][..], |table| table.entries.as_slice());
+    let entries = policy.reasons.as_ref().map_or(&[][..], |table| table.entries.as_slice());
+    let broken = broken_requirements(policy);
     entries
         .iter()
         .map(|(slug, reason)| {
@@ -31,15 +33,20 @@ pub fn reasons(
                 .liable
                 .as_ref()
                 .and_then(|liable| word(&liable.0, "liable party", LiableParty::ALL, LiableParty::slug, reader));
-            let requirement = reason.evidence.as_ref().and_then(|name| requirement(name, requirements, reader));
+            let requirement = reason.evidence.as_ref().and_then(|name| requirement(name, requirements, broken, reader));
             Reason { liable, requirement, label: draft.labels(reason.label.as_ref(), &slug.value, slug.span, reader) }
         })
         .collect()
 }
 
-fn requirement(name: &Slug, requirements: &[Requirement], reader: &mut Reader<'_, '_>) -> Option<u16> {
+fn requirement(
+    name: &Slug,
+    requirements: &[Requirement],
+    broken: &[String],
+    reader: &mut Reader<'_, '_>,
+) -> Option<u16> {
     let found = requirements.iter().position(|requirement| requirement.name == name.text());
-    if found.is_none() {
+    if found.is_none() && !broken.iter().any(|broken| broken == name.text()) {
         let known: Vec<String> = requirements.iter().map(|requirement| requirement.name.clone()).collect();
         unknown_word(name.text(), name.span(), "evidence requirement", &known, reader);
     }
@@ -49,7 +56,7 @@ fn requirement(name: &Slug, requirements: &[Requirement], reader: &mut Reader<'_
 /// Adds what a request may send: further moments and inputs.
 pub fn given(policy: &Policy, draft: &mut Draft, reader: &mut Reader<'_, '_>) {
     for name in policy.times.as_deref().unwrap_or(&[]) {
-        if is_new(&name.0, draft, reader) {
+        if is_new(&name.0, draft, reader) && check_fact_name(&name.0, reader) {
             draft.add(name.text().to_owned(), FactType::Quantity(Dimension::Timestamp), Origin::Anchor);
         }
     }
@@ -190,7 +197,7 @@ fn default(
             "bad-literal",
             text.span,
             format!("`{}` cannot be the default of this input", text.value),
-            format!("expected {expected} that the input allows"),
+            format!("expected {expected}, {}", range.describe()),
         );
     }
     value

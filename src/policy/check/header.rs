@@ -33,8 +33,8 @@ pub struct Header {
 pub fn check(policy: &Policy, calendars: &Calendars, reader: &mut Reader<'_, '_>) -> Header {
     let zone = zone(&policy.timezone, reader);
     let (calendar, calendar_use) = calendar(policy.calendar.as_ref(), calendars, reader);
-    let currencies = currencies(&policy.currencies, reader);
-    let languages = languages(policy.languages.as_deref(), reader);
+    let currencies = currencies(&policy.currencies.0, reader);
+    let languages = languages(policy.languages.as_ref().map(|written| written.0.as_slice()), reader);
     let vocabularies = vocabularies(policy, &currencies, reader);
     let mut draft = Draft::new(vocabularies, currencies, languages, calendar_use);
     for (vocabulary, broken) in [
@@ -52,7 +52,9 @@ fn zone(name: &Text, reader: &mut Reader<'_, '_>) -> Option<TimeZone> {
     let zone = database.get(&name.value).ok();
     if zone.is_none() {
         let names: Vec<String> = database.available().map(|name| name.as_str().to_owned()).collect();
-        let help = suggestion(&name.value, names.iter().map(String::as_str)).map_or_else(
+        // Abbreviations are all alike, and none of them is a place: `CST` is not a misspelt `CET`.
+        let near = suggestion(&name.value, names.iter().map(String::as_str)).filter(|near| near.contains('/'));
+        let help = near.map_or_else(
             || "use a name of the IANA time zone database, such as `Asia/Shanghai` or `UTC`".to_owned(),
             |near| format!("did you mean `{near}`?"),
         );
@@ -67,18 +69,19 @@ fn calendar(
     reader: &mut Reader<'_, '_>,
 ) -> (Option<Arc<Calendar>>, CalendarUse) {
     let Some(name) = name else { return (None, CalendarUse::None) };
-    let calendar = calendars.get(name.text()).cloned();
-    if calendar.is_none() {
-        let known = quoted_list(calendars.keys());
-        let help = if known.is_empty() {
+    let known = calendars.get(name.text());
+    if known.is_none() {
+        // One that is there but wrong was reported where it is wrong.
+        let names = quoted_list(calendars.keys());
+        let help = if names.is_empty() {
             "the bundle has no calendars; add `calendars/NAME.yaml`".to_owned()
         } else {
-            format!("the calendars of this bundle are {known}")
+            format!("the calendars of this bundle are {names}")
         };
         reader.error("unknown-calendar", name.span(), format!("there is no calendar `{}`", name.text()), help);
     }
     // Named all the same, so that nothing else is reported for its absence.
-    (calendar, CalendarUse::Named)
+    (known.cloned().flatten(), CalendarUse::Named)
 }
 
 fn currencies(written: &[CurrencyKey], reader: &mut Reader<'_, '_>) -> Vec<Currency> {
@@ -99,10 +102,6 @@ fn currencies(written: &[CurrencyKey], reader: &mut Reader<'_, '_>) -> Vec<Curre
         } else {
             currencies.push(currency);
         }
-    }
-    if let (true, Some(key)) = (written.is_empty(), reader.source.text.find("currencies:")) {
-        let span = Span::new(key, key + "currencies".len());
-        reader.error("empty-list", span, "the policy knows no currency", "write at least one, such as `[CNY]`");
     }
     currencies
 }
@@ -229,8 +228,19 @@ pub fn open(name: &str, words: &[Text], most: usize, reader: &mut Reader<'_, '_>
 pub fn effective(written: Option<&EffectiveKey>, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<Effective> {
     let written = written?;
     let from = moment(&written.from, reader);
+    let until = match &written.until {
+        Some(text) => moment(text, reader).map(Some),
+        None => Some(None),
+    };
     let by = moment_fact(&written.by, draft, reader);
-    Some(Effective { from: from?, by: by? })
+    let (from, until) = (from?, until?);
+    if let (Some(end), Some(text)) = (until, &written.until)
+        && end <= from
+    {
+        reader.error("empty-range", text.span, "the policy ends before it begins", "write an `until` after `from`");
+        return None;
+    }
+    Some(Effective { from, until, by: by? })
 }
 
 fn moment(text: &Text, reader: &mut Reader<'_, '_>) -> Option<Timestamp> {

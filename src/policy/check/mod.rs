@@ -28,8 +28,8 @@ use crate::policy::read::Reader;
 
 pub use draft::Draft;
 
-/// The business calendars of a bundle, by name.
-pub type Calendars = BTreeMap<String, Arc<Calendar>>;
+/// The business calendars of a bundle, by name; `None` is one that has mistakes of its own.
+pub type Calendars = BTreeMap<String, Option<Arc<Calendar>>>;
 
 /// A document without errors. Only [`check`] makes one.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ pub fn check(document: &Document, calendars: &Calendars, reader: &mut Reader<'_,
     let header = header::check(policy, calendars, reader);
     let mut draft = header.draft;
     let requirements = evidence::requirements(policy.evidence.as_ref(), &draft, reader);
-    let reasons = facts::reasons(policy.reasons.as_ref(), &requirements, &draft, reader);
+    let reasons = facts::reasons(policy, &requirements, &draft, reader);
     let (components, component_facts) = components::declare(policy.components.as_ref(), &mut draft, reader);
     let tenders = components::tenders(policy.tenders.as_ref(), reader);
     facts::given(policy, &mut draft, reader);
@@ -81,8 +81,8 @@ pub fn check(document: &Document, calendars: &Calendars, reader: &mut Reader<'_,
     let next_steps = rules::next_steps(policy.next_steps.as_ref(), &draft, reader);
     let names = rules::Names::new(policy, &requirements, &next_steps);
     let routes = rules::routes(policy.routes.as_ref(), &names, reader);
-    let rules = rules::rules(policy, &names, &mut draft, reader);
-    let otherwise = rules::otherwise(&policy.otherwise, &names, &draft, reader);
+    let rules = rules::rules(document, &names, &mut draft, reader);
+    let otherwise = rules::otherwise(&policy.otherwise, document.otherwise_key, &names, &draft, reader);
     if errors_before < errors(reader) {
         return None;
     }

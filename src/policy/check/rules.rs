@@ -8,14 +8,17 @@ use crate::domain::decision::ReasonCodes;
 use crate::domain::limits::{RULES_MAX, WINDOW_DAYS_MAX};
 use crate::domain::words::{DeductionKind, ReasonCode, RefundMethod};
 use crate::plan::evidence::Requirement;
-use crate::plan::rule::{Action, DayUnit, Demand, Extra, NextStep, Payout, Rule, Verdict, Window};
+use crate::plan::rule::{
+    Action, DayUnit, Demand, Extra, LayerPower, NextStep, Payout, Rule, RuleLayer, StepScope, Verdict, Window,
+};
 use crate::policy::check::components;
 use crate::policy::check::condition;
 use crate::policy::check::deductions;
 use crate::policy::check::draft::Draft;
 use crate::policy::check::header::word;
+use crate::policy::diagnostic::{Diagnostic, Place};
 use crate::policy::document::{
-    ExtraKey, NextStepKey, OtherwiseKey, PayoutKey, Policy, RefundKey, RoutesKey, RuleKey, WindowKey,
+    Document, ExtraKey, NextStepKey, OtherwiseKey, PayoutKey, Policy, RefundKey, RoutesKey, RuleKey, WindowKey,
 };
 use crate::policy::formula::check::{CalendarUse, unknown_word};
 use crate::policy::read::{OneOrMany, Reader, Slug, Table, Text, suggestion};
@@ -25,6 +28,8 @@ use crate::policy::source::Span;
 pub struct Names {
     requirements: Vec<String>,
     next_steps: Vec<String>,
+    /// Names of the above that are declared but could not be read; reported already.
+    broken: Vec<String>,
     /// Kinds of deduction that no rule may take.
     pub never_deduct: Vec<String>,
 }
@@ -46,6 +51,11 @@ impl Names {
         Self {
             requirements: requirements.iter().map(|requirement| requirement.name.clone()).collect(),
             next_steps: next_steps.iter().map(|step| step.slug.clone()).collect(),
+            broken: broken_requirements(policy)
+                .iter()
+                .chain(policy.next_steps.as_ref().map_or(&[][..], |table| table.broken.as_slice()))
+                .cloned()
+                .collect(),
             never_deduct: policy
                 .never_deduct
                 .as_deref()
@@ -58,11 +68,17 @@ impl Names {
 
     fn step(&self, slug: &Slug, reader: &mut Reader<'_, '_>) -> Option<u16> {
         let found = self.next_steps.iter().position(|name| name == slug.text());
-        if found.is_none() {
+        if found.is_none() && !self.broken.iter().any(|broken| broken == slug.text()) {
             unknown_word(slug.text(), slug.span(), "next step", &self.next_steps, reader);
         }
         found.and_then(|place| u16::try_from(place).ok())
     }
+}
+
+/// The names of requirements that could not be read.
+pub fn broken_requirements(policy: &Policy) -> &[String] {
+    let requirements = policy.evidence.as_ref().and_then(|evidence| evidence.requirements.as_ref());
+    requirements.map_or(&[], |table| table.broken.as_slice())
 }
 
 /// Checks the next steps.
@@ -91,7 +107,8 @@ pub fn routes(written: Option<&RoutesKey>, names: &Names, reader: &mut Reader<'_
 }
 
 /// Checks all rules, in order.
-pub fn rules(policy: &Policy, names: &Names, draft: &mut Draft, reader: &mut Reader<'_, '_>) -> Vec<Rule> {
+pub fn rules(document: &Document, names: &Names, draft: &mut Draft, reader: &mut Reader<'_, '_>) -> Vec<Rule> {
+    let policy = &document.policy;
     for kind in policy.never_deduct.as_deref().unwrap_or(&[]) {
         word(&kind.0, "kind of deduction", DeductionKind::ALL, DeductionKind::slug, reader);
     }
@@ -104,67 +121,121 @@ pub fn rules(policy: &Policy, names: &Names, draft: &mut Draft, reader: &mut Rea
         );
         return Vec::new();
     }
-    let mut seen: HashMap<&str, Span> = HashMap::new();
-    let mut open_rule: Option<&Slug> = None;
-    let mut rules = Vec::with_capacity(policy.rules.len());
-    for rule in &policy.rules {
-        if let Some(first) = seen.insert(rule.id.text(), rule.id.span()) {
-            let line = reader.source.place(first).line;
-            reader.error(
-                "duplicate-rule",
-                rule.id.span(),
-                format!("there are two rules `{}`", rule.id.text()),
-                format!("the first one is on line {line}; choose another id"),
-            );
-        }
-        if rule.id.text() == "otherwise" {
-            reader.error(
-                "reserved-name",
-                rule.id.span(),
-                "a rule cannot be called `otherwise`",
-                "answers use this name where no rule matches; choose another id",
-            );
-        }
-        if let Some(open) = open_rule {
-            let message = format!("the rule `{}` can never match", rule.id.text());
-            reader.warning(
-                "unreachable-rule",
-                rule.id.span(),
-                message,
-                format!("the rule `{}` above matches every order; move it down or remove this one", open.text()),
-            );
-        }
-        if let Some(when) = &rule.when
-            && when.entries.is_empty()
-            && when.broken.is_empty()
-        {
-            reader.error(
-                "empty-when",
-                rule.id.span(),
-                format!("the `when` of `{}` tests nothing", rule.id.text()),
-                "remove `when` if the rule always matches",
-            );
-        }
-        if rule.when.is_none() {
-            open_rule = open_rule.or(Some(&rule.id));
-        }
-        let tests = condition::tests(rule.when.as_ref(), draft, reader);
-        let verdict = verdict(rule, names, draft, reader);
-        if let (Some(tests), Some(verdict)) = (tests, verdict) {
-            rules.push(Rule { id: rule.id.text().to_owned(), tests, verdict });
+    let layered: usize = document.layers.iter().map(|layer| layer.rules.len()).sum();
+    let mut ids = Ids::default();
+    let mut rules = Vec::with_capacity(layered + policy.rules.len());
+    let mut below = 0u32;
+    for layer in &document.layers {
+        below = below.saturating_add(u32::try_from(layer.rules.len()).unwrap_or(u32::MAX));
+        let own = RuleLayer { name: layer.name.text().to_owned(), power: layer.power, below };
+        let mut last = LastOpen::default();
+        for (place, rule) in layer.rules.iter().enumerate() {
+            ids.check(rule, reader);
+            last.check(rule, reader);
+            let next = layer.rules.get(place + 1).map(|next| next.id.span());
+            rules.extend(self::rule(rule, next, Some(own.clone()), names, draft, reader));
         }
     }
+    let mut last = LastOpen::default();
+    for (place, rule) in policy.rules.iter().enumerate() {
+        ids.check(rule, reader);
+        last.check(rule, reader);
+        let next = policy.rules.get(place + 1).map(|next| next.id.span());
+        rules.extend(self::rule(rule, next, None, names, draft, reader));
+    }
+    check_layers(document, &rules, reader);
     rules
 }
 
-fn verdict(rule: &RuleKey, names: &Names, draft: &mut Draft, reader: &mut Reader<'_, '_>) -> Option<Verdict> {
+/// `next` is where the rule after this one begins.
+fn rule(
+    rule: &RuleKey,
+    next: Option<Span>,
+    layer: Option<RuleLayer>,
+    names: &Names,
+    draft: &mut Draft,
+    reader: &mut Reader<'_, '_>,
+) -> Option<Rule> {
+    if let Some(when) = &rule.when
+        && when.entries.is_empty()
+        && when.broken.is_empty()
+    {
+        let message = format!("the `when` of `{}` tests nothing", rule.id.text());
+        reader.error("empty-when", rule.id.span(), message, "remove `when` if the rule always matches");
+    }
+    let tests = condition::tests(rule.when.as_ref(), draft, reader);
+    let verdict = verdict(rule, next, names, draft, reader);
+    Some(Rule { id: rule.id.text().to_owned(), layer, tests: tests?, verdict: verdict? })
+}
+
+/// Where each rule id was first written.
+#[derive(Default)]
+struct Ids<'r>(HashMap<&'r str, Span>);
+
+impl<'r> Ids<'r> {
+    fn check(&mut self, rule: &'r RuleKey, reader: &mut Reader<'_, '_>) {
+        let (id, span) = (rule.id.text(), rule.id.span());
+        if let Some(first) = self.0.insert(id, span) {
+            let first = reader.sources.place(first);
+            let help = format!("the first one is on line {} of `{}`; choose another id", first.line, first.file);
+            reader.error("duplicate-rule", span, format!("there are two rules `{id}`"), help);
+        }
+        if id == "otherwise" {
+            let help = "answers use this name where no rule matches; choose another id";
+            reader.error("reserved-name", span, "a rule cannot be called `otherwise`", help);
+        }
+    }
+}
+
+/// The first rule that matches everything: nothing below it is ever reached.
+#[derive(Default)]
+struct LastOpen<'r>(Option<&'r Slug>);
+
+impl<'r> LastOpen<'r> {
+    fn check(&mut self, rule: &'r RuleKey, reader: &mut Reader<'_, '_>) {
+        if let Some(open) = self.0 {
+            let message = format!("the rule `{}` can never match", rule.id.text());
+            let help = format!("the rule `{}` above matches every order; move it down or remove this one", open.text());
+            reader.warning("unreachable-rule", rule.id.span(), message, help);
+        }
+        if rule.when.is_none() {
+            self.0 = self.0.or(Some(&rule.id));
+        }
+    }
+}
+
+/// The better of two decisions is found line by line, so nothing may be taken from lines together.
+fn check_layers(document: &Document, rules: &[Rule], reader: &mut Reader<'_, '_>) {
+    let Some(layer) = document.layers.iter().find(|layer| layer.power == LayerPower::Improve) else { return };
+    let together = |rule: &&Rule| match &rule.verdict.action {
+        Action::Refund(steps) => steps.iter().any(|step| step.scope == StepScope::Order),
+        Action::Deny(_) | Action::Ask(_) | Action::Review(_) => false,
+    };
+    if let Some(rule) = rules.iter().find(together) {
+        let message =
+            format!("the rule `{}` takes a deduction of the whole order, below a layer that may only improve", rule.id);
+        let help = "decisions are compared line by line; use `scope: line`, or let the layer replace";
+        reader.error("layer-and-order-scope", layer.name.span(), message, help);
+    }
+}
+
+/// `next` is where the rule after this one begins.
+fn verdict(
+    rule: &RuleKey,
+    next: Option<Span>,
+    names: &Names,
+    draft: &mut Draft,
+    reader: &mut Reader<'_, '_>,
+) -> Option<Verdict> {
     let answers = Answers {
         refund: rule.refund.as_ref(),
         deny: rule.deny.as_ref(),
         more_info: rule.more_info.as_ref(),
         manual_review: rule.manual_review.as_ref(),
     };
-    let action = action(&answers, &format!("the rule `{}`", rule.id.text()), rule.id.span(), names, draft, reader);
+    let whole = Span { end: next.map_or(u32::MAX, |next| next.start), ..rule.id.span() };
+    let of = format!("the rule `{}`", rule.id.text());
+    let action = action(&answers, &of, rule.id.span(), whole, names, draft, reader);
     let demands = demands(rule.require.as_ref(), names, reader);
     let next_steps = steps(rule.next.as_ref(), names, reader);
     let review = window(rule.review.as_ref(), rule.id.span(), draft, reader);
@@ -207,6 +278,16 @@ fn verdict(rule: &RuleKey, names: &Names, draft: &mut Draft, reader: &mut Reader
     Some(Verdict { action, demands, next_steps, review, payout, method, components, compensations, amounts_due })
 }
 
+/// Whether a key in this part of the file was reported as unknown: then it may be the misspelt
+/// answer, and its absence is no second mistake.
+fn has_unknown_key(part: Span, reader: &Reader<'_, '_>) -> bool {
+    let (start, end) = (part.start as usize, part.end as usize);
+    let file = reader.sources.place(part).file;
+    let within = |place: &Place| place.file == file && start <= place.start && place.start < end;
+    let unknown = |diagnostic: &&Diagnostic| diagnostic.code == "unknown-key";
+    reader.diagnostics.iter().filter(unknown).any(|diagnostic| diagnostic.place.as_ref().is_some_and(within))
+}
+
 /// The answers that a rule may give; it gives exactly one.
 struct Answers<'r> {
     refund: Option<&'r RefundKey>,
@@ -219,6 +300,7 @@ fn action(
     answers: &Answers<'_>,
     of: &str,
     at: Span,
+    whole: Span,
     names: &Names,
     draft: &mut Draft,
     reader: &mut Reader<'_, '_>,
@@ -238,6 +320,9 @@ fn action(
             reason_codes(codes, reader).map(Action::Review)
         }
         Answers { refund: None, deny: None, more_info: None, manual_review: None } => {
+            if has_unknown_key(whole, reader) {
+                return None;
+            }
             reader.error(
                 "no-answer",
                 at,
@@ -304,6 +389,7 @@ fn demands(written: Option<&OneOrMany<Text>>, names: &Names, reader: &mut Reader
                 .and_then(|place| u16::try_from(place).ok())
             {
                 Some(place) => Some(Demand::Evidence(place)),
+                None if names.broken.iter().any(|broken| broken == name) => None,
                 None => {
                     let known: Vec<String> = ["reason", "clear_text", "reason.evidence"]
                         .into_iter()
@@ -374,8 +460,14 @@ fn window(written: Option<&WindowKey>, at: Span, draft: &Draft, reader: &mut Rea
     }
 }
 
-/// Checks `otherwise`.
-pub fn otherwise(written: &OtherwiseKey, names: &Names, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<Verdict> {
+/// Checks `otherwise`, the key of which stands at `key`.
+pub fn otherwise(
+    written: &OtherwiseKey,
+    key: Span,
+    names: &Names,
+    draft: &Draft,
+    reader: &mut Reader<'_, '_>,
+) -> Option<Verdict> {
     let OtherwiseKey { deny, more_info, manual_review, next, review } = written;
     let at = [deny, more_info, manual_review]
         .into_iter()
@@ -383,7 +475,7 @@ pub fn otherwise(written: &OtherwiseKey, names: &Names, draft: &Draft, reader: &
         .flat_map(|codes| codes.0.first())
         .map(|code| code.span)
         .next()
-        .unwrap_or_default();
+        .unwrap_or(key);
     let given = [
         deny.as_ref().map(|codes| (codes, 0u8)),
         more_info.as_ref().map(|codes| (codes, 1)),
@@ -396,6 +488,7 @@ pub fn otherwise(written: &OtherwiseKey, names: &Names, draft: &Draft, reader: &
             1 => Action::Ask(codes),
             _ => Action::Review(codes),
         }),
+        (None, _) if has_unknown_key(Span { end: u32::MAX, ..key }, reader) => None,
         (None, _) => {
             reader.error(
                 "no-answer",

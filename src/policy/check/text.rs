@@ -9,6 +9,7 @@ use crate::domain::text::{Fold, normalize};
 use crate::plan::text::{ComparisonExcuses, TextRules};
 use crate::plan::vocabulary::Labels;
 use crate::policy::check::draft::Draft;
+use crate::policy::check::header::first_span;
 use crate::policy::document::TextKey;
 use crate::policy::formula::check::unknown_word;
 use crate::policy::read::{Reader, Table, Text};
@@ -29,9 +30,8 @@ pub fn check(written: Option<&TextKey>, draft: &Draft, reader: &mut Reader<'_, '
     let fold = fold(written.fold.as_ref(), reader);
     let vague = automaton(&written.vague, &fold, reader);
     let checkable = automaton(written.checkable.as_deref().unwrap_or(&[]), &fold, reader);
-    let at = written.vague.first().map_or_else(Span::default, |phrase| phrase.span);
     let suggestion = match &written.suggestion {
-        Some(label) => draft.labels(Some(label), "suggestion", at, reader),
+        Some(label) => draft.labels(Some(label), "suggestion", first_span(label), reader),
         None => Labels::default(),
     };
     let comparison = match written.vague_excused_by.as_ref() {

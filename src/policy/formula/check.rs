@@ -128,7 +128,11 @@ pub fn typed(text: &Located<String>, scope: &Scope<'_>, reader: &mut Reader<'_, 
 fn origin(text: &Located<String>, reader: &Reader<'_, '_>) -> Option<usize> {
     let start = text.span.start as usize;
     [start, start + 1].into_iter().find(|&start| {
-        reader.source.text.get(start..start + text.value.len()).is_some_and(|written| written == text.value)
+        reader
+            .sources
+            .text(text.span.file)
+            .get(start..start + text.value.len())
+            .is_some_and(|written| written == text.value)
     })
 }
 
@@ -327,7 +331,7 @@ fn constant(operator: BinaryOperator, a: Exact, b: Exact, span: Span, reader: &m
         | BinaryOperator::Or => match a.over(b) {
             Some(quotient) => quotient,
             None => {
-                reader.error("division-by-zero", span, "this divides by zero", "");
+                reader.error("division-by-zero", span, "this divides by zero", "divide by a number other than zero");
                 return None;
             }
         },
@@ -364,7 +368,7 @@ fn arithmetic(
             if operator == BinaryOperator::Divide
                 && right.ops.iter().any(|op| matches!(op, Op::Number(number) if number.is_zero()))
             {
-                reader.error("division-by-zero", span, "this divides by zero", "");
+                reader.error("division-by-zero", span, "this divides by zero", "divide by a number other than zero");
                 return None;
             }
             (left, right)
@@ -485,8 +489,27 @@ pub(super) fn to_dimension(
     let scaled = match dimension {
         Dimension::Number => number,
         Dimension::Money => {
-            check_minor_unit(number, typed.span, scope, reader)?;
-            number.times(Exact::whole(NANOS_PER_UNIT)).ok()?
+            let written = reader
+                .sources
+                .text(typed.span.file)
+                .get(typed.span.start as usize..typed.span.end as usize)
+                .unwrap_or("");
+            if written.contains('%') {
+                let message = format!("expected an amount of money, got the share `{written}`");
+                reader.error(
+                    "formula-type",
+                    typed.span,
+                    message,
+                    "say what it is a share of, such as `paid * 20%`; tiers say it with the key `of`",
+                );
+                return None;
+            }
+            let Ok(nanos) = number.times(Exact::whole(NANOS_PER_UNIT)) else {
+                reader.error("number-too-large", typed.span, "this amount is too large to be exact", "");
+                return None;
+            };
+            check_minor_unit(number, nanos, typed.span, scope, reader)?;
+            nanos
         }
         Dimension::Elapsed | Dimension::Days | Dimension::BusinessDays | Dimension::Timestamp => {
             let message = format!("expected {}, got the plain number `{number}`", literal::example(dimension));
@@ -497,16 +520,23 @@ pub(super) fn to_dimension(
     Some(quantity(vec![Op::Number(scaled)], dimension, typed.span))
 }
 
-fn check_minor_unit(number: Exact, span: Span, scope: &Scope<'_>, reader: &mut Reader<'_, '_>) -> Option<()> {
+/// `nanos` are the number in billionths, of which every minor unit is so many.
+fn check_minor_unit(
+    number: Exact,
+    nanos: Exact,
+    span: Span,
+    scope: &Scope<'_>,
+    reader: &mut Reader<'_, '_>,
+) -> Option<()> {
     for currency in scope.currencies {
-        let minor = number.times(Exact::whole(i128::from(currency.minor_per_unit()))).ok()?;
-        if !minor.is_whole() {
+        let whole = nanos.is_whole() && nanos.numerator() % i128::from(currency.nanos_per_minor()) == 0;
+        if !whole {
             let message = format!("the amount `{number}` is finer than the minor unit of {currency}");
             reader.error(
                 "amount-too-fine",
                 span,
                 message,
-                format!("{currency} has {} decimal places", currency.exponent),
+                format!("write at most {} decimal places for {currency}", currency.exponent),
             );
             return None;
         }

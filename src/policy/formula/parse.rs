@@ -54,7 +54,7 @@ struct Locate {
 
 impl Locate {
     fn span(self, start: usize, end: usize) -> Span {
-        self.origin.map_or(self.whole, |origin| Span::new(origin + start, origin + end))
+        self.origin.map_or(self.whole, |origin| Span::new(self.whole.file, origin + start, origin + end))
     }
 }
 
@@ -97,7 +97,12 @@ fn tokens(text: &str, locate: Locate) -> Result<Vec<(Token, Span)>, SyntaxError>
             return Err(SyntaxError {
                 message: format!("`{first}` has no meaning in a formula"),
                 span: locate.span(at, at + first.len_utf8()),
-                help: "a formula is made of facts, numbers, `+ - * /`, comparisons, `and`, `or`, `not` and functions",
+                help: match first {
+                    '.' => "write a digit before the point: `0.5`",
+                    _ => {
+                        "a formula is made of facts, numbers, `+ - * /`, comparisons, `and`, `or`, `not` and functions"
+                    }
+                },
             });
         };
         tokens.push((token, locate.span(at, at + length)));
@@ -326,7 +331,7 @@ mod tests {
     }
 
     fn read(text: &str) -> Result<String, SyntaxError> {
-        parse(&Located { value: text.to_owned(), span: Span::new(0, text.len()) }, Some(0))
+        parse(&Located { value: text.to_owned(), span: Span::new(0, 0, text.len()) }, Some(0))
             .map(|expression| shape(&expression))
     }
 

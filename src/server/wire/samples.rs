@@ -140,6 +140,7 @@ fn rules() -> Vec<Rule> {
     };
     let rule = |id: &str, tests: Vec<Test>, steps: Vec<Step>| Rule {
         id: id.into(),
+        layer: None,
         tests,
         verdict: verdict(Action::Refund(steps)),
     };

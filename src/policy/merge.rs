@@ -1,0 +1,167 @@
+//! Several files into one policy: fragments that it uses, and layers that stand above it.
+//!
+//! Merging happens on trees, before anything is read as a policy, and every value keeps the
+//! place where it was written: so a mistake is reported in the file that made it.
+
+use std::collections::BTreeMap;
+
+use crate::plan::rule::LayerPower;
+use crate::policy::document::{LayerRules, RuleKey};
+use crate::policy::formula::check::unknown_word;
+use crate::policy::read::{Read, Reader, Slug, entries, field};
+use crate::policy::source::{Located, Span};
+use crate::policy::tree::{Node, NodeKind};
+
+type Entry = (Located<String>, Node);
+
+/// The fragments of a bundle, by name; `None` where one was reported as wrong.
+pub type Fragments = BTreeMap<String, Option<Node>>;
+
+/// The keys that a fragment may hold: what policies declare, but no rules.
+pub const SHARED_KEYS: [&str; 14] = [
+    "channels",
+    "product_types",
+    "sub_stages",
+    "tags",
+    "times",
+    "components",
+    "inputs",
+    "reasons",
+    "evidence",
+    "text",
+    "next_steps",
+    "routes",
+    "never_deduct",
+    "facts",
+];
+
+/// The keys of a layer beside those.
+const LAYER_KEYS: [&str; 8] = ["layer", "version", "description", "published", "overrides", "may", "rules", "use"];
+
+/// A layer: rules that stand above those of other policies.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    /// Its name.
+    pub name: Slug,
+    /// The policies that it stands above.
+    pub overrides: Vec<Slug>,
+    /// Whether it may only improve the refund.
+    pub may: LayerPower,
+    rules: Vec<RuleKey>,
+    shared: Node,
+}
+
+/// Reads a fragment: only declarations.
+pub fn read_fragment(node: &Node, reader: &mut Reader<'_, '_>) -> Option<Node> {
+    entries(node, "a fragment", &SHARED_KEYS, reader)?;
+    Some(node.clone())
+}
+
+/// Reads a layer.
+pub fn read_layer(node: &Node, reader: &mut Reader<'_, '_>) -> Option<Layer> {
+    const NAME: &str = "a layer";
+    let keys: Vec<&str> = LAYER_KEYS.into_iter().chain(SHARED_KEYS).collect();
+    let all = entries(node, NAME, &keys, reader)?;
+    let name = field::<Slug>(all, "layer", node.span, NAME, reader);
+    let overrides = field::<Vec<Slug>>(all, "overrides", node.span, NAME, reader);
+    let may = field::<Slug>(all, "may", node.span, NAME, reader);
+    let rules = field::<Vec<RuleKey>>(all, "rules", node.span, NAME, reader);
+    let may = may.and_then(|may| match may.text() {
+        "improve" => Some(LayerPower::Improve),
+        "replace" => Some(LayerPower::Replace),
+        other => {
+            unknown_word(other, may.span(), "power of a layer", &["improve".to_owned(), "replace".to_owned()], reader);
+            None
+        }
+    });
+    let shared = all.iter().filter(|(key, _)| SHARED_KEYS.contains(&key.value.as_str())).cloned().collect();
+    Some(Layer {
+        name: name?,
+        overrides: overrides?,
+        may: may?,
+        rules: rules?,
+        shared: Node { kind: NodeKind::Mapping(shared), span: node.span },
+    })
+}
+
+/// A policy's tree with all that it uses and all that stands above it; and the layers' rules.
+pub fn merge(
+    policy: &Node,
+    fragments: &Fragments,
+    layers: &[Layer],
+    reader: &mut Reader<'_, '_>,
+) -> (Node, Vec<LayerRules>) {
+    let NodeKind::Mapping(own) = &policy.kind else { return (policy.clone(), Vec::new()) };
+    let mut merged: Vec<Entry> = own.iter().filter(|(key, _)| key.value != "use").cloned().collect();
+    for name in used(own, reader) {
+        match fragments.get(name.text()) {
+            Some(Some(fragment)) => add(&mut merged, fragment, reader),
+            Some(None) => {}
+            None => {
+                let known: Vec<String> = fragments.keys().cloned().collect();
+                unknown_word(name.text(), name.span(), "fragment of this bundle", &known, reader);
+            }
+        }
+    }
+    let id = own.iter().find(|(key, _)| key.value == "policy").map(|(_, node)| &node.kind);
+    let mut rules = Vec::new();
+    for layer in layers {
+        let above = layer.overrides.iter().any(|base| matches!(id, Some(NodeKind::Scalar(id, _)) if id == base.text()));
+        if above {
+            add(&mut merged, &layer.shared, reader);
+            rules.push(LayerRules { name: layer.name.clone(), power: layer.may, rules: layer.rules.clone() });
+        }
+    }
+    (Node { kind: NodeKind::Mapping(merged), span: policy.span }, rules)
+}
+
+fn used(own: &[Entry], reader: &mut Reader<'_, '_>) -> Vec<Slug> {
+    match own.iter().find(|(key, _)| key.value == "use") {
+        Some((_, node)) => Vec::read(node, reader).unwrap_or_default(),
+        None => Vec::new(),
+    }
+}
+
+/// Adds what `from` declares in front of what there is, so that it is known to what follows.
+fn add(merged: &mut Vec<Entry>, from: &Node, reader: &mut Reader<'_, '_>) {
+    let NodeKind::Mapping(added) = &from.kind else { return };
+    for (key, node) in added {
+        match merged.iter_mut().find(|(known, _)| known.value == key.value) {
+            Some((known, own)) => join(known, own, node, reader),
+            // Behind the head of a policy and before its last key.
+            None => merged.insert(0, (key.clone(), node.clone())),
+        }
+    }
+}
+
+fn join(key: &Located<String>, own: &mut Node, added: &Node, reader: &mut Reader<'_, '_>) {
+    match (&mut own.kind, &added.kind) {
+        (NodeKind::List(own), NodeKind::List(added)) => {
+            own.splice(0..0, added.iter().cloned());
+        }
+        (NodeKind::Mapping(own), NodeKind::Mapping(added)) => {
+            let mut front = Vec::new();
+            for (name, node) in added {
+                match own.iter_mut().find(|(known, _)| known.value == name.value) {
+                    Some((known, inner)) if is_table(&key.value) => join(known, inner, node, reader),
+                    Some((known, _)) => clash(known, name.span, reader),
+                    None => front.push((name.clone(), node.clone())),
+                }
+            }
+            own.splice(0..0, front);
+        }
+        (NodeKind::Scalar(..) | NodeKind::List(_) | NodeKind::Mapping(_), _) => clash(key, added.span, reader),
+    }
+}
+
+/// Keys whose value is a mapping of further lists and tables, not of names.
+fn is_table(key: &str) -> bool {
+    matches!(key, "evidence" | "text" | "routes")
+}
+
+fn clash(own: &Located<String>, other: Span, reader: &mut Reader<'_, '_>) {
+    let other = reader.sources.place(other);
+    let message = format!("`{}` is declared in `{}` already", own.value, other.file);
+    let help = format!("line {} there declares it; remove one of them, or choose another name", other.line);
+    reader.error("duplicate-key", own.span, message, help);
+}

@@ -1,0 +1,344 @@
+//! Every kind of mistake that a bundle can hold, with the whole report that its author sees.
+//!
+//! `tests/broken/NAME.policy.yaml` is a bundle of one file, a folder `tests/broken/NAME/` a bundle
+//! of several; `tests/broken/NAME.report.txt` is the report expected of it, to the letter.
+//!
+//! `REQUITE_UPDATE_REPORTS=1 cargo test --test broken_policies` writes the reports anew. Read
+//! what changed as the author of the policy would.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs,
+    reason = "a test may panic to fail"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use requite::engine::admit::admit;
+use requite::policy::bundle::{Bundle, BundleFile};
+use requite::policy::diagnostic::{Colour, Diagnostic, render};
+
+/// Every code that a report can hold. A new one needs a broken policy that shows it.
+const CODES: &[&str] = &[
+    "alias",
+    "amount-too-fine",
+    "bad-count",
+    "bad-fact-name",
+    "bad-language",
+    "bad-literal",
+    "bad-media-type",
+    "bad-range",
+    "bad-window",
+    "blank-value",
+    "bounds-crossed",
+    "calendar-day",
+    "case-failed",
+    "division-by-zero",
+    "duplicate-case",
+    "duplicate-fact",
+    "duplicate-key",
+    "duplicate-policy",
+    "duplicate-rule",
+    "duplicate-word",
+    "empty-file",
+    "empty-list",
+    "empty-phrase",
+    "empty-range",
+    "empty-when",
+    "fact-order",
+    "forbidden-deduction",
+    "formula-syntax",
+    "formula-too-complex",
+    "formula-type",
+    "key-not-text",
+    "layer-and-order-scope",
+    "line-fact-in-order",
+    "many-documents",
+    "misplaced-key",
+    "missing-key",
+    "missing-label",
+    "no-answer",
+    "no-calendar",
+    "no-default-policy",
+    "no-policy",
+    "not-a-character",
+    "not-a-slug",
+    "not-text",
+    "number-too-large",
+    "otherwise-not-last",
+    "requirement-shape",
+    "reserved-name",
+    "table-row",
+    "tag",
+    "test-mixed",
+    "test-of-text",
+    "test-unquoted",
+    "tiers-gap",
+    "tiers-overlap",
+    "too-deep",
+    "too-many-alternatives",
+    "too-many-facts",
+    "too-many-words",
+    "two-answers",
+    "unknown-calendar",
+    "unknown-currency",
+    "unknown-file",
+    "unknown-function",
+    "unknown-key",
+    "unknown-language",
+    "unknown-name",
+    "unknown-timezone",
+    "unknown-word",
+    "unreachable-rule",
+    "window-shape",
+    "version-anchor",
+    "version-hole",
+    "version-overlap",
+    "version-without-time",
+    "wrong-type",
+    "yaml-syntax",
+];
+
+/// Codes of bounds that take a large file to reach; `bounds_of_a_bundle_are_named` shows them.
+const CODES_OF_LARGE_BUNDLES: &[&str] = &["too-large", "too-many-cases", "too-many-mistakes", "too-many-rules"];
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/broken")
+}
+
+/// The files under a folder, by their paths within it.
+fn files_under(root: &Path, folder: &Path, files: &mut Vec<BundleFile>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files_under(root, &path, files);
+        } else {
+            let parts = path.strip_prefix(root).unwrap().components();
+            let parts: Vec<_> = parts.map(|part| part.as_os_str().to_str().unwrap().to_owned()).collect();
+            files.push(BundleFile { path: parts.join("/"), bytes: fs::read(&path).unwrap() });
+        }
+    }
+}
+
+/// The broken bundles, by name.
+fn bundles() -> BTreeMap<String, Bundle> {
+    let mut bundles = BTreeMap::new();
+    for entry in fs::read_dir(folder()).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if path.is_dir() {
+            let mut files = Vec::new();
+            files_under(&path, &path, &mut files);
+            bundles.insert(name, Bundle::new(files).unwrap());
+        } else if let Some(stem) = name.strip_suffix(".policy.yaml") {
+            let file = BundleFile { path: name.clone(), bytes: fs::read(&path).unwrap() };
+            bundles.insert(stem.to_owned(), Bundle::new(vec![file]).unwrap());
+        }
+    }
+    bundles
+}
+
+fn diagnostics(bundle: &Bundle) -> Vec<Diagnostic> {
+    match admit(bundle) {
+        Ok(admission) => admission.warnings,
+        Err(rejection) => rejection.diagnostics,
+    }
+}
+
+fn codes(bundle: &Bundle) -> Vec<&'static str> {
+    diagnostics(bundle).iter().map(|diagnostic| diagnostic.code).collect()
+}
+
+fn one_file(text: impl Into<Vec<u8>>) -> Bundle {
+    Bundle::new(vec![BundleFile { path: "shop.policy.yaml".to_owned(), bytes: text.into() }]).unwrap()
+}
+
+#[test]
+fn every_broken_bundle_has_its_report() {
+    let update = std::env::var_os("REQUITE_UPDATE_REPORTS").is_some();
+    let mut different = Vec::new();
+    for (name, bundle) in bundles() {
+        let report = render(&diagnostics(&bundle), &bundle, Colour::Off);
+        let path = folder().join(format!("{name}.report.txt"));
+        if update {
+            fs::write(&path, &report).unwrap();
+        }
+        let expected = fs::read_to_string(&path).unwrap_or_default();
+        if report != expected {
+            different.push(format!("=== {name}: got\n{report}\n=== {name}: expected\n{expected}"));
+        }
+    }
+    assert!(different.is_empty(), "{}", different.join("\n"));
+}
+
+#[test]
+fn every_report_has_its_bundle() {
+    let names: BTreeSet<String> = bundles().into_keys().collect();
+    for entry in fs::read_dir(folder()).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if let Some(stem) = name.strip_suffix(".report.txt") {
+            assert!(names.contains(stem), "{name} is the report of nothing");
+        }
+    }
+}
+
+#[test]
+fn every_code_is_shown_by_a_broken_bundle() {
+    let shown: BTreeSet<&str> = bundles().values().flat_map(codes).collect();
+    let listed: BTreeSet<&str> = CODES.iter().copied().collect();
+    assert_eq!(listed.difference(&shown).collect::<Vec<_>>(), Vec::<&&str>::new(), "listed, but never shown");
+    assert_eq!(shown.difference(&listed).collect::<Vec<_>>(), Vec::<&&str>::new(), "shown, but not listed");
+}
+
+#[test]
+fn every_code_in_the_sources_is_listed() {
+    let mut sources = Vec::new();
+    for part in ["src/policy", "src/cases"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(part);
+        files_under(&folder, &folder, &mut sources);
+    }
+    for source in sources {
+        let text = String::from_utf8(source.bytes).unwrap();
+        let text = text.split("#[cfg(test)]").next().unwrap();
+        // A code is a literal of lower-case words with dashes; so is one word of the messages.
+        for literal in text.split('"').skip(1).step_by(2) {
+            let words: Vec<&str> = literal.split('-').collect();
+            let code = 1 < words.len()
+                && words.iter().all(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase()));
+            let listed =
+                literal == "sub-stage" || CODES.contains(&literal) || CODES_OF_LARGE_BUNDLES.contains(&literal);
+            assert!(!code || listed, "`{literal}` of {} is not listed", source.path);
+        }
+    }
+}
+
+#[test]
+fn reports_speak_in_one_voice() {
+    for (name, bundle) in bundles() {
+        for Diagnostic { code, message, help, .. } in diagnostics(&bundle) {
+            let texts = std::iter::once(message).chain(help);
+            for text in texts {
+                let first = text.chars().next().unwrap();
+                assert!(!first.is_uppercase(), "{name}: [{code}] begins with a capital letter: {text}");
+                assert!(!text.ends_with('.') && !text.ends_with('!'), "{name}: [{code}] ends with a stop: {text}");
+                assert_eq!(text.matches('`').count() % 2, 0, "{name}: [{code}] has an odd backtick: {text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn one_mistake_has_one_report() {
+    // These hold several mistakes; a rule that is cut off lacks its answer as well.
+    const SEVERAL: [&str; 4] = ["cut-off-in-rules", "everything-at-once", "several-keys-missing", "unknown-file"];
+    let mut wrong = String::new();
+    for (name, bundle) in bundles() {
+        let found = diagnostics(&bundle);
+        if (found.len() == 1) == SEVERAL.contains(&name.as_str()) {
+            wrong.push_str(&format!("{name}:\n{}\n", render(&found, &bundle, Colour::Off)));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn lines_may_end_with_a_carriage_return() {
+    for (name, bundle) in bundles() {
+        if matches!(name.as_str(), "carriage-return" | "not-utf8") {
+            continue;
+        }
+        let ended = |text: &[u8]| {
+            let text = String::from_utf8(text.to_vec()).unwrap();
+            text.replace('\n', "\r\n").into_bytes()
+        };
+        let files = bundle.files().iter().map(|file| BundleFile { path: file.path.clone(), bytes: ended(&file.bytes) });
+        let other = Bundle::new(files.collect()).unwrap();
+        let seen = |bundle: &Bundle| -> Vec<String> { diagnostics(bundle).iter().map(ToString::to_string).collect() };
+        assert_eq!(seen(&bundle), seen(&other), "{name}");
+    }
+}
+
+#[test]
+fn a_good_policy_may_have_lines_that_end_with_a_carriage_return() {
+    let text = GOOD.replace('\n', "\r\n");
+    assert_eq!(codes(&one_file(GOOD)), Vec::<&str>::new());
+    assert_eq!(codes(&one_file(text)), Vec::<&str>::new());
+}
+
+#[test]
+fn a_policy_cut_off_anywhere_is_rejected() {
+    for (end, _) in GOOD.char_indices().filter(|&(end, _)| end + 1 < GOOD.len()) {
+        let cut = GOOD.get(..end).unwrap();
+        assert!(admit(&one_file(cut)).is_err(), "admitted:\n{cut}");
+    }
+}
+
+#[test]
+fn a_policy_with_any_byte_changed_is_read_without_a_panic() {
+    for at in 0..GOOD.len() {
+        for byte in [b'\0', b'\t', b'\n', b'\r', b' ', b'"', b'[', b'{', b':', b'-', b'&', b'9', b'(', 0xe6, 0xff] {
+            let mut bytes = GOOD.as_bytes().to_vec();
+            bytes[at] = byte;
+            let bundle = one_file(bytes);
+            drop(render(&diagnostics(&bundle), &bundle, Colour::Off));
+        }
+    }
+}
+
+const GOOD: &str = "policy: shop
+version: \"1\"
+timezone: UTC
+currencies: [CNY]
+channels: [web, app]
+reasons:
+  late: { liable: platform, evidence: proof }
+evidence:
+  kinds:
+    photo: { media: [\"image/*\"] }
+  requirements:
+    proof: { any_of: [photo] }
+facts:
+  overdue: \"max(0s, since(placed_at) - 24h)\"
+rules:
+  - id: early
+    when: { stage: not_started, overdue: 0s }
+    refund: full
+  - id: late
+    when: { channel: \"not(app)\" }
+    refund:
+      deduct:
+        - kind: cancellation_fee
+          of: paid
+          tiers: { on: overdue, steps: { \"<= 48h\": 5%, \"> 48h\": 20% } }
+          at_least: 2.00
+otherwise: { deny: NO_MATCHING_RULE }
+";
+
+#[test]
+fn bounds_of_a_bundle_are_named() {
+    let head = "policy: shop\nversion: \"1\"\ntimezone: UTC\ncurrencies: [CNY]\n";
+    let end = "otherwise: { deny: NO_MATCHING_RULE }\n";
+    let values = format!("{head}channels: [{}]\nrules: []\n{end}", "a,".repeat(2_000_001));
+    assert_eq!(codes(&one_file(values)), ["too-large"]);
+    let rules: String = (0..100_001).map(|place| format!("  - {{ id: r{place}, refund: full }}\n")).collect();
+    assert_eq!(codes(&one_file(format!("{head}rules:\n{rules}{end}"))), ["too-many-rules"]);
+    let words: String = (0..300).map(|place| format!("  W{place}: {{}}\n")).collect();
+    let found = codes(&one_file(format!("{head}reasons:\n{words}rules: []\n{end}")));
+    assert_eq!(found.len(), 201);
+    assert_eq!(found.last(), Some(&"too-many-mistakes"));
+}
+
+#[test]
+fn a_bundle_holds_so_many_cases() {
+    let policy = "policy: shop\nversion: \"1\"\ntimezone: UTC\ncurrencies: [CNY]\nrules: []\notherwise: { deny: NO_MATCHING_RULE }\n";
+    let cases: String =
+        (0..20_001).map(|place| format!("  - {{ case: c{place}, expect: {{ outcome: denied }} }}\n")).collect();
+    let cases = format!("given: {{ requested_at: 2026-03-02T10:00:00Z, paid: 1.00 }}\ncases:\n{cases}");
+    let file = |path: &str, text: &str| BundleFile { path: path.to_owned(), bytes: text.as_bytes().to_vec() };
+    let bundle = Bundle::new(vec![file("shop.policy.yaml", policy), file("shop.cases.yaml", &cases)]).unwrap();
+    assert_eq!(codes(&bundle), ["too-many-cases"]);
+}

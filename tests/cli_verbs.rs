@@ -1,0 +1,349 @@
+//! What each verb says and how it ends, as someone meets it who has never run it before.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs,
+    reason = "a test may panic to fail"
+)]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of the support")]
+
+mod refund_samples;
+mod serve_support;
+
+use std::fs;
+use std::io::Write;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use refund_samples::late_json;
+use serde_json::{Value, json};
+use serve_support::{policy, serve, standard_policies};
+use tempfile::TempDir;
+
+/// What came of a run.
+struct Ran {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl Ran {
+    /// The answer; where there is none, the test has failed.
+    fn answer(&self) -> &str {
+        assert_eq!((self.code, self.err.as_str()), (Some(0), ""), "{}", self.out);
+        &self.out
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(self.answer()).unwrap()
+    }
+
+    /// What it said where it gave no answer and ended with this code.
+    fn complaint(&self, code: i32) -> &str {
+        assert_eq!((self.code, self.out.as_str()), (Some(code), ""), "{}", self.err);
+        &self.err
+    }
+}
+
+fn requite(arguments: &[&str]) -> Ran {
+    requite_reading(arguments, "")
+}
+
+fn requite_reading(arguments: &[&str], input: &str) -> Ran {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_requite"))
+        .args(arguments)
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Whoever does not read its input closes it, which is no failure here.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Ran { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+fn path(dir: &TempDir) -> &str {
+    dir.path().to_str().unwrap()
+}
+
+/// The standard bundle with a part of its policy written differently, and without its cases.
+fn changed(from: &str, to: &str) -> TempDir {
+    let dir = standard_policies();
+    let text = fs::read_to_string(policy(&dir)).unwrap();
+    assert!(text.contains(from), "the standard policy says `{from}`");
+    fs::write(policy(&dir), text.replace(from, to)).unwrap();
+    fs::remove_file(dir.path().join("standard.cases.yaml")).unwrap();
+    dir
+}
+
+/// The standard policy with these cases and no others.
+fn with_cases(cases: &str) -> TempDir {
+    let dir = standard_policies();
+    let given = "policy: standard
+given:
+  placed_at: 2026-03-02T10:00:00+08:00
+  promised_at: 2026-03-05T18:00:00+08:00
+  requested_at: 2026-03-06T10:00:00+08:00
+  product_type: boosting
+  stage: in_progress
+  paid: 200.00
+  completed: 3/8
+  request_type: refund
+  channel: app
+cases:
+";
+    fs::write(dir.path().join("standard.cases.yaml"), format!("{given}{cases}")).unwrap();
+    dir
+}
+
+const GOOD_CASE: &str = "  - case: late with proof
+    given: { reason: late_delivery, evidence: [order_record, promised_time_record] }
+    expect: { outcome: approved_partial, refund: 125.00 }
+";
+
+const BAD_CASE: &str = "  - case: late without proof
+    given: { reason: late_delivery, evidence: [order_record] }
+    expect: { outcome: approved_full, refund: 200.00 }
+";
+
+fn written(dir: &TempDir, request: &Value) -> PathBuf {
+    let file = dir.path().join("request.json");
+    fs::write(&file, request.to_string()).unwrap();
+    file
+}
+
+#[test]
+fn check_says_what_would_be_put_in_force_and_what_comes_next() {
+    let dir = with_cases(GOOD_CASE);
+    let ran = requite(&["check", path(&dir)]);
+    let text = ran.answer();
+    assert!(text.starts_with("policy `standard` 2026-11-01: "), "{text}");
+    assert!(text.contains(" rules, ") && text.contains("\n1 case passed\ndigest blake3:"), "{text}");
+    assert!(text.ends_with(&format!("next: `requite serve --policies {}`\n", path(&dir))), "{text}");
+}
+
+#[test]
+fn check_reports_every_mistake_with_its_place_and_what_to_do() {
+    let dir = changed("  - id: unpaid\n    when: { stage: unpaid }", "  - id: unpaid\n    when: { stagee: unpaid }");
+    let text = fs::read_to_string(policy(&dir)).unwrap();
+    fs::write(policy(&dir), text.replace("deny: ORDER_CANCELLED", "deny: ORDER_CANCELED")).unwrap();
+    let ran = requite(&["check", path(&dir)]);
+    let report = ran.complaint(3);
+    for part in ["there is no fact `stagee`", "did you mean `stage`?", "`ORDER_CANCELED`", "--> standard.policy.yaml:"]
+    {
+        assert!(report.contains(part), "{part}: {report}");
+    }
+    assert!(report.ends_with("2 errors\n"), "{report}");
+}
+
+#[test]
+fn check_and_test_tell_a_failed_case_from_a_bad_policy() {
+    let dir = with_cases(&format!("{GOOD_CASE}{BAD_CASE}"));
+    for verb in ["check", "test"] {
+        let ran = requite(&[verb, path(&dir)]);
+        let report = ran.complaint(4);
+        for part in ["`late without proof`", "outcome is", "refund is", "expected 200.00", "--> standard.cases.yaml:"] {
+            assert!(report.contains(part), "{verb}, {part}: {report}");
+        }
+        assert!(!report.contains("`late with proof`"), "{verb}: {report}");
+        assert!(report.ends_with("1 case failed, 1 passed\n"), "{verb}: {report}");
+    }
+    let text = fs::read_to_string(policy(&dir)).unwrap();
+    fs::write(policy(&dir), text.replace("deny: ORDER_CANCELLED", "deny: NOTHING_KNOWN")).unwrap();
+    requite(&["test", path(&dir)]).complaint(3);
+}
+
+#[test]
+fn test_says_how_many_cases_passed() {
+    let ran = requite(&["test", path(&with_cases(GOOD_CASE))]);
+    assert!(ran.answer().starts_with("1 case passed\nnext: `requite serve --policies "), "{}", ran.out);
+    let bare = changed("version: \"2026-11-01\"", "version: \"2026-11-02\"");
+    let ran = requite(&["test", path(&bare)]);
+    assert!(ran.answer().starts_with("no cases in `"), "{}", ran.out);
+    assert!(ran.out.contains("NAME.cases.yaml"), "{}", ran.out);
+}
+
+#[test]
+fn eval_answers_in_json_unless_text_is_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = written(&dir, &late_json());
+    let file = file.to_str().unwrap();
+    let answer = requite(&["eval", file]).json();
+    assert_eq!(answer["outcome"], "OUTCOME_APPROVED_PARTIAL");
+    assert_eq!(answer["refund"], json!({ "currencyCode": "CNY", "units": "125" }));
+    assert_eq!(answer["policy"]["policyId"], "standard");
+    assert_eq!(answer.get("explanation"), None);
+    assert_eq!(requite(&["eval", "--output", "json", file]).json(), answer);
+    let ran = requite(&["eval", "--output", "text", file]);
+    let text = ran.answer();
+    for line in ["order         o-1\n", "refund        125.00 CNY by original payment\n", "held back     75.00 CNY"] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+}
+
+#[test]
+fn eval_reads_standard_input_and_explains() {
+    let request = late_json().to_string();
+    let answer = requite_reading(&["eval", "--explain", "-"], &request).json();
+    let line = &answer["explanation"]["lines"][0];
+    assert_eq!(line["ruleId"], "in-progress-platform-liable");
+    assert!(line["facts"].as_array().unwrap().iter().any(|fact| fact["name"] == "lateness" && fact["value"] == "16h"));
+    let ran = requite_reading(&["eval", "--explain", "--output", "text", "-"], &request);
+    let text = ran.answer();
+    for part in ["why rule `in-progress-platform-liable` decided", "lateness = 16h", "not           `"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[test]
+fn eval_decides_by_the_policies_it_is_given() {
+    let dir = changed("paid * completed_share\" }", "paid * completed_share / 2\" }");
+    let ran = requite_reading(&["eval", "--policies", path(&dir), "-"], &late_json().to_string());
+    assert_eq!(ran.json()["refund"], json!({ "currencyCode": "CNY", "units": "162", "nanos": 500_000_000 }));
+    let broken = changed("deny: ORDER_CANCELLED", "deny: NOTHING_KNOWN");
+    let ran = requite_reading(&["eval", "--policies", path(&broken), "-"], &late_json().to_string());
+    assert!(ran.complaint(3).contains("`NOTHING_KNOWN` is not a reason code"), "{}", ran.err);
+    let failing = with_cases(BAD_CASE);
+    requite_reading(&["eval", "--policies", path(&failing), "-"], &late_json().to_string()).complaint(4);
+}
+
+/// A request with a mistake in every part of it, and the fields that have to be named.
+fn bad_request() -> (Value, [&'static str; 8]) {
+    let mut request = late_json();
+    request["order"]["lines"][0]["paid"]["units"] = json!("-200");
+    request["order"]["lines"][0]["completed"] = json!({ "numerator": "9", "denominator": "8" });
+    request["order"]["lines"][0]["productType"] = json!("groceries");
+    request["order"]["tenders"][0]["paid"]["currencyCode"] = json!("USD");
+    request["order"]["times"] = json!({ "delivered": "2026-03-05T18:00:00+08:00" });
+    request["claim"]["reason"] = json!("boredom");
+    request["claim"]["channel"] = json!("fax");
+    request["claim"].as_object_mut().unwrap().remove("requestedAt");
+    let fields = [
+        "order.lines[0].paid: ",
+        "order.lines[0].completed: ",
+        "order.lines[0].product_type: `groceries`",
+        "order.tenders[0].paid.currency_code: `USD`",
+        "order.times[\"delivered\"]: ",
+        "claim.reason: `boredom`",
+        "claim.channel: `fax`",
+        "claim.requested_at: is mandatory",
+    ];
+    (request, fields)
+}
+
+#[test]
+fn eval_names_every_bad_field_on_a_line_of_its_own() {
+    let (request, fields) = bad_request();
+    let ran = requite_reading(&["eval", "-"], &request.to_string());
+    let text = ran.complaint(2);
+    assert!(text.starts_with("error: the request in standard input cannot be decided:\n"), "{text}");
+    for field in fields {
+        assert_eq!(text.matches(&format!("\n  {field}")).count(), 1, "{field}: {text}");
+    }
+}
+
+#[test]
+fn a_text_that_is_no_request_is_shown_with_the_place() {
+    for (text, problem, shown) in [
+        ("{\n  \"orderr\": {}\n}", "unrecognized field name 'orderr'", "2 |   \"orderr\": {}\n  |"),
+        (
+            "{\"order\": {\"lines\": [{\"stage\": \"STARTED\"}]}}",
+            "unrecognized enum value 'STARTED'",
+            "1 | {\"order\": {\"lines\": [{\"stage\": \"STARTED\"}]}}\n  |",
+        ),
+        ("{\"claim\": {\"requestedAt\": \"yesterday\"}}", "timestamp", "1 | {\"claim\""),
+        ("{\"order\": {}", "EOF", "1 | {\"order\": {}\n"),
+        ("not JSON", "expected", "1 | not JSON\n"),
+        ("", "it is empty", ""),
+    ] {
+        for verb in ["eval", "call"] {
+            let ran = requite_reading(&[verb, "-"], text);
+            let said = ran.complaint(2);
+            assert!(said.starts_with("error: standard input holds no request: "), "{verb} {text}: {said}");
+            assert!(said.contains(problem) && said.contains(shown), "{verb} {text}: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_long_line_is_shown_around_its_mistake() {
+    let text = format!("{{\"requestId\": \"{}\", \"x\": 5, \"language\": \"{}\"}}", "界".repeat(200), "a".repeat(200));
+    let ran = requite_reading(&["eval", "-"], &text);
+    let said = ran.complaint(2);
+    let (shown, mark) = said.split_once("\n1 | ").unwrap().1.split_once('\n').unwrap();
+    assert!(shown.contains("\", \"x\": 5") && shown.chars().count() <= 80, "{said}");
+    let column = mark.chars().count() - "  | ".len() - 1;
+    assert_eq!(mark.chars().last(), Some('\n'), "{said}");
+    assert_eq!(shown.chars().nth(column - 1), Some('"'), "{said}");
+}
+
+#[test]
+fn a_request_that_is_not_there_is_named() {
+    for verb in ["eval", "call"] {
+        let ran = requite(&[verb, "nowhere.json"]);
+        assert!(ran.complaint(2).starts_with("error: cannot read the request from `nowhere.json`: No such file"));
+    }
+}
+
+#[test]
+fn the_schema_is_json_that_explains_every_key() {
+    let schema: Value = serde_json::from_str(requite(&["schema"]).answer()).unwrap();
+    let properties = schema["properties"].as_object().unwrap();
+    for key in ["policy", "version", "rules", "otherwise", "evidence", "reasons"] {
+        assert!(properties.contains_key(key), "{key}");
+    }
+    for (key, property) in properties {
+        assert!(property["description"].as_str().is_some_and(|text| !text.is_empty()), "{key}");
+    }
+}
+
+#[test]
+fn the_version_is_a_name_and_a_number() {
+    assert_eq!(requite(&["version"]).answer(), concat!("requite ", env!("CARGO_PKG_VERSION"), "\n"));
+    assert_eq!(requite(&["--version"]).answer(), concat!("requite ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+#[test]
+fn call_answers_as_eval_does_and_lists_bad_fields() {
+    let mut service = serve(&[]);
+    let request = late_json().to_string();
+    let call = |arguments: &[&str], input: &str| {
+        requite_reading(&[&["call", "--addr", &service.address], arguments, &["-"]].concat(), input)
+    };
+    assert_eq!(call(&[], &request).json(), requite_reading(&["eval", "-"], &request).json());
+    let text = call(&["--output", "text"], &request);
+    assert!(text.answer().contains("refund        125.00 CNY by original payment\n"), "{}", text.out);
+    let (request, fields) = bad_request();
+    let ran = call(&[], &request.to_string());
+    let said = ran.complaint(2);
+    assert!(said.starts_with(&format!("error: {} cannot decide the request:\n", service.address)), "{said}");
+    for field in fields {
+        assert_eq!(said.matches(&format!("\n  {field}")).count(), 1, "{field}: {said}");
+    }
+    let mut pinned = late_json();
+    pinned["minGeneration"] = json!("7");
+    let ran = call(&[], &pinned.to_string());
+    let said = ran.complaint(1);
+    assert!(said.contains("did not answer: FailedPrecondition: ") && said.contains("generation 1"), "{said}");
+    service.signal("-TERM");
+    assert_eq!(service.exit_code(), Some(0));
+}
+
+#[test]
+fn call_helps_where_nobody_listens() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let ran = requite_reading(&["call", "--addr", &free, "-"], &late_json().to_string());
+    let said = ran.complaint(1);
+    assert!(said.starts_with(&format!("error: cannot connect to {free}: ")), "{said}");
+    assert!(said.contains("Connection refused"), "{said}");
+    assert!(said.ends_with("\n  help: see whether a server runs there; `requite serve` starts one\n"), "{said}");
+    let ran = requite_reading(&["call", "--addr", "localhost", "-"], "{}");
+    assert!(ran.complaint(2).contains("expected HOST:PORT, such as `127.0.0.1:50051`"), "{}", ran.err);
+}

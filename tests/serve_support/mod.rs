@@ -1,0 +1,138 @@
+//! The program as it is run: started on a free port, watched by its log, stopped with its test.
+
+use std::cell::RefCell;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Longer than anything here may take; a test that waits so long has failed.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A program that serves.
+pub struct Service {
+    child: Child,
+    pub address: String,
+    log: Receiver<Value>,
+    /// The lines that were waited for, and those before them.
+    read: RefCell<Vec<Value>>,
+}
+
+/// The standard bundle in a directory of its own.
+pub fn standard_policies() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    copy_standard(dir.path());
+    dir
+}
+
+/// Copies the standard bundle: policy, cases and calendar.
+pub fn copy_standard(to: &Path) {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies/standard");
+    for name in ["standard.policy.yaml", "standard.cases.yaml", "calendars/cn.yaml"] {
+        let to = to.join(name);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(from.join(name), to).unwrap();
+    }
+}
+
+/// The policy file of a directory.
+pub fn policy(dir: &TempDir) -> PathBuf {
+    dir.path().join("standard.policy.yaml")
+}
+
+/// Serves with these arguments and no variables.
+pub fn serve(arguments: &[&str]) -> Service {
+    serve_with(arguments, &[])
+}
+
+/// Serves a directory of policies.
+pub fn serve_policies(dir: &TempDir) -> Service {
+    serve(&["--policies", dir.path().to_str().unwrap()])
+}
+
+/// Serves with these arguments and these variables, and no others.
+pub fn serve_with(arguments: &[&str], variables: &[(&str, &str)]) -> Service {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_requite"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json"])
+        .args(arguments)
+        .env_clear()
+        .envs(variables.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (sender, log) = channel();
+    let stderr = BufReader::new(child.stderr.take().unwrap());
+    std::thread::spawn(move || {
+        for line in stderr.lines().map_while(Result::ok) {
+            let line = serde_json::from_str(&line).unwrap_or(Value::String(line));
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let Ok(serving) = serde_json::from_str::<Value>(&line) else {
+        panic!("says where it serves, got {line:?} and {:?}", log.iter().collect::<Vec<_>>());
+    };
+    Service { child, address: serving["address"].as_str().unwrap().to_owned(), log, read: RefCell::default() }
+}
+
+impl Service {
+    /// The next line of the log that says this.
+    pub fn says(&self, message: &str) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        let first = self.read.borrow().len();
+        while let Ok(line) = self.log.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            self.read.borrow_mut().push(line.clone());
+            if line["message"].as_str().is_some_and(|text| text.starts_with(message)) {
+                return line;
+            }
+        }
+        panic!("the log says `{message}`, got {:#?}", &self.read.borrow()[first..]);
+    }
+
+    /// Sends a signal: `-HUP`, `-TERM`.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Whether it has not ended yet.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Waits for its end, and gives its exit code.
+    pub fn exit_code(&mut self) -> Option<i32> {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        panic!("the service ends");
+    }
+
+    /// Everything it has logged; to be asked after its end.
+    pub fn whole_log(&self) -> Vec<Value> {
+        let mut lines = self.read.borrow().clone();
+        lines.extend(self.log.iter());
+        lines
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
