@@ -276,7 +276,7 @@ fn every_figure_worked_out_elsewhere_is_a_case() {
 /// What each case of an example expects to go back.
 fn expected_refunds(example: &str) -> BTreeMap<String, String> {
     let text = fs::read_to_string(file(example, "cases.yaml")).unwrap();
-    let root = parse(&Source::new(example, &text), &mut Vec::new()).unwrap();
+    let root = parse(&Source::new(example, &text, 0), &mut Vec::new()).unwrap();
     let NodeKind::List(cases) = &key(&root, "cases").unwrap().kind else { panic!("`cases` is no list") };
     let refund = |case: &Node| Some(scalar(key(key(case, "expect")?, "refund")?));
     cases.iter().filter_map(|case| Some((scalar(key(case, "case")?), refund(case)?))).collect()
