@@ -205,7 +205,8 @@ fn every_code_in_the_sources_is_listed() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(part);
         files_under(&folder, &folder, &mut sources);
     }
-    for source in sources {
+    // The reference has names of its own, and reports nothing.
+    for source in sources.into_iter().filter(|source| !source.path.ends_with("reference.rs")) {
         let text = String::from_utf8(source.bytes).unwrap();
         let text = text.split("#[cfg(test)]").next().unwrap();
         // A code is a literal of lower-case words with dashes; so is one word of the messages.

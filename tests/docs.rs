@@ -24,6 +24,7 @@ use requite::plan::fact::BuiltIn;
 use requite::policy::bundle::{Bundle, BundleFile};
 use requite::policy::diagnostic::{Colour, render};
 use requite::policy::formula::functions::FUNCTIONS;
+use requite::policy::merge::SHARED_KEYS;
 use requite::policy::reference::{generated_sections, keys_of};
 use requite::server::evaluation::answer;
 use requite::server::json::request_from_json;
@@ -94,6 +95,12 @@ fn file(path: &str, text: &str) -> BundleFile {
 
 fn calendar() -> BundleFile {
     file("calendars/cn.yaml", &fs::read_to_string("policies/standard/calendars/cn.yaml").unwrap())
+}
+
+/// The fragment of the page, which its policies may use.
+fn fragment(page: &str) -> BundleFile {
+    let blocks = blocks(page);
+    file("words.fragment.yaml", blocks.iter().find(|block| block.kind == "yaml fragment").unwrap().text)
 }
 
 fn admitted(files: Vec<BundleFile>) -> Admission {
@@ -209,31 +216,43 @@ fn every_key_has_an_example_beside_its_table() {
 #[test]
 fn every_example_is_admitted_with_its_cases() {
     let page = page();
-    let mut policy = None;
+    let around = || vec![calendar(), fragment(&page)];
+    let with = |files: Vec<BundleFile>| admitted(around().into_iter().chain(files).collect());
+    let mut policies: Vec<BundleFile> = Vec::new();
     let mut cases_run = 0;
     for block in blocks(&page) {
         match block.kind {
             "yaml policy" => {
-                policy = Some(block.text);
-                admitted(vec![file("example.policy.yaml", block.text), calendar()]);
+                policies = vec![file("example.policy.yaml", block.text)];
+                with(policies.clone());
+            }
+            "yaml version" => {
+                policies.push(file("next.policy.yaml", block.text));
+                with(policies.clone());
             }
             "yaml cases" => {
-                let policy = file("example.policy.yaml", policy.expect("a policy stands before its cases"));
-                cases_run += admitted(vec![policy, file("example.cases.yaml", block.text), calendar()]).cases_passed;
+                let files = [policies.clone(), vec![file("example.cases.yaml", block.text)]].concat();
+                cases_run += with(files).cases_passed;
+            }
+            "yaml layer" => {
+                with([policies.clone(), vec![file("above.layer.yaml", block.text)]].concat());
             }
             "yaml keys" => {
-                let admission = admitted(vec![file("example.policy.yaml", &completed(block.text)), calendar()]);
+                let admission = with(vec![file("example.policy.yaml", &completed(block.text))]);
                 let unreachable = |code: &str| code == "unreachable-rule";
                 assert!(admission.warnings.iter().all(|warning| unreachable(warning.code)), "{:?}", admission.warnings);
             }
+            "yaml fragment" => {
+                with(vec![file("example.policy.yaml", &completed("use: [words]\n"))]);
+            }
             "yaml calendar" => {
                 let policy = completed("calendar: own\n");
-                admitted(vec![file("example.policy.yaml", &policy), file("calendars/own.yaml", block.text)]);
+                with(vec![file("example.policy.yaml", &policy), file("calendars/own.yaml", block.text)]);
             }
             "yaml bundle" => {
                 let name = block.text.trim().strip_prefix("default: ").unwrap();
                 let named = completed(&format!("policy: {name}\n"));
-                admitted(vec![
+                with(vec![
                     file("bundle.yaml", block.text),
                     file("one.policy.yaml", &named),
                     file("other.policy.yaml", &completed("")),
@@ -243,6 +262,20 @@ fn every_example_is_admitted_with_its_cases() {
         }
     }
     assert!(20 <= cases_run, "only {cases_run} cases");
+}
+
+#[test]
+fn everything_that_can_be_shared_is_declared_by_policies() {
+    let page = page();
+    let (_, table) = generated().into_iter().find(|(name, _)| *name == "policy").unwrap();
+    let keys = keys(&table);
+    let first = keys.iter().position(|key| *key == "channels").unwrap();
+    let last = keys.iter().position(|key| *key == "facts").unwrap();
+    let shared: BTreeSet<&str> = keys[first..=last].iter().copied().collect();
+    // "any of the keys from `channels` to `facts`", but how a refund is split is of one policy.
+    let expected: BTreeSet<&str> = SHARED_KEYS.into_iter().chain(["tenders"]).collect();
+    assert_eq!(shared, expected);
+    assert!(page.contains("from `channels` to `facts`, except `tenders`"));
 }
 
 #[test]

@@ -100,7 +100,7 @@ const OPERATORS: &[Operator] = &[
     ),
     operator("rounding of the fee to an increment", &[("china-rail-12306", "round: { to: 0.50, mode: half_up }")]),
     operator("rounding of the refund to an increment, down", &[("event-tickets", "to: 10, mode: down, of: refund")]),
-    operator("rounding of the refund, half up", &[("china-prepaid-card", "round: { of: refund, mode: half_up }")]),
+    operator("rounding of the refund, half up", &[("china-prepaid-card", "round: { mode: half_up, of: refund }")]),
     operator("rounding up", &[("commissioned-work", "mode: up")]),
     operator("rounding half down", &[("event-tickets", "mode: half_down")]),
     operator("rounding half to even", &[("event-tickets", "mode: half_even")]),

@@ -183,6 +183,18 @@ impl<'c> Names<'_, 'c> {
                 return Timestamp::from_nanos(base.nanos() + offset);
             }
         }
+        let base = moved(" + ").or_else(|| moved(" - ")).map(|(base, _)| base);
+        if let Some(base) = base.filter(|base| self.moments().any(|known| known == *base) && self.node(base).is_none())
+        {
+            let help = "give it, or write this moment out";
+            reader.error(
+                "bad-literal",
+                span,
+                format!("`{text}` counts from `{base}`, which the case does not give"),
+                help,
+            );
+            return None;
+        }
         let moment = Timestamp::parse(text);
         if moment.is_none() {
             reader.error(

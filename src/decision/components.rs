@@ -33,7 +33,8 @@ pub fn components(claim: &Claim<'_, '_, '_>, lines: &[LineDecision]) -> SmallVec
 /// What the claim can be about of a component, and what goes back of it.
 fn amounts(claim: &Claim<'_, '_, '_>, component: &ComponentFacts, lines: &[LineDecision]) -> (Amount, Amount) {
     let belongs = |place: u16| component.line.is_none_or(|line| line == place);
-    let approved = || lines.iter().filter(|line| belongs(line.line) && !line.refund.is_zero());
+    // A line of which nothing is left may still bring its tax back.
+    let approved = || lines.iter().filter(|line| belongs(line.line) && has_amount(line));
     let Some(first) = approved().next() else { return (Amount::ZERO, Amount::ZERO) };
     let of_rule = verdict_of(claim.plan, first.rule).components.iter().find(|(name, _)| *name == component.name);
     let usual = claim.plan.components.get(usize::from(component.name)).copied();
@@ -66,6 +67,11 @@ fn amounts(claim: &Claim<'_, '_, '_>, component: &ComponentFacts, lines: &[LineD
         ComponentRefund::WhenFull => (whole, Amount::ZERO),
         ComponentRefund::InProportion => (up_to(claimed), up_to(gone).min(up_to(claimed))),
     }
+}
+
+/// Whether a line was refunded, be it that nothing was left of it.
+pub fn has_amount(line: &LineDecision) -> bool {
+    !line.base.is_zero()
 }
 
 /// `amount * part / whole` in whole minor units; `None` where it cannot be worked out.

@@ -363,10 +363,6 @@ impl<'p> Intake<'p> {
             };
             lines.push(self.line(line, at, order_tags, shared.clone(), coverage));
         }
-        let total = self.money(Amount::sum(lines.iter().map(|line| line.paid)));
-        for line in &mut lines {
-            set(&mut line.values, place(BuiltIn::OrderPaid), Some(total));
-        }
         lines
     }
 
@@ -512,8 +508,13 @@ impl<'p> Intake<'p> {
         facts
     }
 
-    /// What each line and its order paid for each component; nothing where there is none.
+    /// What the whole order cost, and what each line and its order paid for each component; nothing
+    /// where there is none.
     fn component_facts(&self, components: &[ComponentFacts], lines: &mut [LineFacts<'_>]) {
+        let total = self.money(totals(lines, components).0);
+        for line in lines.iter_mut() {
+            set(&mut line.values, place(BuiltIn::OrderPaid), Some(total));
+        }
         for (name, fact) in self.plan.component_facts.iter().enumerate() {
             for (place, line) in lines.iter_mut().enumerate() {
                 let own = components.iter().filter(|component| {

@@ -3,7 +3,7 @@
 
 use smallvec::{SmallVec, smallvec};
 
-use crate::decision::components::{components, share_of};
+use crate::decision::components::{components, has_amount, share_of};
 use crate::decision::evidence::report;
 use crate::decision::tenders::split;
 use crate::decision::verdict::{Claim, verdict_of};
@@ -169,11 +169,12 @@ fn outcome(lines: &Lines, components: &Components) -> (Outcome, ReasonCodes) {
     let mut codes: ReasonCodes = lines.iter().flat_map(|line| line.reason_codes.iter().copied()).collect();
     let kept = |deduction: &Deduction| deduction.kind != DeductionKind::NotRequested;
     let component_kept = components.iter().any(|component| component.deductions.iter().any(kept));
+    let component_refunded = components.iter().any(|component| !component.refund.is_zero());
     let outcome = if any(Outcome::ManualReview) {
         Outcome::ManualReview
     } else if any(Outcome::MoreInfoRequired) {
         Outcome::MoreInfoRequired
-    } else if all(Outcome::Denied) {
+    } else if all(Outcome::Denied) && !component_refunded {
         Outcome::Denied
     } else if all(Outcome::ApprovedFull) && !component_kept {
         Outcome::ApprovedFull
@@ -244,6 +245,6 @@ fn review(claim: &Claim<'_, '_, '_>, lines: &Lines) -> Option<DateWindow> {
 
 /// The way the money goes back: that of the first line on which any does.
 fn method(plan: &Plan, lines: &Lines) -> RefundMethod {
-    let first = lines.iter().find(|line| is_approved(line));
+    let first = lines.iter().find(|line| has_amount(line));
     first.map_or(RefundMethod::OriginalPayment, |line| verdict_of(plan, line.rule).method)
 }

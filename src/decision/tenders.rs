@@ -2,6 +2,7 @@
 
 use smallvec::SmallVec;
 
+use crate::decision::components::has_amount;
 use crate::decision::verdict::{Claim, verdict_of};
 use crate::decision::window;
 use crate::domain::allocate::{Share, allocate};
@@ -72,7 +73,7 @@ fn groups(order: &TenderOrder, tenders: &[TenderFacts<'_>]) -> Vec<Group> {
 fn payout(claim: &Claim<'_, '_, '_>, lines: &[LineDecision], method: &str) -> Option<DateWindow> {
     let start = claim.facts.claim.requested_at.date_in(&claim.plan.zone)?;
     let mut latest = None;
-    for line in lines.iter().filter(|line| !line.refund.is_zero()) {
+    for line in lines.iter().filter(|line| has_amount(line)) {
         let verdict = verdict_of(claim.plan, line.rule);
         let review = verdict.review.map(|review| window::after(None, start, review, claim.plan));
         let window = verdict.payout.as_ref().map(|payout| {

@@ -258,7 +258,7 @@ built_in_facts! {
     UnitsCompleted "units_completed" NUMBER, "order.lines[].completed", "Units done.";
     UnitsTotal "units_total" NUMBER, "order.lines[].completed", "Units in all.";
     DeclaredCost "declared_cost" MONEY, "order.lines[].declared_cost", "The cost that the provider declares to have had.";
-    OrderPaid "order_paid" MONEY, "order.lines[].paid", "What the whole order cost.";
+    OrderPaid "order_paid" MONEY, "order.lines[].paid", "What the whole order cost, lines and components together.";
     PlacedAt "placed_at" TIME, "order.placed_at", "When the order was placed.";
     PaidAt "paid_at" TIME, "order.paid_at", "When the order was paid.";
     PromisedAt "promised_at" TIME, "order.times[\"promised_at\"]", "When delivery was promised for.";

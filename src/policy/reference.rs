@@ -46,10 +46,11 @@ const MAPPINGS: [(&str, &str, &str); 26] = [
 ];
 
 /// What a key comes to where it is absent, as far as that is not nothing.
-const DEFAULTS: [(&str, &str, &str); 24] = [
+const DEFAULTS: [(&str, &str, &str); 25] = [
     ("Policy", "effective", "all orders"),
     ("Policy", "languages", "`[en]`"),
     ("Policy", "tenders", "`{ order: proportional }`"),
+    ("EffectiveKey", "until", "the next version, or never"),
     ("InputKey", "scope", "`order`"),
     ("InputKey", "default", "the fact is missing"),
     ("ReasonKey", "label", "the slug"),

@@ -4,8 +4,8 @@ use std::ops::Bound;
 
 use crate::domain::exact::{Exact, Rounding, RoundingMode};
 use crate::domain::words::DeductionKind;
-use crate::plan::fact::{Dimension, FactType, NANOS_PER_UNIT};
-use crate::plan::formula::Formula;
+use crate::plan::fact::{Dimension, FactType, InputRange, NANOS_PER_UNIT, Origin};
+use crate::plan::formula::{Formula, Op};
 use crate::plan::rule::{Extra, Rounded, Step, StepAmount, StepScope};
 use crate::plan::test::Interval;
 use crate::policy::check::condition::{self, Seam, lower_key, range, seam};
@@ -242,7 +242,7 @@ fn tiers(
         return None;
     }
     tiers.sort_by_key(|(interval, ..)| lower_key(interval));
-    covers_everything(&tiers, written, dimension, reader)?;
+    covers_everything(&tiers, written, (&on, dimension), draft, reader)?;
     let text = match &of {
         Some(of) => format!("{} by {}", of.text, on.text),
         None => format!("by {}", on.text),
@@ -255,7 +255,8 @@ fn tiers(
 fn covers_everything(
     tiers: &[(Interval, Formula, &Text)],
     written: &TiersKey,
-    dimension: Dimension,
+    (on, dimension): (&Formula, Dimension),
+    draft: &Draft,
     reader: &mut Reader<'_, '_>,
 ) -> Option<()> {
     let mut good = true;
@@ -282,9 +283,8 @@ fn covers_everything(
         );
         good = false;
     }
-    let open_below = tiers
-        .first()
-        .is_some_and(|(first, ..)| first.lower == Bound::Unbounded || begins_at_zero(first, dimension, written));
+    let open_below =
+        tiers.first().is_some_and(|(first, ..)| first.lower == Bound::Unbounded || begins_at_zero(first, on, draft));
     let open_above = tiers.last().is_some_and(|(last, ..)| last.upper == Bound::Unbounded);
     for (open, missing, example) in
         [(open_below, "below the lowest tier", "<"), (open_above, "above the highest tier", ">=")]
@@ -298,13 +298,20 @@ fn covers_everything(
     good.then_some(())
 }
 
-/// A share that a request sends is never below zero, so tiers on it may begin there.
-fn begins_at_zero(first: &Interval, dimension: Dimension, written: &TiersKey) -> bool {
-    let never_negative =
-        ["completed_share", "units_completed", "units_total", "paid", "refundable", "order_paid", "refunded"];
-    matches!(dimension, Dimension::Number | Dimension::Money)
-        && first.lower == Bound::Included(Exact::ZERO)
-        && never_negative.contains(&written.on.value.as_str())
+/// What is never below zero, such as a share that a request sends, may have tiers that begin there.
+fn begins_at_zero(first: &Interval, on: &Formula, draft: &Draft) -> bool {
+    let [Op::Fact(fact)] = on.ops.as_slice() else { return false };
+    let never_negative = match draft.facts.get(usize::from(fact.0)).map(|fact| (&fact.origin, fact.fact_type)) {
+        Some((Origin::BuiltIn(_) | Origin::Component, FactType::Quantity(Dimension::Number | Dimension::Money))) => {
+            true
+        }
+        Some((Origin::Input(input), _)) => match input.range {
+            InputRange::NotNegative | InputRange::Ratio | InputRange::Count => true,
+            InputRange::Any => false,
+        },
+        Some((Origin::BuiltIn(_) | Origin::Component | Origin::Anchor | Origin::Derived, _)) | None => false,
+    };
+    never_negative && first.lower == Bound::Included(Exact::ZERO)
 }
 
 fn rounding(written: &RoundKey, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<(Rounding, Rounded)> {

@@ -350,7 +350,7 @@ fn table_type(name: &Text, values: &[(Text, Typed)], draft: &mut Draft) -> FactT
 }
 
 /// The fact that says who is liable.
-pub fn liable(written: Option<&Table<FactKey>>, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<FactId> {
+pub fn liable(written: Option<&Table<FactKey>>, draft: &mut Draft, reader: &mut Reader<'_, '_>) -> Option<FactId> {
     let own = draft.names.get("liable").copied();
     if let (Some(id), Some(written)) = (own, written) {
         let fact_type = draft.facts.get(usize::from(id.0)).map(|fact| fact.fact_type);
@@ -367,7 +367,12 @@ pub fn liable(written: Option<&Table<FactKey>>, draft: &Draft, reader: &mut Read
             );
         }
     }
-    own.or_else(|| draft.names.get(BuiltIn::ClaimedLiable.name()).copied())
+    let claimed = draft.names.get(BuiltIn::ClaimedLiable.name()).copied();
+    if let (None, Some(claimed)) = (own, claimed) {
+        // A policy that does not derive it means what was claimed.
+        draft.names.insert("liable".to_owned(), claimed);
+    }
+    own.or(claimed)
 }
 
 /// The operation that puts a formula's only number, if it is nothing else.

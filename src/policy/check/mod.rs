@@ -76,7 +76,7 @@ pub fn check(document: &Document, calendars: &Calendars, reader: &mut Reader<'_,
     let evidence_kinds = evidence::kinds(policy.evidence.as_ref(), &draft, reader);
     let effective = header::effective(policy.effective.as_ref(), &draft, reader);
     facts::derived(policy.facts.as_ref(), &mut draft, reader);
-    let liable = facts::liable(policy.facts.as_ref(), &draft, reader);
+    let liable = facts::liable(policy.facts.as_ref(), &mut draft, reader);
     let text = text::check(policy.text.as_ref(), &draft, reader);
     let next_steps = rules::next_steps(policy.next_steps.as_ref(), &draft, reader);
     let names = rules::Names::new(policy, &requirements, &next_steps);
