@@ -1,5 +1,12 @@
 //! `requite fmt`: one way to write policies, nothing said differently, nothing lost.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, missing_docs, reason = "a test may panic to fail")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs,
+    reason = "a test may panic to fail"
+)]
 
 use std::fs;
 use std::path::Path;
@@ -28,7 +35,12 @@ fn the_policies_of_the_project_are_written_so() {
     bundles.extend(examples.filter(|path| path.is_dir()).map(|path| path.to_string_lossy().into_owned()));
     for bundle in bundles {
         let output = fmt(&["--check", &bundle]);
-        assert!(output.status.success(), "{bundle}: {}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{bundle}: {}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 }
 
@@ -40,7 +52,10 @@ fn a_policy_with_its_keys_mixed_up_says_the_same_afterwards() {
     let text = fs::read_to_string(&path).unwrap();
     // Rules with their answers before their ids, and the head in another order.
     let mixed = text
-        .replace("  - id: unpaid\n    when: { stage: unpaid }\n    deny: ORDER_NOT_PAID\n", "  # no money\n  - deny: ORDER_NOT_PAID\n    # yet\n    when: { stage: unpaid }\n    id: unpaid\n")
+        .replace(
+            "  - id: unpaid\n    when: { stage: unpaid }\n    deny: ORDER_NOT_PAID\n",
+            "  # no money\n  - deny: ORDER_NOT_PAID\n    # yet\n    when: { stage: unpaid }\n    id: unpaid\n",
+        )
         .replace("timezone: Asia/Shanghai\ncalendar: cn\n", "calendar: cn # of China\ntimezone: Asia/Shanghai\n");
     assert_ne!(mixed, text);
     fs::write(&path, &mixed).unwrap();

@@ -356,13 +356,14 @@ fn keep_coupons(tenders: &[Tender<'_>], lines: &mut [LineAnswer]) {
         .filter(|tender| tender.refundability == Refundability::Refundable)
         .map(|tender| i128::from(minor(tender.paid) - minor(tender.refunded)))
         .sum();
-    let refund: i128 = lines.iter().map(|line| line.refund).sum();
-    let before: i128 = lines.iter().filter(|line| 0 < line.refund).map(|line| line.refunded_before).sum();
-    let kept = ((refund + before) * coupons / paid).max(refund - room).min(refund);
-    let weights: Vec<i128> =
-        lines.iter().map(|line| if 0 < line.refund { line.refund + line.refunded_before } else { 0 }).collect();
-    let most: Vec<i128> = lines.iter().map(|line| line.refund).collect();
-    for (line, part) in lines.iter_mut().zip(spread(kept, &weights, &most)) {
+    let own = |line: &LineAnswer| ((line.refund + line.refunded_before) * coupons / paid).min(line.refund);
+    let mut kept: Vec<i128> = lines.iter().map(own).collect();
+    let left: Vec<i128> = lines.iter().zip(&kept).map(|(line, kept)| line.refund - kept).collect();
+    let over = (left.iter().sum::<i128>() - room).max(0);
+    for (kept, more) in kept.iter_mut().zip(spread(over, &left, &left)) {
+        *kept += more;
+    }
+    for (line, part) in lines.iter_mut().zip(kept) {
         line.refund -= part;
         line.held_back += part;
         if matches!(line.outcome, ApprovedFull | ApprovedPartial) {

@@ -101,9 +101,9 @@ fn parts<'d>(facts: &Facts<'_>, lines: &'d mut Lines, components: &'d mut Compon
 /// Holds back the share of tenders that money cannot go back to, so that a coupon never becomes
 /// cash.
 ///
-/// The share is taken of everything refunded so far and now, less what was refunded before: so
-/// a line that is claimed in several parts gets as much as if it were claimed at once. It is
-/// rounded down, because a rounding error must not cost the customer; what the other tenders can
+/// Of each part the share is taken of everything refunded so far and now, less what was refunded
+/// before: so a line that is claimed in several steps gets as much as if it were claimed at once. It
+/// is rounded down, because a rounding error must not cost the customer; what the other tenders can
 /// take bounds it, so that all claims together return exactly what those paid.
 fn withhold_tenders(facts: &Facts<'_>, lines: &mut Lines, components: &mut Components) {
     let paid = Amount::sum(facts.tenders.iter().map(|tender| tender.paid));
@@ -113,12 +113,22 @@ fn withhold_tenders(facts: &Facts<'_>, lines: &mut Lines, components: &mut Compo
         return;
     }
     let mut parts = parts(facts, lines, components);
-    let refund = Amount::sum(parts.iter().map(|part| *part.refund));
-    let refunded = Amount::sum(parts.iter().filter(|part| !part.refund.is_zero()).map(|part| part.earlier));
-    let share = share_of(refund.plus(refunded), lost, paid, RoundingMode::Down).unwrap_or(refund);
+    let own = |part: &Part<'_>| {
+        let gone = part.refund.plus(part.earlier);
+        share_of(gone, lost, paid, RoundingMode::Down).unwrap_or(*part.refund).min(*part.refund)
+    };
+    let mut kept: SmallVec<[Amount; 4]> = parts.iter().map(own).collect();
+    let left: SmallVec<[Share; 4]> = parts
+        .iter()
+        .zip(&kept)
+        .map(|(part, kept)| Share { weight: part.refund.less(*kept), capacity: part.refund.less(*kept) })
+        .collect();
     let room = Amount::sum(facts.tenders.iter().map(TenderFacts::refundable));
-    let withheld = share.max(refund.less(room)).min(refund);
-    take(withheld, &mut parts, DeductionKind::NonRefundableComponent, DeductionSource::NonRefundableTender);
+    let over = Amount::sum(left.iter().map(|share| share.capacity)).less(room);
+    for (kept, more) in kept.iter_mut().zip(allocate(over, &left)) {
+        *kept = kept.plus(more);
+    }
+    take(&kept, &mut parts, DeductionKind::NonRefundableComponent, DeductionSource::NonRefundableTender);
     for line in lines.iter_mut().filter(|line| is_approved(line)) {
         let held_back = Amount::sum(line.deductions.iter().map(|deduction| deduction.amount));
         (line.outcome, line.reason_codes) = approved(line.refund, held_back);
@@ -135,18 +145,19 @@ fn withhold_unrequested(requested: Option<Amount>, lines: &mut Lines, components
         .chain(of_components)
         .map(|(refund, deductions)| Part { refund, deductions, earlier: Amount::ZERO })
         .collect();
-    let refund = Amount::sum(parts.iter().map(|part| *part.refund));
-    take(refund.less(requested), &mut parts, DeductionKind::NotRequested, DeductionSource::RequestedAmount);
+    let shares: SmallVec<[Share; 4]> =
+        parts.iter().map(|part| Share { weight: *part.refund, capacity: *part.refund }).collect();
+    let refund = Amount::sum(shares.iter().map(|share| share.capacity));
+    let kept = allocate(refund.less(requested), &shares);
+    take(&kept, &mut parts, DeductionKind::NotRequested, DeductionSource::RequestedAmount);
 }
 
-/// Takes an amount from the parts, by what is and was refunded of each.
-fn take(amount: Amount, parts: &mut [Part<'_>], kind: DeductionKind, source: DeductionSource) {
-    let shares: SmallVec<[Share; 4]> =
-        parts.iter().map(|part| Share { weight: part.refund.plus(part.earlier), capacity: *part.refund }).collect();
-    for (part, taken) in parts.iter_mut().zip(allocate(amount, &shares)) {
-        if !taken.is_zero() {
-            part.deductions.push(Deduction { kind, source, base: *part.refund, amount: taken });
-            *part.refund = part.refund.less(taken);
+/// Takes an amount from each part.
+fn take(amounts: &[Amount], parts: &mut [Part<'_>], kind: DeductionKind, source: DeductionSource) {
+    for (part, &amount) in parts.iter_mut().zip(amounts) {
+        if !amount.is_zero() {
+            part.deductions.push(Deduction { kind, source, base: *part.refund, amount });
+            *part.refund = part.refund.less(amount);
         }
     }
 }

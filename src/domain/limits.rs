@@ -83,6 +83,9 @@ pub const WINDOW_DAYS_MAX: u16 = 400;
 /// Mistakes reported for one bundle before the rest is only counted.
 pub const DIAGNOSTICS_MAX: usize = 200;
 
+/// Mistakes noted while a bundle is read; what comes after these is not even counted.
+pub const DIAGNOSTICS_COLLECTED_MAX: usize = 10_000;
+
 const _: () = assert!(
     AMOUNT_MINOR_UNITS_MAX < i64::MAX / (2 * (LINES_MAX + COMPONENTS_MAX) as i64),
     "the sum over an order must not overflow"

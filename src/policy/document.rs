@@ -338,7 +338,7 @@ record! {
     /// What is deducted, in order, each from what the last one left.
     pub struct DeductKey = "`refund`" {
         /// The deductions.
-        deduct: Vec<StepKey>,
+        deduct: OneOrMany<StepKey>,
     }
 }
 

@@ -137,7 +137,8 @@ impl Page<'_> {
         let mut line_before = None;
         starts.all(|start| {
             let (line, column) = self.at(start);
-            let alone = self.line(line).get(..column).is_some_and(|before| before.chars().all(|c| matches!(c, ' ' | '-')));
+            let alone =
+                self.line(line).get(..column).is_some_and(|before| before.chars().all(|c| matches!(c, ' ' | '-')));
             let good = alone && *column_of_all.get_or_insert(column) == column && line_before != Some(line);
             line_before = Some(line);
             good
@@ -150,7 +151,8 @@ impl Page<'_> {
             let (line, column) = self.at(item.span.start);
             // A mapping in braces begins at its first key, behind the brace.
             self.line(line).get(..column).is_some_and(|before| {
-                before.trim_start().starts_with("- ") && before.trim_end_matches(['{', '[', ' ', '"', '\'']).ends_with('-')
+                before.trim_start().starts_with("- ")
+                    && before.trim_end_matches(['{', '[', ' ', '"', '\'']).ends_with('-')
             })
         };
         !items.is_empty() && items.iter().all(dash)
@@ -177,7 +179,10 @@ impl Page<'_> {
             starts.push(if place == 0 { from } else { self.with_comments(*line, floor) });
             floor = line + 1;
         }
-        let dash = keys.first().and_then(|&(line, column)| self.line(line).get(..column)).filter(|before| before.contains('-'));
+        let dash = keys
+            .first()
+            .and_then(|&(line, column)| self.line(line).get(..column))
+            .filter(|before| before.contains('-'));
         let mut blocks: Vec<(usize, Vec<String>, Vec<String>)> = Vec::new();
         for (place, (key, value)) in entries.iter().enumerate() {
             let (Some(&start), Some(&(line, column))) = (starts.get(place), keys.get(place)) else { continue };
@@ -229,7 +234,8 @@ impl Page<'_> {
                 lines.extend(self.node(node, shape, line, end));
             } else {
                 let mut own = self.copy(line, end);
-                let dash = self.line(line).get(..column).and_then(|before| before.find('-')).map_or(column, |dash| dash + 1);
+                let dash =
+                    self.line(line).get(..column).and_then(|before| before.find('-')).map_or(column, |dash| dash + 1);
                 if let Some(first) = own.first_mut() {
                     *first = inline(first, dash, shape);
                 }
@@ -243,7 +249,9 @@ impl Page<'_> {
 
 /// Formats a value in braces that stands in one line, behind `from`.
 fn inline(line: &str, from: usize, shape: &Shape) -> String {
-    let Some(open) = line.get(from..).and_then(|rest| rest.find(['{', '['])).map(|at| from + at) else { return line.to_owned() };
+    let Some(open) = line.get(from..).and_then(|rest| rest.find(['{', '['])).map(|at| from + at) else {
+        return line.to_owned();
+    };
     let between = line.get(from..open).unwrap_or("x");
     let close = line.get(open..).and_then(closing).map(|at| open + at + 1);
     match close {

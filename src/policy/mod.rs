@@ -12,6 +12,7 @@ pub mod literal;
 pub mod load;
 pub mod merge;
 pub mod read;
+pub mod reference;
 pub mod schema;
 pub mod source;
 pub mod tree;

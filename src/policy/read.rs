@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
+use crate::domain::limits::DIAGNOSTICS_COLLECTED_MAX;
 use crate::policy::diagnostic::{Diagnostic, Severity};
 use crate::policy::source::{Located, Sources, Span};
 use crate::policy::tree::{Node, NodeKind};
@@ -38,6 +39,10 @@ impl<'s, 't> Reader<'s, 't> {
     }
 
     fn push(&mut self, severity: Severity, code: &'static str, span: Span, message: String, help: String) {
+        // A hostile file must not fill the memory with its mistakes; far fewer are shown anyway.
+        if DIAGNOSTICS_COLLECTED_MAX <= self.diagnostics.len() {
+            return;
+        }
         let help = (!help.is_empty()).then_some(help);
         self.diagnostics.push(Diagnostic { severity, code, message, place: Some(self.sources.place(span)), help });
     }

@@ -308,7 +308,9 @@ fn action(
     match answers {
         Answers { refund: Some(refund), deny: None, more_info: None, manual_review: None } => match refund {
             RefundKey::Full(_) => Some(Action::Refund(Vec::new())),
-            RefundKey::Deduct(written) => deductions::steps(&written.deduct, names, draft, reader).map(Action::Refund),
+            RefundKey::Deduct(written) => {
+                deductions::steps(&written.deduct.0, names, draft, reader).map(Action::Refund)
+            }
         },
         Answers { refund: None, deny: Some(codes), more_info: None, manual_review: None } => {
             reason_codes(codes, reader).map(Action::Deny)
