@@ -566,7 +566,8 @@ fn flight<'a>(reason: &'a str, kilometres: i64, flags: &[&'a str], told_at: &str
 #[test]
 fn compensation_of_passengers_goes_by_distance_and_notice() {
     let day_before = "2026-05-19T18:00:00+02:00";
-    let rows: &[(&str, i64, &[&str], &str, &[(&str, i64)])] = &[
+    type Row<'r> = (&'r str, i64, &'r [&'r str], &'r str, &'r [(&'r str, i64)]);
+    let rows: &[Row<'_>] = &[
         ("cancelled", 1_499, &[], day_before, &[("short_distance", 25_000)]),
         ("cancelled", 1_500, &[], day_before, &[("short_distance", 25_000)]),
         ("cancelled", 1_501, &[], day_before, &[("medium_distance", 40_000)]),
