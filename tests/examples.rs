@@ -110,6 +110,8 @@ const OPERATORS: &[Operator] = &[
     operator("component: when everything goes back", &[("stay-bookings", "pet_fee: { refund: when_full }")]),
     operator("component: in proportion", &[("marketplace-returns", "sales_tax: { refund: in_proportion }")]),
     operator("component, otherwise under a rule", &[("stay-bookings", "components: { service_fee: always }")]),
+    operator("an overriding layer that may only improve", &[("shops-under-law", "use: [common]")]),
+    operator("the version in force when the order was placed", &[("shops-under-law", "by: placed_at")]),
     operator("counters and quotas", &[("app-store", "refunds_this_year: \">= 3\"")]),
     operator("exclusion tags", &[("marketplace-returns", "tags: [final_sale, hazardous]")]),
     operator("consent flags", &[("eu-withdrawal", "waived: true"), ("china-7-day-return", "deny: CONSENT_WAIVED")]),
