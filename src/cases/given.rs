@@ -10,11 +10,11 @@ use crate::domain::time::{Elapsed, NANOS_PER_SECOND, Timestamp};
 use crate::domain::words::{LiableParty, OrderStage, RequestType};
 use crate::plan::Plan;
 use crate::plan::fact::{Dimension, FactType, InputScope, Origin};
-use crate::policy::formula::check::unknown_word;
 use crate::policy::literal;
 use crate::policy::read::{Raw, Reader, Table, suggestion};
 use crate::policy::source::{Located, Span};
 use crate::policy::tree::{Node, NodeKind};
+use crate::policy::unknown::unknown_word;
 
 type Entry<'c> = (&'c Located<String>, &'c Node);
 

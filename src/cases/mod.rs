@@ -86,7 +86,7 @@ fn rehearse_file(file: &BundleFile, plans: &[Plan], default_policy: &str, rehear
         if versions.is_empty() {
             let span = written.policy.as_ref().map_or(node.span, Slug::span);
             let known: Vec<String> = plans.iter().map(|plan| plan.id.clone()).collect();
-            crate::policy::formula::check::unknown_word(id, span, "policy of this bundle", &known, reader);
+            crate::policy::unknown::unknown_word(id, span, "policy of this bundle", &known, reader);
             return None;
         };
         let mut names = HashSet::new();

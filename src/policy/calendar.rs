@@ -7,8 +7,8 @@ use jiff::civil::Weekday;
 use crate::domain::calendar::Calendar;
 use crate::domain::time::Date;
 use crate::policy::document::CalendarKey;
-use crate::policy::formula::check::unknown_word;
 use crate::policy::read::{Reader, Text};
+use crate::policy::unknown::unknown_word;
 
 /// Checks a calendar; `None` after a report.
 pub fn check(written: &CalendarKey, reader: &mut Reader<'_, '_>) -> Option<Calendar> {

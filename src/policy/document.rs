@@ -134,7 +134,7 @@ record! {
         captured: Option<CapturedKey>,
         /// Fields that it must fill.
         fields: Option<Vec<Slug>>,
-        /// What becomes of a piece that does not state its media type, size or time of capture where
+        /// What becomes of a piece that does not state its media type or time of capture where
         /// there is a condition on it: `accepted` (the default) or `rejected`.
         unstated: Option<Slug>,
     }

@@ -11,11 +11,11 @@ use crate::policy::check::{Calendars, check};
 use crate::policy::compile::compile;
 use crate::policy::diagnostic::{Diagnostic, Place, Severity};
 use crate::policy::document::{BundleKey, CalendarKey, read_policy};
-use crate::policy::formula::check::unknown_word;
 use crate::policy::merge::{Fragments, Layer, merge, read_fragment, read_layer};
 use crate::policy::read::{Read, Reader};
 use crate::policy::source::{Located, Source, Sources};
 use crate::policy::tree::{Node, parse};
+use crate::policy::unknown::unknown_word;
 use crate::policy::versions::{self, Written};
 
 /// The policies of a bundle, compiled.

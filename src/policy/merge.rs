@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 
 use crate::plan::rule::LayerPower;
 use crate::policy::document::{LayerRules, Policy, RuleKey};
-use crate::policy::formula::check::unknown_word;
 use crate::policy::read::{Read, Reader, Shape, Slug, entries, field};
 use crate::policy::source::{Located, Span};
 use crate::policy::tree::{Node, NodeKind};
+use crate::policy::unknown::unknown_word;
 
 type Entry = (Located<String>, Node);
 

@@ -16,4 +16,5 @@ pub mod reference;
 pub mod schema;
 pub mod source;
 pub mod tree;
+pub mod unknown;
 pub mod versions;

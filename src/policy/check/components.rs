@@ -8,8 +8,8 @@ use crate::plan::{TenderOrder, TenderRules};
 use crate::policy::check::draft::Draft;
 use crate::policy::check::facts::is_new_fact;
 use crate::policy::document::{ComponentKey, TendersKey};
-use crate::policy::formula::check::unknown_word;
 use crate::policy::read::{Reader, Slug, Table};
+use crate::policy::unknown::unknown_word;
 
 /// What goes back of components, by its name.
 const REFUNDS: [(&str, ComponentRefund); 4] = [

@@ -10,10 +10,11 @@ use crate::plan::test::{Accepts, Interval, Test, WordSet};
 use crate::plan::vocabulary::VocabularyId;
 use crate::policy::check::draft::Draft;
 use crate::policy::document::TestKey;
-use crate::policy::formula::check::{describe_dimension, unknown_word};
+use crate::policy::formula::describe::describe_dimension;
 use crate::policy::literal;
 use crate::policy::read::{Reader, Table, Text};
 use crate::policy::source::Located;
+use crate::policy::unknown::unknown_word;
 
 type Intervals = SmallVec<[Interval; 1]>;
 

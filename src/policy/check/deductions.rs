@@ -14,9 +14,11 @@ use crate::policy::check::facts::only_number;
 use crate::policy::check::header::word;
 use crate::policy::check::rules::Names;
 use crate::policy::document::{ExtraKey, RoundKey, StepKey, TiersKey};
-use crate::policy::formula::check::{Context, ROUNDING_MODES, Wanted, describe_dimension, formula, unknown_word};
+use crate::policy::formula::check::{Context, ROUNDING_MODES, Wanted, formula};
+use crate::policy::formula::describe::describe_dimension;
 use crate::policy::literal;
 use crate::policy::read::{Reader, Slug, Text};
+use crate::policy::unknown::unknown_word;
 
 const MONEY: Wanted = Wanted::Type(FactType::Quantity(Dimension::Money));
 const NUMBER: Wanted = Wanted::Type(FactType::Quantity(Dimension::Number));

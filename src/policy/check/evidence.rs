@@ -8,10 +8,10 @@ use crate::plan::vocabulary::VocabularyId;
 use crate::policy::check::draft::Draft;
 use crate::policy::check::header::moment_fact;
 use crate::policy::document::{EvidenceKey, KindKey, RequirementKey, TreeKey};
-use crate::policy::formula::check::unknown_word;
 use crate::policy::literal;
 use crate::policy::read::{Reader, Slug, Text};
 use crate::policy::source::Span;
+use crate::policy::unknown::unknown_word;
 
 /// Checks the kinds, in the order of their vocabulary.
 pub fn kinds(written: Option<&EvidenceKey>, draft: &Draft, reader: &mut Reader<'_, '_>) -> Vec<EvidenceKind> {

@@ -13,9 +13,11 @@ use crate::policy::check::draft::Draft;
 use crate::policy::check::header::{open, word};
 use crate::policy::check::rules::broken_requirements;
 use crate::policy::document::{FactKey, InputKey, Policy, RowKey};
-use crate::policy::formula::check::{Context, Kind, Typed, Wanted, describe, finish, formula, typed, unknown_word};
+use crate::policy::formula::check::{Context, Kind, Typed, Wanted, finish, formula, typed};
+use crate::policy::formula::describe::describe;
 use crate::policy::literal;
 use crate::policy::read::{Reader, Slug, Table, Text, check_slug};
+use crate::policy::unknown::unknown_word;
 
 /// Checks the reasons.
 pub fn reasons(

@@ -15,9 +15,10 @@ use crate::plan::fact::{Dimension, FactType, Origin};
 use crate::plan::vocabulary::{Vocabularies, Vocabulary, VocabularyId};
 use crate::policy::check::{Calendars, Draft};
 use crate::policy::document::{CurrencyKey, EffectiveKey, OwnCurrencyKey, Policy};
-use crate::policy::formula::check::{CalendarUse, unknown_word};
+use crate::policy::formula::check::CalendarUse;
 use crate::policy::read::{Reader, Slug, Table, Text, quoted_list, suggestion};
 use crate::policy::source::{Located, Span};
+use crate::policy::unknown::unknown_word;
 
 /// What the head of a policy says.
 pub struct Header {

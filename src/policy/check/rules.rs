@@ -20,9 +20,10 @@ use crate::policy::diagnostic::{Diagnostic, Place};
 use crate::policy::document::{
     Document, ExtraKey, NextStepKey, OtherwiseKey, PayoutKey, Policy, RefundKey, RoutesKey, RuleKey, WindowKey,
 };
-use crate::policy::formula::check::{CalendarUse, unknown_word};
+use crate::policy::formula::check::CalendarUse;
 use crate::policy::read::{OneOrMany, Reader, Slug, Table, Text, suggestion};
 use crate::policy::source::Span;
+use crate::policy::unknown::unknown_word;
 
 /// The names that a rule may use beside facts.
 pub struct Names {

@@ -11,9 +11,9 @@ use crate::plan::vocabulary::Labels;
 use crate::policy::check::draft::Draft;
 use crate::policy::check::header::first_span;
 use crate::policy::document::TextKey;
-use crate::policy::formula::check::unknown_word;
 use crate::policy::read::{Reader, Table, Text};
 use crate::policy::source::Span;
+use crate::policy::unknown::unknown_word;
 
 /// Checks the rules on text; without any, no text is vague.
 pub fn check(written: Option<&TextKey>, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<TextRules> {

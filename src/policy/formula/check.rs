@@ -11,12 +11,14 @@ use crate::domain::money::Currency;
 use crate::plan::fact::{Dimension, FactDefinition, FactType, NANOS_PER_UNIT};
 use crate::plan::formula::{Formula, Op};
 use crate::plan::vocabulary::{Vocabularies, VocabularyId};
+use crate::policy::formula::describe::{describe, describe_kind};
 use crate::policy::formula::functions::{FUNCTIONS, call};
 use crate::policy::formula::parse;
 use crate::policy::formula::{BinaryOperator, Expression, ExpressionKind, UnaryOperator};
 use crate::policy::literal;
-use crate::policy::read::{Reader, quoted_list, suggestion};
+use crate::policy::read::{Reader, suggestion};
 use crate::policy::source::{Located, Span};
+use crate::policy::unknown::unknown_word;
 
 /// Values that the machine's stack holds for one formula.
 pub const FORMULA_STACK_MAX: usize = 64;
@@ -559,21 +561,6 @@ fn word_op(
     None
 }
 
-/// Reports a word that its vocabulary does not have.
-pub fn unknown_word(word: &str, span: Span, vocabulary: &str, words: &[String], reader: &mut Reader<'_, '_>) {
-    let help = suggestion(word, words.iter().map(String::as_str)).map_or_else(
-        || {
-            if words.is_empty() {
-                format!("the policy declares no {vocabulary}")
-            } else {
-                format!("known are {}", quoted_list(words.iter().take(20)))
-            }
-        },
-        |near| format!("did you mean `{near}`?"),
-    );
-    reader.error("unknown-word", span, format!("`{word}` is not a known {vocabulary}"), help);
-}
-
 fn unknown_name(name: &str, span: Span, scope: &Scope<'_>, reader: &mut Reader<'_, '_>) {
     if scope.later.iter().any(|later| later == name) {
         let message = format!("`{name}` is not derived yet where this formula uses it");
@@ -631,40 +618,6 @@ fn stack_depth(ops: &[Op]) -> usize {
         deepest = deepest.max(depth);
     }
     deepest
-}
-
-/// What a type is called in messages.
-#[must_use]
-pub fn describe(fact_type: FactType, scope: &Scope<'_>) -> String {
-    let vocabulary = |id| scope.vocabularies.get(id).map_or("", |vocabulary| vocabulary.name.as_str());
-    match fact_type {
-        FactType::Flag => "a flag".to_owned(),
-        FactType::Text => "a text".to_owned(),
-        FactType::Word(id) => format!("a {}", vocabulary(id)),
-        FactType::Set(id) => format!("a set of {}s", vocabulary(id)),
-        FactType::Quantity(dimension) => describe_dimension(dimension).to_owned(),
-    }
-}
-
-/// What a dimension is called in messages.
-#[must_use]
-pub const fn describe_dimension(dimension: Dimension) -> &'static str {
-    match dimension {
-        Dimension::Number => "a number",
-        Dimension::Money => "an amount of money",
-        Dimension::Elapsed => "a length of time",
-        Dimension::Days => "a count of calendar days",
-        Dimension::BusinessDays => "a count of business days",
-        Dimension::Timestamp => "a moment",
-    }
-}
-
-fn describe_kind(kind: &Kind, scope: &Scope<'_>) -> String {
-    match kind {
-        Kind::Of(fact_type) => describe(*fact_type, scope),
-        Kind::Constant(number) => format!("the number `{number}`"),
-        Kind::Word(word) => format!("the word `{word}`"),
-    }
 }
 
 /// The rounding modes by their names.

@@ -4,6 +4,7 @@
 //! that cannot go wrong in type or depth.
 
 pub mod check;
+pub mod describe;
 pub mod functions;
 pub mod parse;
 
