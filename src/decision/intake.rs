@@ -38,7 +38,7 @@ pub enum Purpose {
 
 /// Turns a request into facts for this plan. Either all fields are good, or every bad one is named.
 pub fn intake<'a>(plan: &Plan, request: &Request<'a>, purpose: Purpose) -> Result<Facts<'a>, Vec<FieldViolation>> {
-    let mut intake = Intake { plan, currency: None, violations: Vec::new() };
+    let mut intake = Intake { plan, currency: None, sums: Sums::Comparable, violations: Vec::new() };
     let Request { order, claim } = request;
     intake.currency(order, claim);
     intake.bounds(order, claim);
@@ -68,7 +68,17 @@ pub(super) struct Intake<'p> {
     pub(super) plan: &'p Plan,
     /// The order's currency, by its place in the plan; that of the first amount.
     pub(super) currency: Option<(u16, &'p Currency)>,
+    sums: Sums,
     pub(super) violations: Vec<FieldViolation>,
+}
+
+/// Whether what was paid can be added up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Sums {
+    /// Every amount is known.
+    Comparable,
+    /// One is missing or wrong, and has been named.
+    Unknown,
 }
 
 /// The place of a built-in fact.
@@ -102,7 +112,15 @@ impl<'p> Intake<'p> {
 
     /// An amount as minor units; `None` where it is absent or bad.
     pub(super) fn amount(&mut self, money: Option<Money<'_>>, field: &str) -> Option<Amount> {
-        let Money { currency: code, units, nanos } = money?;
+        let amount = self.checked_amount(money?, field);
+        if amount.is_none() {
+            self.sums = Sums::Unknown;
+        }
+        amount
+    }
+
+    fn checked_amount(&mut self, money: Money<'_>, field: &str) -> Option<Amount> {
+        let Money { currency: code, units, nanos } = money;
         let plan = self.plan;
         let Some(currency) = plan.currencies.iter().find(|currency| currency.code == code) else {
             let known = plan.currencies.iter().map(|currency| currency.code.as_str()).collect::<Vec<_>>().join(", ");
@@ -342,7 +360,7 @@ impl<'p> Intake<'p> {
         let mut ids = HashSet::new();
         for (at, line) in order.lines.iter().enumerate() {
             if !ids.insert(line.id) {
-                self.bad(format!("order.lines[{at}].line_id"), format!("`{}` stands twice", shown(line.id)));
+                self.bad(format!("order.lines[{at}].line_id"), twice(line.id, "lines"));
             }
         }
         let mut claimed = HashSet::new();
@@ -389,6 +407,7 @@ impl<'p> Intake<'p> {
             inputs,
         } = line;
         if paid.is_none() {
+            self.sums = Sums::Unknown;
             self.bad(field("paid"), "is mandatory: a missing price is never zero");
         }
         let paid = self.amount(*paid, &field("paid"));
@@ -463,9 +482,10 @@ impl<'p> Intake<'p> {
             let field = |name: &str| format!("order.tenders[{at}].{name}");
             let Tender { id, method, paid, refunded, refundability } = tender;
             if !ids.insert(*id) {
-                self.bad(field("tender_id"), format!("`{}` stands twice", shown(id)));
+                self.bad(field("tender_id"), twice(id, "tenders"));
             }
             if paid.is_none() {
+                self.sums = Sums::Unknown;
                 self.bad(field("paid"), "is mandatory");
             }
             let paid = self.amount(*paid, &field("paid")).unwrap_or(Amount::ZERO);
@@ -489,6 +509,7 @@ impl<'p> Intake<'p> {
                 self.bad(field("name"), "is mandatory");
             }
             if paid.is_none() {
+                self.sums = Sums::Unknown;
                 self.bad(field("paid"), "is mandatory");
             }
             let line =
@@ -503,7 +524,10 @@ impl<'p> Intake<'p> {
                 self.bad(field("refunded"), "must not be more than `paid`");
             }
             let line = line.filter(|_| !line_id.is_empty());
-            facts.extend(name.map(|name| ComponentFacts { name, paid, refunded, line }));
+            match name {
+                Some(name) => facts.push(ComponentFacts { name, paid, refunded, line }),
+                None => self.sums = Sums::Unknown,
+            }
         }
         facts
     }
@@ -537,7 +561,7 @@ impl<'p> Intake<'p> {
         if lines.is_empty() {
             self.bad("order.lines", "at least one line is needed");
         }
-        if order.tenders.is_empty() || !self.violations.is_empty() {
+        if order.tenders.is_empty() || self.sums == Sums::Unknown {
             return;
         }
         let Some((_, currency)) = self.currency else { return };
@@ -559,6 +583,15 @@ fn totals(lines: &[LineFacts<'_>], components: &[ComponentFacts]) -> (Amount, Am
     let paid = lines.iter().map(|line| line.paid).chain(components.iter().map(|component| component.paid));
     let refunded = lines.iter().map(|line| line.refunded).chain(components.iter().map(|component| component.refunded));
     (Amount::sum(paid), Amount::sum(refunded))
+}
+
+/// Why a second one cannot have this id.
+fn twice(id: &str, of: &str) -> String {
+    if id.is_empty() {
+        format!("must be given where there are several {of}")
+    } else {
+        format!("`{}` stands twice", shown(id))
+    }
 }
 
 /// A pair counts where both sides say something.
