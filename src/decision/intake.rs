@@ -77,7 +77,7 @@ pub(super) struct Intake<'p> {
 enum Sums {
     /// Every amount is known.
     Comparable,
-    /// One is missing or wrong, and has been named.
+    /// One is missing, wrong, or more than there can be; it has been named.
     Unknown,
 }
 
@@ -415,6 +415,7 @@ impl<'p> Intake<'p> {
         if let Some(paid) = paid
             && paid < earlier
         {
+            self.sums = Sums::Unknown;
             self.bad(field("refunded"), "must not be more than `paid`");
         }
         let list_price = self.amount(*list_price, &field("list_price"));
@@ -491,6 +492,7 @@ impl<'p> Intake<'p> {
             let paid = self.amount(*paid, &field("paid")).unwrap_or(Amount::ZERO);
             let refunded = self.amount(*refunded, &field("refunded")).unwrap_or(Amount::ZERO);
             if paid < refunded {
+                self.sums = Sums::Unknown;
                 self.bad(field("refunded"), "must not be more than `paid`");
             }
             let kept = self.plan.tenders.not_refundable.iter().any(|kept| kept == method);
@@ -521,6 +523,7 @@ impl<'p> Intake<'p> {
             let paid = self.amount(*paid, &field("paid")).unwrap_or(Amount::ZERO);
             let refunded = self.amount(*refunded, &field("refunded")).unwrap_or(Amount::ZERO);
             if paid < refunded {
+                self.sums = Sums::Unknown;
                 self.bad(field("refunded"), "must not be more than `paid`");
             }
             let line = line.filter(|_| !line_id.is_empty());
