@@ -197,6 +197,22 @@ impl Author<'_> {
         {
             return atom;
         }
+        // Where there is no fact of the type, the shortest formula ends it.
+        if depth == 0 {
+            let atom = |author: &mut Self, of| boxed(author.atom(of, place).expect("every policy has one"));
+            match of {
+                Type::Number => {
+                    let (a, b) = (atom(self, Type::Money), atom(self, Type::Money));
+                    return Expr::Binary(Binary::Div, a, b);
+                }
+                Type::Flag => {
+                    let (a, b) = (atom(self, Type::Elapsed), boxed(self.literal(Type::Elapsed)));
+                    return Expr::Binary(self.chance.pick(&[Binary::Le, Binary::Gt]), a, b);
+                }
+                Type::Days => return Expr::Call(Call::DaysSince, atom(self, Type::Moment)),
+                Type::Word(_) | Type::Tags | Type::Money | Type::Elapsed | Type::Moment => {}
+            }
+        }
         let less = depth.saturating_sub(1);
         match of {
             Type::Flag => self.flag(less, place),
@@ -271,7 +287,7 @@ impl Author<'_> {
             8 => match self.atom(of, place) {
                 Some(fact @ Expr::Fact(_)) => Expr::IfAbsent(boxed(fact), boxed(self.operand(of, less, place))),
                 Some(other) => other,
-                None => self.open(of, less, place),
+                None => self.open(of, 0, place),
             },
             _ => match of {
                 Type::Number => match self.chance.below(4) {
@@ -289,7 +305,7 @@ impl Author<'_> {
                         let by = Expr::Literal(Type::Days, Val::Num(Rat::whole(days)));
                         Expr::Binary(Binary::Div, boxed(self.open(Type::Days, less, place)), boxed(by))
                     }
-                    _ => self.atom(of, place).unwrap_or_else(|| Expr::Call(Call::Floor, boxed(self.open(Type::Number, 1, place)))),
+                    _ => self.atom(of, place).unwrap_or_else(|| Expr::Call(Call::Floor, boxed(self.open(Type::Number, 0, place)))),
                 },
                 Type::Elapsed => match self.chance.below(3) {
                     0 => {
@@ -319,14 +335,14 @@ impl Author<'_> {
                 let words: Vec<Type> =
                     self.atoms.iter().map(|atom| atom.of).filter(|of| matches!(of, Type::Word(_))).collect();
                 let of = self.chance.pick(&words);
-                let Some(fact) = self.atom(of, place) else { return self.open(Type::Flag, 1, place) };
+                let Some(fact) = self.atom(of, place) else { return self.open(Type::Flag, 0, place) };
                 let word = self.literal(of);
                 let (a, b) = if self.chance.percent(70) { (fact, word) } else { (word, fact) };
                 Expr::Binary(self.chance.pick(&[Binary::Eq, Binary::Ne]), boxed(a), boxed(b))
             }
             4 => match self.atom(Type::Flag, place) {
                 Some(fact) => Expr::IfAbsent(boxed(fact), boxed(self.literal(Type::Flag))),
-                None => self.flag(less, place),
+                None => self.open(Type::Flag, 0, place),
             },
             _ => {
                 let of = self.chance.pick(&[Type::Number, Type::Money, Type::Elapsed, Type::Days, Type::Moment]);
