@@ -447,8 +447,7 @@ fn list(items: impl IntoIterator<Item = String>) -> String {
 }
 
 fn table(entries: impl IntoIterator<Item = (String, String)>) -> String {
-    let entries: Vec<String> =
-        entries.into_iter().map(|(key, value)| format!("{}: {value}", quoted(key))).collect();
+    let entries: Vec<String> = entries.into_iter().map(|(key, value)| format!("{}: {value}", quoted(key))).collect();
     format!("{{ {} }}", entries.join(", "))
 }
 
@@ -488,9 +487,10 @@ fn codes(codes: &[ReasonCode]) -> String {
 fn action(action: &Action) -> (String, String) {
     match action {
         Action::Refund(steps) if steps.is_empty() => ("refund".to_owned(), quoted("full")),
-        Action::Refund(steps) => {
-            ("refund".to_owned(), table([("deduct".to_owned(), list(steps.iter().map(|step| format!("\n      {}", self::step(step)))))]))
-        }
+        Action::Refund(steps) => (
+            "refund".to_owned(),
+            table([("deduct".to_owned(), list(steps.iter().map(|step| format!("\n      {}", self::step(step)))))]),
+        ),
         Action::Deny(reasons) => ("deny".to_owned(), codes(reasons)),
         Action::Ask(reasons) => ("more_info".to_owned(), codes(reasons)),
         Action::Review(reasons) => ("manual_review".to_owned(), codes(reasons)),
@@ -530,9 +530,7 @@ fn proof(written: &Proof) -> String {
         Proof::Kind(kind) => quoted(KINDS[*kind]),
         Proof::All(of) => table([("all_of".to_owned(), parts(of))]),
         Proof::Any(of) => table([("any_of".to_owned(), parts(of))]),
-        Proof::AtLeast(least, of) => {
-            table([("at_least".to_owned(), least.to_string()), ("of".to_owned(), parts(of))])
-        }
+        Proof::AtLeast(least, of) => table([("at_least".to_owned(), least.to_string()), ("of".to_owned(), parts(of))]),
     }
 }
 
@@ -549,9 +547,8 @@ impl Policy {
             key("times", slugs(&self.times));
         }
         if !self.components.is_empty() {
-            let entry = |(name, back): &(&str, Back)| {
-                ((*name).to_owned(), table([("refund".to_owned(), quoted(back.word()))]))
-            };
+            let entry =
+                |(name, back): &(&str, Back)| ((*name).to_owned(), table([("refund".to_owned(), quoted(back.word()))]));
             key("components", table(self.components.iter().map(entry)));
         }
         let (order, priority) = match self.tender_order {
@@ -567,7 +564,10 @@ impl Policy {
         }
         key("tenders", table(tenders));
         if !self.inputs.is_empty() {
-            key("inputs", format!("\n  {}", table(self.inputs.iter().map(|input| (input.name.to_owned(), self::input(input))))));
+            key(
+                "inputs",
+                format!("\n  {}", table(self.inputs.iter().map(|input| (input.name.to_owned(), self::input(input))))),
+            );
         }
         let reason = |(place, (liable, proof)): (usize, &(Option<LiableParty>, Option<usize>))| {
             let liable = liable.map(|liable| ("liable".to_owned(), quoted(liable.slug())));
@@ -579,7 +579,8 @@ impl Policy {
             let media = (place == 1).then(|| ("media".to_owned(), slugs(&["image/*"])));
             ((*kind).to_owned(), table(media))
         }));
-        let proofs = table(self.proofs.iter().enumerate().map(|(place, proof)| (format!("q{place}"), self::proof(proof))));
+        let proofs =
+            table(self.proofs.iter().enumerate().map(|(place, proof)| (format!("q{place}"), self::proof(proof))));
         key("evidence", table([("kinds".to_owned(), kinds), ("requirements".to_owned(), proofs)]));
         if !self.derived.is_empty() {
             key("facts", String::new());
@@ -637,9 +638,7 @@ fn derived(derived: &Derived) -> String {
         Derived::Table(rows, otherwise) => {
             let mut written: Vec<String> = rows
                 .iter()
-                .map(|(when, value)| {
-                    table([("when".to_owned(), tests(when)), ("is".to_owned(), quoted(value.text()))])
-                })
+                .map(|(when, value)| table([("when".to_owned(), tests(when)), ("is".to_owned(), quoted(value.text()))]))
                 .collect();
             written.push(table([("otherwise".to_owned(), quoted(otherwise.text()))]));
             table([("first".to_owned(), list(written))])

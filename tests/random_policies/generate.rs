@@ -265,13 +265,16 @@ impl Author<'_> {
             }
             3 => {
                 let (a, b) = (self.open(of, less, place), self.operand(Type::Number, less, place));
-                let b = if let Expr::Literal(_, Val::Num(Rat { n: 0, .. })) = b { Expr::Literal(Type::Number, Val::Num(Rat::whole(3))) } else { b };
+                let b = if let Expr::Literal(_, Val::Num(Rat { n: 0, .. })) = b {
+                    Expr::Literal(Type::Number, Val::Num(Rat::whole(3)))
+                } else {
+                    b
+                };
                 Expr::Binary(Binary::Div, boxed(a), boxed(b))
             }
             4 => self.several(of, less, place),
             5 => {
-                let parts =
-                    [self.open(of, less, place), self.operand(of, less, place), self.operand(of, less, place)];
+                let parts = [self.open(of, less, place), self.operand(of, less, place), self.operand(of, less, place)];
                 Expr::Clamp(Box::new(parts))
             }
             6 => Expr::Negate(boxed(self.open(of, less, place))),
@@ -305,7 +308,9 @@ impl Author<'_> {
                         let by = Expr::Literal(Type::Days, Val::Num(Rat::whole(days)));
                         Expr::Binary(Binary::Div, boxed(self.open(Type::Days, less, place)), boxed(by))
                     }
-                    _ => self.atom(of, place).unwrap_or_else(|| Expr::Call(Call::Floor, boxed(self.open(Type::Number, 0, place)))),
+                    _ => self
+                        .atom(of, place)
+                        .unwrap_or_else(|| Expr::Call(Call::Floor, boxed(self.open(Type::Number, 0, place)))),
                 },
                 Type::Elapsed => match self.chance.below(3) {
                     0 => {
@@ -477,7 +482,11 @@ impl Author<'_> {
         let mut tiers: Vec<(Range, Expr)> = tiers
             .into_iter()
             .map(|range| {
-                let value = if self.chance.percent(80) { self.literal(tier_type) } else { self.small(tier_type, place, 60, 25) };
+                let value = if self.chance.percent(80) {
+                    self.literal(tier_type)
+                } else {
+                    self.small(tier_type, place, 60, 25)
+                };
                 (range, value)
             })
             .collect();
@@ -581,11 +590,16 @@ impl Author<'_> {
             }
             _ if self.chance.percent(25) => {
                 let rows = (0..=self.chance.below(2))
-                    .map(|_| (self.tests(2, Place::Fact), match of {
-                        Type::Moment => self.formula(of, Place::Fact),
-                        _ if self.chance.percent(50) => self.literal(of),
-                        _ => self.formula(of, Place::Fact),
-                    }))
+                    .map(|_| {
+                        (
+                            self.tests(2, Place::Fact),
+                            match of {
+                                Type::Moment => self.formula(of, Place::Fact),
+                                _ if self.chance.percent(50) => self.literal(of),
+                                _ => self.formula(of, Place::Fact),
+                            },
+                        )
+                    })
                     .collect();
                 Derived::Table(rows, self.formula(of, Place::Fact))
             }
@@ -963,7 +977,9 @@ pub fn request(chance: &mut Chance, policy: &Policy) -> Request<'static> {
             components.push(Component { name, paid: Some(cny(paid)), refunded, line_id });
         }
     }
-    let minor = |money: Option<Money<'static>>| money.map_or(0, |money| money.units * 100 + i64::from(money.nanos) / 10_000_000);
+    let minor = |money: Option<Money<'static>>| {
+        money.map_or(0, |money| money.units * 100 + i64::from(money.nanos) / 10_000_000)
+    };
     let paid = lines.iter().map(|line| minor(line.paid)).chain(components.iter().map(|own| minor(own.paid))).sum();
     let refunded =
         lines.iter().map(|line| minor(line.refunded)).chain(components.iter().map(|own| minor(own.refunded))).sum();

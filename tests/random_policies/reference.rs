@@ -314,7 +314,10 @@ impl<'p> Scene<'p> {
 
     fn holds(&self, tests: &[Test]) -> Holds {
         let answers: Vec<Holds> = tests.iter().map(|test| self.test(test)).collect();
-        [Holds::No, Holds::Faulty, Holds::Missing].into_iter().find(|answer| answers.contains(answer)).unwrap_or(Holds::Yes)
+        [Holds::No, Holds::Faulty, Holds::Missing]
+            .into_iter()
+            .find(|answer| answers.contains(answer))
+            .unwrap_or(Holds::Yes)
     }
 
     /// The given facts for want of which a formula has no value.
@@ -346,7 +349,11 @@ impl<'p> Scene<'p> {
             }
             Expr::Least(parts) | Expr::Most(parts) => parts.iter().for_each(|part| self.missing(part, into)),
             Expr::Clamp(parts) => parts.iter().for_each(|part| self.missing(part, into)),
-            Expr::Not(inner) | Expr::Negate(inner) | Expr::Round(inner, ..) | Expr::Call(_, inner) | Expr::Shift(inner, _) => {
+            Expr::Not(inner)
+            | Expr::Negate(inner)
+            | Expr::Round(inner, ..)
+            | Expr::Call(_, inner)
+            | Expr::Shift(inner, _) => {
                 self.missing(inner, into);
             }
         }
@@ -660,7 +667,8 @@ fn component(policy: &Policy, request: &Request<'_>, place: usize, lines: &[Expe
     let belongs = |line: usize| component.line_id.is_empty() || request.order.lines[line].id == component.line_id;
     let approved: Vec<&ExpectedLine> = lines.iter().filter(|line| belongs(line.line) && line.refund != 0).collect();
     let Some(first) = approved.first() else { return (0, 0) };
-    let own = first.rule.and_then(|rule| policy.rules[rule].components.iter().find(|(name, _)| *name == component.name));
+    let own =
+        first.rule.and_then(|rule| policy.rules[rule].components.iter().find(|(name, _)| *name == component.name));
     let usual = policy.components.iter().find(|(name, _)| *name == component.name);
     let back = own.or(usual).unwrap().1;
     let (mut paid, mut gone, mut claimed) = (0, 0, 0);
@@ -733,17 +741,22 @@ pub fn decide(policy: &Policy, request: &Request<'static>) -> Expected {
         tender.refundability == Refundability::NotRefundable || policy.not_refundable.contains(&tender.method)
     };
     let paid_with = |dead_ones: bool| -> i64 {
-        order.tenders.iter().filter(|tender| dead(tender) == dead_ones).map(|tender| hundredths(tender.paid).unwrap()).sum()
+        order
+            .tenders
+            .iter()
+            .filter(|tender| dead(tender) == dead_ones)
+            .map(|tender| hundredths(tender.paid).unwrap())
+            .sum()
     };
     let parts = |lines: &[ExpectedLine], components: &[(i64, i64)]| -> Vec<Part> {
         let of_lines = lines.iter().map(|line| Part {
             refund: line.refund,
             earlier: hundredths(order.lines[line.line].refunded).unwrap_or(0),
         });
-        let of_components = components
-            .iter()
-            .zip(&order.components)
-            .map(|((_, refund), component)| Part { refund: *refund, earlier: hundredths(component.refunded).unwrap_or(0) });
+        let of_components = components.iter().zip(&order.components).map(|((_, refund), component)| Part {
+            refund: *refund,
+            earlier: hundredths(component.refunded).unwrap_or(0),
+        });
         of_lines.chain(of_components).collect()
     };
     let lost = paid_with(true);
@@ -790,7 +803,8 @@ pub fn decide(policy: &Policy, request: &Request<'static>) -> Expected {
         }
     }
 
-    let refund = lines.iter().map(|line| line.refund).sum::<i64>() + components.iter().map(|(_, refund)| refund).sum::<i64>();
+    let refund =
+        lines.iter().map(|line| line.refund).sum::<i64>() + components.iter().map(|(_, refund)| refund).sum::<i64>();
     let any = |outcome: Outcome| lines.iter().any(|line| line.outcome == outcome);
     let all = |outcome: Outcome| lines.iter().all(|line| line.outcome == outcome);
     let mut codes: Vec<ReasonCode> = lines.iter().flat_map(|line| line.codes.clone()).collect();
@@ -843,8 +857,8 @@ fn tenders(policy: &Policy, request: &Request<'_>, refund: i64) -> Vec<i64> {
         let share = |&place: &usize| {
             let tender = &tenders[place];
             let paid = hundredths(tender.paid).unwrap();
-            let dead = tender.refundability == Refundability::NotRefundable
-                || policy.not_refundable.contains(&tender.method);
+            let dead =
+                tender.refundability == Refundability::NotRefundable || policy.not_refundable.contains(&tender.method);
             let room = if dead { 0 } else { paid - hundredths(tender.refunded).unwrap_or(0) };
             (if room == 0 { 0 } else { paid }, room)
         };
@@ -872,7 +886,8 @@ fn proofs(policy: &Policy, request: &Request<'_>, lines: &[ExpectedLine]) -> Pro
         return Proofs::Enough;
     }
     let sets = (1..1u8 << KINDS.len()).filter(|set| set & have == 0);
-    let without = |set: u8| (0..KINDS.len()).filter(move |kind| set >> kind & 1 == 1).map(move |kind| set & !(1 << kind));
+    let without =
+        |set: u8| (0..KINDS.len()).filter(move |kind| set >> kind & 1 == 1).map(move |kind| set & !(1 << kind));
     let smallest = sets.filter(|set| does(*set) && !without(*set).any(does));
     Proofs::Missing(smallest.map(u64::from).collect())
 }
