@@ -41,14 +41,43 @@ pub struct Taken {
     pub left: Amount,
     /// What the step before took.
     previous: Amount,
+    /// Whether the two above are known: for want of a fact, a step may have taken nobody knows how much.
+    known: Known,
     /// What was held back so far.
     pub deductions: Deductions,
+}
+
+/// Whether what earlier steps took could be worked out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Known {
+    Yes,
+    No,
+}
+
+/// What is left of a line or an order, and what the step before took; `None` where a fact is missing for it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Standing {
+    /// What is left.
+    left: Option<Amount>,
+    /// What the step before took.
+    previous: Option<Amount>,
+}
+
+/// What a step came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StepResult {
+    /// It is not taken.
+    NotTaken,
+    /// A fact is missing and noted.
+    Unknown,
+    /// It takes this much.
+    Takes(Amount),
 }
 
 impl Taken {
     /// A line of which nothing is held back yet.
     pub fn new(base: Amount) -> Self {
-        Self { left: base, previous: Amount::ZERO, deductions: Deductions::new() }
+        Self { left: base, previous: Amount::ZERO, known: Known::Yes, deductions: Deductions::new() }
     }
 
     fn take(&mut self, step: &Step, source: DeductionSource, amount: Amount) {
@@ -57,6 +86,13 @@ impl Taken {
         }
         self.left = self.left.less(amount);
         self.previous = amount;
+    }
+
+    fn standing(&self) -> Standing {
+        match self.known {
+            Known::Yes => Standing { left: Some(self.left), previous: Some(self.previous) },
+            Known::No => Standing { left: None, previous: None },
+        }
     }
 }
 
@@ -71,8 +107,10 @@ pub fn deduct<R: Recorder>(
     let mut missing = MissingFacts::new();
     for (place, step) in steps.iter().enumerate() {
         let source = source(rule, place);
-        if let Some(amount) = step_amount(step, source, currency, taken.left, taken.previous, line, &mut missing)? {
-            taken.take(step, source, amount);
+        match step_amount(step, source, currency, taken.standing(), line, &mut missing)? {
+            StepResult::Takes(amount) => taken.take(step, source, amount),
+            StepResult::Unknown => taken.known = Known::No,
+            StepResult::NotTaken => {}
         }
     }
     if missing.is_empty() { Ok(taken.deductions) } else { Err(NoAmount::Missing(missing)) }
@@ -84,7 +122,7 @@ pub fn deduct_together(
     steps: &[Step],
     rule: RuleRef,
     lines: &mut [Taken],
-    mut with: impl FnMut(usize, &Step, DeductionSource, Amount, Amount, &mut MissingFacts) -> Result<Option<Amount>, Fault>,
+    mut with: impl FnMut(usize, &Step, DeductionSource, Standing, &mut MissingFacts) -> Result<StepResult, Fault>,
 ) -> Result<(), NoAmount> {
     let mut missing = MissingFacts::new();
     for (place, step) in steps.iter().enumerate() {
@@ -92,15 +130,25 @@ pub fn deduct_together(
         match step.scope {
             StepScope::Line => {
                 for (at, taken) in lines.iter_mut().enumerate() {
-                    if let Some(amount) = with(at, step, source, taken.left, taken.previous, &mut missing)? {
-                        taken.take(step, source, amount);
+                    match with(at, step, source, taken.standing(), &mut missing)? {
+                        StepResult::Takes(amount) => taken.take(step, source, amount),
+                        StepResult::Unknown => taken.known = Known::No,
+                        StepResult::NotTaken => {}
                     }
                 }
             }
             StepScope::Order => {
-                let left = Amount::sum(lines.iter().map(|taken| taken.left));
-                let previous = Amount::sum(lines.iter().map(|taken| taken.previous));
-                let Some(amount) = with(0, step, source, left, previous, &mut missing)? else { continue };
+                let known = lines.iter().all(|taken| taken.known == Known::Yes);
+                let sum = |of: fn(&Taken) -> Amount| known.then(|| Amount::sum(lines.iter().map(of)));
+                let standing = Standing { left: sum(|taken| taken.left), previous: sum(|taken| taken.previous) };
+                let amount = match with(0, step, source, standing, &mut missing)? {
+                    StepResult::Takes(amount) => amount,
+                    StepResult::NotTaken => continue,
+                    StepResult::Unknown => {
+                        lines.iter_mut().for_each(|taken| taken.known = Known::No);
+                        continue;
+                    }
+                };
                 let shares: SmallVec<[Share; 4]> =
                     lines.iter().map(|taken| Share { weight: taken.left, capacity: taken.left }).collect();
                 for (taken, part) in lines.iter_mut().zip(allocate(amount, &shares)) {
@@ -116,39 +164,37 @@ fn source(rule: RuleRef, step: usize) -> DeductionSource {
     DeductionSource::Step { rule, step: u16::try_from(step).unwrap_or(u16::MAX) }
 }
 
-/// What one step takes of what is left; `None` where it is not taken, or a fact is missing and noted.
+/// What one step takes of what is left. Where that is not known, the step is still looked at, so that the facts
+/// that it lacks itself are noted too.
 pub fn step_amount<R: Recorder>(
     step: &Step,
     source: DeductionSource,
     currency: &Currency,
-    left: Amount,
-    previous: Amount,
+    standing: Standing,
     line: &mut Line<'_, '_, '_, R>,
     missing: &mut MissingFacts,
-) -> Result<Option<Amount>, Fault> {
-    line.remaining = currency.nanos(left);
-    line.previous = currency.nanos(previous);
+) -> Result<StepResult, Fault> {
+    line.remaining = standing.left.map(|left| currency.nanos(left));
+    line.previous = standing.previous.map(|previous| currency.nanos(previous));
     match line.holds(&step.tests) {
         Held::Yes => {}
-        Held::No => return Ok(None),
+        Held::No => return Ok(StepResult::NotTaken),
         Held::Faulty(fault) => return Err(fault),
         Held::Missing => {
             line.missing_in_tests(&step.tests, missing);
-            return Ok(None);
+            return Ok(StepResult::Unknown);
         }
     }
-    let Some(exact) = exact_amount(&step.amount, line, missing)? else { return Ok(None) };
-    let rounded = match step.rounded {
-        Rounded::Deduction => exact.round(rounding(step.rounding, currency))?,
-        Rounded::Refund => {
-            let whole = currency.nanos(left);
-            whole.minus(whole.minus(exact)?.round(rounding(step.rounding, currency))?)?
-        }
+    let Some(exact) = exact_amount(&step.amount, line, missing)? else { return Ok(StepResult::Unknown) };
+    let rounded = match (step.rounded, line.remaining) {
+        (Rounded::Deduction, _) | (Rounded::Refund, None) => exact.round(rounding(step.rounding, currency))?,
+        (Rounded::Refund, Some(left)) => left.minus(left.minus(exact)?.round(rounding(step.rounding, currency))?)?,
     };
     let bounded = bounded(rounded, step.at_least.as_ref(), step.at_most.as_ref(), currency, line, missing)?;
-    let taken = currency.from_nanos(bounded.min(currency.nanos(left)))?;
+    let (Some(bounded), Some(left)) = (bounded, line.remaining) else { return Ok(StepResult::Unknown) };
+    let taken = currency.from_nanos(bounded.min(left))?;
     line.recorder.deduction(source, exact, taken);
-    Ok(Some(taken))
+    Ok(StepResult::Takes(taken))
 }
 
 /// What is given or owed beside the refund; `None` where it is not, or a fact is missing and noted.
@@ -170,7 +216,7 @@ pub fn extra_amount<R: Recorder>(
     let Some(exact) = number(&extra.amount, line, missing)? else { return Ok(None) };
     let rounded = exact.round(rounding(extra.rounding, currency))?;
     let bounded = bounded(rounded, extra.at_least.as_ref(), extra.at_most.as_ref(), currency, line, missing)?;
-    Ok(Some(currency.from_nanos(bounded)?))
+    bounded.map(|bounded| currency.from_nanos(bounded)).transpose().map_err(Fault::from)
 }
 
 /// The amount of a step before bounds and rounding; `None` where a fact is missing and noted.
@@ -226,24 +272,23 @@ fn rounding(own: Option<Rounding>, currency: &Currency) -> Rounding {
 }
 
 /// Bounds come after rounding: a floor of 2.00 is 2.00 whatever the step of the rounding is. Never
-/// below zero.
+/// below zero; `None` where a fact is missing and noted.
 fn bounded<R: Recorder>(
-    mut amount: Exact,
+    amount: Exact,
     at_least: Option<&Formula>,
     at_most: Option<&Formula>,
     currency: &Currency,
     line: &mut Line<'_, '_, '_, R>,
     missing: &mut MissingFacts,
-) -> Result<Exact, Fault> {
-    if let Some(low) = at_least
-        && let Some(low) = number(low, line, missing)?
-    {
-        amount = amount.max(low.round(to_minor_unit(currency))?);
+) -> Result<Option<Exact>, Fault> {
+    let mut bounded = Some(amount);
+    if let Some(low) = at_least {
+        let low = number(low, line, missing)?.map(|low| low.round(to_minor_unit(currency))).transpose()?;
+        bounded = bounded.zip(low).map(|(amount, low)| amount.max(low));
     }
-    if let Some(high) = at_most
-        && let Some(high) = number(high, line, missing)?
-    {
-        amount = amount.min(high.round(to_minor_unit(currency))?);
+    if let Some(high) = at_most {
+        let high = number(high, line, missing)?.map(|high| high.round(to_minor_unit(currency))).transpose()?;
+        bounded = bounded.zip(high).map(|(amount, high)| amount.min(high));
     }
-    Ok(amount.max(Exact::ZERO))
+    Ok(bounded.map(|amount| amount.max(Exact::ZERO)))
 }

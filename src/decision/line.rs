@@ -6,7 +6,7 @@
 use smallvec::SmallVec;
 
 use crate::decision::explain::Recorder;
-use crate::decision::machine::{Environment, Evaluated, Fault, run};
+use crate::decision::machine::{Environment, Evaluated, Fault, run, wanting};
 use crate::domain::exact::Exact;
 use crate::domain::facts::{FactId, LineFacts};
 use crate::plan::Plan;
@@ -25,10 +25,10 @@ pub struct Line<'p, 'f, 'r, R> {
     pub facts: &'f LineFacts<'f>,
     /// Hears what is looked at.
     pub recorder: &'r mut R,
-    /// What earlier deductions have left, in billionths of a unit.
-    pub remaining: Exact,
-    /// What the deduction before took, in billionths of a unit.
-    pub previous: Exact,
+    /// What earlier deductions have left, in billionths of a unit; `None` where one of them is not known.
+    pub remaining: Option<Exact>,
+    /// What the deduction before took, in billionths of a unit; `None` where it is not known.
+    pub previous: Option<Exact>,
     /// Derived facts worked out so far.
     derived: SmallVec<[Option<Evaluated>; 16]>,
 }
@@ -51,11 +51,11 @@ impl<R: Recorder> Environment for Line<'_, '_, '_, R> {
         self.value(fact)
     }
 
-    fn remaining(&self) -> Exact {
+    fn remaining(&self) -> Option<Exact> {
         self.remaining
     }
 
-    fn previous(&self) -> Exact {
+    fn previous(&self) -> Option<Exact> {
         self.previous
     }
 }
@@ -64,7 +64,7 @@ impl<'p, 'f, 'r, R: Recorder> Line<'p, 'f, 'r, R> {
     /// A line of which nothing has been worked out yet.
     pub fn new(plan: &'p Plan, facts: &'f LineFacts<'f>, recorder: &'r mut R) -> Self {
         let derived = SmallVec::from_elem(None, plan.derived.len());
-        Self { plan, facts, recorder, remaining: Exact::ZERO, previous: Exact::ZERO, derived }
+        Self { plan, facts, recorder, remaining: Some(Exact::ZERO), previous: Some(Exact::ZERO), derived }
     }
 
     /// The value of a fact.
@@ -146,7 +146,7 @@ impl<'p, 'f, 'r, R: Recorder> Line<'p, 'f, 'r, R> {
 
     /// Adds the given facts for want of which a formula has no value.
     pub fn missing_in_formula(&mut self, formula: &Formula, missing: &mut MissingFacts) {
-        for fact in formula.facts() {
+        for fact in wanting(formula, self.plan, self) {
             self.missing_in_fact(fact, missing);
         }
     }

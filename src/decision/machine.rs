@@ -3,7 +3,7 @@
 //! A result is a value, a missing fact, or a fault. Nothing here knows what a formula is for.
 
 use jiff::civil::Date;
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use crate::domain::exact::{Exact, Overflow, Rounding, RoundingMode};
 use crate::domain::facts::{FactId, Value};
@@ -33,10 +33,10 @@ pub type Evaluated = Result<Option<Value>, Fault>;
 pub trait Environment {
     /// The value of a fact.
     fn fact(&mut self, fact: FactId) -> Evaluated;
-    /// What earlier deductions have left, in billionths of a unit.
-    fn remaining(&self) -> Exact;
-    /// What the deduction before took, in billionths of a unit.
-    fn previous(&self) -> Exact;
+    /// What earlier deductions have left, in billionths of a unit; `None` where one of them is not known.
+    fn remaining(&self) -> Option<Exact>;
+    /// What the deduction before took, in billionths of a unit; `None` where it is not known.
+    fn previous(&self) -> Option<Exact>;
 }
 
 type Stack = SmallVec<[Evaluated; 8]>;
@@ -66,6 +66,30 @@ pub fn run(formula: &Formula, plan: &Plan, environment: &mut impl Environment) -
     pop(&mut stack)
 }
 
+/// The facts for want of which a formula has no value: not those that a decisive side of `and` or `or`, or the value
+/// of `if_absent`, makes up for.
+pub fn wanting(formula: &Formula, plan: &Plan, environment: &mut impl Environment) -> SmallVec<[FactId; 2]> {
+    let mut stack: Vec<(Evaluated, SmallVec<[FactId; 2]>)> = Vec::new();
+    for op in &formula.ops {
+        let lost = || (Err(Fault::NotComputable), SmallVec::new());
+        let (result, facts) = match op.operands() {
+            0 => (put(*op, environment), if let Op::Fact(fact) = op { smallvec![*fact] } else { SmallVec::new() }),
+            1 => {
+                let (a, facts) = stack.pop().unwrap_or_else(lost);
+                (unary(*op, a, plan), facts)
+            }
+            _ => {
+                let (b, of_b) = stack.pop().unwrap_or_else(lost);
+                let (a, mut facts) = stack.pop().unwrap_or_else(lost);
+                facts.extend(of_b);
+                (binary(*op, a, b, plan), facts)
+            }
+        };
+        stack.push((result, if result == Ok(None) { facts } else { SmallVec::new() }));
+    }
+    stack.pop().map(|(_, facts)| facts).unwrap_or_default()
+}
+
 /// The compiler leaves no formula that takes more than it has put.
 fn pop(stack: &mut Stack) -> Evaluated {
     stack.pop().unwrap_or(Err(Fault::NotComputable))
@@ -77,8 +101,8 @@ fn put(op: Op, environment: &mut impl Environment) -> Evaluated {
         Op::Number(number) => Ok(Some(Value::Quantity(number))),
         Op::Word(word) => Ok(Some(Value::Word(word))),
         Op::Flag(flag) => Ok(Some(Value::Flag(flag))),
-        Op::Remaining => Ok(Some(Value::Quantity(environment.remaining()))),
-        Op::Previous => Ok(Some(Value::Quantity(environment.previous()))),
+        Op::Remaining => Ok(environment.remaining().map(Value::Quantity)),
+        Op::Previous => Ok(environment.previous().map(Value::Quantity)),
         Op::Add
         | Op::Subtract
         | Op::Multiply

@@ -4,7 +4,9 @@ use std::cell::OnceCell;
 
 use smallvec::{SmallVec, smallvec};
 
-use crate::decision::deduct::{Deductions, NoAmount, Taken, deduct, deduct_together, extra_amount, step_amount};
+use crate::decision::deduct::{
+    Deductions, NoAmount, StepResult, Taken, deduct, deduct_together, extra_amount, step_amount,
+};
 use crate::decision::evidence::{Material, inspect, met_by};
 use crate::decision::explain::Recorder;
 use crate::decision::line::{Line, MissingFacts};
@@ -237,7 +239,7 @@ fn refunded<R: Recorder>(
     let liable = liable(line);
     let worked_out = deducted.and_then(|deductions| {
         let refund = line.facts.refundable().less(sum(&deductions));
-        line.remaining = claim.currency.nanos(refund);
+        line.remaining = Some(claim.currency.nanos(refund));
         let compensations = extras(&verdict.compensations, &claim.currency, line)?;
         let amounts_due = extras(&verdict.amounts_due, &claim.currency, line)?;
         Ok((refund, deductions, compensations, amounts_due))
@@ -316,11 +318,11 @@ fn rule_together<R: Recorder>(
         Action::Refund(steps) => steps.as_slice(),
         Action::Deny(_) | Action::Ask(_) | Action::Review(_) => &[],
     };
-    let outcome = deduct_together(steps, rule, &mut taken, |at, step, source, left, previous, missing| {
-        let Some((place, facts)) = facts.get(at) else { return Ok(None) };
+    let outcome = deduct_together(steps, rule, &mut taken, |at, step, source, standing, missing| {
+        let Some((place, facts)) = facts.get(at) else { return Ok(StepResult::NotTaken) };
         recorder.line(*place);
         let mut line = Line::new(plan, facts, recorder);
-        step_amount(step, source, &claim.currency, left, previous, &mut line, missing)
+        step_amount(step, source, &claim.currency, standing, &mut line, missing)
     });
     facts
         .iter()

@@ -204,7 +204,7 @@ fn tiers(
         None => Some(None),
     };
     if let (None, Some((_, share))) =
-        (written_of, written.steps.entries.iter().find(|(_, value)| value.value.ends_with('%')))
+        (written_of, written.steps.entries.iter().find(|(_, value)| is_share(&value.value)))
     {
         reader.error(
             "missing-key",
@@ -251,6 +251,11 @@ fn tiers(
     };
     let tiers = tiers.into_iter().map(|(interval, value, _)| (interval, value)).collect();
     Some((StepAmount::Tiers { on, tiers, of }, text))
+}
+
+/// Whether a tier is a share written out: `5%`. A formula may end in one too and be an amount all the same.
+fn is_share(text: &str) -> bool {
+    text.ends_with('%') && literal::number(text).is_some()
 }
 
 /// Every number lies in exactly one tier.
