@@ -563,6 +563,7 @@ impl<'p> Intake<'p> {
     ) {
         if lines.is_empty() {
             self.bad("order.lines", "at least one line is needed");
+            return;
         }
         if order.tenders.is_empty() || self.sums == Sums::Unknown {
             return;
