@@ -54,9 +54,9 @@ fn three_refunds_of_a_third_return_what_was_paid() {
             let mut request = order(if by_line { &[3_333, 3_333, 3_334] } else { &[10_000] });
             request.order.tenders = pay(&request.order.lines, &tenders[..count]);
             let mut refunded = 0;
-            for part in 0..3 {
+            for (part, id) in LINE_IDS.into_iter().take(3).enumerate() {
                 match by_line {
-                    true => request.claim.line_ids = vec![LINE_IDS[part]],
+                    true => request.claim.line_ids = vec![id],
                     false => request.claim.requested_amount = (part < 2).then(|| cny(3_333)),
                 }
                 let decision = decided(&plan, &request);
