@@ -134,6 +134,11 @@ proptest! {
         (request, parts) in (complete_requests(), prop::collection::vec((0..32u8, 1..=60i64), 0..5)),
     ) {
         let mut order = Request { claim: Claim { requested_amount: None, line_ids: Vec::new(), ..request.claim.clone() }, ..request };
+        if has_coupon(&order) {
+            // An earlier refund of which the coupon kept no share is not one that the machine would have given.
+            order.order.lines.iter_mut().for_each(|line| line.refunded = None);
+            order.order.tenders.iter_mut().for_each(|tender| tender.refunded = None);
+        }
         let whole = decided(&STANDARD, &order);
         let decided_at_all = whole.lines.iter().all(|line| has_amount(&STANDARD, line));
         let paid: i64 = order.order.lines.iter().map(|line| minor(line.paid)).sum();

@@ -109,7 +109,8 @@ impl<'p> Scene<'p> {
             put("units_total", Some(number(all)));
         }
         let whole: i64 = order.lines.iter().map(|line| hundredths(line.paid).unwrap()).sum();
-        put("order_paid", Some(number(i128::from(whole))));
+        let extra: i64 = request.order.components.iter().filter_map(|component| hundredths(component.paid)).sum();
+        put("order_paid", Some(number(i128::from(whole + extra))));
         put("placed_at", order.placed_at.map(|at| number(at.nanos())));
         put("paid_at", order.paid_at.map(|at| number(at.nanos())));
         for (name, at) in &order.times {
@@ -665,7 +666,7 @@ fn component(policy: &Policy, request: &Request<'_>, place: usize, lines: &[Expe
     let component = &request.order.components[place];
     let (cost, earlier) = (hundredths(component.paid).unwrap(), hundredths(component.refunded).unwrap_or(0));
     let belongs = |line: usize| component.line_id.is_empty() || request.order.lines[line].id == component.line_id;
-    let approved: Vec<&ExpectedLine> = lines.iter().filter(|line| belongs(line.line) && line.refund != 0).collect();
+    let approved: Vec<&ExpectedLine> = lines.iter().filter(|line| belongs(line.line) && line.base != 0).collect();
     let Some(first) = approved.first() else { return (0, 0) };
     let own =
         first.rule.and_then(|rule| policy.rules[rule].components.iter().find(|(name, _)| *name == component.name));
@@ -700,10 +701,9 @@ struct Part {
     earlier: i64,
 }
 
-/// What to take from each part so that it comes to `amount`, by what goes back of it now and, if wanted, earlier.
-fn taken(amount: i64, parts: &[Part], with_earlier: bool) -> Vec<i64> {
-    let shares: Vec<(i64, i64)> =
-        parts.iter().map(|part| (part.refund + if with_earlier { part.earlier } else { 0 }, part.refund)).collect();
+/// What to take from each part so that it comes to `amount`, by what goes back of it.
+fn taken(amount: i64, parts: &[Part]) -> Vec<i64> {
+    let shares: Vec<(i64, i64)> = parts.iter().map(|part| (part.refund, part.refund)).collect();
     spread(amount, &shares)
 }
 
@@ -762,18 +762,24 @@ pub fn decide(policy: &Policy, request: &Request<'static>) -> Expected {
     let lost = paid_with(true);
     if lost != 0 {
         let parts = parts(&lines, &components);
-        let refund: i64 = parts.iter().map(|part| part.refund).sum();
-        let before: i64 = parts.iter().filter(|part| part.refund != 0).map(|part| part.earlier).sum();
         let all = i128::from(lost + paid_with(false));
-        let share = i64::try_from(Rat::new(i128::from(refund + before) * i128::from(lost), all).floor()).unwrap();
+        let share = |part: &Part| {
+            let share = Rat::new(i128::from(part.refund + part.earlier) * i128::from(lost), all).floor();
+            i64::try_from(share).unwrap().min(part.refund)
+        };
         let room: i64 = order
             .tenders
             .iter()
             .filter(|tender| !dead(tender))
             .map(|tender| hundredths(tender.paid).unwrap() - hundredths(tender.refunded).unwrap_or(0))
             .sum();
-        let withheld = share.max(refund - room).min(refund);
-        let taken = taken(withheld, &parts, true);
+        let mut taken: Vec<i64> = parts.iter().map(share).collect();
+        let left: Vec<(i64, i64)> =
+            parts.iter().zip(&taken).map(|(part, kept)| (part.refund - kept, part.refund - kept)).collect();
+        let over = (left.iter().map(|(left, _)| left).sum::<i64>() - room).max(0);
+        for (kept, more) in taken.iter_mut().zip(spread(over, &left)) {
+            *kept += more;
+        }
         for (line, taken) in lines.iter_mut().zip(&taken) {
             if *taken != 0 {
                 line.refund -= taken;
@@ -793,7 +799,7 @@ pub fn decide(policy: &Policy, request: &Request<'static>) -> Expected {
     if let Some(asked) = hundredths(request.claim.requested_amount) {
         let parts = parts(&lines, &components);
         let refund: i64 = parts.iter().map(|part| part.refund).sum();
-        let taken = taken((refund - asked).max(0), &parts, false);
+        let taken = taken((refund - asked).max(0), &parts);
         for (line, taken) in lines.iter_mut().zip(&taken).filter(|(_, taken)| **taken != 0) {
             line.refund -= taken;
             line.deductions.push((DeductionKind::NotRequested, *taken));
@@ -813,7 +819,7 @@ pub fn decide(policy: &Policy, request: &Request<'static>) -> Expected {
         Outcome::ManualReview
     } else if any(Outcome::MoreInfoRequired) {
         Outcome::MoreInfoRequired
-    } else if all(Outcome::Denied) {
+    } else if all(Outcome::Denied) && components.iter().all(|(_, refund)| *refund == 0) {
         Outcome::Denied
     } else if all(Outcome::ApprovedFull) && !keeps {
         Outcome::ApprovedFull
