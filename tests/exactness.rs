@@ -102,6 +102,32 @@ fn goods_with_discount_and_tax_go_back_to_the_cent_in_any_order() {
     }
 }
 
+#[test]
+fn ten_of_a_kind_with_discount_and_tax_go_back_to_the_cent() {
+    // Ten at 23.90, 10 % off: 21.51 each; 7 % tax on 215.10 is 15.057, collected as 15.06.
+    const IDS: [&str; 10] = ["n0", "n1", "n2", "n3", "n4", "n5", "n6", "n7", "n8", "n9"];
+    let plan = inline("CNY", "components: { tax: { refund: in_proportion } }\n", FULL);
+    let whole = || {
+        let mut request = order(&[2_151]);
+        let line = request.order.lines[0].clone();
+        request.order.lines = IDS.iter().map(|id| Line { id, ..line.clone() }).collect();
+        request.order.components = vec![Component { name: "tax", paid: Some(cny(1_506)), refunded: None, line_id: "" }];
+        request
+    };
+    let paid = 10 * 2_151 + 1_506;
+    assert_eq!(decided(&plan, &whole()).refund.minor(), paid);
+    for (first, step) in [(0, 1), (9, 9), (3, 7), (5, 3)] {
+        let mut request = whole();
+        let mut refunded = 0;
+        for at in 0..IDS.len() {
+            request.claim.line_ids = vec![IDS[(first + at * step) % IDS.len()]];
+            let decision = decided(&plan, &request);
+            refunded += carry_out(&mut request, &decision);
+        }
+        assert_eq!(refunded, paid, "beginning with {first}, every {step}th");
+    }
+}
+
 fn fee(amount: &str) -> Plan {
     let rules =
         format!("  - {{ id: fee, refund: {{ deduct: [{{ kind: cancellation_fee, amount: \"{amount}\" }}] }} }}\n");
