@@ -43,7 +43,8 @@ pub fn intake<'a>(plan: &Plan, request: &Request<'a>, purpose: Purpose) -> Resul
     intake.currency(order, claim);
     intake.bounds(order, claim);
     let claim_facts = intake.claim(order, claim);
-    let shared = intake.shared(order, claim);
+    let requested = claim_facts.as_ref().and_then(|claim| claim.requested_amount);
+    let shared = intake.shared(order, claim, requested);
     let mut lines = intake.lines(order, claim, &shared);
     let components = intake.components(order);
     intake.component_facts(&components, &mut lines);
@@ -307,7 +308,7 @@ impl<'p> Intake<'p> {
     }
 
     /// The facts of the order and the claim: a row of values that every line begins with.
-    fn shared(&mut self, order: &Order<'_>, claim: &Claim<'_>) -> Values {
+    fn shared(&mut self, order: &Order<'_>, claim: &Claim<'_>, requested: Option<Amount>) -> Values {
         let plan = self.plan;
         let mut values: Values = vec![None; usize::from(plan.given_facts)];
         let mut put = |fact, value| set(&mut values, place(fact), value);
@@ -328,13 +329,6 @@ impl<'p> Intake<'p> {
         put(BuiltIn::ClaimedLiable, claim.liable_party.or(usual).map(|word| Value::Word(word.index())));
         let channel = self.word(claim.channel, VocabularyId::CHANNEL, "claim.channel");
         put(BuiltIn::Channel, channel.map(Value::Word));
-        let requested = claim.requested_amount.and_then(|money| {
-            plan.currencies
-                .iter()
-                .find(|currency| currency.code == money.currency)?
-                .amount(money.units, money.nanos)
-                .ok()
-        });
         put(BuiltIn::RequestedAmount, requested.map(|amount| self.money(amount)));
         self.times(order, &mut values);
         inputs::read(self, &order.inputs, InputScope::Order, "order.inputs", &mut values);

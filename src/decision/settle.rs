@@ -19,7 +19,7 @@ use crate::domain::request::Refundability;
 use crate::domain::words::{DeductionKind, Outcome, ReasonCode, RefundMethod};
 use crate::plan::Plan;
 use crate::plan::evidence::Requirement;
-use crate::plan::rule::Demand;
+use crate::plan::rule::{Demand, Window};
 
 type Components = SmallVec<[ComponentDecision; 1]>;
 type Lines = SmallVec<[LineDecision; 1]>;
@@ -236,11 +236,17 @@ pub fn next_steps(plan: &Plan, outcome: Outcome, codes: &[ReasonCode], of_rules:
 
 /// The review is over when the last line's is.
 fn review(claim: &Claim<'_, '_, '_>, lines: &Lines) -> Option<DateWindow> {
-    let start = claim.facts.claim.requested_at.date_in(&claim.plan.zone)?;
+    let start = claim.requested_on()?;
     // Nothing is reviewed before what is missing has come.
     let reviewed = lines.iter().filter(|line| line.outcome != Outcome::MoreInfoRequired);
-    let windows = reviewed.filter_map(|line| verdict_of(claim.plan, line.rule).review);
-    windows.fold(None, |latest, review| window::latest(latest, Some(window::after(None, start, review, claim.plan))))
+    let mut windows: SmallVec<[Window; 2]> = SmallVec::new();
+    for window in reviewed.filter_map(|line| verdict_of(claim.plan, line.rule).review) {
+        if !windows.contains(&window) {
+            windows.push(window);
+        }
+    }
+    let ends = windows.into_iter().map(|review| window::after(None, start, review, claim.plan));
+    ends.fold(None, |latest, end| window::latest(latest, Some(end)))
 }
 
 /// The way the money goes back: that of the first line on which any does.

@@ -6,10 +6,11 @@ use crate::decision::components::has_amount;
 use crate::decision::verdict::{Claim, verdict_of};
 use crate::decision::window;
 use crate::domain::allocate::{Share, allocate};
-use crate::domain::decision::{DateWindow, LineDecision, TenderRefund};
+use crate::domain::decision::{DateWindow, LineDecision, RuleRef, TenderRefund};
 use crate::domain::facts::TenderFacts;
 use crate::domain::money::Amount;
 use crate::plan::TenderOrder;
+use crate::plan::rule::{Verdict, Window};
 
 type Group = SmallVec<[usize; 4]>;
 
@@ -27,12 +28,25 @@ pub fn split(refund: Amount, claim: &Claim<'_, '_, '_>, lines: &[LineDecision]) 
             }
         }
     }
+    let rules = paying_rules(lines);
+    let mut payouts: SmallVec<[(&str, Option<DateWindow>); 2]> = SmallVec::new();
+    let mut arrival = |method: &str| {
+        // Most methods have no window of their own: those share one.
+        let own = rules.iter().find_map(|rule| own_window(verdict_of(claim.plan, *rule), method));
+        let key = own.map_or("", |(name, _)| name.as_str());
+        if let Some((_, known)) = payouts.iter().find(|(known, _)| *known == key) {
+            return *known;
+        }
+        let payout = payout(claim, &rules, key);
+        payouts.push((key, payout));
+        payout
+    };
     amounts
         .iter()
         .zip(tenders)
         .enumerate()
         .map(|(place, (&amount, tender))| {
-            let payout = if amount.is_zero() { None } else { payout(claim, lines, tender.method) };
+            let payout = if amount.is_zero() { None } else { arrival(tender.method) };
             TenderRefund { tender: u16::try_from(place).unwrap_or(u16::MAX), amount, payout }
         })
         .collect()
@@ -69,16 +83,32 @@ fn groups(order: &TenderOrder, tenders: &[TenderFacts<'_>]) -> Vec<Group> {
     }
 }
 
-/// When money arrives at a tender of this method: when the last line's does.
-fn payout(claim: &Claim<'_, '_, '_>, lines: &[LineDecision], method: &str) -> Option<DateWindow> {
-    let start = claim.facts.claim.requested_at.date_in(&claim.plan.zone)?;
-    let mut latest = None;
+/// The rules under which money goes back, each once.
+fn paying_rules(lines: &[LineDecision]) -> SmallVec<[RuleRef; 2]> {
+    let mut rules = SmallVec::new();
     for line in lines.iter().filter(|line| has_amount(line)) {
-        let verdict = verdict_of(claim.plan, line.rule);
+        if !rules.contains(&line.rule) {
+            rules.push(line.rule);
+        }
+    }
+    rules
+}
+
+/// The window that a rule has for tenders of this method alone.
+fn own_window<'p>(verdict: &'p Verdict, method: &str) -> Option<&'p (String, Window)> {
+    verdict.payout.as_ref()?.by_method.iter().find(|(name, _)| name == method)
+}
+
+/// When money arrives at a tender of this method: when that of the last rule does.
+fn payout(claim: &Claim<'_, '_, '_>, rules: &[RuleRef], method: &str) -> Option<DateWindow> {
+    let start = claim.requested_on()?;
+    let mut latest = None;
+    for rule in rules {
+        let verdict = verdict_of(claim.plan, *rule);
         let review = verdict.review.map(|review| window::after(None, start, review, claim.plan));
         let window = verdict.payout.as_ref().map(|payout| {
-            let own = payout.by_method.iter().find(|(name, _)| name == method);
-            window::after(review, start, own.map_or(payout.usual, |(_, window)| *window), claim.plan)
+            let window = own_window(verdict, method).map_or(payout.usual, |(_, window)| *window);
+            window::after(review, start, window, claim.plan)
         });
         latest = window::latest(latest, window);
     }

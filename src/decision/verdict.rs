@@ -15,6 +15,7 @@ use crate::decision::text::vague_phrases;
 use crate::domain::decision::{Deduction, ExtraAmount, LineDecision, ReasonCodes, RuleRef, TextFinding};
 use crate::domain::facts::{Coverage, Facts, LineFacts, Value};
 use crate::domain::money::{Amount, Currency};
+use crate::domain::time::Date;
 use crate::domain::words::{LiableParty, Outcome, ReasonCode};
 use crate::plan::Plan;
 use crate::plan::rule::{Action, Demand, Extra, LayerPower, StepScope, Verdict};
@@ -29,6 +30,7 @@ pub struct Claim<'p, 'f, 'a> {
     pub facts: &'f Facts<'a>,
     /// The order's currency.
     pub currency: Currency,
+    requested_on: OnceCell<Option<Date>>,
     material: OnceCell<Material>,
     vague: OnceCell<SmallVec<[TextFinding; 1]>>,
 }
@@ -39,7 +41,12 @@ impl<'p, 'f, 'a> Claim<'p, 'f, 'a> {
         let currency = plan.currencies.get(usize::from(facts.currency)).cloned();
         // Intake leaves no currency outside of the plan's.
         let currency = currency.unwrap_or(Currency { code: String::new(), exponent: 0 });
-        Self { plan, facts, currency, material: OnceCell::new(), vague: OnceCell::new() }
+        Self { plan, facts, currency, requested_on: OnceCell::new(), material: OnceCell::new(), vague: OnceCell::new() }
+    }
+
+    /// The day of the request in the policy's zone: where all windows begin.
+    pub fn requested_on(&self) -> Option<Date> {
+        *self.requested_on.get_or_init(|| self.facts.claim.requested_at.date_in(&self.plan.zone))
     }
 
     /// The material, inspected.
@@ -210,13 +217,17 @@ pub enum Judged {
 /// Does what the deciding rule says.
 fn follow<R: Recorder>(claim: &Claim<'_, '_, '_>, place: u16, rule: RuleRef, line: &mut Line<'_, '_, '_, R>) -> Judged {
     let verdict = verdict_of(claim.plan, rule);
-    let codes = unmet(claim, verdict);
     let decided = |outcome, codes, line: &mut _| Judged::Decided(undecided(place, rule, outcome, codes, liable(line)));
     let steps = match &verdict.action {
         Action::Deny(reasons) => return decided(Outcome::Denied, reasons.clone(), line),
         Action::Ask(reasons) => return decided(Outcome::MoreInfoRequired, reasons.clone(), line),
-        Action::Review(reasons) if codes.is_empty() => return decided(Outcome::ManualReview, reasons.clone(), line),
-        Action::Review(_) => return decided(Outcome::MoreInfoRequired, codes, line),
+        Action::Review(reasons) => {
+            let lacking = unmet(claim, verdict);
+            return match lacking.is_empty() {
+                true => decided(Outcome::ManualReview, reasons.clone(), line),
+                false => decided(Outcome::MoreInfoRequired, lacking, line),
+            };
+        }
         Action::Refund(steps) => steps,
     };
     if steps.iter().any(|step| step.scope == StepScope::Order) {

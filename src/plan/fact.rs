@@ -198,9 +198,6 @@ pub struct Row {
 /// Billionths in one: the unit of [`Dimension::Money`].
 pub const NANOS_PER_UNIT: i128 = 1_000_000_000;
 
-/// Nanoseconds of one elapsed hour, for tests and literals.
-pub const HOUR: Exact = Exact::whole(3_600_000_000_000);
-
 /// Declares the facts that every policy knows, in the order of their [`crate::domain::facts::FactId`]s.
 macro_rules! built_in_facts {
     ($( $variant:ident $name:literal $fact_type:expr, $field:literal, $doc:literal; )+) => {
