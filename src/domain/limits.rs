@@ -37,11 +37,11 @@ pub const DECIMAL_PLACES_MAX: usize = 12;
 /// Digits before the decimal point of a number in a request or a policy.
 pub const DECIMAL_DIGITS_MAX: usize = 18;
 
-/// Size of one file of a bundle, in bytes.
-pub const FILE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Size of one file of a bundle, in bytes: room for [`RULES_MAX`] rules of a table of five columns.
+pub const FILE_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Size of all files of a bundle together, in bytes.
-pub const BUNDLE_BYTES_MAX: usize = 32 * 1024 * 1024;
+pub const BUNDLE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Files in one bundle.
 pub const BUNDLE_FILES_MAX: usize = 1_024;
@@ -50,7 +50,7 @@ pub const BUNDLE_FILES_MAX: usize = 1_024;
 pub const YAML_DEPTH_MAX: usize = 24;
 
 /// Values in one policy file, each scalar, list and mapping counting one.
-pub const YAML_NODES_MAX: usize = 2_000_000;
+pub const YAML_NODES_MAX: usize = 4_000_000;
 
 /// Rules in one policy.
 pub const RULES_MAX: usize = 100_000;
