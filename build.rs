@@ -6,15 +6,15 @@ use std::{env, fs};
 
 use protox::prost::Message as _;
 
-/// The file that pulls in every other.
-const SERVICE: &str = "requite/v1/refund_policy_service.proto";
+/// The files that pull in every other.
+const SERVICES: [&str; 2] = ["requite/v1/refund_policy_service.proto", "requite/v1/policy_admin_service.proto"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
     let descriptors = protox::Compiler::new(["proto"])?
         .include_imports(true)
         .include_source_info(true)
-        .open_file(SERVICE)?
+        .open_files(SERVICES)?
         .file_descriptor_set();
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
     write_descriptors(&descriptors, &out)?;

@@ -92,8 +92,12 @@ impl Reloader {
         let in_force = self.activator.digest();
         // Someone who asks by hand wants to hear again what is wrong.
         let known_bad = match trigger {
-            ReloadTrigger::FileChange => self.rejected,
-            ReloadTrigger::Signal => None,
+            ReloadTrigger::FileChange | ReloadTrigger::Poll => self.rejected,
+            ReloadTrigger::Start
+            | ReloadTrigger::Signal
+            | ReloadTrigger::Admin
+            | ReloadTrigger::Rollback
+            | ReloadTrigger::Promotion => None,
         };
         let loaded = tokio::task::spawn_blocking(move || loader.load(in_force, known_bad)).await;
         if !matches!(loaded, Ok(Loaded::Unreadable(_))) {

@@ -2,6 +2,7 @@
 
 pub mod admit;
 pub mod snapshot;
+pub mod status;
 
 use std::sync::Arc;
 

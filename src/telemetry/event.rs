@@ -34,13 +34,23 @@ pub struct Reloaded {
     pub result: ReloadResult,
 }
 
-/// What asks for the bundle to be looked at again. A later one is the stronger.
+/// What asks for policies to be put in force. A later one is the stronger.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum ReloadTrigger {
+    /// The program starts.
+    Start,
+    /// The slow poll, which trusts no notice.
+    Poll,
     /// The source may have changed.
     FileChange,
     /// Someone sent SIGHUP.
     Signal,
+    /// An admin asked for a reload.
+    Admin,
+    /// An admin went back to an earlier revision.
+    Rollback,
+    /// An admin put the candidate in force.
+    Promotion,
 }
 
 /// What came of looking at the bundle again.
@@ -90,8 +100,13 @@ impl ReloadTrigger {
     #[must_use]
     pub const fn slug(self) -> &'static str {
         match self {
+            Self::Start => "start",
+            Self::Poll => "poll",
             Self::FileChange => "file_change",
             Self::Signal => "signal",
+            Self::Admin => "admin",
+            Self::Rollback => "rollback",
+            Self::Promotion => "promotion",
         }
     }
 }

@@ -1,0 +1,306 @@
+//! Where a replica stands with its policies, as data: made by the one who puts bundles in force,
+//! shown by everyone who is asked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::money::{Amount, Currency};
+use crate::domain::time::Timestamp;
+use crate::domain::words::{Outcome, ReasonCode};
+use crate::policy::bundle::Digest;
+use crate::policy::diagnostic::Diagnostic;
+use crate::policy::diff::Change;
+use crate::telemetry::event::ReloadTrigger;
+
+/// Where a replica stands.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Status {
+    /// What is in force.
+    pub in_force: Revision,
+    /// Claims decided since it came into force.
+    pub decisions: u64,
+    /// Where the first policies of this run came from.
+    pub started_from: StartedFrom,
+    /// When the program was started.
+    pub started_at: Timestamp,
+    /// The source.
+    pub source: SourceStatus,
+    /// The last attempt that failed, until one succeeds.
+    pub last_failure: Option<Arc<Failed>>,
+    /// What a restart would come to now.
+    pub restart: RestartForecast,
+    /// The revision that a start falls back to.
+    pub last_known_good: Option<Revision>,
+    /// The candidate, as it stood when the status was made.
+    pub candidate: Option<CandidateReport>,
+}
+
+/// A bundle that was in force, or is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Revision {
+    /// The identity of its content.
+    pub digest: Digest,
+    /// The last generation it was in force as; 0: not in this run.
+    pub generation: u64,
+    /// When it last came into force.
+    pub activated_at: Timestamp,
+    /// What put it in force.
+    pub trigger: ReloadTrigger,
+    /// Who put it in force; empty where nobody asked.
+    pub actor: String,
+    /// Whether it served long enough to be known as good.
+    pub known_good: KnownGood,
+}
+
+/// Whether a revision is known to be good.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KnownGood {
+    /// It served long enough, and decided enough.
+    Yes,
+    /// Not yet.
+    NotYet,
+}
+
+/// Where the first policies of a run came from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StartedFrom {
+    /// From the source.
+    Source,
+    /// The source was broken: from the last revision known to be good.
+    LastKnownGood,
+}
+
+/// The source of the policies.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SourceStatus {
+    /// What it is, for people: a directory, or `embedded`.
+    pub location: String,
+    /// When it was last read, with success or not.
+    pub checked_at: Timestamp,
+    /// When it last held what was in force then.
+    pub in_sync_at: Option<Timestamp>,
+    /// What it held when it was last read; `None`: it could not be read.
+    pub digest: Option<Digest>,
+    /// Whether what it holds is kept out.
+    pub hold: Hold,
+}
+
+/// Whether what the source holds is kept out, and why.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Hold {
+    /// It is not.
+    None,
+    /// It changes between good and bad too often: it is tried again then, if it stays as it is.
+    Flapping {
+        /// When it is tried again.
+        until: Timestamp,
+    },
+    /// An admin put something else in force: it stays out until it changes or is asked for.
+    Overridden,
+}
+
+/// An attempt to put something in force that failed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Failed {
+    /// When.
+    pub at: Timestamp,
+    /// What asked for it.
+    pub trigger: ReloadTrigger,
+    /// Why.
+    pub why: WhyFailed,
+}
+
+/// Why an attempt failed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum WhyFailed {
+    /// The source could not be read: each problem, with what to do about it.
+    Unreadable(Vec<String>),
+    /// What it holds may not be put in force.
+    Rejected {
+        /// The identity of its content.
+        digest: Digest,
+        /// Everything that is wrong or worth a look.
+        diagnostics: Vec<Diagnostic>,
+        /// Cases that came out as expected.
+        cases_passed: usize,
+    },
+}
+
+/// What a restart would come to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RestartForecast {
+    /// The same policies.
+    Same,
+    /// What the source holds, which is something else.
+    Other(Digest),
+    /// The source is broken: this revision, known to be good.
+    LastKnownGood(Digest),
+    /// It would fail.
+    Failure,
+}
+
+/// What putting something in force came to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ActivationReport {
+    /// The digest in force before.
+    pub before: Digest,
+    /// The digest in force now; the same where nothing changed.
+    pub after: Digest,
+    /// The generation in force now.
+    pub generation: u64,
+    /// When it came into force.
+    pub at: Timestamp,
+    /// What is worth a look in it.
+    pub warnings: Vec<Diagnostic>,
+    /// What changed.
+    pub changes: Vec<Change>,
+    /// Its own cases that came out as expected.
+    pub cases_passed: usize,
+    /// What follows that the admin should know, a sentence each.
+    pub notices: Vec<String>,
+}
+
+/// What policies would do if they were put in force.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Assessment {
+    /// The identity of their content.
+    pub digest: Digest,
+    /// Whether they may be put in force.
+    pub verdict: Admissible,
+    /// Everything that is wrong or worth a look.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Their own cases that came out as expected.
+    pub cases_passed: usize,
+    /// What they would change; empty where they are not admissible.
+    pub changes: Vec<Change>,
+    /// What they were held against: the digest in force.
+    pub in_force: Digest,
+}
+
+/// Whether policies may be put in force.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Admissible {
+    /// They may.
+    Yes,
+    /// They may not.
+    No,
+}
+
+/// Why something that an admin asked for was not done. Nothing has changed then.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// Something else is in force than was expected.
+    OtherInForce {
+        /// What was expected.
+        expected: Digest,
+        /// What is in force.
+        found: Digest,
+    },
+    /// Something else is staged than was meant; `None`: nothing is.
+    OtherCandidate {
+        /// What is staged.
+        found: Option<Digest>,
+    },
+    /// There is no such revision here, or none to go back to.
+    NoRevision {
+        /// What was asked for.
+        wanted: Option<Digest>,
+    },
+    /// There is no candidate.
+    NoCandidate,
+    /// The policies may not be put in force, or the source cannot be read.
+    Failed(Arc<Failed>),
+    /// The files sent are no bundle.
+    NoBundle(String),
+    /// A bug; all of it is in the log.
+    Bug,
+}
+
+/// A candidate, and how live requests would have been decided by it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct CandidateReport {
+    /// The identity of its content.
+    pub digest: Digest,
+    /// When it was staged.
+    pub staged_at: Timestamp,
+    /// Who staged it.
+    pub actor: String,
+    /// How many of a thousand live requests it is asked about.
+    pub sample_per_thousand: u16,
+    /// For how long.
+    pub observed: Duration,
+    /// Requests decided by both.
+    pub compared: u64,
+    /// Of these, the ones with another outcome, reason, rule or amount.
+    pub different: u64,
+    /// Requests that the candidate could not read.
+    pub not_comparable: u64,
+    /// Sampled requests let go because there was no time for them.
+    pub shed: u64,
+    /// Requests on which the candidate panicked.
+    pub failed: u64,
+    /// By how much money they differ.
+    pub money: Vec<MoneyDifference>,
+    /// By rule, most lines first.
+    pub by_rule: Vec<RuleDifference>,
+    /// Differing lines under rules beyond `by_rule`.
+    pub further_rules: u64,
+    /// By reason, most requests first.
+    pub by_reason: Vec<ReasonDifference>,
+}
+
+/// By how much the refunds of one currency differ; sums over many orders, in minor units.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MoneyDifference {
+    /// The currency.
+    pub currency: Currency,
+    /// Refunded in the compared answers.
+    pub live: i128,
+    /// What the candidate would have refunded.
+    pub candidate: i128,
+    /// By how much the candidate is above, where it is.
+    pub above: i128,
+    /// By how much the candidate is below, where it is.
+    pub below: i128,
+}
+
+/// Lines that the candidate decides otherwise, by the two rules.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RuleDifference {
+    /// The policy.
+    pub policy: String,
+    /// The rule in force.
+    pub live: String,
+    /// The rule of the candidate.
+    pub candidate: String,
+    /// How many lines.
+    pub lines: u64,
+    /// The candidate's refunds less the live ones, in minor units of each currency.
+    pub difference: Vec<(Currency, i128)>,
+}
+
+/// Requests that the candidate decides otherwise, by the two outcomes and primary reasons.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ReasonDifference {
+    /// The outcome that was answered, and its primary reason.
+    pub live: (Outcome, Option<ReasonCode>),
+    /// Those of the candidate.
+    pub candidate: (Outcome, Option<ReasonCode>),
+    /// How many requests.
+    pub requests: u64,
+}
+
+/// What one of the two policies said to a request, as far as it is compared.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Observed {
+    /// The policy that decided.
+    pub policy: String,
+    /// The currency of the order.
+    pub currency: Currency,
+    /// The outcome and its primary reason.
+    pub outcome: (Outcome, Option<ReasonCode>),
+    /// The refund.
+    pub refund: Amount,
+    /// Each line: its place, the rule that decided it, what goes back for it.
+    pub lines: Vec<(u16, String, Amount)>,
+}

@@ -1,0 +1,117 @@
+//! What the admin service can ask of the one task that puts bundles in force, and how the answer
+//! comes back. Who works through it is not known here.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::engine::snapshot::Snapshot;
+use crate::engine::status::{ActivationReport, Assessment, CandidateReport, Refusal, Revision, Status};
+use crate::policy::bundle::{Bundle, Digest};
+use crate::policy::diagnostic::Diagnostic;
+use crate::policy::diff::Change;
+
+/// Where the answer goes. Whoever asked may be gone: what was asked for is done all the same.
+pub type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
+
+/// Something asked of the one task.
+#[derive(Debug)]
+pub enum Ask {
+    /// Hold policies against everything, and change nothing.
+    Validate {
+        /// The policies; `None`: what the source holds.
+        bundle: Option<Bundle>,
+        /// The answer.
+        reply: Reply<Assessment>,
+    },
+    /// Read the source again and put what it holds in force.
+    Reload {
+        /// Only if this is still in force.
+        expected: Option<Digest>,
+        /// Who asks.
+        actor: String,
+        /// The answer.
+        reply: Reply<ActivationReport>,
+    },
+    /// Put an earlier revision in force again.
+    Rollback {
+        /// Which; `None`: the one before.
+        to: Option<Digest>,
+        /// Only if this is still in force.
+        expected: Digest,
+        /// Who asks.
+        actor: String,
+        /// The answer.
+        reply: Reply<ActivationReport>,
+    },
+    /// List the revisions that can be gone back to, the latest first.
+    Revisions {
+        /// The answer.
+        reply: Reply<Vec<Revision>>,
+    },
+    /// Give the files of a revision, or of the candidate.
+    Files {
+        /// Which; `None`: what is in force.
+        digest: Option<Digest>,
+        /// The answer.
+        reply: Reply<Files>,
+    },
+    /// Take a candidate.
+    Stage {
+        /// The policies; `None`: what the source holds.
+        bundle: Option<Bundle>,
+        /// How many of a thousand live requests it is asked about: 1 to 1000.
+        sample_per_thousand: u16,
+        /// Who asks.
+        actor: String,
+        /// The answer.
+        reply: Reply<Staged>,
+    },
+    /// Put the candidate in force.
+    Promote {
+        /// The candidate meant.
+        digest: Digest,
+        /// Only if this is still in force.
+        expected: Option<Digest>,
+        /// Who asks.
+        actor: String,
+        /// The answer.
+        reply: Reply<(ActivationReport, CandidateReport)>,
+    },
+    /// Let the candidate go.
+    Discard {
+        /// The candidate meant; `None`: whichever it is.
+        digest: Option<Digest>,
+        /// The answer.
+        reply: Reply<CandidateReport>,
+    },
+}
+
+/// The files of a revision.
+#[derive(Clone, Debug)]
+pub struct Files {
+    /// The files.
+    pub bundle: Arc<Bundle>,
+    /// The policies in them.
+    pub snapshot: Arc<Snapshot>,
+}
+
+/// A candidate that was taken.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Staged {
+    /// The candidate.
+    pub candidate: CandidateReport,
+    /// What it would change of what is in force.
+    pub changes: Vec<Change>,
+    /// What is worth a look in it.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// The server's side: asks, and sees where the replica stands.
+#[derive(Clone, Debug)]
+pub struct Desk {
+    /// Takes what is asked.
+    pub asks: mpsc::Sender<Ask>,
+    /// Where the replica stands, after every change.
+    pub status: watch::Receiver<Arc<Status>>,
+}
