@@ -10,6 +10,7 @@ mod health;
 pub mod json;
 pub mod limits;
 pub mod listener;
+pub mod load;
 pub mod pb;
 mod service;
 mod stop;

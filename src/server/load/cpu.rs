@@ -1,0 +1,24 @@
+//! Processor time: what the generator itself costs.
+
+use std::time::Duration;
+
+/// Whose time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Clock {
+    /// This thread.
+    Thread,
+    /// All threads of the process.
+    Process,
+}
+
+/// Processor time used until now.
+#[cfg(unix)]
+pub(super) fn used(clock: Clock) -> Duration {
+    use rustix::time::{ClockId, clock_gettime};
+    let time = clock_gettime(match clock {
+        Clock::Thread => ClockId::ThreadCPUTime,
+        Clock::Process => ClockId::ProcessCPUTime,
+    });
+    let part = |number: i64| u64::try_from(number).unwrap_or_default();
+    Duration::from_secs(part(time.tv_sec)) + Duration::from_nanos(part(time.tv_nsec))
+}
