@@ -3,6 +3,7 @@
 //! A verb reads its arguments, calls one thing below and prints what came of it. No verb knows a
 //! rule of its own: what `check` says is what `serve` does.
 
+mod bench;
 mod call;
 mod check;
 mod eval;
@@ -47,6 +48,7 @@ enum Verb {
     Fmt(fmt::Fmt),
     Eval(eval::Eval),
     Call(call::Call),
+    Bench(bench::Bench),
     Schema(schema::Schema),
     Version(version::Version),
 }
@@ -81,6 +83,7 @@ fn run(verb: Verb) -> Exit {
         Verb::Fmt(verb) => verb.run(),
         Verb::Eval(verb) => verb.run(),
         Verb::Call(verb) => verb.run(),
+        Verb::Bench(verb) => verb.run(),
         Verb::Schema(verb) => verb.run(),
         Verb::Version(verb) => verb.run(),
     }

@@ -1,0 +1,326 @@
+//! `bench`: load on a server that runs, in an open loop.
+
+mod bounds;
+mod examples;
+mod progress;
+mod text;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use tokio::sync::mpsc;
+
+use crate::cli::bench::bounds::{duration, period, rate, share, timeout, warm_up};
+use crate::cli::exit::Exit;
+use crate::cli::input::{Format, address};
+use crate::cli::output::{answer, chain, say};
+use crate::server::limits::BATCH_ITEMS_MAX;
+use crate::server::load::arrivals::Arrivals;
+use crate::server::load::report::Report;
+use crate::server::load::{
+    CONNECTIONS_MAX, Call, IN_FLIGHT_DEFAULT, IN_FLIGHT_MAX, Interrupt, Load, LoadError, Progress, Reload, THREADS_MAX,
+    plot, run,
+};
+use crate::server::pb::EvaluateRefundRequest;
+
+const LONG: &str = "Load a server and measure its latency.\n\n\
+    Requests are sent at the moments meant for them, whatever the answers do (an open loop), and latency \
+    counts from those moments: a server that stalls is charged for every request that had to wait. With \
+    `--in-flight-max` requests in flight, those that follow are counted as failed (`unsent`), not held back.\n\n\
+    FILE is a request in JSON, as `call` takes it, DIR all `*.json` in it; they are sent in turn. Without \
+    them the load is a generated mix of 240 requests for the standard policy: its twelve examples (full, \
+    partial and denied refunds, missing evidence, manual review; one to three lines) with amounts, progress \
+    and ids varied by `--seed`.\n\n\
+    Every answer is held against those before it: the same request under the same digest must get the same \
+    version, outcome and decision id, whatever is reloaded meanwhile, and a batch must be of one generation.";
+
+const AFTER: &str = "Examples:\n  \
+    requite bench --rate 2000/s --duration 30s\n  \
+    requite bench --addr 127.0.0.1:50051 --rate 500/s --arrivals poisson policies/standard/requests\n  \
+    requite bench --rate 5000/s --output json --plot latency.svg > report.json\n  \
+    requite bench --rate 100/s --batch 100\n  \
+    requite bench --rate 1000/s --reload-every 500ms --reload-dir policies --plot reload.svg\n\n\
+    The last one rewrites the version label of a policy in a directory that the server watches, again and \
+    again, and puts the file back at the end, also after Ctrl-C. A server takes a change once nothing has \
+    changed for 0.1 s; below `--reload-every 300ms` give its process id with `--reload-hup`.\n\n\
+    How to read the report: docs/load-tests.md.\n\n\
+    Exit codes:\n  0  done, and no more errors than `--errors-max`\n  \
+    1  the server cannot be reached, there were more errors, or an answer was made of two bundles\n  \
+    2  the command line or an example request is wrong";
+
+/// Load a server and measure its latency
+#[derive(Debug, Args)]
+#[command(long_about = LONG, after_long_help = AFTER)]
+pub(super) struct Bench {
+    /// Where the server is
+    #[arg(long, value_name = "HOST:PORT", env = "REQUITE_ADDR", default_value = "127.0.0.1:50051", value_parser = address)]
+    addr: String,
+    /// Calls a second, over all connections
+    #[arg(long, value_name = "N/s", default_value = "1000/s", value_parser = rate)]
+    rate: u32,
+    /// How calls are spread over time
+    #[arg(long, value_enum, default_value_t = Spread::Constant)]
+    arrivals: Spread,
+    /// Connections
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=CONNECTIONS_MAX as i64))]
+    connections: u16,
+    /// Threads of the generator [default: half of the processors, at most one for each connection]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=THREADS_MAX as i64))]
+    threads: Option<u16>,
+    /// How long to measure: 100ms to 1h
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    duration: Duration,
+    /// How long to send before that, uncounted: 0s to 10m
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = warm_up)]
+    warm_up: Duration,
+    /// The deadline of a call, and how long the last answers are waited for: 1ms to 60s
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = timeout)]
+    timeout: Duration,
+    /// Calls in flight at most; those above count as failed
+    #[arg(long, value_name = "N", default_value_t = IN_FLIGHT_DEFAULT as u32, value_parser = clap::value_parser!(u32).range(1..=IN_FLIGHT_MAX as i64))]
+    in_flight_max: u32,
+    /// Send batches of N requests instead of single ones
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=BATCH_ITEMS_MAX as i64))]
+    batch: Option<u16>,
+    /// The mix to send where no FILE is named
+    #[arg(long, value_enum, conflicts_with = "files")]
+    mix: Option<Mix>,
+    /// What the generated mix and the arrivals are drawn from
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Change a policy of --reload-dir this often
+    #[arg(long, value_name = "TIME", value_parser = period, requires = "reload_dir")]
+    reload_every: Option<Duration>,
+    /// The directory that the server watches
+    #[arg(long, value_name = "DIR", requires = "reload_every")]
+    reload_dir: Option<PathBuf>,
+    /// Send SIGHUP to this process after each change, so that it reads at once
+    #[arg(long, value_name = "PID", requires = "reload_every")]
+    reload_hup: Option<u32>,
+    /// The share of errors that is still well: `0.1%`, or 0 to 1
+    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
+    errors_max: f64,
+    /// How to print the report
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    output: Format,
+    /// Draw the latencies into this file
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
+    /// Example requests, or directories of them
+    #[arg(value_name = "FILE|DIR")]
+    files: Vec<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum Spread {
+    /// All gaps are the same
+    Constant,
+    /// As independent callers: gaps vary, and bursts happen
+    Poisson,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum Mix {
+    /// Requests for the standard policy
+    Generated,
+}
+
+impl Bench {
+    pub(super) fn run(self) -> Exit {
+        let (examples, requests_from) = match self.examples() {
+            Ok(examples) => examples,
+            Err(exit) => return exit,
+        };
+        // A plot that cannot be written should not cost a whole run.
+        if let Some(path) = self.plot.as_ref().filter(|path| path.is_dir() || !folder(path).is_dir()) {
+            let problem = format!("cannot write the plot to `{}`", path.display());
+            return refused(&problem, "name a file in a directory that exists");
+        }
+        let load = match self.load(examples, requests_from) {
+            Ok(load) => load,
+            Err(exit) => return exit,
+        };
+        let report = match measured(load) {
+            Ok(report) => report,
+            Err(exit) => return exit,
+        };
+        self.told(&report)
+    }
+
+    fn examples(&self) -> Result<(Vec<EvaluateRefundRequest>, String), Exit> {
+        match self.mix {
+            Some(Mix::Generated) => examples::generated(self.seed),
+            None if self.files.is_empty() => examples::generated(self.seed),
+            None => examples::read(&self.files),
+        }
+    }
+
+    fn load(&self, examples: Vec<EvaluateRefundRequest>, requests_from: String) -> Result<Load, Exit> {
+        let connections = usize::from(self.connections);
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = self.threads.map_or((processors / 2).clamp(1, connections.min(THREADS_MAX)), usize::from);
+        if connections < threads {
+            let problem = format!("{threads} threads need as many connections, got {connections}");
+            return Err(refused(&problem, "raise `--connections` or lower `--threads`"));
+        }
+        let in_flight_max = usize::try_from(self.in_flight_max).unwrap_or(IN_FLIGHT_MAX);
+        if in_flight_max < threads {
+            let problem = format!("{threads} threads need room for as many calls in flight, got {in_flight_max}");
+            return Err(refused(&problem, "raise `--in-flight-max` or lower `--threads`"));
+        }
+        let reload = self.reload_every.zip(self.reload_dir.clone());
+        Ok(Load {
+            addr: self.addr.clone(),
+            examples,
+            requests_from,
+            call: self.batch.map_or(Call::Single, |items| Call::Batch { items: usize::from(items) }),
+            rate_per_s: self.rate,
+            arrivals: match self.arrivals {
+                Spread::Constant => Arrivals::Constant,
+                Spread::Poisson => Arrivals::Poisson,
+            },
+            seed: self.seed,
+            connections,
+            threads,
+            in_flight_max,
+            timeout: self.timeout,
+            warm_up: self.warm_up,
+            duration: self.duration,
+            reload: reload.map(|(every, directory)| Reload { every, directory, hang_up: self.reload_hup }),
+        })
+    }
+
+    /// Prints the report, draws the plot, and says whether it went well.
+    fn told(&self, report: &Report) -> Exit {
+        let mut exit = self.verdict(report);
+        if let Some(path) = &self.plot
+            && let Err(error) = std::fs::write(path, plot::draw(report))
+        {
+            say(&format!("error: cannot write the plot to `{}`: {error}", path.display()));
+            exit = Exit::Unexpected;
+        }
+        let text = match self.output {
+            Format::Text => text::report_to_text(report),
+            // Maps of texts and numbers always become JSON.
+            Format::Json => serde_json::to_string_pretty(report).unwrap_or_default(),
+        };
+        answer(&text, exit)
+    }
+
+    fn verdict(&self, report: &Report) -> Exit {
+        let mut exit = Exit::Done;
+        let mut wrong = |text: &str| {
+            say(&format!("error: {text}"));
+            exit = Exit::Unexpected;
+        };
+        let share = report.requests.error_share;
+        if self.errors_max < share {
+            let (failed, allowed) = (share * 100.0, self.errors_max * 100.0);
+            wrong(&format!("{failed:.3} % failed, and at most {allowed:.3} % were allowed{}", text::hint(report)));
+        }
+        if 0 < report.policies.mixed_answers {
+            wrong(&format!("{} answers disagree about what decided them", report.policies.mixed_answers));
+        }
+        if let Some(problem) = report.reloads.as_ref().and_then(|reloads| reloads.problem.as_ref()) {
+            wrong(problem);
+        }
+        if report.requests.answered == 0 && report.requests.failed == 0 {
+            wrong("nothing was measured");
+        }
+        exit
+    }
+}
+
+/// Runs the load on a runtime of its own, watched by a terminal and ended by Ctrl-C.
+fn measured(load: Load) -> Result<Report, Exit> {
+    let started = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = started.map_err(|error| {
+        say(&format!("error: cannot start: {error}"));
+        Exit::Unexpected
+    })?;
+    runtime
+        .block_on(async {
+            let progress = Arc::new(Progress::default());
+            let (sender, interrupts) = mpsc::unbounded_channel();
+            let ended = run(load.clone(), Arc::clone(&progress), interrupts);
+            tokio::pin!(ended);
+            let mut signals = Signals::new()?;
+            let mut line = progress::Line::new(&load);
+            loop {
+                tokio::select! {
+                    report = &mut ended => {
+                        line.clear();
+                        return report;
+                    }
+                    () = signals.next() => {
+                        line.clear();
+                        say("ending: the last answers are waited for; again to stop at once");
+                        // A run that has just ended needs no end.
+                        let _ = sender.send(Interrupt::End);
+                    }
+                    () = line.tick() => line.draw(&progress),
+                }
+            }
+        })
+        .map_err(|error| failed(&error))
+}
+
+/// Ctrl-C and SIGTERM.
+struct Signals {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    #[cfg(unix)]
+    fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    #[cfg(unix)]
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+fn failed(error: &LoadError) -> Exit {
+    let (help, exit) = match error {
+        LoadError::Server(error) => {
+            (error.help().unwrap_or("see whether a requite server listens there"), Exit::Unexpected)
+        }
+        LoadError::Connect { .. } => {
+            ("lower `--connections`: a server takes 1024 unless configured otherwise", Exit::Unexpected)
+        }
+        LoadError::Payload(_) => ("send smaller requests, or fewer in a batch", Exit::Usage),
+        LoadError::Reload(_) => {
+            ("name the directory given to `requite serve --policies`; it must be writable", Exit::Usage)
+        }
+        LoadError::HangUp { .. } => ("give the process id of the server, on this machine", Exit::Usage),
+        LoadError::Address { .. } => ("write host and port, such as `127.0.0.1:50051`", Exit::Usage),
+        LoadError::Ended => ("run it again", Exit::Unexpected),
+        LoadError::Generator(_) => {
+            ("see whether there are enough file descriptors (`ulimit -n`) and memory", Exit::Unexpected)
+        }
+    };
+    say(&format!("error: {}\n  help: {help}", chain(error)));
+    exit
+}
+
+/// The directory that a file is in.
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn refused(problem: &str, help: &str) -> Exit {
+    say(&format!("error: {problem}\n  help: {help}"));
+    Exit::Usage
+}
