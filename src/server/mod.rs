@@ -12,6 +12,7 @@ pub mod limits;
 pub mod listener;
 pub mod pb;
 mod service;
+mod shadow;
 mod stop;
 pub mod text;
 pub(crate) mod wire;
