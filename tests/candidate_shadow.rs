@@ -61,6 +61,11 @@ fn milder() -> Admission {
     standard(&[("\"paid * completed_share\"", "\"paid * completed_share / 2\"")])
 }
 
+/// Stops without notice: nobody else is to be told.
+fn server_config() -> ServerConfig {
+    ServerConfig { stop_notice: Duration::ZERO, ..ServerConfig::default() }
+}
+
 fn candidate(admission: Admission, sample_per_thousand: u16) -> Arc<Candidate> {
     let staging = Staging { at: moment(1_000), actor: "ann".into(), sample_per_thousand };
     Arc::new(Candidate::new(admission, staging))
@@ -106,7 +111,7 @@ async fn asked(client: &mut Client, request: &pb::EvaluateRefundRequest) -> pb::
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn differences_are_told_by_rule_by_reason_and_in_money() {
-    let mut running = start_with(ServerConfig::default(), standard(&[])).await;
+    let mut running = start_with(server_config(), standard(&[])).await;
     let mut client = Client::new(running.channel().await);
     let staged = candidate(milder(), 1_000);
     running.activator.stage(Some(Arc::clone(&staged)));
@@ -134,7 +139,7 @@ async fn differences_are_told_by_rule_by_reason_and_in_money() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_renamed_rule_is_a_difference_without_money() {
-    let mut running = start_with(ServerConfig::default(), standard(&[])).await;
+    let mut running = start_with(server_config(), standard(&[])).await;
     let mut client = Client::new(running.channel().await);
     let renamed = [("  - id: in-progress-platform-liable\n", "  - id: late\n")];
     let staged = candidate(standard(&renamed), 1_000);
@@ -149,7 +154,7 @@ async fn a_renamed_rule_is_a_difference_without_money() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_outcome_is_told_with_both_reasons_and_what_it_costs() {
-    let mut running = start_with(ServerConfig::default(), standard(&[])).await;
+    let mut running = start_with(server_config(), standard(&[])).await;
     let mut client = Client::new(running.channel().await);
     // No rule of the candidate speaks of what a platform is liable for.
     let narrower = [(
@@ -170,7 +175,7 @@ async fn another_outcome_is_told_with_both_reasons_and_what_it_costs() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_are_the_same_bytes_with_a_candidate_and_without() {
-    let mut running = start_with(ServerConfig::default(), standard(&[])).await;
+    let mut running = start_with(server_config(), standard(&[])).await;
     let mut client = Client::new(running.channel().await);
     let explained = pb::EvaluateRefundRequest { explain: pb::ExplainLevel::Full.into(), ..late() };
     let requests = [late(), completed(), explained];
@@ -194,7 +199,7 @@ async fn answers_are_the_same_bytes_with_a_candidate_and_without() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_what_was_decided_is_held_against_the_candidate() {
-    let mut running = start_with(ServerConfig::default(), standard(&[])).await;
+    let mut running = start_with(server_config(), standard(&[])).await;
     let mut client = Client::new(running.channel().await);
     // The candidate knows no order that runs late.
     let staged = candidate(standard(&[("late_delivery", "too_late")]), 1_000);
@@ -209,7 +214,7 @@ async fn only_what_was_decided_is_held_against_the_candidate() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn items_of_a_batch_are_sampled_one_by_one() {
-    let mut running = start_with(ServerConfig::default(), standard(&[])).await;
+    let mut running = start_with(server_config(), standard(&[])).await;
     let mut client = Client::new(running.channel().await);
     let staged = candidate(milder(), 300);
     running.activator.stage(Some(Arc::clone(&staged)));
@@ -228,7 +233,7 @@ async fn items_of_a_batch_are_sampled_one_by_one() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_candidate_may_be_discarded_and_replaced_under_load() {
-    let mut running = start_with(ServerConfig::default(), standard(&[])).await;
+    let mut running = start_with(server_config(), standard(&[])).await;
     let expected = evaluate(&Snapshot::new(standard(&[]), 1), &late()).unwrap();
     let callers: Vec<_> = (0..4)
         .map(|_| {
@@ -325,7 +330,7 @@ fn the_sum_of_money_is_that_of_the_answers_for_any_orders() {
     TestRunner::new(Config { cases: 24, ..Config::default() })
         .run(&orders(), |requests| {
             runtime.block_on(async {
-                let mut running = start_with(ServerConfig::default(), standard(&[])).await;
+                let mut running = start_with(server_config(), standard(&[])).await;
                 let mut client = Client::new(running.channel().await);
                 let staged = candidate(milder(), 1_000);
                 running.activator.stage(Some(Arc::clone(&staged)));

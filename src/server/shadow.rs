@@ -3,7 +3,7 @@
 //! One thread beside those that answer. It decides a request again by the policies that answered
 //! it, which gives what was answered, and by the candidate, and notes the difference. Live
 //! requests never wait for it: they leave a request in a queue, or drop it where there is no room.
-//! The thread works for a tenth of the time at most and drops what waits while the service is
+//! The thread works for a twentieth of the time at most and drops what waits while the service is
 //! busy; a candidate that panics is a number in its report.
 
 use std::io;
@@ -39,11 +39,12 @@ const QUEUE_BYTES_MAX: usize = 2 * MATERIAL_MESSAGE_BYTES_MAX;
 /// How long the thread works before it rests.
 const TURN_TIME_MAX: Duration = Duration::from_millis(1);
 
-/// How many times as long as it worked it rests: nine, so that it takes a tenth of one processor.
-const REST_PER_WORK: u32 = 9;
+/// How many times as long as it worked it rests: nineteen, so that it takes a twentieth of one processor,
+/// and less where it has to wait for one.
+const REST_PER_WORK: u32 = 19;
 
-/// Longest rest, for candidates that take very long.
-const REST_MAX: Duration = Duration::from_secs(1);
+/// Longest rest, for a candidate that takes half a second and more for one request.
+const REST_MAX: Duration = Duration::from_secs(10);
 
 /// How long it waits before it looks into an empty queue again. Being woken would be quicker, but
 /// to wake a thread costs those that answer several microseconds each time.
