@@ -1,14 +1,17 @@
 //! What is in force: one snapshot at a time, swapped by one writer, read without a lock.
 
 pub mod admit;
+pub mod candidate;
 pub mod snapshot;
 pub mod status;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 
 use crate::engine::admit::Admission;
+use crate::engine::candidate::Candidate;
 use crate::engine::snapshot::Snapshot;
 use crate::policy::bundle::Digest;
 
@@ -16,12 +19,22 @@ use crate::policy::bundle::Digest;
 #[derive(Clone, Debug)]
 pub struct Engine {
     current: Arc<ArcSwap<Snapshot>>,
+    staged: Arc<Staged>,
 }
 
 /// Puts admitted bundles in force. There is one for each [`Engine`], so there is one writer.
 #[derive(Debug)]
 pub struct Activator {
     current: Arc<ArcSwap<Snapshot>>,
+    staged: Arc<Staged>,
+}
+
+/// The candidate, beside what is in force.
+#[derive(Debug, Default)]
+struct Staged {
+    /// Whether there is one: what most requests ever look at, and what costs them nothing.
+    there: AtomicBool,
+    candidate: ArcSwapOption<Candidate>,
 }
 
 /// What an activation changed.
@@ -39,7 +52,8 @@ pub struct Activation {
 #[must_use]
 pub fn open(first: Admission) -> (Engine, Activator) {
     let current = Arc::new(ArcSwap::from_pointee(Snapshot::new(first, 1)));
-    (Engine { current: Arc::clone(&current) }, Activator { current })
+    let staged = Arc::<Staged>::default();
+    (Engine { current: Arc::clone(&current), staged: Arc::clone(&staged) }, Activator { current, staged })
 }
 
 impl Engine {
@@ -48,6 +62,12 @@ impl Engine {
     #[must_use]
     pub fn current(&self) -> Guard<Arc<Snapshot>> {
         self.current.load()
+    }
+
+    /// The candidate. `None`, the usual case, costs one load.
+    #[must_use]
+    pub fn candidate(&self) -> Option<Arc<Candidate>> {
+        if self.staged.there.load(Ordering::Acquire) { self.staged.candidate.load_full() } else { None }
     }
 }
 
@@ -59,6 +79,21 @@ impl Activator {
         let activation = Activation { before: before.digest, after: snapshot.digest, generation: snapshot.generation };
         self.current.store(Arc::new(snapshot));
         activation
+    }
+
+    /// Takes a candidate in the place of the one before, or none, and gives back the one before. What
+    /// waits to be held against that one is dropped.
+    pub fn stage(&mut self, candidate: Option<Arc<Candidate>>) -> Option<Arc<Candidate>> {
+        let there = candidate.is_some();
+        let before = self.staged.candidate.swap(candidate);
+        self.staged.there.store(there, Ordering::Release);
+        before
+    }
+
+    /// The candidate.
+    #[must_use]
+    pub fn candidate(&self) -> Option<Arc<Candidate>> {
+        self.staged.candidate.load_full()
     }
 
     /// The digest in force.

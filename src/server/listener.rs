@@ -21,6 +21,7 @@ use crate::server::limits::{
 };
 use crate::server::pb::FILE_DESCRIPTOR_SET;
 use crate::server::service::LimitedService;
+use crate::server::shadow::{self, Shadow};
 use crate::server::stop::{StopSignal, stop_signal};
 
 /// How a server runs.
@@ -62,6 +63,9 @@ pub enum ServeError {
     /// The descriptors of the services cannot be read.
     #[error("the reflection service cannot be set up")]
     Reflection(#[source] tonic_reflection::server::Error),
+    /// The operating system gives no thread.
+    #[error("no thread can be had for candidates")]
+    Thread(#[source] io::Error),
 }
 
 /// Serves callers on a listener until `stop` is ready, then says so, drains and ends. The stop
@@ -74,7 +78,8 @@ pub async fn serve(
 ) -> Result<Drained, ServeError> {
     let (switch, signal) = stop_signal();
     let health = Reported::serving(&[LimitedService::NAME]).await;
-    let routes = routes(engine, &health, &signal)?;
+    let (shadow, asking) = shadow::start(engine.clone()).map_err(ServeError::Thread)?;
+    let routes = routes(engine, shadow, &health, &signal)?;
     let mut connections = Connections {
         tasks: JoinSet::new(),
         max: connections_max(config.connections_max),
@@ -90,12 +95,13 @@ pub async fn serve(
     drop(listener);
     switch.drain();
     let drained = connections.drain((Instant::now() + config.drain_time_max).min(stopping + STOP_TIME_MAX)).await;
+    asking.join().await;
     Ok(drained)
 }
 
 /// The services. Health and reflection stand outside the guard: they answer whatever happens to
 /// the data service, and watching has no deadline.
-fn routes(engine: Engine, health: &Reported, signal: &StopSignal) -> Result<Routes, ServeError> {
+fn routes(engine: Engine, shadow: Shadow, health: &Reported, signal: &StopSignal) -> Result<Routes, ServeError> {
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
@@ -103,7 +109,7 @@ fn routes(engine: Engine, health: &Reported, signal: &StopSignal) -> Result<Rout
     };
     let v1 = reflection().build_v1().map_err(ServeError::Reflection)?;
     let v1alpha = reflection().build_v1alpha().map_err(ServeError::Reflection)?;
-    Ok(Routes::new(Guard::new(LimitedService::new(engine)))
+    Ok(Routes::new(Guard::new(LimitedService::new(engine, shadow)))
         .add_service(health.server(signal.clone()))
         .add_service(v1.max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
         .add_service(v1alpha.max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))

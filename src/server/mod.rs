@@ -13,6 +13,7 @@ pub mod listener;
 pub mod load;
 pub mod pb;
 mod service;
+mod shadow;
 mod stop;
 pub mod text;
 pub(crate) mod wire;

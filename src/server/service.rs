@@ -28,12 +28,14 @@ use crate::server::limits::{
 };
 use crate::server::pb;
 use crate::server::pb::refund_policy_service_server::{RefundPolicyService, RefundPolicyServiceServer};
+use crate::server::shadow::Shadow;
 use crate::telemetry;
 
 /// Answers the calls of callers.
 #[derive(Clone, Debug)]
 pub(crate) struct Answers {
     engine: Engine,
+    shadow: Shadow,
 }
 
 /// The service behind the limits of its methods.
@@ -49,8 +51,8 @@ pub(crate) struct LimitedService {
 
 impl LimitedService {
     /// The service on this engine.
-    pub(crate) fn new(engine: Engine) -> Self {
-        let server = RefundPolicyServiceServer::new(Answers { engine });
+    pub(crate) fn new(engine: Engine, shadow: Shadow) -> Self {
+        let server = RefundPolicyServiceServer::new(Answers { engine, shadow });
         Self {
             server: server.max_decoding_message_size(MATERIAL_MESSAGE_BYTES_MAX),
             batches: Arc::new(Semaphore::new(BATCHES_AT_ONCE_MAX)),
@@ -151,8 +153,10 @@ impl RefundPolicyService for Answers {
         request: Request<pb::EvaluateRefundRequest>,
     ) -> Result<Response<pb::EvaluateRefundResponse>, Status> {
         Deadline::of(request.extensions()).check()?;
-        let evaluated = evaluation::answer(&self.engine.current(), request.get_ref())?;
+        let snapshot = self.engine.current();
+        let evaluated = evaluation::answer(&snapshot, request.get_ref())?;
         note(&evaluated);
+        self.shadow.offer(&snapshot, request.into_inner());
         Ok(Response::new(evaluated.response))
     }
 
@@ -174,6 +178,8 @@ impl RefundPolicyService for Answers {
             items.extend(turn.iter().map(|request| batch_item(evaluation::answer(&snapshot, request))));
             tokio::task::yield_now().await;
         }
+        let answered = requests.into_iter().zip(&items).map(|(request, item)| is_answered(item).then_some(request));
+        self.shadow.offer_all(&snapshot, answered);
         let (generation, digest) = (snapshot.generation, snapshot.digest.to_string());
         Ok(Response::new(pb::BatchEvaluateRefundResponse { items, generation, digest }))
     }
@@ -206,6 +212,10 @@ fn batch_item(answer: Result<Evaluated, Failure>) -> pb::BatchItem {
         Err(failure) => Answer::Error(failure.batch_error()),
     };
     pb::BatchItem { answer: Some(answer) }
+}
+
+fn is_answered(item: &pb::BatchItem) -> bool {
+    matches!(item.answer, Some(pb::batch_item::Answer::Response(_)))
 }
 
 /// Tells telemetry what was decided.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::domain::limits::{BUNDLE_BYTES_MAX, FILE_BYTES_MAX};
 use crate::policy::bundle::{Bundle, BundleError, BundleFile};
-use crate::source::scan::{Fault, Identity, Kind, Problem, ScannedFile, scan};
+use crate::source::scan::{Fault, Identity, Kind, Problem, ScannedFile, Shown, scan};
 
 /// How often a directory that keeps changing is read before giving up.
 const ATTEMPTS_MAX: u32 = 5;
@@ -27,7 +27,7 @@ pub enum ReadError {
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Problems(Vec<Problem>),
     /// A file changed while it was read, again and again.
-    #[error("`{0}` changed while it was read")]
+    #[error("`{}` changed while it was read", Shown(.0))]
     Unstable(PathBuf),
     /// The files together are not a bundle.
     #[error(transparent)]

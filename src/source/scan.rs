@@ -3,7 +3,7 @@
 //! A scan opens no file. Two equal scans mean: nobody changed a file in between, as far as the
 //! file system can tell. Contents are read elsewhere.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::fs::{self, FileType, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -246,7 +246,7 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.path.display();
+        let path = Shown(&self.path);
         match self.fault {
             Fault::Io(fault) => write!(f, "cannot read `{path}`: {fault}"),
             Fault::NotAFile(Kind::Directory) => write!(f, "expected a file, got a directory: `{path}`"),
@@ -259,6 +259,23 @@ impl fmt::Display for Problem {
             }
             Fault::TooMany => write!(f, "a bundle holds at most {BUNDLE_FILES_MAX} files, `{path}` is one too many"),
         }
+    }
+}
+
+/// A path as people are told of it: in one line, whatever its name is made of. A line break in it
+/// would pass for another line of the log.
+pub(super) struct Shown<'a>(pub(super) &'a Path);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for character in self.0.to_string_lossy().chars() {
+            if character.is_control() {
+                write!(f, "{}", character.escape_default())?;
+            } else {
+                f.write_char(character)?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -57,7 +57,13 @@ pub fn serve_policies(dir: &TempDir) -> Service {
 
 /// Serves with these arguments and these variables, and no others.
 pub fn serve_with(arguments: &[&str], variables: &[(&str, &str)]) -> Service {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_requite"))
+    serve_by(Command::new(env!("CARGO_BIN_EXE_requite")), arguments, variables)
+}
+
+/// Serves by this program, run as the command says, with these arguments and these variables, and
+/// no others.
+pub fn serve_by(mut program: Command, arguments: &[&str], variables: &[(&str, &str)]) -> Service {
+    let mut child = program
         .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json"])
         .args(arguments)
         .env_clear()
@@ -103,6 +109,11 @@ impl Service {
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
         assert!(sent.success());
+    }
+
+    /// Which process it is.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Whether it has not ended yet.
