@@ -108,6 +108,9 @@ impl Replica {
             match verb(&client).await {
                 Ok(done) => Ok(done),
                 Err(error) => {
+                    if let Some(rejection) = error.rejection() {
+                        say(&diagnostics::rejection(&all_of(rejection, &client).await));
+                    }
                     let exit = explain(&error, right);
                     if error.refused() == Some(Refused::Overtaken) {
                         say_in_force(&client).await;
@@ -150,9 +153,6 @@ pub(super) fn explain(error: &AdminError, right: Right) -> Exit {
         Some(Refused::NoService) => "that is another listener of the server; see its `--admin-listen`".to_owned(),
         Some(Refused::Other) => "see the log of the server".to_owned(),
     };
-    if let Some(rejection) = error.rejection() {
-        say(&diagnostics::rejection(&rejection));
-    }
     say(&format!("error: {}\n  help: {help}", visible(&chain(error))));
     exit_of(error)
 }
@@ -202,6 +202,16 @@ async fn say_in_force(client: &AdminClient) {
         if let Some(candidate) = status.candidate {
             say(&format!("  candidate now: {}", visible(&candidate.digest)));
         }
+    }
+}
+
+/// A rejection with every mistake: in the details of a no there is room for some of them only, and
+/// the status has all.
+async fn all_of(rejection: pb::PolicyRejection, client: &AdminClient) -> pb::PolicyRejection {
+    let last = status(client).await.ok().and_then(|status| status.last_rejection);
+    match last.filter(|last| last.digest == rejection.digest && rejection.diagnostics.len() < last.diagnostics.len()) {
+        Some(last) => last,
+        None => rejection,
     }
 }
 

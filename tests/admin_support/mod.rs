@@ -40,7 +40,7 @@ pub struct Desk(Arc<Mutex<State>>);
 pub struct State {
     source: PathBuf,
     revisions: Vec<(pb::PolicyRevision, Bundle)>,
-    candidate: Option<(pb::CandidateStatus, Bundle)>,
+    pub candidate: Option<(pb::CandidateStatus, Bundle)>,
     rejection: Option<pb::PolicyRejection>,
     hold: pb::SourceHold,
     /// Someone who is faster: put in force just before the next change.
@@ -201,11 +201,13 @@ impl State {
             rejected_at: Some(at(1_790_000_500)),
             trigger: trigger.into(),
             diagnostics: rejection.diagnostics.iter().map(diagnostic).collect(),
-            read_problems: Vec::new(),
             cases_passed: rejection.cases_passed as u32,
+            ..Default::default()
         };
         self.rejection = Some(rejection.clone());
-        Err(precondition("POLICY_REJECTED", &rejection))
+        // A header has no room for all of it.
+        let first = rejection.diagnostics.first().cloned().into_iter().collect();
+        Err(precondition("POLICY_REJECTED", &pb::PolicyRejection { diagnostics: first, ..rejection }))
     }
 
     fn read(&mut self) -> Result<Bundle, Status> {
@@ -268,10 +270,10 @@ impl State {
                 .into(),
             restart_detail: String::new(),
             candidate: self.candidate.as_ref().map(|(candidate, _)| candidate.clone()),
-            last_known_good: None,
             server_version: "0.1.0".into(),
             started_at: Some(at(1_789_999_000)),
             in_force: Some(in_force),
+            ..Default::default()
         }
     }
 

@@ -100,10 +100,11 @@ pub(super) fn counted(count: u64, thing: &str) -> String {
     if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
 }
 
-/// An amount to the last digit: with the places of its currency, or all that are needed.
+/// An amount to the last digit: with the places of its currency, or all that are needed. A sum that
+/// does not fit into its message is absent.
 pub(super) fn decimal(money: Option<&pb::Money>) -> String {
     const NANOS_PER_UNIT: u128 = 1_000_000_000;
-    let Some(pb::Money { currency_code, units, nanos }) = money else { return String::new() };
+    let Some(pb::Money { currency_code, units, nanos }) = money else { return "too large".to_owned() };
     let all = i128::from(*units) * 1_000_000_000 + i128::from(*nanos);
     let (sign, magnitude) = (if all < 0 { "-" } else { "" }, all.unsigned_abs());
     let (whole, rest) = (magnitude / NANOS_PER_UNIT, format!("{:09}", magnitude % NANOS_PER_UNIT));
@@ -155,7 +156,7 @@ mod tests {
         assert_eq!(shown("CNY", 1, 1), "1.000000001");
         assert_eq!(shown("JPY", 100, 0), "100");
         assert_eq!(shown("POINTS", 7, 250_000_000), "7.25");
-        assert_eq!(decimal(None), "");
+        assert_eq!(decimal(None), "too large");
     }
 
     #[test]

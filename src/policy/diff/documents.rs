@@ -124,7 +124,7 @@ fn joined(parts: &[&str]) -> Vec<u8> {
     parts.join("\0").into_bytes()
 }
 
-/// Every document once, by path; the ones that are gone stand where they stood.
+/// Every document once: policies first and cases last, each by path.
 pub(super) fn pairs<'d, 'b>(before: &'d [Document<'b>], after: &'d [Document<'b>]) -> Vec<Pair<'d, 'b>> {
     let (mut old, mut new): (Vec<_>, Vec<_>) = (before.iter().collect(), after.iter().collect());
     let mut pairs = Vec::new();
@@ -141,9 +141,22 @@ pub(super) fn pairs<'d, 'b>(before: &'d [Document<'b>], after: &'d [Document<'b>
     pairs.extend(old.into_iter().map(Pair::Gone));
     pairs.extend(new.into_iter().map(Pair::New));
     pairs.sort_by_key(|pair| match pair {
-        Pair::Both(_, document) | Pair::Gone(document) | Pair::New(document) => document.path,
+        Pair::Both(_, document) | Pair::Gone(document) | Pair::New(document) => (rank(document.role), document.path),
     });
     pairs
+}
+
+/// What decides comes first, what only holds it to account last.
+const fn rank(role: FileRole) -> u8 {
+    match role {
+        FileRole::Policy => 0,
+        FileRole::Layer => 1,
+        FileRole::Fragment => 2,
+        FileRole::Calendar => 3,
+        FileRole::Manifest => 4,
+        FileRole::Cases => 5,
+        FileRole::Unknown => 6,
+    }
 }
 
 /// The documents by what they are known by, without those that share it.

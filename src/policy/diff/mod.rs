@@ -49,8 +49,8 @@ pub enum ChangeKind {
     Moved,
 }
 
-/// All differences, in the order of the new bundle; what is gone stands where it was. Together
-/// their texts are about as long as the parts that differ; a document that is new, gone or cannot
+/// All differences: policies first and cases last, each in the order of the new document; what is
+/// gone stands where it was. Together their texts are about as long as the parts that differ; a document that is new, gone or cannot
 /// be read is one difference with all of its text.
 #[must_use]
 pub fn diff(before: &Bundle, after: &Bundle) -> Vec<Change> {
