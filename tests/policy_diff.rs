@@ -8,11 +8,13 @@
     reason = "a test may panic to fail"
 )]
 
+#[path = "policy_diff/examples.rs"]
+mod examples;
+
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use examples::{Cut, editable, examples, item_of, name_of, with};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use requite::policy::bundle::{Bundle, BundleFile};
@@ -20,7 +22,6 @@ use requite::policy::diff::{Change, ChangeKind, diff};
 use requite::policy::document::Policy;
 use requite::policy::format::format;
 use requite::policy::read::Read;
-use requite::source::directory;
 
 const SHOP: &str = r#"# A shop.
 policy: shop
@@ -264,6 +265,16 @@ fn every_other_file_has_its_parts_too() {
 }
 
 #[test]
+fn a_layer_in_another_file_may_stand_above_another_one() {
+    let layer = "layer: law\nversion: \"1\"\noverrides: [shop]\nmay: improve\nrules: []\n";
+    let of = |path: &str| bundle(&[("shop.policy.yaml", SHOP), (path, layer)]);
+    let changes = diff(&of("law.layer.yaml"), &of("z.layer.yaml"));
+    let found: Vec<(ChangeKind, &str, &str)> =
+        changes.iter().map(|change| (change.kind, change.before.as_str(), change.after.as_str())).collect();
+    assert_eq!(found, [(ChangeKind::Moved, "law.layer.yaml", "z.layer.yaml")]);
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_one_difference_with_all_of_its_text() {
     for broken in ["rules: [", "a: 1\na: 2\n", "- just\n- a list\n", "x: &anchor 1\n"] {
         let changes = diff(&shop(SHOP), &shop(broken));
@@ -309,72 +320,6 @@ fn ten_thousand_rules_take_no_time_worth_a_word() {
     assert_eq!(short(&changes), ["removed rules/r5000"]);
 }
 
-// Edits of the policies that the project comes with.
-
-fn examples() -> Vec<(PathBuf, Bundle)> {
-    let folders = fs::read_dir("policies/examples").unwrap().map(|entry| entry.unwrap().path());
-    let mut folders: Vec<PathBuf> = folders.filter(|path| path.is_dir()).collect();
-    folders.push("policies/standard".into());
-    folders.sort();
-    folders.into_iter().map(|folder| (folder.clone(), directory::read(&folder).unwrap())).collect()
-}
-
-/// The text of a file: what stands before the items of one of its sections, the items, the rest.
-struct Cut {
-    before: String,
-    items: Vec<String>,
-    rest: String,
-}
-
-impl Cut {
-    /// The items of a section that is written as a block.
-    fn of(text: &str, section: &str) -> Option<Self> {
-        let (before, body) = text.split_once(&format!("\n{section}:\n"))?;
-        let before = format!("{before}\n{section}:\n");
-        let (mut items, mut rest): (Vec<String>, String) = (Vec::new(), String::new());
-        let mut ended = false;
-        for line in body.split_inclusive('\n') {
-            ended |= line.starts_with(|first: char| first.is_alphabetic());
-            let dash = if section == "rules" || section == "cases" {
-                line.starts_with("  - ")
-            } else {
-                !line.starts_with("  - ")
-            };
-            let begins = dash && line.starts_with("  ") && !line[2..].starts_with([' ', '#']);
-            match items.last_mut() {
-                _ if ended => rest.push_str(line),
-                _ if begins => items.push(line.to_owned()),
-                Some(item) => item.push_str(line),
-                None => {}
-            }
-        }
-        (!items.is_empty()).then_some(Self { before, items, rest })
-    }
-
-    fn text(&self) -> String {
-        format!("{}{}{}", self.before, self.items.concat(), self.rest)
-    }
-}
-
-/// The name of an item, as it stands in its text.
-fn name_of(section: &str, item: &str) -> String {
-    let name = match section {
-        "rules" => item.split_once("id: ").unwrap().1.split([',', '\n']).next().unwrap(),
-        "cases" => item.split_once("case: ").unwrap().1.split('\n').next().unwrap(),
-        _ => item.split(':').next().unwrap(),
-    };
-    name.trim().trim_matches('"').to_owned()
-}
-
-/// An item that is like no other of the examples.
-fn item_of(section: &str, name: &str) -> String {
-    match section {
-        "rules" => format!("  - id: {name}\n    note: from the test\n    deny: EDITED\n"),
-        "cases" => format!("  - case: \"{name}\"\n    expect: {{ outcome: edited }}\n"),
-        _ => format!("  {name}: {{ edited: by the test }}\n"),
-    }
-}
-
 #[derive(Clone, Debug)]
 enum Edit {
     Remove,
@@ -385,26 +330,6 @@ enum Edit {
 
 fn edit() -> impl Strategy<Value = Edit> {
     prop_oneof![Just(Edit::Remove), Just(Edit::Change), Just(Edit::AddBehind), Just(Edit::Comment)]
-}
-
-const SECTIONS: [&str; 7] = ["rules", "reasons", "inputs", "next_steps", "facts", "components", "cases"];
-
-/// The places of all sections of all examples that can be edited: bundle, file, section.
-fn editable(examples: &[(PathBuf, Bundle)]) -> Vec<(usize, usize, &'static str)> {
-    let mut found = Vec::new();
-    for (number, (_, bundle)) in examples.iter().enumerate() {
-        for (place, file) in bundle.files().iter().enumerate() {
-            let text = std::str::from_utf8(&file.bytes).unwrap();
-            found.extend(SECTIONS.into_iter().filter(|s| Cut::of(text, s).is_some()).map(|s| (number, place, s)));
-        }
-    }
-    found
-}
-
-fn with(bundle: &Bundle, place: usize, text: String) -> Bundle {
-    let mut files = bundle.files().to_vec();
-    files[place].bytes = text.into_bytes();
-    Bundle::new(files).unwrap()
 }
 
 proptest! {

@@ -1,11 +1,11 @@
 //! An admin service to call: it keeps bundles as a server does, admits them with the real check,
 //! and says its numbers about candidates by heart. On a real socket, over the real wire.
 
+mod caller;
 pub mod walkthrough;
 
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use prost::Message as _;
@@ -21,6 +21,8 @@ use tokio::runtime::Runtime;
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
 use tonic::transport::{Server, ServerTlsConfig};
 use tonic::{Code, Request, Response, Status};
+
+pub use caller::{AFTER, BEFORE, Caller, bundle, copy, digest, run_with};
 
 /// The tokens that the service knows, with their rights.
 pub const ALL: &str = "token-of-the-lead";
@@ -467,52 +469,4 @@ impl PolicyAdminService for Desk {
         let (candidate, _) = state.taken(&request.digest)?;
         Ok(Response::new(pb::DiscardCandidateResponse { candidate: Some(candidate) }))
     }
-}
-
-/// The program, as someone with a token calls it.
-pub struct Caller {
-    pub dir: tempfile::TempDir,
-    addr: String,
-    token: PathBuf,
-}
-
-/// What a call came to.
-pub struct Said {
-    pub code: Option<i32>,
-    pub out: String,
-    pub err: String,
-}
-
-impl Caller {
-    pub fn new(addr: &str, token: &str) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("token");
-        std::fs::write(&file, format!("{token}\n")).unwrap();
-        Self { dir, addr: addr.to_owned(), token: file }
-    }
-
-    /// Runs the program with where the server is, and whose token it is, in variables.
-    pub fn run(&self, arguments: &[&str]) -> Said {
-        let variables =
-            [("REQUITE_ADMIN_ADDR", self.addr.as_str()), ("REQUITE_ADMIN_TOKEN_FILE", self.token.to_str().unwrap())];
-        run_with(arguments, &variables)
-    }
-
-    /// The same, which must end well.
-    pub fn done(&self, arguments: &[&str]) -> String {
-        let said = self.run(arguments);
-        assert_eq!(said.code, Some(0), "{arguments:?}: {}{}", said.out, said.err);
-        said.out
-    }
-}
-
-pub fn run_with(arguments: &[&str], variables: &[(&str, &str)]) -> Said {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_requite"));
-    command.args(arguments).env_clear().envs(variables.iter().copied()).stdin(Stdio::null());
-    said(&command.output().unwrap())
-}
-
-fn said(output: &Output) -> Said {
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    Said { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
 }

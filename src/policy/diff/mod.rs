@@ -14,6 +14,7 @@ use crate::policy::bundle::Bundle;
 use crate::policy::diff::documents::{Document, Pair, pairs};
 use crate::policy::diff::order::{Step, moved, steps};
 use crate::policy::diff::parts::{Part, parts, same, shape_of};
+use crate::policy::load::FileRole;
 
 /// One difference.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -29,7 +30,7 @@ pub struct Change {
     /// Its name: the id of a rule, the name of a fact; empty where the section is all there is.
     pub name: String,
     /// As it was written before, without comments and laid out in one way; empty for what is new.
-    /// For what moved, where it stood: `first`, or "behind `unpaid`".
+    /// For what moved, where it stood: `first`, or "behind `unpaid`"; for a layer, its path.
     pub before: String,
     /// As it is written now; empty for what is gone. For what moved, where it stands.
     pub after: String,
@@ -75,6 +76,10 @@ fn whole(kind: ChangeKind, document: String, before: String, after: String) -> C
 }
 
 fn compare(before: &Document<'_>, after: &Document<'_>, name: &str, changes: &mut Vec<Change>) {
+    // Of two layers, the one whose file comes first stands above the other.
+    if after.role == FileRole::Layer && before.path != after.path {
+        changes.push(whole(ChangeKind::Moved, name.to_owned(), before.path.to_owned(), after.path.to_owned()));
+    }
     if before.bytes == after.bytes {
         return;
     }
