@@ -296,15 +296,16 @@ impl Discard {
 
 /// A share of live requests: `10%`, `0.5%` or `5/1000`, at least one in a thousand.
 fn share(text: &str) -> Result<u32, String> {
+    let number = |text: &str| text.chars().all(|digit| digit.is_ascii_digit()).then(|| text.parse::<u32>().ok())?;
     let per_thousand = match (text.strip_suffix('%'), text.strip_suffix("/1000")) {
         (Some(percent), _) => match percent.split_once('.') {
-            None => percent.parse::<u32>().ok().and_then(|percent| percent.checked_mul(10)),
+            None => number(percent).and_then(|percent| percent.checked_mul(10)),
             Some((whole, tenth)) if tenth.len() == 1 => {
-                format!("{whole}{tenth}").parse().ok().filter(|_| !whole.is_empty())
+                number(&format!("{whole}{tenth}")).filter(|_| !whole.is_empty())
             }
             Some(_) => None,
         },
-        (None, Some(thousandths)) => thousandths.parse().ok(),
+        (None, Some(thousandths)) => number(thousandths),
         (None, None) => None,
     };
     per_thousand

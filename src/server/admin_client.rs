@@ -282,8 +282,11 @@ fn token(path: &Path) -> Result<Token, CredentialError> {
     if token.contains(char::is_whitespace) {
         return Err(problem("it holds several words; write the token alone, without name and rights"));
     }
-    let mut value: MetadataValue<Ascii> =
-        format!("Bearer {token}").parse().map_err(|_| problem("a token is plain ASCII"))?;
+    let not_ascii = || problem("a token is plain ASCII");
+    if !token.is_ascii() {
+        return Err(not_ascii());
+    }
+    let mut value: MetadataValue<Ascii> = format!("Bearer {token}").parse().map_err(|_| not_ascii())?;
     value.set_sensitive(true);
     Ok(Token(value))
 }
