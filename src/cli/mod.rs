@@ -3,16 +3,23 @@
 //! A verb reads its arguments, calls one thing below and prints what came of it. No verb knows a
 //! rule of its own: what `check` says is what `serve` does.
 
+mod admin;
 mod bench;
 mod call;
+mod candidate;
 mod check;
+mod diff;
 mod eval;
 mod exit;
 mod fmt;
 mod input;
 mod output;
+mod reload;
+mod rollback;
 mod schema;
 mod serve;
+mod show;
+mod status;
 mod test;
 mod version;
 
@@ -49,6 +56,12 @@ enum Verb {
     Eval(eval::Eval),
     Call(call::Call),
     Bench(bench::Bench),
+    Diff(diff::Diff),
+    Status(status::Status),
+    Reload(reload::Reload),
+    Rollback(rollback::Rollback),
+    Revisions(rollback::Revisions),
+    Candidate(candidate::Candidate),
     Schema(schema::Schema),
     Version(version::Version),
 }
@@ -56,7 +69,7 @@ enum Verb {
 const EXIT_CODES: &str = "\
 Exit codes:
   0  it worked
-  1  something unexpected happened, such as a server that cannot be reached (or `fmt --check` found something)
+  1  something unexpected happened, such as a server that cannot be reached (or `fmt --check` or `diff` found something)
   2  the command line, or the request it names, is wrong
   3  the policies are invalid or cannot be read
   4  the policies are valid, but a case does not come out as expected";
@@ -84,6 +97,12 @@ fn run(verb: Verb) -> Exit {
         Verb::Eval(verb) => verb.run(),
         Verb::Call(verb) => verb.run(),
         Verb::Bench(verb) => verb.run(),
+        Verb::Diff(verb) => verb.run(),
+        Verb::Status(verb) => verb.run(),
+        Verb::Reload(verb) => verb.run(),
+        Verb::Rollback(verb) => verb.run(),
+        Verb::Revisions(verb) => verb.run(),
+        Verb::Candidate(verb) => verb.run(),
         Verb::Schema(verb) => verb.run(),
         Verb::Version(verb) => verb.run(),
     }

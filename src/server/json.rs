@@ -43,6 +43,12 @@ pub fn response_to_json(response: &pb::EvaluateRefundResponse) -> String {
     to_json(response, "requite.v1.EvaluateRefundResponse")
 }
 
+/// Writes a message of the admin service by its name without a package, indented.
+#[must_use]
+pub fn admin_to_json(message: &impl Message, name: &str) -> String {
+    to_json(message, &format!("requite.v1.{name}"))
+}
+
 fn from_json<M: Message + Default>(text: &str, name: &str) -> Result<M, JsonError> {
     let descriptor = POOL
         .as_ref()

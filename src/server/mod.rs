@@ -1,6 +1,7 @@
 //! The gRPC services: the only place that knows tonic and prost.
 
 pub mod admin;
+pub mod admin_client;
 pub mod client;
 mod connection;
 pub mod errors;

@@ -1,0 +1,313 @@
+//! What all verbs of the admin service share: where it is, who calls, and what to do about a no.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, ValueEnum};
+use tokio::runtime::Runtime;
+
+use crate::cli::exit::Exit;
+use crate::cli::output::{chain, say};
+use crate::cli::show::{diagnostics, short, visible};
+use crate::server::admin_client::{AdminClient, AdminError, CredentialFiles, Credentials, Refused};
+use crate::server::pb;
+
+/// How an answer is printed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(super) enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+/// Who calls, and how the connection is kept from others.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Connection")]
+pub(super) struct Access {
+    /// A file that holds your token, and nothing else
+    #[arg(long, value_name = "FILE", env = "REQUITE_ADMIN_TOKEN_FILE")]
+    token_file: Option<PathBuf>,
+    /// Use TLS, and trust the server if these certificates vouch for it
+    #[arg(long, value_name = "FILE", env = "REQUITE_ADMIN_TLS_CA")]
+    tls_ca: Option<PathBuf>,
+    /// Your certificate, where the server asks for one
+    #[arg(long, value_name = "FILE", env = "REQUITE_ADMIN_TLS_CERT", requires = "tls_key", requires = "tls_ca")]
+    tls_cert: Option<PathBuf>,
+    /// The key of your certificate
+    #[arg(long, value_name = "FILE", env = "REQUITE_ADMIN_TLS_KEY", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+}
+
+/// One replica.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Connection")]
+pub(super) struct Replica {
+    /// Where the admin service is: `HOST:PORT` or `unix:/PATH`
+    #[arg(long, value_name = "ADDR", env = "REQUITE_ADMIN_ADDR", default_value = "127.0.0.1:50052", value_parser = admin_address)]
+    addr: String,
+    #[command(flatten)]
+    access: Access,
+}
+
+/// What a call needs of the caller's rights.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Right {
+    Read,
+    Reload,
+    Rollback,
+}
+
+impl Right {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Reload => "reload",
+            Self::Rollback => "rollback",
+        }
+    }
+}
+
+impl Access {
+    /// The credentials for these addresses; where there are none, everything has been said.
+    pub(super) fn credentials(&self, addrs: &[String]) -> Result<Credentials, Exit> {
+        let files = CredentialFiles {
+            token: self.token_file.clone(),
+            tls_ca: self.tls_ca.clone(),
+            tls_identity: self.tls_cert.clone().zip(self.tls_key.clone()),
+        };
+        let credentials = Credentials::read(&files).map_err(|error| {
+            say(&format!("error: {error}"));
+            Exit::Usage
+        })?;
+        for addr in addrs.iter().filter(|addr| credentials.token_goes_in_the_clear(addr)) {
+            say(&format!(
+                "warning: your token goes to {addr} for everyone on the way to read\n  help: use TLS: `--tls-ca FILE`"
+            ));
+        }
+        Ok(credentials)
+    }
+}
+
+impl Replica {
+    /// Connects, does something and ends as it says. A no is explained.
+    pub(super) fn run(&self, right: Right, verb: impl AsyncFnOnce(&AdminClient) -> Result<Exit, AdminError>) -> Exit {
+        self.connected(right, verb).unwrap_or_else(|exit| exit)
+    }
+
+    /// Connects and does something; where that did not work, everything has been said.
+    pub(super) fn connected<T>(
+        &self,
+        right: Right,
+        verb: impl AsyncFnOnce(&AdminClient) -> Result<T, AdminError>,
+    ) -> Result<T, Exit> {
+        let credentials = self.access.credentials(std::slice::from_ref(&self.addr))?;
+        runtime()?.block_on(async {
+            let client =
+                AdminClient::connect(&self.addr, &credentials).await.map_err(|error| explain(&error, right))?;
+            match verb(&client).await {
+                Ok(done) => Ok(done),
+                Err(error) => {
+                    if let Some(rejection) = error.rejection() {
+                        say(&diagnostics::rejection(&all_of(rejection, &client).await));
+                    }
+                    let exit = explain(&error, right);
+                    if error.refused() == Some(Refused::Overtaken) {
+                        say_in_force(&client).await;
+                    }
+                    Err(exit)
+                }
+            }
+        })
+    }
+}
+
+/// What runs the calls of a verb.
+pub(super) fn runtime() -> Result<Runtime, Exit> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
+        say(&format!("error: cannot start: {error}"));
+        Exit::Unexpected
+    })
+}
+
+/// Says what went wrong and what to do about it.
+pub(super) fn explain(error: &AdminError, right: Right) -> Exit {
+    let help = match error.refused() {
+        None => of_connection(error).to_owned(),
+        Some(Refused::Unauthenticated) => {
+            "say who you are: `--token-file FILE` or REQUITE_ADMIN_TOKEN_FILE with a file \
+             that holds your token; or `--tls-cert` and `--tls-key` where the server takes certificates"
+                .to_owned()
+        }
+        Some(Refused::Forbidden) => format!(
+            "this needs the right `{}`; whoever runs the server gives it, in the file of `--admin-tokens`",
+            right.name()
+        ),
+        Some(Refused::BadRequest) => "mend what is named".to_owned(),
+        Some(Refused::Overtaken) => "look again with `requite status`, then decide again".to_owned(),
+        Some(Refused::Rejected) => "mend the policies; `requite check DIR` shows each mistake in its line".to_owned(),
+        Some(Refused::Unreadable) => "mend the source of the server; what is in force keeps serving".to_owned(),
+        Some(Refused::Missing) => {
+            "`requite revisions` lists what can be gone back to, `requite status` shows the candidate".to_owned()
+        }
+        Some(Refused::NoService) => "that is another listener of the server; see its `--admin-listen`".to_owned(),
+        Some(Refused::Other) => "see the log of the server".to_owned(),
+    };
+    say(&format!("error: {}\n  help: {help}", visible(&chain(error))));
+    exit_of(error)
+}
+
+fn of_connection(error: &AdminError) -> &'static str {
+    match error {
+        AdminError::Address { .. } => "write `HOST:PORT`, such as `127.0.0.1:50052`, or `unix:/PATH`",
+        AdminError::Tls { .. } => "see whether the files of `--tls-ca`, `--tls-cert` and `--tls-key` are PEM",
+        AdminError::Connect { .. } => {
+            "see whether a server runs there with `--admin-listen`, and whether it wants TLS (`--tls-ca`)"
+        }
+        AdminError::Timeout { .. } => "see whether the server is overloaded or unreachable",
+        AdminError::Refused { .. } => "see the log of the server",
+    }
+}
+
+/// How a verb ends that got no answer.
+pub(super) fn exit_of(error: &AdminError) -> Exit {
+    match error.refused() {
+        Some(Refused::Rejected) => match error.rejection() {
+            Some(rejection) if diagnostics::only_cases_failed(&rejection) => Exit::CasesFailed,
+            Some(_) | None => Exit::PolicyInvalid,
+        },
+        Some(Refused::Unreadable) => Exit::PolicyInvalid,
+        Some(Refused::BadRequest) => Exit::Usage,
+        Some(
+            Refused::Unauthenticated
+            | Refused::Forbidden
+            | Refused::Overtaken
+            | Refused::Missing
+            | Refused::NoService
+            | Refused::Other,
+        ) => Exit::Unexpected,
+        None => match error {
+            AdminError::Address { .. } | AdminError::Tls { .. } => Exit::Usage,
+            AdminError::Connect { .. } | AdminError::Timeout { .. } | AdminError::Refused { .. } => Exit::Unexpected,
+        },
+    }
+}
+
+/// What is in force now, for whoever expected something else. If even that is not said, the error
+/// before says enough.
+async fn say_in_force(client: &AdminClient) {
+    if let Ok(status) = status(client).await {
+        let in_force = status.in_force.unwrap_or_default();
+        say(&format!("  in force now: {}, generation {}", visible(&in_force.digest), in_force.generation));
+        if let Some(candidate) = status.candidate {
+            say(&format!("  candidate now: {}", visible(&candidate.digest)));
+        }
+    }
+}
+
+/// A rejection with every mistake: in the details of a no there is room for some of them only, and
+/// the status has all.
+async fn all_of(rejection: pb::PolicyRejection, client: &AdminClient) -> pb::PolicyRejection {
+    let last = status(client).await.ok().and_then(|status| status.last_rejection);
+    match last.filter(|last| last.digest == rejection.digest && rejection.diagnostics.len() < last.diagnostics.len()) {
+        Some(last) => last,
+        None => rejection,
+    }
+}
+
+/// Where a replica stands.
+pub(super) async fn status(client: &AdminClient) -> Result<pb::PolicyStatus, AdminError> {
+    Ok(client.status(pb::GetPolicyStatusRequest {}).await?.status.unwrap_or_default())
+}
+
+/// A digest as written on the command line: all of it, or how it begins.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Wanted(String);
+
+/// Hex digits of which a digest must have at least the first ones to be told from others.
+const WANTED_DIGITS_MIN: usize = 8;
+
+impl FromStr for Wanted {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let hex = text.strip_prefix("blake3:").unwrap_or(text);
+        let digits = hex.chars().all(|character| character.is_ascii_digit() || matches!(character, 'a'..='f'));
+        if digits && (WANTED_DIGITS_MIN..=64).contains(&hex.len()) {
+            Ok(Self(hex.to_owned()))
+        } else {
+            Err(format!("expected a digest, such as `blake3:9fda…`, or at least its first {WANTED_DIGITS_MIN} digits"))
+        }
+    }
+}
+
+impl Wanted {
+    /// Whether this digest is meant.
+    pub(super) fn means(&self, digest: &str) -> bool {
+        digest.strip_prefix("blake3:").unwrap_or(digest).starts_with(&self.0)
+    }
+
+    /// All of the digest, from those that there are: the only one that is meant, or the digest itself.
+    pub(super) fn among(&self, digests: &[String]) -> Result<String, Exit> {
+        let meant: Vec<&String> = digests.iter().filter(|digest| self.means(digest)).collect();
+        match (meant.as_slice(), self.0.len()) {
+            (_, 64) => Ok(format!("blake3:{}", self.0)),
+            ([only], _) => Ok((*only).clone()),
+            (several, _) => {
+                let known: Vec<&str> = digests.iter().map(|digest| short(digest)).collect();
+                say(&format!(
+                    "error: `{}` means {} of the digests here\n  help: here are {}; write the whole digest for another one",
+                    self.0,
+                    several.len(),
+                    known.join(", ")
+                ));
+                Err(Exit::Unexpected)
+            }
+        }
+    }
+}
+
+/// The digest that must be in force: as given, or as seen. `Err` where something else is.
+pub(super) fn expected(wanted: Option<&Wanted>, in_force: &str) -> Result<String, Exit> {
+    match wanted {
+        Some(wanted) if !wanted.means(in_force) => {
+            say(&format!(
+                "error: not `{}` is in force, but `{}`\n  help: nothing was done; look again with `requite status`, then decide again",
+                wanted.0,
+                visible(in_force)
+            ));
+            Err(Exit::Unexpected)
+        }
+        Some(_) | None => Ok(in_force.to_owned()),
+    }
+}
+
+/// An address as written: `HOST:PORT` or `unix:/PATH`.
+pub(super) fn admin_address(text: &str) -> Result<String, String> {
+    match text.strip_prefix("unix:") {
+        Some(path) if path.starts_with('/') => Ok(text.to_owned()),
+        Some(_) => Err("expected `unix:` and a path that begins with `/`".to_owned()),
+        None => crate::cli::input::address(text)
+            .map_err(|_| "expected HOST:PORT or unix:/PATH, such as `127.0.0.1:50052`".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_is_meant_by_how_it_begins() {
+        let all = format!("blake3:{}", "ab".repeat(32));
+        let other = format!("blake3:{}", "cd".repeat(32));
+        let wanted: Wanted = "abababab".parse().unwrap();
+        assert!(wanted.means(&all) && !wanted.means(&other));
+        assert_eq!(wanted.among(&[other.clone(), all.clone()]), Ok(all.clone()));
+        assert_eq!(wanted.among(std::slice::from_ref(&other)), Err(Exit::Unexpected));
+        let whole: Wanted = all.parse().unwrap();
+        assert_eq!(whole.among(&[other]), Ok(all));
+        for bad in ["abc", "ABABABAB", "blake3:", "zzzzzzzz", "in-force"] {
+            assert!(bad.parse::<Wanted>().is_err(), "{bad}");
+        }
+    }
+}

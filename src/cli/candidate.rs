@@ -1,0 +1,329 @@
+//! `candidate`: policies tried on live requests before they decide any.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+
+use crate::app::run::colour as colour_of_reports;
+use crate::cli::admin::{Format, Replica, Right, Wanted, exit_of, expected, status};
+use crate::cli::check::exit_of as exit_of_check;
+use crate::cli::exit::Exit;
+use crate::cli::output::{answer, say, say_unreadable};
+use crate::cli::show::{activation, candidate, changes, colour, diagnostics, short};
+use crate::engine::admit::admit;
+use crate::policy::bundle::Bundle;
+use crate::policy::diagnostic::render;
+use crate::server::admin_client::{AdminClient, AdminError, Refused};
+use crate::server::json::admin_to_json;
+use crate::server::pb;
+use crate::source::directory;
+
+/// Try policies on live requests before they decide any
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Try policies on live requests before they decide any.\n\n\
+        A candidate decides a share of the live requests a second time, beside the policies in force. No answer is changed or \
+        made slower by it; where there is no time, it is left out. Its report says how many decisions would be different, by \
+        how much money, under which rules and for which reasons.",
+    after_long_help = "Examples:\n  requite candidate stage my-policies --sample 10%\n  requite candidate status\n  \
+        requite candidate promote --reason 'CR-1234'\n  requite candidate discard\n\n\
+        Exit codes:\n  0  it is done\n  1  the server cannot be reached, said no, or something else than expected is staged or in \
+        force\n  2  the command line is wrong\n  3  the policies were rejected or cannot be read\n  \
+        4  the policies are valid, but a case does not come out as expected",
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub(super) struct Candidate {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Stage(Stage),
+    Status(Report),
+    Promote(Promote),
+    Discard(Discard),
+}
+
+/// Take policies as the candidate
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Take policies as the candidate; one that is there is replaced.\n\n\
+        They must be good enough to be put in force: mistakes are reported as by `check`. Says what would change of what is in \
+        force, rule by rule. Needs the right `reload`.",
+    after_long_help = "Examples:\n  requite candidate stage my-policies\n  requite candidate stage my-policies --sample 10%\n  \
+        requite candidate stage   # what the server's own source holds, such as after a rollback\n\n\
+        Exit codes:\n  0  it is staged\n  1  the server cannot be reached or said no\n  2  the command line is wrong\n  \
+        3  the policies were rejected or cannot be read\n  4  the policies are valid, but a case does not come out as expected"
+)]
+struct Stage {
+    /// The directory of the policies; without it, what the source of the server holds
+    dir: Option<PathBuf>,
+    /// The share of live requests that it decides as well: `10%`, or `5/1000`
+    #[arg(long, value_name = "SHARE", default_value = "100%", value_parser = share)]
+    sample: u32,
+    /// Why, for the audit record
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    reason: String,
+    /// How to print what came of it
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    output: Format,
+    #[command(flatten)]
+    replica: Replica,
+}
+
+/// Say how the candidate would have decided so far
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Say how the candidate would have decided so far.\n\n\
+        `above` sums the requests for which it would refund more, `below` those for which it would refund less; the difference \
+        is what both come to. `not comparable` are requests that it cannot read, such as a reason that it does not know. \
+        Needs the right `read`.",
+    after_long_help = "Examples:\n  requite candidate status\n  requite candidate status --output json\n\n\
+        Exit codes:\n  0  there is a candidate\n  1  there is none, or the server cannot be reached or said no\n  \
+        2  the command line is wrong"
+)]
+struct Report {
+    /// How to print the report
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    output: Format,
+    #[command(flatten)]
+    replica: Replica,
+}
+
+/// Put the candidate in force
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Put the candidate in force.\n\n\
+        What the source of the server holds at that moment stays out until it changes or someone asks for `reload`: bring the \
+        source to the same content next, or the next restart takes what it holds. Needs the rights `read` and `reload`.",
+    after_long_help = "Examples:\n  requite candidate promote\n  requite candidate promote --digest 9fdafd79acd5 --reason 'CR-1234'\n\n\
+        Exit codes:\n  0  it is in force\n  1  there is none, another one is staged, something else is in force than expected, \
+        or the server cannot be reached or said no\n  2  the command line is wrong"
+)]
+struct Promote {
+    /// The candidate meant; its first digits will do. Absent: the one that is staged
+    #[arg(long, value_name = "DIGEST")]
+    digest: Option<Wanted>,
+    /// Only if this digest is in force; absent: whichever is seen first
+    #[arg(long, value_name = "DIGEST")]
+    expect: Option<Wanted>,
+    /// Why, for the audit record
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    reason: String,
+    /// How to print what came of it
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    output: Format,
+    #[command(flatten)]
+    replica: Replica,
+}
+
+/// Let the candidate go
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Let the candidate go. What is in force stays in force.\n\nPrints its last report. Needs the right `reload`.",
+    after_long_help = "Examples:\n  requite candidate discard\n  requite candidate discard --digest blake3:9fda… --reason 'too dear'\n\n\
+        Exit codes:\n  0  it is gone\n  1  there is none, another one is staged, or the server cannot be reached or said no\n  \
+        2  the command line is wrong"
+)]
+struct Discard {
+    /// The candidate meant; its first digits will do. Absent: the one that is staged
+    #[arg(long, value_name = "DIGEST")]
+    digest: Option<Wanted>,
+    /// Why, for the audit record
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    reason: String,
+    /// How to print what came of it
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    output: Format,
+    #[command(flatten)]
+    replica: Replica,
+}
+
+impl Candidate {
+    pub(super) fn run(self) -> Exit {
+        match self.verb {
+            Verb::Stage(verb) => verb.run(),
+            Verb::Status(verb) => verb.run(),
+            Verb::Promote(verb) => verb.run(),
+            Verb::Discard(verb) => verb.run(),
+        }
+    }
+}
+
+impl Stage {
+    fn run(self) -> Exit {
+        let bundle = match self.dir.as_deref().map(directory::read).transpose() {
+            Ok(bundle) => bundle,
+            Err(error) => return say_unreadable(&error),
+        };
+        self.replica.run(Right::Reload, async |client| {
+            let request = pb::StageCandidateRequest {
+                files: bundle.as_ref().map(files),
+                sample_per_thousand: self.sample,
+                reason: self.reason.clone(),
+            };
+            let response = match client.stage(request).await {
+                Ok(response) => response,
+                Err(error) => return self.rejected(error, bundle.as_ref()),
+            };
+            let text = match self.output {
+                Format::Json => admin_to_json(&response, "StageCandidateResponse"),
+                Format::Text => staged(&response),
+            };
+            Ok(answer(&text, Exit::Done))
+        })
+    }
+
+    /// Mistakes in files that are here are shown in their lines, as by `check`.
+    fn rejected(&self, error: AdminError, bundle: Option<&Bundle>) -> Result<Exit, AdminError> {
+        let here = bundle.filter(|_| error.refused() == Some(Refused::Rejected));
+        let Some((bundle, Err(rejection))) = here.map(|bundle| (bundle, admit(bundle))) else { return Err(error) };
+        say(&render(&rejection.diagnostics, bundle, colour_of_reports()));
+        let dir = self.dir.as_deref().unwrap_or(Path::new("."));
+        say(&format!("nothing was staged\n  help: mend the policies; `requite check {}` says the same", dir.display()));
+        let exit = exit_of(&error);
+        Ok(if exit == Exit::Unexpected { exit_of_check(&rejection) } else { exit })
+    }
+}
+
+fn staged(response: &pb::StageCandidateResponse) -> String {
+    let pb::StageCandidateResponse { candidate: staged, changes: found, warnings } = response;
+    let changes = match found.as_slice() {
+        [] => "decides as what is in force does: nothing differs but the layout, if anything\n".to_owned(),
+        found => changes::text(&changes::of_server(found), colour()),
+    };
+    let warnings = diagnostics::list(warnings);
+    let staged = candidate::staged(staged.as_ref().unwrap_or(&pb::CandidateStatus::default()));
+    format!("{changes}{warnings}{staged}next: `requite candidate status`\n")
+}
+
+/// The files of a bundle, to be sent.
+fn files(bundle: &Bundle) -> pb::PolicyFiles {
+    let file = |file: &crate::policy::bundle::BundleFile| pb::PolicyFile {
+        path: file.path.clone(),
+        content: file.bytes.clone(),
+    };
+    pb::PolicyFiles { files: bundle.files().iter().map(file).collect() }
+}
+
+impl Report {
+    fn run(self) -> Exit {
+        self.replica.run(Right::Read, async |client| {
+            let Some(found) = status(client).await?.candidate else { return Ok(say_no_candidate()) };
+            let text = match self.output {
+                Format::Json => admin_to_json(&found, "CandidateStatus"),
+                Format::Text => candidate::text(&found),
+            };
+            Ok(answer(&text, Exit::Done))
+        })
+    }
+}
+
+fn say_no_candidate() -> Exit {
+    say("error: there is no candidate\n  help: `requite candidate stage DIR` takes one");
+    Exit::Unexpected
+}
+
+/// The candidate that is staged, if it is the one meant, and what is in force.
+async fn found(client: &AdminClient, wanted: Option<&Wanted>) -> Result<Result<(String, String), Exit>, AdminError> {
+    let status = status(client).await?;
+    let in_force = status.in_force.unwrap_or_default().digest;
+    let Some(staged) = status.candidate else { return Ok(Err(say_no_candidate())) };
+    Ok(match wanted {
+        Some(wanted) if !wanted.means(&staged.digest) => {
+            say(&format!(
+                "error: another candidate is staged: {}\n  help: nothing was done; see `requite candidate status`",
+                staged.digest
+            ));
+            Err(Exit::Unexpected)
+        }
+        Some(_) | None => Ok((staged.digest, in_force)),
+    })
+}
+
+impl Promote {
+    fn run(self) -> Exit {
+        self.replica.run(Right::Reload, async |client| {
+            let (digest, in_force) = match found(client, self.digest.as_ref()).await? {
+                Ok(found) => found,
+                Err(exit) => return Ok(exit),
+            };
+            let expected_digest = match expected(self.expect.as_ref(), &in_force) {
+                Ok(digest) => digest,
+                Err(exit) => return Ok(exit),
+            };
+            say(&format!("putting {} in force instead of {}", short(&digest), short(&expected_digest)));
+            let reason = self.reason.clone();
+            let response = client.promote(pb::PromoteCandidateRequest { digest, expected_digest, reason }).await?;
+            let text = match self.output {
+                Format::Json => admin_to_json(&response, "PromoteCandidateResponse"),
+                Format::Text => {
+                    let report = response.candidate.as_ref().map(candidate::text).unwrap_or_default();
+                    let activation = response.activation.unwrap_or_default();
+                    format!("{}\nits last report:\n{report}", activation::text(&activation, colour()))
+                }
+            };
+            Ok(answer(&text, Exit::Done))
+        })
+    }
+}
+
+impl Discard {
+    fn run(self) -> Exit {
+        self.replica.run(Right::Reload, async |client| {
+            let digest = match &self.digest {
+                None => String::new(),
+                Some(wanted) => match found(client, Some(wanted)).await? {
+                    Ok((digest, _)) => digest,
+                    Err(exit) => return Ok(exit),
+                },
+            };
+            let request = pb::DiscardCandidateRequest { digest, reason: self.reason.clone() };
+            let response = client.discard(request).await?;
+            let text = match self.output {
+                Format::Json => admin_to_json(&response, "DiscardCandidateResponse"),
+                Format::Text => {
+                    let gone = response.candidate.unwrap_or_default();
+                    format!("discarded; its last report:\n{}", candidate::text(&gone))
+                }
+            };
+            Ok(answer(&text, Exit::Done))
+        })
+    }
+}
+
+/// A share of live requests: `10%`, `0.5%` or `5/1000`, at least one in a thousand.
+fn share(text: &str) -> Result<u32, String> {
+    let number = |text: &str| text.chars().all(|digit| digit.is_ascii_digit()).then(|| text.parse::<u32>().ok())?;
+    let per_thousand = match (text.strip_suffix('%'), text.strip_suffix("/1000")) {
+        (Some(percent), _) => match percent.split_once('.') {
+            None => number(percent).and_then(|percent| percent.checked_mul(10)),
+            Some((whole, tenth)) if tenth.len() == 1 => {
+                number(&format!("{whole}{tenth}")).filter(|_| !whole.is_empty())
+            }
+            Some(_) => None,
+        },
+        (None, Some(thousandths)) => number(thousandths),
+        (None, None) => None,
+    };
+    per_thousand
+        .filter(|share| (1..=1000).contains(share))
+        .ok_or_else(|| "expected a share from `0.1%` to `100%`, or from `1/1000` to `1000/1000`".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_whole_thousandths() {
+        for (text, expected) in [("100%", 1000), ("10%", 100), ("0.5%", 5), ("12.5%", 125), ("1/1000", 1)] {
+            assert_eq!(share(text), Ok(expected), "{text}");
+        }
+        for text in ["0%", "101%", "0.05%", ".5%", "-1%", "10", "1001/1000", "0/1000", "", "%", "1e1%", "+5%"] {
+            assert!(share(text).is_err(), "{text}");
+        }
+    }
+}

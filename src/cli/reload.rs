@@ -1,0 +1,60 @@
+//! `reload`: put in force what the source of a server holds now.
+
+use clap::Args;
+
+use crate::cli::admin::{Format, Replica, Right, Wanted, expected, status};
+use crate::cli::exit::Exit;
+use crate::cli::output::answer;
+use crate::cli::show::{activation, colour};
+use crate::server::json::admin_to_json;
+use crate::server::pb;
+
+/// Have a server read its policies again
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Have a server read its policies again and put them in force.\n\n\
+        A server does so by itself when a file changes. `reload` asks for it now, waits until it is done, and says what \
+        changed, rule by rule. It also lets in again what was held back after a rollback. Policies with mistakes change \
+        nothing; each mistake is told with its place.\n\n\
+        Needs the right `reload`.",
+    after_long_help = "Examples:\n  requite reload\n  requite reload --reason 'CR-1234: fee for late cancellations'\n  \
+        requite reload --expect 9fdafd79acd5   # only if nobody was faster\n\n\
+        Exit codes:\n  0  what the source holds is in force, whether anything changed or not\n  \
+        1  the server cannot be reached, said no, or something else than expected is in force\n  2  the command line is wrong\n  \
+        3  the policies were rejected or cannot be read\n  4  the policies are valid, but a case does not come out as expected"
+)]
+pub(super) struct Reload {
+    /// Only if this digest is in force; its first digits will do
+    #[arg(long, value_name = "DIGEST")]
+    expect: Option<Wanted>,
+    /// Why, for the audit record
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    reason: String,
+    /// How to print what came of it
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    output: Format,
+    #[command(flatten)]
+    replica: Replica,
+}
+
+impl Reload {
+    pub(super) fn run(self) -> Exit {
+        self.replica.run(Right::Reload, async |client| {
+            let mut expected_digest = String::new();
+            if let Some(wanted) = &self.expect {
+                let in_force = status(client).await?.in_force.unwrap_or_default().digest;
+                expected_digest = match expected(Some(wanted), &in_force) {
+                    Ok(digest) => digest,
+                    Err(exit) => return Ok(exit),
+                };
+            }
+            let reason = self.reason.clone();
+            let response = client.reload(pb::ReloadPolicyRequest { expected_digest, reason }).await?;
+            let text = match self.output {
+                Format::Json => admin_to_json(&response, "ReloadPolicyResponse"),
+                Format::Text => activation::text(&response.activation.unwrap_or_default(), colour()),
+            };
+            Ok(answer(&text, Exit::Done))
+        })
+    }
+}

@@ -1,0 +1,42 @@
+//! What a reload, rollback or promotion came to.
+
+use crate::cli::show::{changes, counted, diagnostics, moment, short, visible};
+use crate::policy::diagnostic::Colour;
+use crate::server::pb;
+
+/// What changed hands, what changed, and what follows.
+pub(in crate::cli) fn text(activation: &pb::Activation, colour: Colour) -> String {
+    let pb::Activation {
+        before_digest,
+        after_digest,
+        generation,
+        activated_at,
+        warnings,
+        changes,
+        cases_passed,
+        notices,
+    } = activation;
+    let since = moment(activated_at.as_ref().map(|at| at.seconds));
+    if before_digest == after_digest {
+        let in_force =
+            format!("nothing changed: {} is in force, generation {generation}, since {since}\n", short(after_digest));
+        return visible(&in_force) + &notes(warnings, notices);
+    }
+    let mut page = String::new();
+    if changes.is_empty() {
+        page.push_str("nothing differs but the layout: comments, spaces, quotes, the order of keys\n");
+    } else {
+        page.push_str(&changes::text(&changes::of_server(changes), colour));
+    }
+    let passed = counted(u64::from(*cases_passed), "case");
+    page.push_str(&visible(&format!(
+        "in force: {after_digest}, generation {generation}, since {since}; before: {}; {passed} passed\n",
+        short(before_digest)
+    )));
+    page + &notes(warnings, notices)
+}
+
+fn notes(warnings: &[pb::PolicyDiagnostic], notices: &[String]) -> String {
+    let notices: String = notices.iter().map(|notice| format!("note: {}\n", visible(notice))).collect();
+    diagnostics::list(warnings) + &notices
+}

@@ -1,0 +1,167 @@
+//! Where replicas stand: a page for one of them, a table for several.
+
+use crate::cli::show::{Side, candidate, counted, diagnostics, moment, origin, row, short, table};
+use crate::server::pb;
+use crate::server::pb::{RestartForecast, SourceHold, StartedFrom};
+
+/// Everything about one replica.
+pub(in crate::cli) fn page(addr: &str, status: &pb::PolicyStatus) -> String {
+    let mut page = String::new();
+    let started = moment(status.started_at.as_ref().map(|at| at.seconds));
+    row(&mut page, "replica", &format!("{addr}, requite {}, started {started}", status.server_version));
+    let in_force = status.in_force.clone().unwrap_or_default();
+    row(&mut page, "in force", &in_force.digest);
+    row(&mut page, "", &format!("generation {}, {}, {}", in_force.generation, since(&in_force), origin(&in_force)));
+    row(&mut page, "policies", &policies(status));
+    row(&mut page, "decisions", &format!("{} since then", status.decisions));
+    if status.started_from() == StartedFrom::LastKnownGood {
+        row(&mut page, "started", "from the last known good: the source was broken");
+    }
+    let source = status.source.clone().unwrap_or_default();
+    let checked = moment(source.checked_at.as_ref().map(|at| at.seconds));
+    row(&mut page, "source", &format!("{}, read {checked}: {}", source.location, of_source(status)));
+    let detail = if status.restart_detail.is_empty() { String::new() } else { format!(": {}", status.restart_detail) };
+    row(&mut page, "restart", &format!("{}{detail}", of_restart(status.restart())));
+    if let Some(revision) = &status.last_known_good {
+        row(&mut page, "known good", &format!("{}, {}", revision.digest, since(revision)));
+    }
+    if let Some(candidate) = &status.candidate {
+        let brief = candidate::brief(candidate);
+        row(&mut page, "candidate", &format!("{}: {brief}; see `requite candidate status`", candidate.digest));
+    }
+    if let Some(rejection) = &status.last_rejection {
+        let at = moment(rejection.rejected_at.as_ref().map(|at| at.seconds));
+        row(&mut page, "rejected", &at);
+        page.push('\n');
+        page.push_str(&diagnostics::rejection(rejection));
+    }
+    page
+}
+
+/// What can be said of one replica: where it stands, or why that is not known.
+pub(in crate::cli) type Told = (String, Result<pb::PolicyStatus, String>);
+
+/// One line for each replica.
+pub(in crate::cli) fn lines(replicas: &[Told]) -> String {
+    let columns = [
+        "address",
+        "version",
+        "policies",
+        "digest",
+        "generation",
+        "since",
+        "source",
+        "candidate",
+        "rejected",
+        "restart",
+    ]
+    .map(|name| (name, if name == "generation" { Side::Right } else { Side::Left }));
+    let cells = |(addr, told): &Told| match told {
+        Err(problem) => vec![addr.clone(), problem.clone()],
+        Ok(status) => {
+            let in_force = status.in_force.clone().unwrap_or_default();
+            let rejected = status.last_rejection.as_ref().map_or_else(
+                || "-".to_owned(),
+                |rejection| moment(rejection.rejected_at.as_ref().map(|at| at.seconds)),
+            );
+            vec![
+                addr.clone(),
+                status.server_version.clone(),
+                policies(status),
+                short(&in_force.digest).to_owned(),
+                in_force.generation.to_string(),
+                moment(in_force.activated_at.as_ref().map(|at| at.seconds)),
+                of_source(status),
+                status.candidate.as_ref().map_or_else(|| "-".to_owned(), |it| short(&it.digest).to_owned()),
+                rejected,
+                of_restart(status.restart()).to_owned(),
+            ]
+        }
+    };
+    // What is wrong with a replica is no column: it would make all of them wide.
+    let rows: Vec<Vec<String>> = replicas.iter().filter(|(_, told)| told.is_ok()).map(cells).collect();
+    let mut lines = if rows.is_empty() { Vec::new() } else { table(&columns, &rows) };
+    lines.extend(replicas.iter().filter(|(_, told)| told.is_err()).map(|told| cells(told).join(": ")));
+    lines.join("\n") + "\n"
+}
+
+/// One line about one replica, for whoever watches it.
+pub(in crate::cli) fn line(status: &pb::PolicyStatus) -> String {
+    let in_force = status.in_force.clone().unwrap_or_default();
+    let candidate =
+        status.candidate.as_ref().map(|it| format!("; candidate {}: {}", short(&it.digest), candidate::brief(it)));
+    let rejected = status
+        .last_rejection
+        .as_ref()
+        .map(|it| format!("; rejected {}: {}", short(&it.digest), counted(it.diagnostics.len() as u64, "diagnostic")));
+    format!(
+        "{} generation {}, {}, {}; source: {}{}{}",
+        short(&in_force.digest),
+        in_force.generation,
+        since(&in_force),
+        origin(&in_force),
+        of_source(status),
+        candidate.unwrap_or_default(),
+        rejected.unwrap_or_default()
+    )
+}
+
+fn since(revision: &pb::PolicyRevision) -> String {
+    format!("since {}", moment(revision.activated_at.as_ref().map(|at| at.seconds)))
+}
+
+fn policies(status: &pb::PolicyStatus) -> String {
+    let names: Vec<String> =
+        status.policies.iter().map(|policy| format!("{} {}", policy.policy_id, policy.version)).collect();
+    names.join(", ")
+}
+
+/// How the source stands to what is in force.
+fn of_source(status: &pb::PolicyStatus) -> String {
+    let source = status.source.clone().unwrap_or_default();
+    let in_force = status.in_force.as_ref().map_or("", |revision| revision.digest.as_str());
+    match (source.hold(), source.digest.as_str()) {
+        (SourceHold::Flapping, _) => {
+            let until = moment(source.held_until.as_ref().map(|at| at.seconds));
+            format!("held back: it flaps between good and bad; tried again at {until}")
+        }
+        (SourceHold::Overridden, digest) => {
+            format!("held back: an admin put something else in force than its {}", short(digest))
+        }
+        (SourceHold::Unspecified, "") => "cannot be read".to_owned(),
+        (SourceHold::Unspecified, digest) if digest == in_force => "in force".to_owned(),
+        (SourceHold::Unspecified, digest) => format!("holds {}, which is not in force", short(digest)),
+    }
+}
+
+const fn of_restart(forecast: RestartForecast) -> &'static str {
+    match forecast {
+        RestartForecast::Unspecified => "not known",
+        RestartForecast::Same => "the same policies",
+        RestartForecast::Other => "what the source holds",
+        RestartForecast::LastKnownGood => "the last known good",
+        RestartForecast::Failure => "would fail",
+    }
+}
+
+/// The revisions that can be gone back to.
+pub(in crate::cli) fn revisions(revisions: &[pb::PolicyRevision]) -> String {
+    let columns = [
+        ("digest", Side::Left),
+        ("generation", Side::Right),
+        ("since", Side::Left),
+        ("put in force by", Side::Left),
+        ("known good", Side::Left),
+    ];
+    let cells = |revision: &pb::PolicyRevision| {
+        let generation = match revision.generation {
+            0 => "earlier run".to_owned(),
+            generation => generation.to_string(),
+        };
+        let known_good = if revision.known_good { "yes" } else { "not yet" };
+        let at = moment(revision.activated_at.as_ref().map(|at| at.seconds));
+        vec![revision.digest.clone(), generation, at, origin(revision), known_good.to_owned()]
+    };
+    let rows: Vec<Vec<String>> = revisions.iter().map(cells).collect();
+    table(&columns, &rows).join("\n") + "\n"
+}
