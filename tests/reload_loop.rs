@@ -218,7 +218,8 @@ async fn ten_thousand_reloads_give_whole_snapshots_in_order() {
     };
     let bundles = ["a", "b"].map(bundle);
     for bundle in bundles.iter().cycle().take(10_000) {
-        activator.activate(admit(bundle).unwrap());
+        let over = activator.current();
+        activator.activate(&over, admit(bundle).unwrap()).unwrap();
     }
     reader.join().unwrap();
 }

@@ -123,7 +123,14 @@ impl Reloader {
     fn apply(&mut self, trigger: ReloadTrigger, admission: Admission) -> ReloadResult {
         let cases_passed = admission.cases_passed;
         report(&admission.warnings);
-        let activation = self.activator.activate(admission);
+        let over = self.activator.current();
+        let activation = match self.activator.activate(&over, admission) {
+            Ok(activation) => activation,
+            Err(overtaken) => {
+                tracing::error!(%overtaken, "policies not applied");
+                return ReloadResult::Rejected;
+            }
+        };
         self.rejected = None;
         tracing::info!(
             trigger = trigger.slug(),
