@@ -7,14 +7,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use requite::app::reload::{Loader, Reloader};
+use requite::app::reload::hints::Hints;
+use requite::app::reload::{Beginning, Loader, Road, RoadConfig, lay};
+use requite::domain::time::Timestamp;
 use requite::engine::admit::{Admission, Rejection};
-use requite::engine::{Engine, open};
+use requite::engine::history::Held;
+use requite::engine::status::StartedFrom;
+use requite::engine::{Engine, open, open_in};
 use requite::policy::bundle::{Bundle, BundleFile};
 use requite::policy::diagnostic::{Diagnostic, Severity};
+use requite::server::admin::desk::Desk;
 use requite::source::directory::ReadError;
 use requite::telemetry::event::ReloadTrigger;
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
@@ -51,12 +55,18 @@ struct Service {
     engine: Engine,
     answers: Arc<Mutex<VecDeque<Result<Bundle, ReadError>>>>,
     reads: Arc<AtomicUsize>,
-    triggers: mpsc::Sender<ReloadTrigger>,
+    hints: Hints,
+    desk: Desk,
     task: JoinHandle<()>,
 }
 
 fn service() -> Service {
-    let (engine, activator) = open(admit(&bundle("first")).unwrap());
+    service_with(RoadConfig::default())
+}
+
+fn service_with(config: RoadConfig) -> Service {
+    let first = Held::new(Arc::new(bundle("first")), admit(&bundle("first")).unwrap());
+    let (engine, activator) = open_in(Arc::clone(&first.plans));
     let answers = Arc::new(Mutex::new(VecDeque::from([Ok(bundle("first"))])));
     let reads = Arc::new(AtomicUsize::new(0));
     let read = {
@@ -71,9 +81,19 @@ fn service() -> Service {
             answer
         }
     };
-    let (triggers, waiting) = mpsc::channel(16);
-    let reloader = Reloader::new(Loader { read: Box::new(read), admit }, activator);
-    Service { engine, answers, reads, triggers, task: tokio::spawn(reloader.run(waiting)) }
+    let beginning = Beginning {
+        first,
+        started_from: StartedFrom::Source,
+        started_at: Timestamp::EPOCH,
+        location: "test".to_owned(),
+        failure: None,
+        earlier: vec![],
+        notices: vec![],
+    };
+    let loader = Loader { read: Box::new(read), admit, state: None };
+    let Road { reloader, desk, hints, keeper: _ } = lay(loader, activator, beginning, config);
+    let task = tokio::spawn(reloader.run(std::future::pending()));
+    Service { engine, answers, reads, hints, desk, task }
 }
 
 impl Service {
@@ -81,7 +101,7 @@ impl Service {
     async fn change(&self, answers: impl IntoIterator<Item = Result<Bundle, ReadError>>, trigger: ReloadTrigger) {
         *self.answers.lock().unwrap() = answers.into_iter().collect();
         let reads = self.reads();
-        self.triggers.send(trigger).await.unwrap();
+        self.hints.give(trigger);
         self.until("the source is read", || self.reads() > reads).await;
     }
 
@@ -105,7 +125,7 @@ impl Service {
 
     /// Ends the task, which has then finished everything it began.
     async fn end(self) -> Engine {
-        drop(self.triggers);
+        drop(self.desk);
         self.task.await.unwrap();
         self.engine
     }
@@ -189,7 +209,7 @@ async fn a_burst_is_one_reload() {
     *service.answers.lock().unwrap() = VecDeque::from([Ok(bundle("second"))]);
     // The task does not run before the test waits: all of them are there at once.
     for trigger in [FileChange, Signal, FileChange, FileChange] {
-        service.triggers.try_send(trigger).unwrap();
+        service.hints.give(trigger);
     }
     service.serves("second", 2).await;
     assert_eq!(service.reads(), 1);

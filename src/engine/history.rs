@@ -6,19 +6,24 @@
 
 use std::sync::Arc;
 
+use crate::engine::admit::Admission;
 use crate::engine::snapshot::Plans;
 use crate::engine::status::{KnownGood, Revision};
 use crate::policy::bundle::{Bundle, Digest};
+use crate::policy::diagnostic::Diagnostic;
 
 /// Texts of all revisions together, in bytes, before the oldest are let go. The one in force, the
 /// one before it and the last one known to be good stay whatever their size.
 pub const HISTORY_BYTES_MAX: usize = 256 * 1024 * 1024;
 
-/// What was in force, the latest first. It is never empty.
+/// What was in force, the latest first.
 #[derive(Debug)]
 pub struct History {
-    /// By `place`, the largest first; each digest once.
-    kept: Vec<Kept>,
+    in_force: Kept,
+    /// The policies of it.
+    current: Held,
+    /// By `place`, the largest first; each digest once, and not the one in force.
+    earlier: Vec<Kept>,
     revisions_max: usize,
 }
 
@@ -42,45 +47,56 @@ pub struct Held {
     pub bundle: Arc<Bundle>,
     /// As run.
     pub plans: Arc<Plans>,
+    /// What the author should look at.
+    pub warnings: Arc<[Diagnostic]>,
+    /// How many of their own cases came out as expected.
+    pub cases_passed: usize,
+}
+
+impl Held {
+    /// An admitted bundle.
+    #[must_use]
+    pub fn new(bundle: Arc<Bundle>, mut admission: Admission) -> Self {
+        let warnings = std::mem::take(&mut admission.warnings).into();
+        let cases_passed = admission.cases_passed;
+        Self { bundle, plans: admission.into(), warnings, cases_passed }
+    }
 }
 
 impl History {
     /// A history that begins with what is in force now, after what earlier runs left. Holds as many
     /// revisions as asked for, and at least two: one in force, one to go back to.
     #[must_use]
-    pub fn new(first: Revision, held: Held, earlier: Vec<Kept>, revisions_max: usize) -> Self {
-        let mut history = Self { kept: earlier, revisions_max: revisions_max.max(2) };
-        history.kept.sort_by_key(|kept| std::cmp::Reverse(kept.place));
-        history.put(first, held);
+    pub fn new(first: Revision, held: Held, mut earlier: Vec<Kept>, revisions_max: usize) -> Self {
+        earlier.sort_by_key(|kept| std::cmp::Reverse(kept.place));
+        let place = earlier.first().map_or(0, |latest| latest.place);
+        let in_force = taken_from(&mut earlier, first, held.clone(), place);
+        let mut history = Self { in_force, current: held, earlier, revisions_max: revisions_max.max(2) };
+        history.forget();
         history
     }
 
     /// Notes that a revision came into force. Whether it is known as good is known from before, not
     /// from `revision`.
     pub fn put(&mut self, revision: Revision, held: Held) {
-        let known_good = self.find(revision.digest).map_or(KnownGood::NotYet, |kept| kept.revision.known_good);
-        let place = self.kept.first().map_or(1, |latest| latest.place.saturating_add(1));
-        self.kept.retain(|kept| kept.revision.digest != revision.digest);
-        let text_bytes = held.bundle.files().iter().map(|file| file.bytes.len()).sum();
-        let revision = Revision { known_good, ..revision };
-        self.kept.insert(0, Kept { revision, place, text_bytes, held: Some(held) });
+        self.earlier.insert(0, self.in_force.clone());
+        self.in_force = taken_from(&mut self.earlier, revision, held.clone(), self.in_force.place);
+        self.current = held;
         self.forget();
     }
 
     /// Notes that what is in force is known as good.
     pub fn in_force_is_good(&mut self) {
-        if let Some(kept) = self.kept.first_mut() {
-            kept.revision.known_good = KnownGood::Yes;
-        }
+        self.in_force.revision.known_good = KnownGood::Yes;
         self.forget();
     }
 
     /// Lets go what is beyond the bounds.
     fn forget(&mut self) {
         let good = self.last_known_good().map(|kept| kept.place);
-        let (mut revisions, mut bytes) = (0_usize, 0_usize);
+        let (mut revisions, mut bytes) = (1_usize, self.in_force.text_bytes);
         let revisions_max = self.revisions_max;
-        self.kept.retain(|kept| {
+        self.earlier.retain(|kept| {
             revisions = revisions.saturating_add(1);
             bytes = bytes.saturating_add(kept.text_bytes);
             let within = revisions <= revisions_max && (revisions <= 2 || bytes <= HISTORY_BYTES_MAX);
@@ -89,41 +105,56 @@ impl History {
     }
 
     /// Every revision, the latest first; the first one is in force.
-    #[must_use]
-    pub fn revisions(&self) -> &[Kept] {
-        &self.kept
+    pub fn revisions(&self) -> impl Iterator<Item = &Kept> {
+        std::iter::once(&self.in_force).chain(&self.earlier)
     }
 
     /// What is in force.
     #[must_use]
-    pub fn in_force(&self) -> Option<&Kept> {
-        self.kept.first()
+    pub const fn in_force(&self) -> &Revision {
+        &self.in_force.revision
+    }
+
+    /// The policies in force.
+    #[must_use]
+    pub const fn current(&self) -> &Held {
+        &self.current
     }
 
     /// What was in force before that.
     #[must_use]
     pub fn before(&self) -> Option<&Kept> {
-        self.kept.get(1)
+        self.earlier.first()
     }
 
     /// The revision of this digest.
     #[must_use]
     pub fn find(&self, digest: Digest) -> Option<&Kept> {
-        self.kept.iter().find(|kept| kept.revision.digest == digest)
+        self.revisions().find(|kept| kept.revision.digest == digest)
     }
 
     /// The latest revision that is known as good.
     #[must_use]
     pub fn last_known_good(&self) -> Option<&Kept> {
-        self.kept.iter().find(|kept| kept.revision.known_good == KnownGood::Yes)
+        self.revisions().find(|kept| kept.revision.known_good == KnownGood::Yes)
     }
+}
+
+/// The entry of a revision that comes into force after this place: as good as it was before.
+fn taken_from(earlier: &mut Vec<Kept>, revision: Revision, held: Held, after: u64) -> Kept {
+    let digest = revision.digest;
+    let before = earlier.iter().find(|kept| kept.revision.digest == digest);
+    let known_good = before.map_or(KnownGood::NotYet, |kept| kept.revision.known_good);
+    earlier.retain(|kept| kept.revision.digest != digest);
+    let text_bytes = held.bundle.files().iter().map(|file| file.bytes.len()).sum();
+    let revision = Revision { known_good, ..revision };
+    Kept { revision, place: after.saturating_add(1), text_bytes, held: Some(held) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::time::Timestamp;
-    use crate::engine::admit::Admission;
     use crate::policy::bundle::BundleFile;
     use crate::telemetry::event::ReloadTrigger;
 
@@ -141,7 +172,7 @@ mod tests {
             actor: String::new(),
             known_good: KnownGood::NotYet,
         };
-        (revision, Held { bundle, plans: admission.into() })
+        (revision, Held::new(bundle, admission))
     }
 
     fn history(texts: &[&str], revisions_max: usize) -> History {
@@ -155,7 +186,7 @@ mod tests {
     }
 
     fn generations(history: &History) -> Vec<u64> {
-        history.revisions().iter().map(|kept| kept.revision.generation).collect()
+        history.revisions().map(|kept| kept.revision.generation).collect()
     }
 
     #[test]
@@ -205,7 +236,7 @@ mod tests {
         });
         let (first, held) = revision("first", 21);
         let history = History::new(first, held, earlier.collect(), 100);
-        let bytes: usize = history.revisions().iter().map(|kept| kept.text_bytes).sum();
+        let bytes: usize = history.revisions().map(|kept| kept.text_bytes).sum();
         assert!(bytes <= HISTORY_BYTES_MAX, "{bytes}");
         assert_eq!(generations(&history), (11..=21).rev().collect::<Vec<u64>>());
     }

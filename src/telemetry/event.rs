@@ -34,6 +34,10 @@ pub struct Reloaded {
     pub result: ReloadResult,
 }
 
+/// The source changes between good and bad again and again, and is held down.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Flapped;
+
 /// A revision could not be kept in the state directory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NotKept;
@@ -105,6 +109,14 @@ impl Reloaded {
         let Some(instruments) = instruments() else { return };
         let Self { trigger, result } = self;
         instruments.reloads.add(1, &[KeyValue::new("trigger", trigger.slug()), KeyValue::new("result", result.slug())]);
+    }
+}
+
+impl Flapped {
+    /// Counts it.
+    pub fn record(self) {
+        let Some(instruments) = instruments() else { return };
+        instruments.flaps.add(1, &[]);
     }
 }
 

@@ -23,6 +23,7 @@ pub(super) struct Instruments {
     pub(super) evaluation_seconds: Histogram<f64>,
     pub(super) reloads: Counter<u64>,
     pub(super) panics: Counter<u64>,
+    pub(super) flaps: Counter<u64>,
     pub(super) state_failures: Counter<u64>,
 }
 
@@ -54,6 +55,11 @@ pub(super) fn install(provider: &SdkMeterProvider) -> Result<(), InitError> {
             .u64_counter("requite.panics")
             .with_unit("{panic}")
             .with_description("Panics that were caught. Each is a bug.")
+            .build(),
+        flaps: meter
+            .u64_counter("requite.source.flaps")
+            .with_unit("{hold}")
+            .with_description("Times the source was held down because it changed between good and bad.")
             .build(),
         state_failures: meter
             .u64_counter("requite.state.failures")

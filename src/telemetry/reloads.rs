@@ -15,6 +15,8 @@ pub struct ReloadStats {
     last: Option<Success>,
     /// When the last successful one was.
     last_success_at: Option<Timestamp>,
+    /// How often the source was held down.
+    flaps: u64,
     /// How often a revision could not be kept in the state directory.
     not_kept: u64,
 }
@@ -45,9 +47,16 @@ impl ReloadStats {
         }
     }
 
-    /// Counts a revision that could not be kept.
-    pub const fn note_not_kept(&mut self) {
-        self.not_kept = self.not_kept.saturating_add(1);
+    /// Counts that the source was held down because it flaps.
+    pub const fn note_flapping(&mut self) {
+        self.flaps = self.flaps.saturating_add(1);
+    }
+
+    /// The same, with so many writes of the state directory that failed.
+    #[must_use]
+    pub const fn with_not_kept(mut self, not_kept: u64) -> Self {
+        self.not_kept = not_kept;
+        self
     }
 
     /// How many attempts, by trigger and result; every pair, also where there was none.
@@ -67,6 +76,12 @@ impl ReloadStats {
     #[must_use]
     pub const fn last_success_at(&self) -> Option<Timestamp> {
         self.last_success_at
+    }
+
+    /// How often the source was held down because it changes between good and bad.
+    #[must_use]
+    pub const fn flaps(&self) -> u64 {
+        self.flaps
     }
 
     /// How often a revision could not be kept in the state directory.
