@@ -18,6 +18,8 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Service {
     child: Child,
     pub address: String,
+    /// What it said on standard output when it began to serve.
+    pub serving: Value,
     log: Receiver<Value>,
     /// The lines that were waited for, and those before them.
     read: RefCell<Vec<Value>>,
@@ -82,7 +84,8 @@ pub fn serve_with(arguments: &[&str], variables: &[(&str, &str)]) -> Service {
     let Ok(serving) = serde_json::from_str::<Value>(&line) else {
         panic!("says where it serves, got {line:?} and {:?}", log.iter().collect::<Vec<_>>());
     };
-    Service { child, address: serving["address"].as_str().unwrap().to_owned(), log, read: RefCell::default() }
+    let address = serving["address"].as_str().unwrap().to_owned();
+    Service { child, address, serving, log, read: RefCell::default() }
 }
 
 impl Service {
@@ -103,6 +106,11 @@ impl Service {
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
         assert!(sent.success());
+    }
+
+    /// The number of its process.
+    pub fn process(&self) -> u32 {
+        self.child.id()
     }
 
     /// Whether it has not ended yet.

@@ -21,7 +21,7 @@ impl Reloader {
     pub(super) async fn answer(&mut self, ask: Ask) {
         match ask {
             Ask::Reload { expected, actor, reply } => {
-                let waiting = self.with_all_who_wait(Waiting { expected, actor, reply });
+                let waiting = self.with_all_who_wait(vec![Waiting { expected, actor, reply }]);
                 self.reload(None, waiting).await;
             }
             Ask::Rollback { to, expected, actor, reply } => {
@@ -44,9 +44,8 @@ impl Reloader {
         }
     }
 
-    /// Those who ask for a reload right after this one share its look.
-    fn with_all_who_wait(&mut self, first: Waiting) -> Vec<Waiting> {
-        let mut waiting = vec![first];
+    /// Those who ask for a reload next share the look.
+    pub(super) fn with_all_who_wait(&mut self, mut waiting: Vec<Waiting>) -> Vec<Waiting> {
         while let Some(ask) = self.backlog.pop_front().or_else(|| self.asks.try_recv().ok()) {
             match ask {
                 Ask::Reload { expected, actor, reply } => waiting.push(Waiting { expected, actor, reply }),

@@ -239,7 +239,10 @@ impl Reloader {
                 message = self.next() => message,
             };
             match message {
-                Some(Message::Hint(trigger)) => self.reload(Some(trigger), Vec::new()).await,
+                Some(Message::Hint(trigger)) => {
+                    let waiting = self.with_all_who_wait(Vec::new());
+                    self.reload(Some(trigger), waiting).await;
+                }
                 Some(Message::Ask(ask)) => self.answer(ask).await,
                 Some(Message::Tick) => self.tick(),
                 Some(Message::Disk) => self.publish(),
