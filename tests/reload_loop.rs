@@ -12,24 +12,35 @@ use requite::app::reload::{Beginning, Loader, Road, RoadConfig, lay};
 use requite::domain::time::Timestamp;
 use requite::engine::admit::{Admission, Rejection};
 use requite::engine::history::Held;
-use requite::engine::status::StartedFrom;
+use requite::engine::status::{Admissible, StartedFrom};
 use requite::engine::{Engine, open, open_in};
 use requite::policy::bundle::{Bundle, BundleFile};
 use requite::policy::diagnostic::{Diagnostic, Severity};
-use requite::server::admin::desk::Desk;
+use requite::server::admin::desk::{Ask, Desk};
 use requite::source::directory::ReadError;
 use requite::telemetry::event::ReloadTrigger;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 fn bundle(text: &str) -> Bundle {
     Bundle::new(vec![BundleFile { path: "a.yaml".to_owned(), bytes: text.into() }]).unwrap()
 }
 
-/// Lets everything in but what says that it is bad, and panics where it is told to.
+/// What is slow waits here.
+static DOOR: Mutex<()> = Mutex::new(());
+
+/// How much slow has come to the door.
+static DOOR_ASKED: AtomicUsize = AtomicUsize::new(0);
+
+/// Lets everything in but what says that it is bad, waits where it is told to, and panics.
 fn admit(bundle: &Bundle) -> Result<Admission, Rejection> {
     let text = bundle.file("a.yaml").map(|file| String::from_utf8_lossy(&file.bytes).into_owned()).unwrap();
     assert!(!text.starts_with("panic"), "told to");
+    if text == "slow" {
+        DOOR_ASKED.fetch_add(1, Ordering::SeqCst);
+        drop(DOOR.lock().unwrap());
+    }
     if text.starts_with("bad") {
         let diagnostic = Diagnostic {
             severity: Severity::Error,
@@ -201,6 +212,31 @@ async fn a_panic_does_not_end_reloading() {
     service.change([Ok(bundle("panic"))], FileChange).await;
     service.change([Ok(bundle("second"))], FileChange).await;
     service.serves("second", 2).await;
+}
+
+#[tokio::test]
+async fn policies_that_are_only_looked_into_do_not_hold_up_the_road() {
+    let service = service();
+    let (slow, asked) = (DOOR.lock().unwrap(), DOOR_ASKED.load(Ordering::SeqCst));
+    let mut assessments = Vec::new();
+    // More than may be looked into at once.
+    for _ in 0..4 {
+        let (reply, assessment) = oneshot::channel();
+        service.desk.asks.send(Ask::Validate { bundle: Some(bundle("slow")), reply }).await.unwrap();
+        assessments.push(assessment);
+    }
+    service.until("two are looked into", || DOOR_ASKED.load(Ordering::SeqCst) == asked + 2).await;
+    service.change([Ok(bundle("second"))], FileChange).await;
+    service.serves("second", 2).await;
+    assert_eq!(DOOR_ASKED.load(Ordering::SeqCst), asked + 2, "no more than two at once");
+    // Nobody waits for this one any more: it is not even begun.
+    drop(assessments.pop());
+    drop(slow);
+    for assessment in assessments {
+        let assessment = timeout(Duration::from_secs(10), assessment).await.unwrap().unwrap().unwrap();
+        assert_eq!((assessment.verdict, assessment.in_force), (Admissible::Yes, bundle("first").digest()));
+    }
+    assert_eq!(DOOR_ASKED.load(Ordering::SeqCst), asked + 3);
 }
 
 #[tokio::test(flavor = "current_thread")]
