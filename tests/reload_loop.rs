@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic to fail")]
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use requite::app::reload::{Beginning, Loader, Road, RoadConfig, lay};
 use requite::domain::time::Timestamp;
 use requite::engine::admit::{Admission, Rejection};
 use requite::engine::history::Held;
-use requite::engine::status::{Admissible, StartedFrom};
+use requite::engine::status::{Admissible, StartedFrom, WhyFailed};
 use requite::engine::{Engine, open, open_in};
 use requite::policy::bundle::{Bundle, BundleFile};
 use requite::policy::diagnostic::{Diagnostic, Severity};
@@ -27,8 +27,24 @@ fn bundle(text: &str) -> Bundle {
     Bundle::new(vec![BundleFile { path: "a.yaml".to_owned(), bytes: text.into() }]).unwrap()
 }
 
-/// What is slow waits here.
-static DOOR: Mutex<()> = Mutex::new(());
+/// What is slow waits as long as this.
+static DOOR_IS_SHUT: AtomicBool = AtomicBool::new(false);
+
+/// A door that is shut until this is dropped.
+struct Closed;
+
+impl Closed {
+    fn shut() -> Self {
+        DOOR_IS_SHUT.store(true, Ordering::SeqCst);
+        Self
+    }
+}
+
+impl Drop for Closed {
+    fn drop(&mut self) {
+        DOOR_IS_SHUT.store(false, Ordering::SeqCst);
+    }
+}
 
 /// How much slow has come to the door.
 static DOOR_ASKED: AtomicUsize = AtomicUsize::new(0);
@@ -39,7 +55,9 @@ fn admit(bundle: &Bundle) -> Result<Admission, Rejection> {
     assert!(!text.starts_with("panic"), "told to");
     if text == "slow" {
         DOOR_ASKED.fetch_add(1, Ordering::SeqCst);
-        drop(DOOR.lock().unwrap());
+        while DOOR_IS_SHUT.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
     if text.starts_with("bad") {
         let diagnostic = Diagnostic {
@@ -217,7 +235,8 @@ async fn a_panic_does_not_end_reloading() {
 #[tokio::test]
 async fn policies_that_are_only_looked_into_do_not_hold_up_the_road() {
     let service = service();
-    let (slow, asked) = (DOOR.lock().unwrap(), DOOR_ASKED.load(Ordering::SeqCst));
+    let slow = Closed::shut();
+    let asked = DOOR_ASKED.load(Ordering::SeqCst);
     let mut assessments = Vec::new();
     // More than may be looked into at once.
     for _ in 0..4 {
@@ -237,6 +256,44 @@ async fn policies_that_are_only_looked_into_do_not_hold_up_the_road() {
         assert_eq!((assessment.verdict, assessment.in_force), (Admissible::Yes, bundle("first").digest()));
     }
     assert_eq!(DOOR_ASKED.load(Ordering::SeqCst), asked + 3);
+}
+
+#[tokio::test]
+async fn a_source_that_hangs_does_not_keep_anyone_from_going_back() {
+    let service = service_with(RoadConfig { read_max: Duration::from_millis(50), ..RoadConfig::default() });
+    service.change([Ok(bundle("second"))], FileChange).await;
+    service.serves("second", 2).await;
+    // Whoever reads the source now waits for this.
+    let hanging = service.answers.lock().unwrap().clone();
+    let (held, release) = std::sync::mpsc::channel::<()>();
+    let answers = Arc::clone(&service.answers);
+    let locked = std::thread::spawn(move || {
+        let answers = answers.lock().unwrap();
+        let _ = release.recv();
+        drop(answers);
+    });
+    service.until("it hangs", || service.answers.try_lock().is_err()).await;
+    let reads = service.reads();
+    service.hints.give(Signal);
+    service.until("it is read", || service.reads() > reads).await;
+    let (reply, answer) = oneshot::channel();
+    let expected = bundle("second").digest();
+    service.desk.asks.send(Ask::Rollback { to: None, expected, actor: String::new(), reply }).await.unwrap();
+    let report = timeout(Duration::from_secs(10), answer).await.unwrap().unwrap().unwrap();
+    assert_eq!((report.after, report.generation), (bundle("first").digest(), 3));
+    sleep(Duration::from_millis(500)).await;
+    assert_eq!(service.reads(), reads + 1, "one thread hangs, and not one more for each try");
+    let problem = service.desk.status.borrow().last_failure.clone();
+    assert!(problem.is_none_or(|failed| matches!(failed.why, WhyFailed::Unreadable(_))));
+    assert_eq!(service.desk.status.borrow().source.digest, None);
+    drop(held);
+    locked.join().unwrap();
+    service.until("it is read again", || service.desk.status.borrow().source.digest.is_some()).await;
+    assert_eq!(
+        (service.engine.current().digest, hanging.len()),
+        (bundle("first").digest(), 1),
+        "what was gone back from stays out"
+    );
 }
 
 #[tokio::test(flavor = "current_thread")]

@@ -2,16 +2,18 @@
 //! known to be good. Needs nothing remote.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 use crate::app::clock;
 use crate::app::config::Policies;
-use crate::app::reload::{Beginning, report};
+use crate::app::reload::{Beginning, READ_MAX, report};
 use crate::app::run::{RunError, colour, read};
 use crate::engine::admit::admit;
 use crate::engine::history::{Held, Kept};
 use crate::engine::status::{KnownGood, StartedFrom, WhyFailed};
+use crate::policy::bundle::Bundle;
 use crate::policy::diagnostic::render;
+use crate::source::directory::ReadError;
 use crate::source::state::{Opened, RecallError, StateDir};
 
 /// What a run begins with.
@@ -61,7 +63,7 @@ pub fn begin(policies: &Policies, state_dir: Option<&Path>) -> Result<Begun, Run
 }
 
 fn from_source(policies: &Policies) -> Result<Held, Box<Broken>> {
-    let bundle = read(policies)
+    let bundle = read_in_time(policies)
         .map_err(|error| Box::new(Broken { why: WhyFailed::from(&error), error: RunError::Unreadable(error) }))?;
     match admit(&bundle) {
         Ok(admission) => Ok(Held::new(Arc::new(bundle), admission)),
@@ -70,6 +72,17 @@ fn from_source(policies: &Policies) -> Result<Held, Box<Broken>> {
             Err(Box::new(Broken { why: rejection.into(), error: RunError::Rejected { report } }))
         }
     }
+}
+
+/// Reads the source, unless the file system hangs: then there may be something to fall back to.
+fn read_in_time(policies: &Policies) -> Result<Bundle, ReadError> {
+    let (sender, receiver) = mpsc::channel();
+    let policies = policies.clone();
+    std::thread::spawn(move || {
+        // Nobody waiting any more is what the bound is for.
+        let _ = sender.send(read(&policies));
+    });
+    receiver.recv_timeout(READ_MAX).unwrap_or(Err(ReadError::Hanging(READ_MAX)))
 }
 
 /// The latest revision known to be good that is whole and that this program, too, lets in.

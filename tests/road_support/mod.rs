@@ -29,6 +29,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 /// Looks only where it is told to, and never knows anything as good.
 pub const BY_HAND: RoadConfig = RoadConfig {
     poll: Duration::from_secs(3_600),
+    read_max: PATIENCE,
     flap: FlapLimits {
         turns: 1_000,
         window: Duration::from_secs(60),

@@ -64,8 +64,9 @@ pub(super) struct Ready {
 }
 
 impl Loader {
-    pub(super) fn load(&self, known: &Known) -> Loaded {
-        let bundle = match (self.read)() {
+    /// What is to be said of what was read.
+    pub(super) fn judge(&self, read: Result<Bundle, ReadError>, known: &Known) -> Loaded {
+        let bundle = match read {
             Ok(bundle) => bundle,
             Err(error) => return Loaded::Unreadable(error),
         };

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::Instant;
+use tokio::task::JoinError;
+use tokio::time::{Instant, timeout};
 
 use crate::app::clock;
 use crate::app::reload::Reloader;
@@ -15,8 +16,9 @@ use crate::app::reload::standing::Seen;
 use crate::engine::history::Held;
 use crate::engine::snapshot::Snapshot;
 use crate::engine::status::{ActivationReport, Failed, KnownGood, Refusal, Revision, WhyFailed};
-use crate::policy::bundle::Digest;
+use crate::policy::bundle::{Bundle, Digest};
 use crate::server::admin::desk::Reply;
+use crate::source::directory::ReadError;
 use crate::telemetry::event::{Flapped, Panicked, ReloadResult, ReloadTrigger, Reloaded};
 
 /// First pause before a bundle that could not be read for now is read again; doubles each time.
@@ -128,9 +130,13 @@ impl Reloader {
 
     /// Reads and admits off the request threads.
     pub(super) async fn load(&mut self, known: Known) -> Option<Loaded> {
-        let loader = Arc::clone(&self.loader);
-        let loaded = tokio::task::spawn_blocking(move || loader.load(&known)).await;
+        let read = self.read().await;
         self.next_poll = Instant::now() + self.config.poll;
+        let loader = Arc::clone(&self.loader);
+        let loaded = match read {
+            Ok(read) => tokio::task::spawn_blocking(move || loader.judge(read, &known)).await,
+            Err(error) => Err(error),
+        };
         match loaded {
             Ok(loaded) => {
                 self.readable_again(&loaded);
@@ -143,6 +149,26 @@ impl Reloader {
                 self.retry = None;
                 tracing::error!(%error, %in_force, "loading the policies failed, this is a bug: the ones in force keep serving");
                 None
+            }
+        }
+    }
+
+    /// Reads the source, for as long as that may take: going back must not wait for a file system
+    /// that hangs. One thread at most hangs with it.
+    async fn read(&mut self) -> Result<Result<Bundle, ReadError>, JoinError> {
+        if self.hanging.as_ref().is_some_and(|reading| !reading.is_finished()) {
+            return Ok(Err(ReadError::Hanging(self.config.read_max)));
+        }
+        let loader = Arc::clone(&self.loader);
+        let mut reading = tokio::task::spawn_blocking(move || (loader.read)());
+        match timeout(self.config.read_max, &mut reading).await {
+            Ok(read) => {
+                self.hanging = None;
+                read
+            }
+            Err(_) => {
+                self.hanging = Some(reading);
+                Ok(Err(ReadError::Hanging(self.config.read_max)))
             }
         }
     }

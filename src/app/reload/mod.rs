@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 
 use crate::app::clock;
@@ -38,7 +38,9 @@ use crate::domain::time::Timestamp;
 use crate::engine::Activator;
 use crate::engine::history::{Held, History, Kept};
 use crate::engine::status::{Failed, KnownGood, Revision, StartedFrom, Status, WhyFailed};
+use crate::policy::bundle::Bundle;
 use crate::server::admin::desk::{Ask, Desk};
+use crate::source::directory::ReadError;
 use crate::telemetry::event::{ReloadResult, ReloadTrigger, Reloaded};
 use crate::telemetry::reloads::ReloadStats;
 
@@ -51,11 +53,16 @@ const VALIDATIONS_MAX: usize = 2;
 /// How often decisions are counted into the status, and whether what is in force is known as good.
 const TICK: Duration = Duration::from_secs(1);
 
+/// How long reading the source may take; the largest bundle of a slow disk takes a second.
+pub const READ_MAX: Duration = Duration::from_secs(10);
+
 /// How the road is kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RoadConfig {
     /// Between two looks at the source that no notice asked for.
     pub poll: Duration,
+    /// How long reading the source may take before it counts as unreadable.
+    pub read_max: Duration,
     /// When a source is held down because it flaps.
     pub flap: FlapLimits,
     /// When a revision is known as good.
@@ -68,6 +75,7 @@ impl Default for RoadConfig {
     fn default() -> Self {
         Self {
             poll: Duration::from_secs(30),
+            read_max: READ_MAX,
             flap: FlapLimits::default(),
             known_good: GoodAfter { served: Duration::from_secs(600), decisions: 100 },
             revisions_max: 10,
@@ -129,6 +137,8 @@ pub struct Reloader {
     asks: mpsc::Receiver<Ask>,
     /// Asks that were taken and not answered yet.
     backlog: VecDeque<Ask>,
+    /// A read that took too long and has not ended yet.
+    hanging: Option<JoinHandle<Result<Bundle, ReadError>>>,
     /// When to try again by ourselves.
     retry: Option<Retry>,
     next_poll: Instant,
@@ -181,6 +191,7 @@ pub fn lay(loader: Loader, activator: Activator, beginning: Beginning, config: R
         hints: hints.clone(),
         asks,
         backlog: VecDeque::new(),
+        hanging: None,
         retry: None,
         next_poll: Instant::now() + config.poll,
         tick,
