@@ -67,7 +67,8 @@ impl Writer {
         let (stopped, file) = (Arc::clone(&stop), place.file());
         let thread = thread::spawn(move || {
             let mut seeded = Seeded(seed);
-            while !stopped.load(Ordering::Relaxed) {
+            // Once in any case: a source that was broken is mended by the next round.
+            loop {
                 let next = file.with_file_name(".next");
                 let version = if seeded.below(2) == 0 { "A" } else { "B" };
                 fs::write(&next, text(version)).unwrap();
@@ -75,6 +76,9 @@ impl Writer {
                 changes.fetch_add(1, Ordering::Relaxed);
                 // Nobody to signal is what this test is about.
                 let _ = Command::new("kill").args(["-HUP", &process.to_string()]).stderr(Stdio::null()).status();
+                if stopped.load(Ordering::Relaxed) {
+                    break;
+                }
                 sleep(seeded.micros(15_000));
             }
         });

@@ -378,3 +378,44 @@ async fn known_as_good_takes_time_and_decisions() {
     assert_eq!(running.status().in_force.known_good, KnownGood::Yes);
     running.end().await;
 }
+
+#[tokio::test]
+async fn a_candidate_is_staged_and_promoted_or_let_go() {
+    let place = Place::new("1");
+    let running = place.run(BY_HAND);
+    let stage = |text: &str| {
+        let bundle = Some(bundle(text));
+        running.ask(|reply| Ask::Stage { bundle, sample_per_thousand: 500, actor: "ops".into(), reply })
+    };
+    let promote = |version: &str, expected: Option<&str>| {
+        let (digest, expected) = (digest(version), expected.map(digest));
+        running.ask(move |reply| Ask::Promote { digest, expected, actor: "ops".into(), reply })
+    };
+    assert_eq!(promote("2", None).await, Err(Refusal::OtherCandidate { found: None }));
+    assert_eq!(running.ask(|reply| Ask::Discard { digest: None, reply }).await, Err(Refusal::NoCandidate));
+    assert!(matches!(stage("policy: [\n").await, Err(Refusal::Failed(_))));
+    assert_eq!(running.status().candidate, None);
+
+    let staged = stage(&text("2")).await.unwrap();
+    assert_eq!((staged.candidate.digest, staged.candidate.sample_per_thousand), (digest("2"), 500));
+    assert!(!staged.changes.is_empty());
+    assert_eq!(running.status().candidate.as_ref().unwrap().digest, digest("2"));
+    let files = running.ask(|reply| Ask::Files { digest: Some(digest("2")), reply }).await.unwrap();
+    assert_eq!((&*files.bundle, files.snapshot.generation), (&bundle(&text("2")), 0));
+    assert_eq!(promote("3", None).await, Err(Refusal::OtherCandidate { found: Some(digest("2")) }));
+    assert_eq!(promote("2", Some("9")).await, Err(Refusal::OtherInForce { expected: digest("9"), found: digest("1") }));
+    assert_eq!(running.generation(), 1);
+
+    let (report, last) = promote("2", Some("1")).await.unwrap();
+    assert_eq!((report.before, report.after, report.generation), (digest("1"), digest("2"), 2));
+    assert_eq!((last.digest, report.changes.is_empty()), (digest("2"), false));
+    let status = running.until("the source is kept out", |status| status.source.hold == Hold::Overridden).await;
+    assert_eq!((status.in_force.trigger, status.candidate.clone()), (ReloadTrigger::Promotion, None));
+    running.hint(Poll).await;
+    assert_eq!(running.digest(), digest("2"));
+
+    stage(&text("3")).await.unwrap();
+    assert_eq!(running.ask(|reply| Ask::Discard { digest: None, reply }).await.unwrap().digest, digest("3"));
+    assert_eq!((running.status().candidate.clone(), running.generation()), (None, 2));
+    running.end().await;
+}

@@ -106,14 +106,14 @@ fn a_file_of_the_largest_size_is_read_and_one_byte_more_is_not() {
     file.set_len(FILE_BYTES_MAX as u64).unwrap();
     assert_eq!(read(dir.path()).unwrap().files()[0].bytes.len(), FILE_BYTES_MAX);
     file.set_len(FILE_BYTES_MAX as u64 + 1).unwrap();
-    assert_eq!(report(dir.path()), ["`DIR/a.yaml` has 33554433 bytes, at most 33554432 are allowed"]);
+    assert_eq!(report(dir.path()), ["`DIR/a.yaml` has 8388609 bytes, at most 8388608 are allowed"]);
 }
 
 #[test]
 fn a_huge_sparse_file_costs_no_memory() {
     let dir = directory(&[]);
     fs::File::create(dir.path().join("a.yaml")).unwrap().set_len(1 << 40).unwrap();
-    assert_eq!(report(dir.path()), ["`DIR/a.yaml` has 1099511627776 bytes, at most 33554432 are allowed"]);
+    assert_eq!(report(dir.path()), ["`DIR/a.yaml` has 1099511627776 bytes, at most 8388608 are allowed"]);
 }
 
 #[test]

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use crate::app::clock;
 use crate::app::reload::Reloader;
+use crate::app::reload::candidates::{Candidate, changed};
 use crate::app::reload::load::{Known, Loader, Ready, Wants};
 use crate::app::reload::look::{Waiting, answer, other_in_force};
 use crate::engine::history::Kept;
 use crate::engine::snapshot::Snapshot;
 use crate::engine::status::{ActivationReport, Assessment, Failed, Refusal, WhyFailed};
 use crate::policy::bundle::{Bundle, Digest};
-use crate::policy::diff::diff;
+use crate::policy::diff::{Change, diff};
 use crate::server::admin::desk::{Ask, Files, Reply};
 use crate::source::directory::ReadError;
 use crate::telemetry::event::{Panicked, ReloadResult, ReloadTrigger};
@@ -26,13 +27,9 @@ impl Reloader {
             }
             Ask::Rollback { to, expected, actor, reply } => {
                 let result = self.roll_back(to, expected, &actor).await;
-                let changed = result.as_ref().is_ok_and(|report| report.before != report.after);
+                let changed = changed(&result, |report| report);
                 answer(reply, result);
-                if changed {
-                    // Only now: going back must not wait for a source that hangs.
-                    self.leave_source_out().await;
-                }
-                self.changed();
+                self.overridden(changed).await;
             }
             Ask::Revisions { reply } => {
                 let revisions = self.standing.history.revisions().map(|kept| kept.revision.clone()).collect();
@@ -40,8 +37,27 @@ impl Reloader {
             }
             Ask::Validate { bundle, reply } => self.validate(bundle, reply),
             Ask::Files { digest, reply } => self.files(digest, reply),
-            Ask::Stage { .. } | Ask::Promote { .. } | Ask::Discard { .. } => candidates(ask),
+            Ask::Stage { bundle, sample_per_thousand, actor, reply } => {
+                let result = self.stage(bundle, sample_per_thousand, actor).await;
+                answer(reply, result);
+            }
+            Ask::Promote { digest, expected, actor, reply } => {
+                let result = self.promote(digest, expected, &actor).await;
+                let changed = changed(&result, |(report, _)| report);
+                answer(reply, result);
+                self.overridden(changed).await;
+            }
+            Ask::Discard { digest, reply } => answer(reply, self.discard(digest)),
         }
+    }
+
+    /// After an admin put something in force, and was told: going back must not wait for a source
+    /// that hangs.
+    async fn overridden(&mut self, changed: bool) {
+        if changed {
+            self.leave_source_out().await;
+        }
+        self.changed();
     }
 
     /// Those who ask for a reload next share the look.
@@ -91,10 +107,14 @@ impl Reloader {
         self.attempted(ReloadTrigger::Rollback, ReloadResult::Applied);
         self.changed();
         report.notices.extend(self.still_in_the_source());
-        // Only now: it must not delay going back.
-        let after = Arc::clone(&ready.held.bundle);
-        report.changes = off_the_road(move || diff(&before, &after)).await.unwrap_or_default();
+        report.changes = self.changes_since(before).await;
         Ok(report)
+    }
+
+    /// What is different now. Worked out afterwards: it must not delay what was asked for.
+    pub(super) async fn changes_since(&self, before: Arc<Bundle>) -> Vec<Change> {
+        let after = Arc::clone(&self.standing.history.current().bundle);
+        off_the_road(move || diff(&before, &after)).await.unwrap_or_default()
     }
 
     /// The policies of a revision: those in memory as they are, those on the disk admitted again.
@@ -158,8 +178,9 @@ impl Reloader {
         let history = &self.standing.history;
         let digest = digest.unwrap_or_else(|| history.in_force().digest);
         let Some(kept) = history.find(digest) else {
-            // candidates: their files can be asked for, too.
-            return answer(reply, Err(Refusal::NoRevision { wanted: Some(digest) }));
+            let candidate = self.standing.candidate.as_ref().filter(|candidate| candidate.digest() == digest);
+            let files = candidate.map(Candidate::files).ok_or(Refusal::NoRevision { wanted: Some(digest) });
+            return answer(reply, files);
         };
         let generation = kept.revision.generation;
         match &kept.held {
@@ -195,22 +216,8 @@ impl Reloader {
     }
 }
 
-/// candidates: here they are staged, promoted (`put_in_force`, then `leave_source_out`) and let go.
-fn candidates(ask: Ask) {
-    match ask {
-        Ask::Stage { reply, .. } => answer(reply, Err(Refusal::Bug)),
-        Ask::Promote { reply, .. } => answer(reply, Err(Refusal::NoCandidate)),
-        Ask::Discard { reply, .. } => answer(reply, Err(Refusal::NoCandidate)),
-        Ask::Validate { .. }
-        | Ask::Reload { .. }
-        | Ask::Rollback { .. }
-        | Ask::Revisions { .. }
-        | Ask::Files { .. } => {}
-    }
-}
-
 /// Runs on a thread that may block; `None` where it panicked, which was counted and logged.
-async fn off_the_road<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+pub(super) async fn off_the_road<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => Some(done),
         Err(error) => {
@@ -221,7 +228,7 @@ async fn off_the_road<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
     }
 }
 
-fn unreadable(error: &ReadError) -> Refusal {
+pub(super) fn unreadable(error: &ReadError) -> Refusal {
     failed(ReloadTrigger::Admin, error.into())
 }
 

@@ -86,7 +86,8 @@ impl Loader {
         }
     }
 
-    fn build(&self, bundle: Bundle, known: &Known) -> Result<Ready, Rejection> {
+    /// Policies that may be put in force, or why they may not.
+    pub(super) fn build(&self, bundle: Bundle, known: &Known) -> Result<Ready, Rejection> {
         let admission = (self.admit)(&bundle)?;
         let changes = match known.changes {
             Wants::Changes => diff(&known.in_force, &bundle),

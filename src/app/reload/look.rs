@@ -155,7 +155,7 @@ impl Reloader {
 
     /// Reads the source, for as long as that may take: going back must not wait for a file system
     /// that hangs. One thread at most hangs with it.
-    async fn read(&mut self) -> Result<Result<Bundle, ReadError>, JoinError> {
+    pub(super) async fn read(&mut self) -> Result<Result<Bundle, ReadError>, JoinError> {
         if self.hanging.as_ref().is_some_and(|reading| !reading.is_finished()) {
             return Ok(Err(ReadError::Hanging(self.config.read_max)));
         }

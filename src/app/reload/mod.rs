@@ -9,6 +9,7 @@
 //! gets what the source holds now. Who may ask is not known here.
 
 mod asks;
+mod candidates;
 pub mod flap;
 pub mod hints;
 pub mod keep;
@@ -232,6 +233,7 @@ impl Beginning {
             started_from,
             started_at,
             source: Source { location, checked_at: started_at, in_sync_at, seen, last_held: seen.digest(), out: None },
+            candidate: None,
             last_failure: failure.map(|why| Arc::new(Failed { at: started_at, trigger: ReloadTrigger::Start, why })),
             stats,
             notices,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::app::reload::candidates::Candidate;
 use crate::app::reload::keep::Disk;
 use crate::app::reload::load::Loaded;
 use crate::domain::time::Timestamp;
@@ -18,6 +19,7 @@ pub(super) struct Standing {
     pub(super) started_from: StartedFrom,
     pub(super) started_at: Timestamp,
     pub(super) source: Source,
+    pub(super) candidate: Option<Candidate>,
     pub(super) last_failure: Option<Arc<Failed>>,
     pub(super) stats: ReloadStats,
     /// What is told for as long as the program runs.
@@ -132,8 +134,7 @@ impl Standing {
             last_failure: self.last_failure.clone(),
             restart: self.restart(disk),
             last_known_good: good.map(|kept| kept.revision.clone()),
-            // candidates: the report of the one that is staged, as it is now.
-            candidate: None,
+            candidate: self.candidate.as_ref().map(Candidate::report),
             reloads: self.stats.with_not_kept(disk.map_or(0, |disk| disk.failures)),
             notices: self.notices.iter().cloned().chain(trouble).collect(),
         }
@@ -161,6 +162,7 @@ pub(super) fn is_news(before: &Status, after: &Status) -> bool {
         (Hold::Flapping { .. }, Hold::Flapping { .. }) => true,
         (before, after) => before == after,
     };
+    let staged = |status: &Status| status.candidate.as_ref().map(|candidate| (candidate.digest, candidate.staged_at));
     let of_before = Status {
         decisions: before.decisions,
         source: SourceStatus {
@@ -174,5 +176,5 @@ pub(super) fn is_news(before: &Status, after: &Status) -> bool {
         reloads: before.reloads,
         ..after.clone()
     };
-    !(same_failure && same_hold && of_before == *before)
+    !(same_failure && same_hold && staged(before) == staged(after) && of_before == *before)
 }
