@@ -184,7 +184,7 @@ fn a_killed_server_starts_again_with_whole_policies() {
         assert_eq!(service.serving["started_from"], from, "round {round} of seed {seed}");
         fallen_back += u64::from(broken);
 
-        let writer = Writer::begin(&place, service.process(), seeded.next(), Arc::clone(&changes));
+        let writer = Writer::begin(&place, service.id(), seeded.next(), Arc::clone(&changes));
         sleep(seeded.micros(150_000));
         applied += kill(service);
         writer.end();

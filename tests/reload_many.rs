@@ -138,7 +138,7 @@ async fn call_in_batches(mut client: Client, seen: Arc<Seen>) {
 }
 
 fn resident_kib(service: &Service) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", service.process())).unwrap();
+    let status = fs::read_to_string(format!("/proc/{}/status", service.id())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }

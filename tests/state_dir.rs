@@ -189,7 +189,7 @@ fn two_servers_do_not_share_a_state_directory() {
     let output = try_serve(&place);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0));
-    assert!(said.contains(&format!("is in use by another server (process {})", first.process())), "{said}");
+    assert!(said.contains(&format!("is in use by another server (process {})", first.id())), "{said}");
     assert!(said.contains("help: give each server a state directory of its own"), "{said}");
     drop(first);
     serve_place(&place, &[]);

@@ -108,8 +108,8 @@ impl Service {
         assert!(sent.success());
     }
 
-    /// The number of its process.
-    pub fn process(&self) -> u32 {
+    /// Which process it is.
+    pub fn id(&self) -> u32 {
         self.child.id()
     }
 
