@@ -57,7 +57,8 @@ async fn server_info_follows_what_is_in_force() {
     let mut client = policy_client(&server).await;
     let before = client.get_server_info(pb::GetServerInfoRequest {}).await.unwrap().into_inner();
     assert_eq!((before.default_policy_id.as_str(), before.generation), ("guide", 1));
-    let activation = server.activator.activate(admission("two"));
+    let over = server.activator.current();
+    let activation = server.activator.activate(&over, admission("two")).unwrap();
     let after = client.get_server_info(pb::GetServerInfoRequest {}).await.unwrap().into_inner();
     assert_eq!((after.generation, after.digest), (2, activation.after.to_string()));
     assert_ne!(before.digest, activation.after.to_string());

@@ -379,7 +379,7 @@ fn a_snapshot_keeps_its_digest_while_another_is_put_in_force() {
     let digests = (first.digest, second.digest);
     let (engine, mut activator) = requite::engine::open(first);
     let held = engine.current();
-    activator.activate(second);
+    activator.activate(&held, second).unwrap();
     assert_eq!((held.digest, held.plan("").unwrap().version.as_str()), (digests.0, "1"));
     let now = engine.current();
     assert_eq!((now.digest, now.plan("").unwrap().version.as_str()), (digests.1, "2"));

@@ -3,29 +3,62 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic to fail")]
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use requite::app::reload::{Loader, Reloader};
+use requite::app::reload::hints::Hints;
+use requite::app::reload::{Beginning, Loader, Road, RoadConfig, lay};
+use requite::domain::time::Timestamp;
 use requite::engine::admit::{Admission, Rejection};
-use requite::engine::{Engine, open};
+use requite::engine::history::Held;
+use requite::engine::status::{Admissible, StartedFrom, WhyFailed};
+use requite::engine::{Engine, open, open_in};
 use requite::policy::bundle::{Bundle, BundleFile};
 use requite::policy::diagnostic::{Diagnostic, Severity};
+use requite::server::admin::desk::{Ask, Desk};
 use requite::source::directory::ReadError;
 use requite::telemetry::event::ReloadTrigger;
-use tokio::sync::mpsc;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 fn bundle(text: &str) -> Bundle {
     Bundle::new(vec![BundleFile { path: "a.yaml".to_owned(), bytes: text.into() }]).unwrap()
 }
 
-/// Lets everything in but what says that it is bad, and panics where it is told to.
+/// What is slow waits as long as this.
+static DOOR_IS_SHUT: AtomicBool = AtomicBool::new(false);
+
+/// A door that is shut until this is dropped.
+struct Closed;
+
+impl Closed {
+    fn shut() -> Self {
+        DOOR_IS_SHUT.store(true, Ordering::SeqCst);
+        Self
+    }
+}
+
+impl Drop for Closed {
+    fn drop(&mut self) {
+        DOOR_IS_SHUT.store(false, Ordering::SeqCst);
+    }
+}
+
+/// How much slow has come to the door.
+static DOOR_ASKED: AtomicUsize = AtomicUsize::new(0);
+
+/// Lets everything in but what says that it is bad, waits where it is told to, and panics.
 fn admit(bundle: &Bundle) -> Result<Admission, Rejection> {
     let text = bundle.file("a.yaml").map(|file| String::from_utf8_lossy(&file.bytes).into_owned()).unwrap();
     assert!(!text.starts_with("panic"), "told to");
+    if text == "slow" {
+        DOOR_ASKED.fetch_add(1, Ordering::SeqCst);
+        while DOOR_IS_SHUT.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
     if text.starts_with("bad") {
         let diagnostic = Diagnostic {
             severity: Severity::Error,
@@ -51,12 +84,18 @@ struct Service {
     engine: Engine,
     answers: Arc<Mutex<VecDeque<Result<Bundle, ReadError>>>>,
     reads: Arc<AtomicUsize>,
-    triggers: mpsc::Sender<ReloadTrigger>,
+    hints: Hints,
+    desk: Desk,
     task: JoinHandle<()>,
 }
 
 fn service() -> Service {
-    let (engine, activator) = open(admit(&bundle("first")).unwrap());
+    service_with(RoadConfig::default())
+}
+
+fn service_with(config: RoadConfig) -> Service {
+    let first = Held::new(Arc::new(bundle("first")), admit(&bundle("first")).unwrap());
+    let (engine, activator) = open_in(Arc::clone(&first.plans));
     let answers = Arc::new(Mutex::new(VecDeque::from([Ok(bundle("first"))])));
     let reads = Arc::new(AtomicUsize::new(0));
     let read = {
@@ -71,9 +110,19 @@ fn service() -> Service {
             answer
         }
     };
-    let (triggers, waiting) = mpsc::channel(16);
-    let reloader = Reloader::new(Loader { read: Box::new(read), admit }, activator);
-    Service { engine, answers, reads, triggers, task: tokio::spawn(reloader.run(waiting)) }
+    let beginning = Beginning {
+        first,
+        started_from: StartedFrom::Source,
+        started_at: Timestamp::EPOCH,
+        location: "test".to_owned(),
+        failure: None,
+        earlier: vec![],
+        notices: vec![],
+    };
+    let loader = Loader { read: Box::new(read), admit, state: None };
+    let Road { reloader, desk, hints, keeper: _ } = lay(loader, activator, beginning, config);
+    let task = tokio::spawn(reloader.run(std::future::pending()));
+    Service { engine, answers, reads, hints, desk, task }
 }
 
 impl Service {
@@ -81,7 +130,7 @@ impl Service {
     async fn change(&self, answers: impl IntoIterator<Item = Result<Bundle, ReadError>>, trigger: ReloadTrigger) {
         *self.answers.lock().unwrap() = answers.into_iter().collect();
         let reads = self.reads();
-        self.triggers.send(trigger).await.unwrap();
+        self.hints.give(trigger);
         self.until("the source is read", || self.reads() > reads).await;
     }
 
@@ -105,7 +154,7 @@ impl Service {
 
     /// Ends the task, which has then finished everything it began.
     async fn end(self) -> Engine {
-        drop(self.triggers);
+        drop(self.desk);
         self.task.await.unwrap();
         self.engine
     }
@@ -183,13 +232,77 @@ async fn a_panic_does_not_end_reloading() {
     service.serves("second", 2).await;
 }
 
+#[tokio::test]
+async fn policies_that_are_only_looked_into_do_not_hold_up_the_road() {
+    let service = service();
+    let slow = Closed::shut();
+    let asked = DOOR_ASKED.load(Ordering::SeqCst);
+    let mut assessments = Vec::new();
+    // More than may be looked into at once.
+    for _ in 0..4 {
+        let (reply, assessment) = oneshot::channel();
+        service.desk.asks.send(Ask::Validate { bundle: Some(bundle("slow")), reply }).await.unwrap();
+        assessments.push(assessment);
+    }
+    service.until("two are looked into", || DOOR_ASKED.load(Ordering::SeqCst) == asked + 2).await;
+    service.change([Ok(bundle("second"))], FileChange).await;
+    service.serves("second", 2).await;
+    assert_eq!(DOOR_ASKED.load(Ordering::SeqCst), asked + 2, "no more than two at once");
+    // Nobody waits for this one any more: it is not even begun.
+    drop(assessments.pop());
+    drop(slow);
+    for assessment in assessments {
+        let assessment = timeout(Duration::from_secs(10), assessment).await.unwrap().unwrap().unwrap();
+        assert_eq!((assessment.verdict, assessment.in_force), (Admissible::Yes, bundle("first").digest()));
+    }
+    assert_eq!(DOOR_ASKED.load(Ordering::SeqCst), asked + 3);
+}
+
+#[tokio::test]
+async fn a_source_that_hangs_does_not_keep_anyone_from_going_back() {
+    let service = service_with(RoadConfig { read_max: Duration::from_millis(50), ..RoadConfig::default() });
+    service.change([Ok(bundle("second"))], FileChange).await;
+    service.serves("second", 2).await;
+    // Whoever reads the source now waits for this.
+    let hanging = service.answers.lock().unwrap().clone();
+    let (held, release) = std::sync::mpsc::channel::<()>();
+    let answers = Arc::clone(&service.answers);
+    let locked = std::thread::spawn(move || {
+        let answers = answers.lock().unwrap();
+        let _ = release.recv();
+        drop(answers);
+    });
+    service.until("it hangs", || service.answers.try_lock().is_err()).await;
+    let reads = service.reads();
+    service.hints.give(Signal);
+    service.until("it is read", || service.reads() > reads).await;
+    let (reply, answer) = oneshot::channel();
+    let expected = bundle("second").digest();
+    service.desk.asks.send(Ask::Rollback { to: None, expected, actor: String::new(), reply }).await.unwrap();
+    let report = timeout(Duration::from_secs(10), answer).await.unwrap().unwrap().unwrap();
+    assert_eq!((report.after, report.generation), (bundle("first").digest(), 3));
+    sleep(Duration::from_millis(500)).await;
+    assert_eq!(service.reads(), reads + 1, "one thread hangs, and not one more for each try");
+    let problem = service.desk.status.borrow().last_failure.clone();
+    assert!(problem.is_none_or(|failed| matches!(failed.why, WhyFailed::Unreadable(_))));
+    assert_eq!(service.desk.status.borrow().source.digest, None);
+    drop(held);
+    locked.join().unwrap();
+    service.until("it is read again", || service.desk.status.borrow().source.digest.is_some()).await;
+    assert_eq!(
+        (service.engine.current().digest, hanging.len()),
+        (bundle("first").digest(), 1),
+        "what was gone back from stays out"
+    );
+}
+
 #[tokio::test(flavor = "current_thread")]
 async fn a_burst_is_one_reload() {
     let service = service();
     *service.answers.lock().unwrap() = VecDeque::from([Ok(bundle("second"))]);
     // The task does not run before the test waits: all of them are there at once.
     for trigger in [FileChange, Signal, FileChange, FileChange] {
-        service.triggers.try_send(trigger).unwrap();
+        service.hints.give(trigger);
     }
     service.serves("second", 2).await;
     assert_eq!(service.reads(), 1);
@@ -218,7 +331,8 @@ async fn ten_thousand_reloads_give_whole_snapshots_in_order() {
     };
     let bundles = ["a", "b"].map(bundle);
     for bundle in bundles.iter().cycle().take(10_000) {
-        activator.activate(admit(bundle).unwrap());
+        let over = activator.current();
+        activator.activate(&over, admit(bundle).unwrap()).unwrap();
     }
     reader.join().unwrap();
 }

@@ -34,6 +34,9 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tonic::transport::Channel;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 
 const CONNECTIONS: usize = 8;
 
@@ -259,8 +262,15 @@ async fn a_broken_bundle_is_reported_and_the_one_before_decides() {
     let before = client.evaluate_refund(late()).await.unwrap().into_inner();
     let text = fs::read_to_string(policy(&dir)).unwrap();
 
+    let mut health = HealthClient::new(client::connect(&service.address).await.unwrap());
+    let mut healthy = async || {
+        let answer = health.check(HealthCheckRequest::default()).await.unwrap().into_inner();
+        answer.status() == ServingStatus::Serving
+    };
+    assert!(healthy().await);
     fs::write(policy(&dir), text.replace("deny: ORDER_CANCELLED", "deny: NOTHING_KNOWN")).unwrap();
     let rejected = service.says("policies rejected");
+    assert!(healthy().await, "what serves is as good as before");
     assert_eq!(rejected["in_force"].as_str(), Some(before.policy.as_ref().unwrap().digest.as_str()));
     assert_eq!((rejected["errors"].as_u64(), rejected["level"].as_str()), (Some(1), Some("ERROR")));
     let mistake = service.says("`NOTHING_KNOWN` is not a reason code");

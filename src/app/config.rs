@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use crate::app::reload::RoadConfig;
 use crate::server::ServerConfig;
 use crate::source::watch::Timing;
 use crate::telemetry::logs::LogSettings;
@@ -21,6 +22,10 @@ pub struct Config {
     pub export: Export,
     /// How closely the policies are watched.
     pub timing: Timing,
+    /// Where revisions are kept over restarts, if anywhere.
+    pub state_dir: Option<PathBuf>,
+    /// How policies are put in force.
+    pub road: RoadConfig,
     /// The limits of the server.
     pub server: ServerConfig,
 }

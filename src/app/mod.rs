@@ -3,6 +3,8 @@
 //! Everything that waits is started and ended here. What is decided, read or served is not known
 //! here, only that it is.
 
+pub mod begin;
+pub mod clock;
 pub mod config;
 pub mod reload;
 pub mod run;

@@ -2,23 +2,28 @@
 
 use std::future::Future;
 use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::app::begin::{Begun, begin};
 use crate::app::config::{Config, Policies};
-use crate::app::reload::{Loader, Reloader, report};
+use crate::app::reload::hints::Hints;
+use crate::app::reload::{Beginning, Loader, Road, lay};
 use crate::app::signals::{Asked, Signals};
-use crate::engine::admit::{Admission, admit};
+use crate::engine::admit::admit;
+use crate::engine::status::StartedFrom;
 use crate::engine::{self, Activator, Engine};
 use crate::policy::bundle::{Bundle, BundleError};
-use crate::policy::diagnostic::{Colour, render};
+use crate::policy::diagnostic::Colour;
 use crate::server::{self, Drained, ServeError};
 use crate::source::directory::{self, ReadError};
 use crate::source::embedded;
+use crate::source::state::{StateDir, StateError};
 use crate::source::watch::{Timing, watch as watch_directory};
 use crate::telemetry::event::ReloadTrigger;
 use crate::telemetry::logs::{LogFormat, log_panics};
@@ -28,8 +33,8 @@ use crate::telemetry::{self, FLUSH_MAX, InitError};
 /// shorter; this is for what it does not foresee.
 const DRAIN_MAX: Duration = Duration::from_secs(11);
 
-/// Longest wait for our own tasks once serving has ended.
-const JOIN_MAX: Duration = Duration::from_millis(500);
+/// Longest wait for our own tasks once serving has ended; there are two rounds of it.
+const JOIN_MAX: Duration = Duration::from_millis(300);
 
 /// Longest wait for threads that block, such as a read that hangs in the file system.
 const THREADS_MAX: Duration = Duration::from_millis(200);
@@ -38,13 +43,10 @@ const THREADS_MAX: Duration = Duration::from_millis(200);
 const STOP_MAX: Duration = Duration::from_secs(15);
 
 const _: () = assert!(
-    DRAIN_MAX.as_millis() + JOIN_MAX.as_millis() + FLUSH_MAX.as_millis() + THREADS_MAX.as_millis()
+    DRAIN_MAX.as_millis() + 2 * JOIN_MAX.as_millis() + FLUSH_MAX.as_millis() + THREADS_MAX.as_millis()
         <= STOP_MAX.as_millis(),
     "every step of stopping fits into the whole"
 );
-
-/// Triggers that may wait. One is enough to cause a reload that sees everything before it.
-const TRIGGERS_MAX: usize = 4;
 
 /// Why a run did not begin, or did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +66,9 @@ pub enum RunError {
         /// Every mistake, with its place.
         report: String,
     },
+    /// The state directory cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
     /// The address cannot be listened on.
     #[error("cannot listen on `{address}`")]
     Listen {
@@ -125,23 +130,19 @@ struct Opened {
     listener: TcpListener,
     engine: Engine,
     activator: Activator,
+    beginning: Beginning,
+    state: Option<Arc<StateDir>>,
 }
 
 async fn open(config: &Config) -> Result<Opened, RunError> {
-    let policies = config.policies.clone();
-    let first = tokio::task::spawn_blocking(move || load_first(&policies));
-    let admission = first.await.map_err(|_| RunError::Bug("loading the policies"))??;
-    report(&admission.warnings);
-    let (engine, activator) = engine::open(admission);
+    let (policies, state_dir) = (config.policies.clone(), config.state_dir.clone());
+    let begun = tokio::task::spawn_blocking(move || begin(&policies, state_dir.as_deref()));
+    let Begun { beginning, state } = begun.await.map_err(|_| RunError::Bug("loading the policies"))??;
+    let (engine, activator) = engine::open_in(Arc::clone(&beginning.first.plans));
     let unbound = |source| RunError::Listen { address: config.listen.clone(), source };
     let listener = TcpListener::bind(&config.listen).await.map_err(unbound)?;
-    announce(&listener, &engine, config).map_err(unbound)?;
-    Ok(Opened { listener, engine, activator })
-}
-
-fn load_first(policies: &Policies) -> Result<Admission, RunError> {
-    let bundle = read(policies).map_err(RunError::Unreadable)?;
-    admit(&bundle).map_err(|rejection| RunError::Rejected { report: render(&rejection.diagnostics, &bundle, colour()) })
+    announce(&listener, &engine, beginning.started_from, config).map_err(unbound)?;
+    Ok(Opened { listener, engine, activator, beginning, state })
 }
 
 /// Reads the bundle from where it is.
@@ -160,16 +161,21 @@ pub fn colour() -> Colour {
 
 /// One line on standard output that says where, for whoever started the process: with port 0 it
 /// is the only way to know.
-fn announce(listener: &TcpListener, engine: &Engine, config: &Config) -> io::Result<()> {
+fn announce(listener: &TcpListener, engine: &Engine, from: StartedFrom, config: &Config) -> io::Result<()> {
     let address = listener.local_addr()?;
     let snapshot = engine.current();
     let digest = snapshot.digest.to_string();
     let policies: Vec<String> = snapshot.plans().map(|plan| format!("`{}` {}", plan.id, plan.version)).collect();
     tracing::info!(%address, digest, generation = snapshot.generation, policies = policies.join(", "), "serving");
+    let (aside, from) = match from {
+        StartedFrom::Source => ("", "source"),
+        StartedFrom::LastKnownGood => (", the last known good: the policies are broken", "last_known_good"),
+    };
     let line = match config.logs.format {
-        LogFormat::Text => format!("serving on {address}: {} ({digest})", policies.join(", ")),
+        LogFormat::Text => format!("serving on {address}: {} ({digest}{aside})", policies.join(", ")),
         LogFormat::Json => serde_json::json!({
             "message": "serving", "address": address.to_string(), "digest": digest, "policies": policies,
+            "started_from": from,
         })
         .to_string(),
     };
@@ -186,29 +192,33 @@ enum Phase {
 }
 
 async fn serve(config: Config, opened: Opened, mut signals: Signals) -> Result<Ended, RunError> {
-    let Config { policies, timing, server: server_config, .. } = config;
-    let Opened { listener, engine, activator } = opened;
+    let Config { policies, timing, road, server: server_config, .. } = config;
+    let Opened { listener, engine, activator, beginning, state } = opened;
     let (phase, stopping) = watch::channel(Phase::Serving);
-    let (triggers, waiting) = mpsc::channel(TRIGGERS_MAX);
-    let watcher = watch_policies(&policies, timing, triggers.clone(), stopping.clone());
-    let loader = Loader { read: Box::new(move || read(&policies)), admit };
-    let reloader = tokio::spawn(Reloader::new(loader, activator).run(waiting));
+    let source = policies.clone();
+    let loader = Loader { read: Box::new(move || read(&source)), admit, state };
+    let Road { reloader, desk, hints, keeper } = lay(loader, activator, beginning, road);
+    let watcher = watch_policies(&policies, timing, hints.clone(), stopping.clone());
+    let keeper = keeper.map(|keeper| tokio::spawn(keeper.run()));
+    let reloader = tokio::spawn(reloader.run(stopped(stopping.clone())));
 
+    // Whoever shows the status or takes what admins ask for gets a clone of the desk here.
     let serving = server::serve(listener, engine, server_config, stopped(stopping));
-    let ended = until_served(serving, &phase, &triggers, &mut signals).await;
+    let ended = until_served(serving, &phase, &hints, &mut signals).await;
 
-    // However serving ended, the other tasks end now; the reload task does when nobody can
-    // trigger it any more.
+    // However serving ended, the other tasks end now: first those that begin something, then the
+    // one that brings it to the disk.
     phase.send_replace(Phase::Stopping);
-    drop(triggers);
+    drop(desk);
     tokio::join!(join("watching the policies", watcher), join("reloading the policies", Some(reloader)));
+    join("keeping the state directory", keeper).await;
     ended
 }
 
 async fn until_served(
     serving: impl Future<Output = Result<Drained, ServeError>>,
     phase: &watch::Sender<Phase>,
-    triggers: &mpsc::Sender<ReloadTrigger>,
+    hints: &Hints,
     signals: &mut Signals,
 ) -> Result<Ended, RunError> {
     tokio::pin!(serving);
@@ -223,7 +233,7 @@ async fn until_served(
             asked = signals.next() => asked,
         };
         match (asked, overdue) {
-            (Asked::Reload, _) => trigger(triggers, ReloadTrigger::Signal),
+            (Asked::Reload, _) => hints.give(ReloadTrigger::Signal),
             (Asked::Stop, None) => {
                 tracing::info!("asked to stop: finishing what has begun; ask again to stop at once");
                 phase.send_replace(Phase::Stopping);
@@ -237,11 +247,6 @@ async fn until_served(
     }
 }
 
-fn trigger(triggers: &mpsc::Sender<ReloadTrigger>, trigger: ReloadTrigger) {
-    // A full queue is no loss: what it holds causes the same reload.
-    let _ = triggers.try_send(trigger);
-}
-
 fn drained(drained: Drained) -> Ended {
     let Drained { connections_closed, connections_cut } = drained;
     tracing::info!(connections_closed, connections_cut, "stopped");
@@ -251,13 +256,13 @@ fn drained(drained: Drained) -> Ended {
 fn watch_policies(
     policies: &Policies,
     timing: Timing,
-    triggers: mpsc::Sender<ReloadTrigger>,
+    hints: Hints,
     stopping: watch::Receiver<Phase>,
 ) -> Option<JoinHandle<()>> {
     match policies {
         Policies::Embedded => None,
         Policies::Directory(path) => {
-            let changed = move || trigger(&triggers, ReloadTrigger::FileChange);
+            let changed = move || hints.give(ReloadTrigger::FileChange);
             let watching = watch_directory(path.clone(), timing, changed);
             Some(tokio::spawn(async move {
                 tokio::select! {

@@ -1,10 +1,13 @@
 //! `serve`: the service.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use jiff::SignedDuration;
 
 use crate::app::config::{Config, Policies};
+use crate::app::reload::{GoodAfter, RoadConfig};
 use crate::app::run::{Ended, RunError, run};
 use crate::cli::exit::Exit;
 use crate::cli::input::address;
@@ -23,12 +26,12 @@ const DEFAULT_FILTER: &str = "info";
     long_about = "Serve decisions over gRPC.\n\n\
         Policies are watched: a change to the directory is checked and put in force within two seconds, \
         without a restart; so does SIGHUP. Policies with mistakes are reported and the ones before keep \
-        serving. SIGTERM or Ctrl-C finishes what has begun, a second one stops at once.\n\n\
+        serving. With a state directory, a start on broken policies serves the last ones known to be good. SIGTERM or Ctrl-C finishes what has begun, a second one stops at once.\n\n\
         Where it listens is printed on standard output, logs go to standard error. Traces and metrics are \
         sent by OTLP over gRPC when OTEL_EXPORTER_OTLP_ENDPOINT is set, by the other OTEL_* variables as \
         usual.",
     after_long_help = "Examples:\n  requite serve\n  requite serve --listen 0.0.0.0:50051 --policies /etc/requite/policies --log-format json\n\n\
-        Exit codes:\n  0  stopped as asked\n  1  it could not listen, or stopped at once while requests were in flight\n  \
+        Exit codes:\n  0  stopped as asked\n  1  it could not listen or use the state directory, or stopped at once while requests were in flight\n  \
         2  the command line or an OTEL_* variable is wrong\n  3  the policies are invalid or cannot be read"
 )]
 pub(super) struct Serve {
@@ -38,6 +41,18 @@ pub(super) struct Serve {
     /// The directory of the policies; without it, the ones that come with the program
     #[arg(long, value_name = "DIR", env = "REQUITE_POLICIES")]
     policies: Option<PathBuf>,
+    /// Where policies that were in force are kept over restarts; without it, a start needs good policies
+    #[arg(long, value_name = "DIR", env = "REQUITE_STATE_DIR")]
+    state_dir: Option<PathBuf>,
+    /// How many policies that were in force can be gone back to, the ones in force included: 2 to 100
+    #[arg(long, value_name = "N", env = "REQUITE_REVISIONS_MAX", default_value_t = 10, value_parser = clap::value_parser!(u8).range(2..=100))]
+    revisions_max: u8,
+    /// Policies are known as good when they have served for so long, such as `90s` or `10m`, …
+    #[arg(long, value_name = "TIME", env = "REQUITE_KNOWN_GOOD_AFTER", default_value = "10m", value_parser = duration)]
+    known_good_after: Duration,
+    /// … and have decided so many claims
+    #[arg(long, value_name = "N", env = "REQUITE_KNOWN_GOOD_DECISIONS", default_value_t = 100)]
+    known_good_decisions: u64,
     /// How logs are written
     #[arg(long, value_enum, env = "REQUITE_LOG_FORMAT", default_value_t = Format::Text)]
     log_format: Format,
@@ -79,6 +94,12 @@ impl Serve {
             logs,
             export,
             timing: Timing::default(),
+            state_dir: self.state_dir,
+            road: RoadConfig {
+                revisions_max: usize::from(self.revisions_max),
+                known_good: GoodAfter { served: self.known_good_after, decisions: self.known_good_decisions },
+                ..RoadConfig::default()
+            },
             server: ServerConfig::default(),
         });
         match ended {
@@ -87,6 +108,12 @@ impl Serve {
             Err(error) => failed(&error),
         }
     }
+}
+
+/// A length of time as people write it; not below zero.
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed = text.parse::<SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok());
+    parsed.ok_or_else(|| "expected a length of time, such as `90s`, `10m` or `1h 30m`".to_owned())
 }
 
 fn failed(error: &RunError) -> Exit {
@@ -103,6 +130,13 @@ fn failed(error: &RunError) -> Exit {
         RunError::Listen { .. } => {
             say(&format!(
                 "error: {}\n  help: choose another address with `--listen`, port 0 takes a free one",
+                chain(error)
+            ));
+            Exit::Unexpected
+        }
+        RunError::State(error) => {
+            say(&format!(
+                "error: {}\n  help: give each server a state directory of its own with `--state-dir`, on a disk that it may write",
                 chain(error)
             ));
             Exit::Unexpected

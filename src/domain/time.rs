@@ -25,6 +25,9 @@ const SECONDS_RANGE: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_3
 const ELAPSED_SECONDS_RANGE: std::ops::RangeInclusive<i64> = -315_576_000_000..=315_576_000_000;
 
 impl Timestamp {
+    /// 1970-01-01T00:00:00Z.
+    pub const EPOCH: Self = Self(0);
+
     /// From seconds since the epoch and the nanoseconds after that second; `None` outside the
     /// years 1 to 9999 or where `nanos` is not below one second.
     #[must_use]

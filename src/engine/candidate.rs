@@ -10,15 +10,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::domain::decision::{Decision, RuleRef};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::time::Timestamp;
 use crate::domain::words::{Outcome, ReasonCode};
-use crate::engine::admit::Admission;
-use crate::engine::snapshot::Snapshot;
+use crate::engine::snapshot::{Plans, Snapshot};
 use crate::engine::status::{CandidateReport, MoneyDifference, Observed, ReasonDifference, Revision, RuleDifference};
 use crate::plan::Plan;
 use crate::policy::bundle::Digest;
@@ -39,7 +38,7 @@ pub const FAILURES_MAX: u64 = 100;
 /// A bundle that may be put in force and is not.
 #[derive(Debug)]
 pub struct Candidate {
-    snapshot: Snapshot,
+    snapshot: Arc<Snapshot>,
     staging: Staging,
     tally: Mutex<Tally>,
     shed: AtomicU64,
@@ -68,11 +67,11 @@ pub enum Sampled {
 }
 
 impl Candidate {
-    /// The candidate of an admitted bundle. Its snapshot has generation 0: it is not in force.
+    /// The candidate of an admitted bundle's policies. Its snapshot has generation 0: it is not in force.
     #[must_use]
-    pub fn new(admission: Admission, staging: Staging) -> Self {
+    pub fn new(plans: impl Into<Arc<Plans>>, staging: Staging) -> Self {
         Self {
-            snapshot: Snapshot::new(admission, 0),
+            snapshot: Arc::new(Snapshot::new(plans, 0)),
             staging,
             tally: Mutex::default(),
             shed: AtomicU64::new(0),
@@ -83,13 +82,13 @@ impl Candidate {
 
     /// The policies in it.
     #[must_use]
-    pub const fn snapshot(&self) -> &Snapshot {
+    pub const fn snapshot(&self) -> &Arc<Snapshot> {
         &self.snapshot
     }
 
     /// The identity of its content.
     #[must_use]
-    pub const fn digest(&self) -> Digest {
+    pub fn digest(&self) -> Digest {
         self.snapshot.digest
     }
 

@@ -2,30 +2,34 @@
 
 pub mod admit;
 pub mod candidate;
+pub mod history;
+pub mod place;
 pub mod snapshot;
 pub mod status;
+pub mod tally;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use arc_swap::{ArcSwap, ArcSwapOption, Guard};
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::engine::admit::Admission;
 use crate::engine::candidate::Candidate;
-use crate::engine::snapshot::Snapshot;
+use crate::engine::place::Place;
+use crate::engine::snapshot::{Plans, Snapshot};
 use crate::policy::bundle::Digest;
 
 /// Reads what is in force. Cheap to clone; every clone sees the same.
-#[derive(Clone, Debug)]
-pub struct Engine {
-    current: Arc<ArcSwap<Snapshot>>,
+#[derive(Debug)]
+pub struct Engine<P = ArcSwap<Snapshot>> {
+    current: Arc<P>,
     staged: Arc<Staged>,
 }
 
 /// Puts admitted bundles in force. There is one for each [`Engine`], so there is one writer.
 #[derive(Debug)]
-pub struct Activator {
-    current: Arc<ArcSwap<Snapshot>>,
+pub struct Activator<P = ArcSwap<Snapshot>> {
+    current: Arc<P>,
     staged: Arc<Staged>,
 }
 
@@ -48,22 +52,37 @@ pub struct Activation {
     pub generation: u64,
 }
 
+/// Why nothing was put in force: something else has come into force since the work on it began.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{found} is in force by now, as generation {generation}")]
+pub struct Overtaken {
+    /// The digest in force.
+    pub found: Digest,
+    /// Its generation.
+    pub generation: u64,
+}
+
 /// An engine with a first bundle in force, as generation 1, and the only writer to it.
 #[must_use]
 pub fn open(first: Admission) -> (Engine, Activator) {
-    let current = Arc::new(ArcSwap::from_pointee(Snapshot::new(first, 1)));
+    open_in(first)
+}
+
+/// The same, with the snapshot kept in a place of the caller's choice.
+#[must_use]
+pub fn open_in<P: Place>(first: impl Into<Arc<Plans>>) -> (Engine<P>, Activator<P>) {
+    let current = Arc::new(P::holding(Arc::new(Snapshot::new(first, 1))));
     let staged = Arc::<Staged>::default();
     (Engine { current: Arc::clone(&current), staged: Arc::clone(&staged) }, Activator { current, staged })
 }
 
-impl Engine {
-    /// What is in force now. A request takes it once and stays with it, so that no answer mixes
-    /// two bundles.
-    #[must_use]
-    pub fn current(&self) -> Guard<Arc<Snapshot>> {
-        self.current.load()
+impl<P> Clone for Engine<P> {
+    fn clone(&self) -> Self {
+        Self { current: Arc::clone(&self.current), staged: Arc::clone(&self.staged) }
     }
+}
 
+impl<P> Engine<P> {
     /// The candidate. `None`, the usual case, costs one load.
     #[must_use]
     pub fn candidate(&self) -> Option<Arc<Candidate>> {
@@ -71,14 +90,35 @@ impl Engine {
     }
 }
 
-impl Activator {
-    /// Puts a bundle in force: one store. Requests that have begun finish on the snapshot they took.
-    pub fn activate(&mut self, admission: Admission) -> Activation {
-        let before = self.current.load_full();
-        let snapshot = Snapshot::new(admission, before.generation.saturating_add(1));
-        let activation = Activation { before: before.digest, after: snapshot.digest, generation: snapshot.generation };
-        self.current.store(Arc::new(snapshot));
-        activation
+impl<P: Place> Engine<P> {
+    /// What is in force now. A request takes it once and stays with it, so that no answer mixes
+    /// two bundles.
+    #[must_use]
+    pub fn current(&self) -> P::Taken {
+        self.current.take()
+    }
+}
+
+impl<P: Place> Activator<P> {
+    /// Puts policies in force in the place of `over`, as the next generation: one store. Requests
+    /// that have begun finish on the snapshot they took.
+    ///
+    /// `over` is what was in force when the work on these policies began. Is it not in force any
+    /// more, then nothing changes: a plan made for an earlier state never replaces a later one.
+    pub fn activate(&mut self, over: &Arc<Snapshot>, plans: impl Into<Arc<Plans>>) -> Result<Activation, Overtaken> {
+        let next = Snapshot::new(plans, over.generation.saturating_add(1));
+        let activation = Activation { before: over.digest, after: next.digest, generation: next.generation };
+        if self.current.replace(over, Arc::new(next)) {
+            return Ok(activation);
+        }
+        let found = self.current();
+        Err(Overtaken { found: found.digest, generation: found.generation })
+    }
+
+    /// What is in force: to be taken before the work on what shall come after it.
+    #[must_use]
+    pub fn current(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.current.take())
     }
 
     /// Takes a candidate in the place of the one before, or none, and gives back the one before. What
@@ -99,6 +139,6 @@ impl Activator {
     /// The digest in force.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        self.current.load().digest
+        self.current.take().digest
     }
 }

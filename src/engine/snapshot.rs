@@ -1,10 +1,12 @@
 //! Everything in force at one moment.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::decision::version::{begins, governing};
 use crate::domain::request::Request;
 use crate::engine::admit::Admission;
+use crate::engine::tally::Tally;
 use crate::plan::Plan;
 use crate::policy::bundle::Digest;
 
@@ -15,15 +17,23 @@ pub struct Snapshot {
     pub generation: u64,
     /// The content identity of the bundle.
     pub digest: Digest,
-    default_policy: String,
-    /// The versions of each policy, by when they begin; none of the lists is empty.
-    plans: BTreeMap<String, Vec<Plan>>,
+    plans: Arc<Plans>,
+    /// Claims decided by it.
+    decisions: Tally,
 }
 
-impl Snapshot {
-    /// The snapshot of an admitted bundle.
-    #[must_use]
-    pub fn new(admission: Admission, generation: u64) -> Self {
+/// The policies of one bundle, compiled. They do not know when or whether they are in force, so
+/// every snapshot of the same bundle may share them.
+#[derive(Debug)]
+pub struct Plans {
+    digest: Digest,
+    default_policy: String,
+    /// The versions of each policy, by when they begin; none of the lists is empty.
+    by_id: BTreeMap<String, Vec<Plan>>,
+}
+
+impl From<Admission> for Plans {
+    fn from(admission: Admission) -> Self {
         let Admission { digest, default_policy, plans, warnings: _, cases_passed: _ } = admission;
         let mut by_id: BTreeMap<String, Vec<Plan>> = BTreeMap::new();
         for plan in plans {
@@ -32,7 +42,30 @@ impl Snapshot {
         for versions in by_id.values_mut() {
             versions.sort_by_key(begins);
         }
-        Self { generation, digest, default_policy, plans: by_id }
+        Self { digest, default_policy, by_id }
+    }
+}
+
+impl From<Admission> for Arc<Plans> {
+    fn from(admission: Admission) -> Self {
+        Self::new(Plans::from(admission))
+    }
+}
+
+impl Plans {
+    /// The content identity of the bundle.
+    #[must_use]
+    pub const fn digest(&self) -> Digest {
+        self.digest
+    }
+}
+
+impl Snapshot {
+    /// The snapshot of an admitted bundle, or of plans that were compiled before.
+    #[must_use]
+    pub fn new(plans: impl Into<Arc<Plans>>, generation: u64) -> Self {
+        let plans = plans.into();
+        Self { generation, digest: plans.digest, plans, decisions: Tally::default() }
     }
 
     /// The version of a policy that governs the order of a request; for an empty id, of the
@@ -49,18 +82,35 @@ impl Snapshot {
     }
 
     fn versions(&self, policy_id: &str) -> Option<&[Plan]> {
-        let id = if policy_id.is_empty() { self.default_policy.as_str() } else { policy_id };
-        self.plans.get(id).map(Vec::as_slice)
+        let id = if policy_id.is_empty() { self.default_policy() } else { policy_id };
+        self.plans.by_id.get(id).map(Vec::as_slice)
     }
 
     /// All policies in all versions, by id and by when they begin.
     pub fn plans(&self) -> impl Iterator<Item = &Plan> {
-        self.plans.values().flatten()
+        self.plans.by_id.values().flatten()
     }
 
     /// The id of the default policy.
     #[must_use]
     pub fn default_policy(&self) -> &str {
-        &self.default_policy
+        &self.plans.default_policy
+    }
+
+    /// The compiled policies, to be put in force again under another generation.
+    #[must_use]
+    pub const fn compiled(&self) -> &Arc<Plans> {
+        &self.plans
+    }
+
+    /// Notes that claims were decided by it: one addition that no other thread waits for.
+    pub fn count(&self, decided: u64) {
+        self.decisions.add(decided);
+    }
+
+    /// How many claims were decided by it.
+    #[must_use]
+    pub fn decisions(&self) -> u64 {
+        self.decisions.total()
     }
 }

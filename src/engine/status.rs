@@ -11,6 +11,7 @@ use crate::policy::bundle::Digest;
 use crate::policy::diagnostic::Diagnostic;
 use crate::policy::diff::Change;
 use crate::telemetry::event::ReloadTrigger;
+use crate::telemetry::reloads::ReloadStats;
 
 /// Where a replica stands.
 #[derive(Clone, PartialEq, Debug)]
@@ -33,6 +34,11 @@ pub struct Status {
     pub last_known_good: Option<Revision>,
     /// The candidate, as it stood when the status was made.
     pub candidate: Option<CandidateReport>,
+    /// Attempts since the program was started, as metrics show them.
+    pub reloads: ReloadStats,
+    /// What else the admin should know, such as a state directory that cannot be written; a sentence
+    /// each.
+    pub notices: Vec<String>,
 }
 
 /// A bundle that was in force, or is.

@@ -19,6 +19,7 @@ use tower::Service;
 use tracing::Span;
 
 use crate::engine::Engine;
+use crate::engine::snapshot::Snapshot;
 use crate::server::errors::Failure;
 use crate::server::evaluation::{self, Evaluated};
 use crate::server::guard::Deadline;
@@ -155,7 +156,7 @@ impl RefundPolicyService for Answers {
         Deadline::of(request.extensions()).check()?;
         let snapshot = self.engine.current();
         let evaluated = evaluation::answer(&snapshot, request.get_ref())?;
-        note(&evaluated);
+        note(&snapshot, &evaluated);
         self.shadow.offer(&snapshot, request.into_inner());
         Ok(Response::new(evaluated.response))
     }
@@ -175,7 +176,7 @@ impl RefundPolicyService for Answers {
         let mut items = Vec::with_capacity(requests.len());
         for turn in requests.chunks(BATCH_ITEMS_PER_TURN) {
             deadline.check()?;
-            items.extend(turn.iter().map(|request| batch_item(evaluation::answer(&snapshot, request))));
+            items.extend(turn.iter().map(|request| batch_item(&snapshot, evaluation::answer(&snapshot, request))));
             tokio::task::yield_now().await;
         }
         let answered = requests.into_iter().zip(&items).map(|(request, item)| is_answered(item).then_some(request));
@@ -202,11 +203,11 @@ impl RefundPolicyService for Answers {
     }
 }
 
-fn batch_item(answer: Result<Evaluated, Failure>) -> pb::BatchItem {
+fn batch_item(snapshot: &Snapshot, answer: Result<Evaluated, Failure>) -> pb::BatchItem {
     use pb::batch_item::Answer;
     let answer = match answer {
         Ok(evaluated) => {
-            note(&evaluated);
+            note(snapshot, &evaluated);
             Answer::Response(evaluated.response)
         }
         Err(failure) => Answer::Error(failure.batch_error()),
@@ -218,8 +219,9 @@ fn is_answered(item: &pb::BatchItem) -> bool {
     matches!(item.answer, Some(pb::batch_item::Answer::Response(_)))
 }
 
-/// Tells telemetry what was decided.
-fn note(evaluated: &Evaluated) {
+/// Counts what was decided, and tells telemetry.
+fn note(snapshot: &Snapshot, evaluated: &Evaluated) {
+    snapshot.count(1);
     let Evaluated { response, outcome, reason, elapsed } = evaluated;
     let digest = response.policy.as_ref().map_or("", |policy| policy.digest.as_str());
     let rule = response.lines.first().map_or("", |line| line.rule_id.as_str());

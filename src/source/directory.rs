@@ -29,6 +29,9 @@ pub enum ReadError {
     /// A file changed while it was read, again and again.
     #[error("`{}` changed while it was read", Shown(.0))]
     Unstable(PathBuf),
+    /// The file system does not answer.
+    #[error("reading the policies takes longer than {0:?}")]
+    Hanging(Duration),
     /// The files together are not a bundle.
     #[error(transparent)]
     Bundle(#[from] BundleError),
@@ -52,7 +55,7 @@ impl ReadError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Problems(problems) => problems.iter().any(Problem::is_transient),
-            Self::Unstable(_) => true,
+            Self::Unstable(_) | Self::Hanging(_) => true,
             Self::Bundle(_) => false,
         }
     }
@@ -63,6 +66,7 @@ impl ReadError {
         match self {
             Self::Problems(problems) => problems.iter().map(|problem| (problem.to_string(), problem.help())).collect(),
             Self::Unstable(_) => vec![(self.to_string(), "wait until whatever writes it has finished")],
+            Self::Hanging(_) => vec![(self.to_string(), "check the file system that holds them")],
             Self::Bundle(_) => vec![(self.to_string(), "a bundle is a directory of `.yaml` files")],
         }
     }

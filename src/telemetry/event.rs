@@ -34,6 +34,14 @@ pub struct Reloaded {
     pub result: ReloadResult,
 }
 
+/// The source changes between good and bad again and again, and is held down.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Flapped;
+
+/// A revision could not be kept in the state directory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NotKept;
+
 /// What asks for policies to be put in force. A later one is the stronger.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum ReloadTrigger {
@@ -66,6 +74,15 @@ pub enum ReloadResult {
     Unreadable,
 }
 
+/// Whether an attempt came to what was asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Success {
+    /// It did.
+    Yes,
+    /// It did not.
+    No,
+}
+
 impl Decided {
     /// Counts it.
     pub fn record(self) {
@@ -87,7 +104,7 @@ impl Panicked {
 }
 
 impl Reloaded {
-    /// Counts it.
+    /// Counts it. What else metrics tell of it goes by way of [`crate::telemetry::reloads`].
     pub fn record(self) {
         let Some(instruments) = instruments() else { return };
         let Self { trigger, result } = self;
@@ -95,7 +112,33 @@ impl Reloaded {
     }
 }
 
+impl Flapped {
+    /// Counts it.
+    pub fn record(self) {
+        let Some(instruments) = instruments() else { return };
+        instruments.flaps.add(1, &[]);
+    }
+}
+
+impl NotKept {
+    /// Counts it.
+    pub fn record(self) {
+        let Some(instruments) = instruments() else { return };
+        instruments.state_failures.add(1, &[]);
+    }
+}
+
 impl ReloadTrigger {
+    /// All of them, the weakest first.
+    pub const ALL: [Self; 7] =
+        [Self::Start, Self::Poll, Self::FileChange, Self::Signal, Self::Admin, Self::Rollback, Self::Promotion];
+
+    /// The trigger of this word.
+    #[must_use]
+    pub fn of_slug(slug: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|trigger| trigger.slug() == slug)
+    }
+
     /// The word for it in metrics and logs.
     #[must_use]
     pub const fn slug(self) -> &'static str {
@@ -112,6 +155,18 @@ impl ReloadTrigger {
 }
 
 impl ReloadResult {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Applied, Self::Unchanged, Self::Rejected, Self::Unreadable];
+
+    /// Whether what was asked for is in force now.
+    #[must_use]
+    pub const fn success(self) -> Success {
+        match self {
+            Self::Applied | Self::Unchanged => Success::Yes,
+            Self::Rejected | Self::Unreadable => Success::No,
+        }
+    }
+
     /// The word for it in metrics and logs.
     #[must_use]
     pub const fn slug(self) -> &'static str {

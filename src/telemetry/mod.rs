@@ -8,6 +8,7 @@ pub mod event;
 pub mod logs;
 mod metrics;
 mod otlp;
+pub mod reloads;
 pub mod settings;
 pub mod span;
 

@@ -18,6 +18,8 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Service {
     child: Child,
     pub address: String,
+    /// What it said on standard output when it began to serve.
+    pub serving: Value,
     log: Receiver<Value>,
     /// The lines that were waited for, and those before them.
     read: RefCell<Vec<Value>>,
@@ -88,7 +90,8 @@ pub fn serve_by(mut program: Command, arguments: &[&str], variables: &[(&str, &s
     let Ok(serving) = serde_json::from_str::<Value>(&line) else {
         panic!("says where it serves, got {line:?} and {:?}", log.iter().collect::<Vec<_>>());
     };
-    Service { child, address: serving["address"].as_str().unwrap().to_owned(), log, read: RefCell::default() }
+    let address = serving["address"].as_str().unwrap().to_owned();
+    Service { child, address, serving, log, read: RefCell::default() }
 }
 
 impl Service {

@@ -1,6 +1,7 @@
 //! What is counted as different, which sums come out, and which orders are asked about.
 
 use super::*;
+use crate::engine::admit::Admission;
 use crate::engine::status::KnownGood;
 use crate::policy::bundle::{Bundle, BundleFile};
 use crate::telemetry::event::ReloadTrigger;

@@ -1,0 +1,237 @@
+//! What admins ask for, one arm each.
+
+use std::sync::Arc;
+
+use crate::app::clock;
+use crate::app::reload::Reloader;
+use crate::app::reload::candidates::{Candidate, changed};
+use crate::app::reload::load::{Known, Loader, Ready, Wants};
+use crate::app::reload::look::{Waiting, answer, other_in_force};
+use crate::engine::history::Kept;
+use crate::engine::snapshot::Snapshot;
+use crate::engine::status::{ActivationReport, Assessment, Failed, Refusal, WhyFailed};
+use crate::policy::bundle::{Bundle, Digest};
+use crate::policy::diff::{Change, diff};
+use crate::server::admin::desk::{Ask, Files, Reply};
+use crate::source::directory::ReadError;
+use crate::telemetry::event::{Panicked, ReloadResult, ReloadTrigger};
+
+impl Reloader {
+    /// Does what is asked for, and answers. What takes long and changes nothing is done beside the
+    /// road.
+    pub(super) async fn answer(&mut self, ask: Ask) {
+        match ask {
+            Ask::Reload { expected, actor, reply } => {
+                let waiting = self.with_all_who_wait(vec![Waiting { expected, actor, reply }]);
+                self.reload(None, waiting).await;
+            }
+            Ask::Rollback { to, expected, actor, reply } => {
+                let result = self.roll_back(to, expected, &actor).await;
+                let changed = changed(&result, |report| report);
+                answer(reply, result);
+                self.overridden(changed).await;
+            }
+            Ask::Revisions { reply } => {
+                let revisions = self.standing.history.revisions().map(|kept| kept.revision.clone()).collect();
+                answer(reply, Ok(revisions));
+            }
+            Ask::Validate { bundle, reply } => self.validate(bundle, reply),
+            Ask::Files { digest, reply } => self.files(digest, reply),
+            Ask::Stage { bundle, sample_per_thousand, actor, reply } => {
+                let result = self.stage(bundle, sample_per_thousand, actor).await;
+                answer(reply, result);
+            }
+            Ask::Promote { digest, expected, actor, reply } => {
+                let result = self.promote(digest, expected, &actor).await;
+                let changed = changed(&result, |(report, _)| report);
+                answer(reply, result);
+                self.overridden(changed).await;
+            }
+            Ask::Discard { digest, reply } => answer(reply, self.discard(digest)),
+        }
+    }
+
+    /// After an admin put something in force, and was told: going back must not wait for a source
+    /// that hangs.
+    async fn overridden(&mut self, changed: bool) {
+        if changed {
+            self.leave_source_out().await;
+        }
+        self.changed();
+    }
+
+    /// Those who ask for a reload next share the look.
+    pub(super) fn with_all_who_wait(&mut self, mut waiting: Vec<Waiting>) -> Vec<Waiting> {
+        while let Some(ask) = self.backlog.pop_front().or_else(|| self.asks.try_recv().ok()) {
+            match ask {
+                Ask::Reload { expected, actor, reply } => waiting.push(Waiting { expected, actor, reply }),
+                other @ (Ask::Validate { .. }
+                | Ask::Rollback { .. }
+                | Ask::Revisions { .. }
+                | Ask::Files { .. }
+                | Ask::Stage { .. }
+                | Ask::Promote { .. }
+                | Ask::Discard { .. }) => {
+                    self.backlog.push_front(other);
+                    break;
+                }
+            }
+        }
+        waiting
+    }
+
+    async fn roll_back(
+        &mut self,
+        to: Option<Digest>,
+        expected: Digest,
+        actor: &str,
+    ) -> Result<ActivationReport, Refusal> {
+        let over = self.activator.current();
+        if over.digest != expected {
+            return Err(other_in_force(Some(expected), over.digest));
+        }
+        let history = &self.standing.history;
+        let kept = match to {
+            Some(digest) => history.find(digest),
+            None => history.before(),
+        };
+        let Some(kept) = kept.cloned() else { return Err(Refusal::NoRevision { wanted: to }) };
+        if kept.revision.digest == over.digest {
+            let mut report = self.nothing_changed(over.digest);
+            report.notices.push("it is in force already".to_owned());
+            return Ok(report);
+        }
+        let before = Arc::clone(&self.standing.history.current().bundle);
+        let ready = self.ready_again(kept).await?;
+        let mut report = self.put_in_force(&over, &ready, ReloadTrigger::Rollback, actor)?;
+        self.attempted(ReloadTrigger::Rollback, ReloadResult::Applied);
+        self.changed();
+        report.notices.extend(self.still_in_the_source());
+        report.changes = self.changes_since(before).await;
+        Ok(report)
+    }
+
+    /// What is different now. Worked out afterwards: it must not delay what was asked for.
+    pub(super) async fn changes_since(&self, before: Arc<Bundle>) -> Vec<Change> {
+        let after = Arc::clone(&self.standing.history.current().bundle);
+        off_the_road(move || diff(&before, &after)).await.unwrap_or_default()
+    }
+
+    /// The policies of a revision: those in memory as they are, those on the disk admitted again.
+    async fn ready_again(&mut self, kept: Kept) -> Result<Ready, Refusal> {
+        if let Some(held) = kept.held {
+            return Ok(Ready { held, changes: Vec::new() });
+        }
+        let (loader, known) = (Arc::clone(&self.loader), self.known(ReloadTrigger::Rollback, Wants::Nothing));
+        let digest = kept.revision.digest;
+        match off_the_road(move || loader.recall(digest, &known)).await {
+            Some(Ok(ready)) => Ok(ready),
+            Some(Err(why)) => {
+                tracing::error!(%digest, ?why, "the revision cannot be put in force again");
+                let result = match why {
+                    WhyFailed::Unreadable(_) => ReloadResult::Unreadable,
+                    WhyFailed::Rejected { .. } => ReloadResult::Rejected,
+                };
+                self.attempted(ReloadTrigger::Rollback, result);
+                Err(Refusal::Failed(self.note_failure(ReloadTrigger::Rollback, why)))
+            }
+            None => Err(Refusal::Bug),
+        }
+    }
+
+    /// What the source holds now stays out until something else of it comes into force.
+    pub(super) async fn leave_source_out(&mut self) {
+        self.standing.source.out = None;
+        let known = self.known(ReloadTrigger::Rollback, Wants::Nothing);
+        // What could not be read holds what it held before, as far as anyone knows.
+        let _ = self.load(known).await;
+        let in_force = self.activator.digest();
+        self.standing.source.out = self.standing.source.last_held.filter(|held| *held != in_force);
+        if let Some(out) = self.standing.source.out {
+            tracing::warn!(
+                source = %out,
+                %in_force,
+                "the source holds other policies than those in force: they stay out until it changes or is asked for, a restart takes them"
+            );
+        }
+    }
+
+    /// What an admin should know of the source after something else was put in force.
+    pub(super) fn still_in_the_source(&self) -> Option<String> {
+        let in_force = self.activator.digest();
+        let held = self.standing.source.last_held.filter(|held| *held != in_force)?;
+        Some(format!(
+            "the source holds {held}: it stays out until the source changes or a reload is asked for, and a restart \
+             would put it in force where it may be"
+        ))
+    }
+
+    fn validate(&mut self, bundle: Option<Bundle>, reply: Reply<Assessment>) {
+        let in_force = Arc::clone(&self.standing.history.current().bundle);
+        self.beside(reply, move |loader, _| {
+            let assessed = loader.assess(bundle, &in_force);
+            assessed.map_err(|error| unreadable(&error))
+        });
+    }
+
+    fn files(&mut self, digest: Option<Digest>, reply: Reply<Files>) {
+        let history = &self.standing.history;
+        let digest = digest.unwrap_or_else(|| history.in_force().digest);
+        let Some(kept) = history.find(digest) else {
+            let candidate = self.standing.candidate.as_ref().filter(|candidate| candidate.digest() == digest);
+            let files = candidate.map(Candidate::files).ok_or(Refusal::NoRevision { wanted: Some(digest) });
+            return answer(reply, files);
+        };
+        let generation = kept.revision.generation;
+        match &kept.held {
+            Some(held) => {
+                let snapshot = Arc::new(Snapshot::new(Arc::clone(&held.plans), generation));
+                answer(reply, Ok(Files { bundle: Arc::clone(&held.bundle), snapshot }));
+            }
+            None => self.beside(reply, move |loader, known| {
+                let Ready { held, .. } =
+                    loader.recall(digest, &known).map_err(|why| failed(ReloadTrigger::Admin, why))?;
+                let snapshot = Arc::new(Snapshot::new(held.plans, generation));
+                Ok(Files { bundle: held.bundle, snapshot })
+            }),
+        }
+    }
+
+    /// Work that changes nothing, beside the road: a bounded number at once, the others wait, and
+    /// whoever does not wait for the answer any more is forgotten.
+    fn beside<T: Send + 'static>(
+        &mut self,
+        reply: Reply<T>,
+        work: impl FnOnce(&Loader, Known) -> Result<T, Refusal> + Send + 'static,
+    ) {
+        let (loader, slots) = (Arc::clone(&self.loader), Arc::clone(&self.slots));
+        let known = self.known(ReloadTrigger::Admin, Wants::Nothing);
+        self.beside.spawn(async move {
+            let Ok(_slot) = slots.acquire().await else { return };
+            if !reply.is_closed() {
+                let result = off_the_road(move || work(&loader, known)).await;
+                answer(reply, result.unwrap_or(Err(Refusal::Bug)));
+            }
+        });
+    }
+}
+
+/// Runs on a thread that may block; `None` where it panicked, which was counted and logged.
+pub(super) async fn off_the_road<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => Some(done),
+        Err(error) => {
+            Panicked { method: "reload" }.record();
+            tracing::error!(%error, "what an admin asked for failed, this is a bug");
+            None
+        }
+    }
+}
+
+pub(super) fn unreadable(error: &ReadError) -> Refusal {
+    failed(ReloadTrigger::Admin, error.into())
+}
+
+fn failed(trigger: ReloadTrigger, why: WhyFailed) -> Refusal {
+    Refusal::Failed(Arc::new(Failed { at: clock::now(), trigger, why }))
+}

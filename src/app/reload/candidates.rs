@@ -1,0 +1,133 @@
+//! Candidates: policies that were admitted and wait to be put in force or let go.
+
+use std::sync::Arc;
+
+use crate::app::clock;
+use crate::app::reload::Reloader;
+use crate::app::reload::asks::{off_the_road, unreadable};
+use crate::app::reload::load::{Known, Ready, Wants};
+use crate::app::reload::look::other_in_force;
+use crate::engine::candidate;
+use crate::engine::history::Held;
+use crate::engine::status::{ActivationReport, CandidateReport, Failed, Refusal, Revision};
+use crate::policy::bundle::{Bundle, Digest};
+use crate::server::admin::desk::{Files, Staged};
+use crate::telemetry::event::{ReloadResult, ReloadTrigger};
+
+/// The candidate: what it says to live requests, and what it is to be put in force.
+#[derive(Clone, Debug)]
+pub(super) struct Candidate {
+    pub(super) held: Held,
+    asked: Arc<candidate::Candidate>,
+}
+
+impl Candidate {
+    pub(super) fn digest(&self) -> Digest {
+        self.held.bundle.digest()
+    }
+
+    /// How live requests would have been decided by it, beside the revision in force.
+    pub(super) fn report(&self, in_force: &Revision) -> CandidateReport {
+        self.asked.report(clock::now(), in_force)
+    }
+
+    /// Its files and policies: as no generation, for it is not in force.
+    pub(super) fn files(&self) -> Files {
+        Files { bundle: Arc::clone(&self.held.bundle), snapshot: Arc::clone(self.asked.snapshot()) }
+    }
+}
+
+impl Reloader {
+    /// Takes a candidate in the place of the one before.
+    pub(super) async fn stage(
+        &mut self,
+        bundle: Option<Bundle>,
+        sample_per_thousand: u16,
+        actor: String,
+    ) -> Result<Staged, Refusal> {
+        let bundle = match bundle {
+            Some(bundle) => bundle,
+            None => match self.read().await {
+                Ok(Ok(bundle)) => bundle,
+                Ok(Err(error)) => return Err(unreadable(&error)),
+                Err(_) => return Err(Refusal::Bug),
+            },
+        };
+        let known = Known { bad: None, out: None, ..self.known(ReloadTrigger::Admin, Wants::Changes) };
+        let loader = Arc::clone(&self.loader);
+        let built = off_the_road(move || loader.build(bundle, &known)).await.ok_or(Refusal::Bug)?;
+        let Ready { held, changes } = built.map_err(|rejection| {
+            Refusal::Failed(Arc::new(Failed {
+                at: clock::now(),
+                trigger: ReloadTrigger::Promotion,
+                why: rejection.into(),
+            }))
+        })?;
+        let warnings = held.warnings.to_vec();
+        tracing::info!(digest = %held.bundle.digest(), actor, sample_per_thousand, "candidate staged");
+        let staging = candidate::Staging { at: clock::now(), actor, sample_per_thousand };
+        let asked = Arc::new(candidate::Candidate::new(Arc::clone(&held.plans), staging));
+        let candidate = Candidate { held, asked };
+        let report = candidate.report(self.standing.history.in_force());
+        self.put_up(Some(candidate));
+        Ok(Staged { candidate: report, changes, warnings })
+    }
+
+    /// Puts the candidate in force.
+    pub(super) async fn promote(
+        &mut self,
+        digest: Digest,
+        expected: Option<Digest>,
+        actor: &str,
+    ) -> Result<(ActivationReport, CandidateReport), Refusal> {
+        let candidate = self.candidate_meant(Some(digest))?;
+        let over = self.activator.current();
+        if expected.is_some_and(|expected| expected != over.digest) {
+            return Err(other_in_force(expected, over.digest));
+        }
+        let last = candidate.report(self.standing.history.in_force());
+        let before = Arc::clone(&self.standing.history.current().bundle);
+        let ready = Ready { held: candidate.held, changes: Vec::new() };
+        let mut report = if ready.held.bundle.digest() == over.digest {
+            self.nothing_changed(over.digest)
+        } else {
+            self.put_in_force(&over, &ready, ReloadTrigger::Promotion, actor)?
+        };
+        self.attempted(ReloadTrigger::Promotion, ReloadResult::Applied);
+        self.put_up(None);
+        self.changed();
+        report.notices.extend(self.still_in_the_source());
+        report.changes = self.changes_since(before).await;
+        Ok((report, last))
+    }
+
+    /// Lets the candidate go.
+    pub(super) fn discard(&mut self, digest: Option<Digest>) -> Result<CandidateReport, Refusal> {
+        let candidate = self.candidate_meant(digest)?;
+        tracing::info!(digest = %candidate.digest(), "candidate let go");
+        self.put_up(None);
+        Ok(candidate.report(self.standing.history.in_force()))
+    }
+
+    fn candidate_meant(&self, meant: Option<Digest>) -> Result<Candidate, Refusal> {
+        match (&self.standing.candidate, meant) {
+            (None, None) => Err(Refusal::NoCandidate),
+            (None, Some(_)) => Err(Refusal::OtherCandidate { found: None }),
+            (Some(found), Some(meant)) if found.digest() != meant => {
+                Err(Refusal::OtherCandidate { found: Some(found.digest()) })
+            }
+            (Some(found), _) => Ok(found.clone()),
+        }
+    }
+
+    fn put_up(&mut self, candidate: Option<Candidate>) {
+        self.activator.stage(candidate.as_ref().map(|candidate| Arc::clone(&candidate.asked)));
+        self.standing.candidate = candidate;
+        self.publish();
+    }
+}
+
+/// Whether an answer changed what is in force.
+pub(super) fn changed<T>(result: &Result<T, Refusal>, report: impl Fn(&T) -> &ActivationReport) -> bool {
+    result.as_ref().is_ok_and(|done| report(done).before != report(done).after)
+}

@@ -1,0 +1,178 @@
+//! Makes the state directory hold what it should, beside the road: a disk that is slow, full or
+//! read-only delays and fails no reload.
+//!
+//! Told is only what should be there; what is missing is written, what is too much is let go. So a
+//! burst comes to its last state, and a failed write is tried again by itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::engine::history::Kept;
+use crate::engine::status::KnownGood;
+use crate::policy::bundle::Digest;
+use crate::source::state::StateDir;
+use crate::telemetry::event::NotKept;
+
+/// First pause after a write that failed; doubles each time.
+const RETRY_PAUSE_MIN: Duration = Duration::from_secs(1);
+
+/// Longest such pause.
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// The revisions that should be kept, the latest first.
+pub type Wanted = Arc<Vec<Kept>>;
+
+/// How the state directory is doing.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Disk {
+    /// The latest revision on it that is known as good: what a start falls back to.
+    pub last_known_good: Option<Digest>,
+    /// What keeps it from holding what it should.
+    pub trouble: Option<String>,
+    /// Writes that failed.
+    pub failures: u64,
+}
+
+/// Keeps the state directory.
+#[derive(Debug)]
+pub struct Keeper {
+    store: Store,
+    wanted: watch::Receiver<Wanted>,
+    disk: watch::Sender<Disk>,
+}
+
+/// What is on the disk, as far as it is known.
+#[derive(Debug)]
+struct Store {
+    state: Arc<StateDir>,
+    /// Revisions with a whole record there.
+    there: BTreeMap<Digest, (u64, KnownGood)>,
+    /// Bundles written by this run.
+    written: BTreeSet<Digest>,
+}
+
+impl Keeper {
+    /// A keeper of this directory, which holds these revisions.
+    #[must_use]
+    pub fn new(state: Arc<StateDir>, there: &[Kept], wanted: watch::Receiver<Wanted>) -> (Self, watch::Receiver<Disk>) {
+        let there = there.iter().map(entry).collect();
+        let store = Store { state, there, written: BTreeSet::new() };
+        let disk = watch::Sender::new(Disk { last_known_good: store.last_known_good(), ..Disk::default() });
+        let receiver = disk.subscribe();
+        (Self { store, wanted, disk }, receiver)
+    }
+
+    /// Works until nobody can want anything else, and then brings the last wish to an end.
+    pub async fn run(mut self) {
+        let mut pause = RETRY_PAUSE_MIN;
+        while self.wanted.changed().await.is_ok() {
+            loop {
+                let wanted = Arc::clone(&self.wanted.borrow_and_update());
+                if self.reconcile(wanted).await {
+                    pause = RETRY_PAUSE_MIN;
+                    break;
+                }
+                // Whatever is wanted next is a reason to try at once.
+                if let Ok(Err(_)) = timeout_at(Instant::now() + pause, self.wanted.changed()).await {
+                    return;
+                }
+                pause = pause.saturating_mul(2).min(RETRY_PAUSE_MAX);
+            }
+        }
+    }
+
+    /// Whether the disk holds what is wanted now.
+    async fn reconcile(&mut self, wanted: Wanted) -> bool {
+        let store = Store {
+            state: Arc::clone(&self.store.state),
+            there: std::mem::take(&mut self.store.there),
+            written: std::mem::take(&mut self.store.written),
+        };
+        let work = tokio::task::spawn_blocking(move || {
+            let mut store = store;
+            let trouble = store.reconcile(&wanted).err();
+            (store, trouble)
+        });
+        let trouble = match work.await {
+            Ok((store, trouble)) => {
+                self.store = store;
+                trouble
+            }
+            Err(error) => {
+                // It is not known any more what is there: everything is written again.
+                sleep(RETRY_PAUSE_MIN).await;
+                Some(format!("a bug: {error}"))
+            }
+        };
+        self.tell(trouble)
+    }
+
+    fn tell(&self, trouble: Option<String>) -> bool {
+        let (before, done) = (self.disk.borrow().trouble.clone(), trouble.is_none());
+        match (&before, &trouble) {
+            (_, Some(trouble)) => {
+                NotKept.record();
+                if before.as_ref() != Some(trouble) {
+                    tracing::error!(
+                        "{trouble}: policies are put in force all the same, a restart may not know of them"
+                    );
+                }
+            }
+            (Some(_), None) => tracing::info!("the state directory can be written again"),
+            (None, None) => {}
+        }
+        let last_known_good = self.store.last_known_good();
+        self.disk.send_if_modified(|disk| {
+            let failures = disk.failures.saturating_add(u64::from(!done));
+            let next = Disk { last_known_good, trouble, failures };
+            let changed = *disk != next;
+            *disk = next;
+            changed
+        });
+        done
+    }
+}
+
+impl Store {
+    fn reconcile(&mut self, wanted: &[Kept]) -> Result<(), String> {
+        // The oldest first: what is written last is the latest.
+        for kept in wanted.iter().rev() {
+            let (digest, entry) = entry(kept);
+            if self.there.get(&digest) == Some(&entry) {
+                continue;
+            }
+            let bundle =
+                kept.held.as_ref().map(|held| held.bundle.as_ref()).filter(|_| !self.written.contains(&digest));
+            self.state
+                .keep(kept, bundle)
+                .map_err(|error| format!("revision {digest} cannot be kept in the state directory: {error}"))?;
+            if bundle.is_some() {
+                self.written.insert(digest);
+            }
+            self.there.insert(digest, entry);
+        }
+        let wanted: BTreeSet<Digest> = wanted.iter().map(|kept| kept.revision.digest).collect();
+        let surplus: Vec<Digest> = self.there.keys().filter(|digest| !wanted.contains(digest)).copied().collect();
+        for digest in surplus {
+            self.state
+                .forget(digest)
+                .map_err(|error| format!("revision {digest} cannot be let go from the state directory: {error}"))?;
+            self.there.remove(&digest);
+            self.written.remove(&digest);
+        }
+        Ok(())
+    }
+
+    fn last_known_good(&self) -> Option<Digest> {
+        let good = self.there.iter().filter(|(_, (_, known_good))| *known_good == KnownGood::Yes);
+        good.max_by_key(|(_, (place, _))| *place).map(|(digest, _)| *digest)
+    }
+}
+
+fn entry(kept: &Kept) -> (Digest, (u64, KnownGood)) {
+    (kept.revision.digest, (kept.place, kept.revision.known_good))
+}

@@ -1,0 +1,140 @@
+//! From the source to policies that may be put in force: everything that takes long. Runs on
+//! threads that may block, and changes nothing.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::engine::admit::{Admission, Rejection};
+use crate::engine::history::Held;
+use crate::engine::status::{Admissible, Assessment, WhyFailed};
+use crate::policy::bundle::{Bundle, Digest};
+use crate::policy::diff::{Change, diff};
+use crate::source::directory::ReadError;
+use crate::source::state::StateDir;
+
+/// Where bundles come from and what lets them in.
+pub struct Loader {
+    /// Fetches the bundle.
+    pub read: Box<dyn Fn() -> Result<Bundle, ReadError> + Send + Sync>,
+    /// Whether it may be put in force.
+    pub admit: fn(&Bundle) -> Result<Admission, Rejection>,
+    /// Where earlier revisions are kept, if anywhere.
+    pub state: Option<Arc<StateDir>>,
+}
+
+/// What is known before a look, so that nothing is done twice.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    /// What is in force.
+    pub(super) in_force: Arc<Bundle>,
+    /// What was found bad, and is not tried again.
+    pub(super) bad: Option<Digest>,
+    /// What an admin keeps out.
+    pub(super) out: Option<Digest>,
+    /// Whether someone wants to know what changes.
+    pub(super) changes: Wants,
+}
+
+/// Whether someone wants to know what changes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Wants {
+    Changes,
+    Nothing,
+}
+
+/// What a look at the source found.
+#[derive(Debug)]
+pub(super) enum Loaded {
+    Unreadable(ReadError),
+    InForce(Digest),
+    /// Found bad before.
+    KnownBad(Digest),
+    /// An admin keeps it out.
+    Out(Digest),
+    Rejected(Rejection),
+    Ready(Ready),
+}
+
+/// Policies that may be put in force.
+#[derive(Debug)]
+pub(super) struct Ready {
+    pub(super) held: Held,
+    /// What they change; empty where nobody wants to know.
+    pub(super) changes: Vec<Change>,
+}
+
+impl Loader {
+    /// What is to be said of what was read.
+    pub(super) fn judge(&self, read: Result<Bundle, ReadError>, known: &Known) -> Loaded {
+        let bundle = match read {
+            Ok(bundle) => bundle,
+            Err(error) => return Loaded::Unreadable(error),
+        };
+        let digest = bundle.digest();
+        if digest == known.in_force.digest() {
+            return Loaded::InForce(digest);
+        }
+        if Some(digest) == known.out {
+            return Loaded::Out(digest);
+        }
+        if Some(digest) == known.bad {
+            return Loaded::KnownBad(digest);
+        }
+        match self.build(bundle, known) {
+            Ok(ready) => Loaded::Ready(ready),
+            Err(rejection) => Loaded::Rejected(rejection),
+        }
+    }
+
+    /// Policies that may be put in force, or why they may not.
+    pub(super) fn build(&self, bundle: Bundle, known: &Known) -> Result<Ready, Rejection> {
+        let admission = (self.admit)(&bundle)?;
+        let changes = match known.changes {
+            Wants::Changes => diff(&known.in_force, &bundle),
+            Wants::Nothing => Vec::new(),
+        };
+        Ok(Ready { held: Held::new(Arc::new(bundle), admission), changes })
+    }
+
+    /// A revision of an earlier run, admitted again by this program.
+    pub(super) fn recall(&self, digest: Digest, known: &Known) -> Result<Ready, WhyFailed> {
+        let Some(state) = &self.state else {
+            return Err(WhyFailed::Unreadable(vec!["there is no state directory to read it from".to_owned()]));
+        };
+        let bundle = state.recall(digest).map_err(|error| WhyFailed::Unreadable(vec![error.to_string()]))?;
+        self.build(bundle, known).map_err(WhyFailed::from)
+    }
+
+    /// Holds policies, or what the source holds, against everything.
+    pub(super) fn assess(&self, bundle: Option<Bundle>, in_force: &Bundle) -> Result<Assessment, ReadError> {
+        let bundle = match bundle {
+            Some(bundle) => bundle,
+            None => (self.read)()?,
+        };
+        let (digest, in_force_digest) = (bundle.digest(), in_force.digest());
+        let (verdict, diagnostics, cases_passed, changes) = match (self.admit)(&bundle) {
+            Ok(admission) => (Admissible::Yes, admission.warnings, admission.cases_passed, diff(in_force, &bundle)),
+            Err(rejection) => (Admissible::No, rejection.diagnostics, rejection.cases_passed, Vec::new()),
+        };
+        Ok(Assessment { digest, verdict, diagnostics, cases_passed, changes, in_force: in_force_digest })
+    }
+}
+
+impl From<Rejection> for WhyFailed {
+    fn from(rejection: Rejection) -> Self {
+        let Rejection { digest, diagnostics, cases_passed } = rejection;
+        Self::Rejected { digest, diagnostics, cases_passed }
+    }
+}
+
+impl From<&ReadError> for WhyFailed {
+    fn from(error: &ReadError) -> Self {
+        Self::Unreadable(error.lines().into_iter().map(|(problem, help)| format!("{problem} (help: {help})")).collect())
+    }
+}
+
+impl fmt::Debug for Loader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loader").finish_non_exhaustive()
+    }
+}

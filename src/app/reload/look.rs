@@ -1,0 +1,387 @@
+//! Looking at the source, and putting in force what it holds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::task::JoinError;
+use tokio::time::{Instant, timeout};
+
+use crate::app::clock;
+use crate::app::reload::Reloader;
+use crate::app::reload::flap::{Course, Quality};
+use crate::app::reload::load::{Known, Loaded, Ready, Wants};
+use crate::app::reload::said::{self, Before};
+use crate::app::reload::standing::Seen;
+use crate::engine::history::Held;
+use crate::engine::snapshot::Snapshot;
+use crate::engine::status::{ActivationReport, Failed, KnownGood, Refusal, Revision, WhyFailed};
+use crate::policy::bundle::{Bundle, Digest};
+use crate::server::admin::desk::Reply;
+use crate::source::directory::ReadError;
+use crate::telemetry::event::{Flapped, Panicked, ReloadResult, ReloadTrigger, Reloaded};
+
+/// First pause before a bundle that could not be read for now is read again; doubles each time.
+const RETRY_PAUSE_MIN: Duration = Duration::from_millis(200);
+
+/// Longest such pause.
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(10);
+
+/// When to try again by ourselves, and how long to wait the time after.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Retry {
+    pub(super) at: Instant,
+    pause: Duration,
+}
+
+/// An admin who waits for a reload.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) expected: Option<Digest>,
+    pub(super) actor: String,
+    pub(super) reply: Reply<ActivationReport>,
+}
+
+/// What one look came to.
+enum Outcome {
+    Applied(ActivationReport),
+    Unchanged,
+    Failed(Arc<Failed>),
+    /// Nothing was done, on purpose.
+    HeldOut,
+    Bug,
+}
+
+impl Reloader {
+    /// One look at the source, for a hint, for those who wait, or for both.
+    pub(super) async fn reload(&mut self, hint: Option<ReloadTrigger>, waiting: Vec<Waiting>) {
+        let over = self.activator.current();
+        let (waiting, overtaken): (Vec<_>, Vec<_>) =
+            waiting.into_iter().partition(|one| one.expected.is_none_or(|expected| expected == over.digest));
+        for Waiting { expected, reply, .. } in overtaken {
+            answer(reply, Err(other_in_force(expected, over.digest)));
+        }
+        // What is read from here on is newer than every hint until now.
+        let hint = hint.max(self.hints.take());
+        let asked = waiting.first().map(|_| ReloadTrigger::Admin);
+        let Some(trigger) = asked.max(hint) else { return };
+        let actor = waiting.first().map(|first| first.actor.clone()).unwrap_or_default();
+        let wants = if asked.is_some() { Wants::Changes } else { Wants::Nothing };
+        let outcome = self.look(trigger, &actor, &over, wants).await;
+        if let Some(result) = outcome.result() {
+            self.attempted(trigger, result);
+        }
+        self.flapping.looked(Instant::now());
+        match outcome {
+            Outcome::Applied(_) => self.changed(),
+            Outcome::Unchanged | Outcome::Failed(_) | Outcome::HeldOut | Outcome::Bug => self.publish(),
+        }
+        let mut waiting = waiting.into_iter();
+        if let Some(first) = waiting.next() {
+            answer(first.reply, self.report(&outcome, over.digest));
+        }
+        // The others asked after the first, and find what it has made.
+        for Waiting { expected, reply, .. } in waiting {
+            let found = self.activator.digest();
+            let result = match expected {
+                Some(expected) if expected != found => Err(other_in_force(Some(expected), found)),
+                Some(_) | None => self.report(&outcome.again(), found),
+            };
+            answer(reply, result);
+        }
+    }
+
+    /// Counts an attempt.
+    pub(super) fn attempted(&mut self, trigger: ReloadTrigger, result: ReloadResult) {
+        let attempt = Reloaded { trigger, result };
+        attempt.record();
+        self.standing.stats.note(attempt, clock::now());
+    }
+
+    fn report(&self, outcome: &Outcome, in_force: Digest) -> Result<ActivationReport, Refusal> {
+        match outcome {
+            Outcome::Applied(report) => Ok(report.clone()),
+            Outcome::Unchanged | Outcome::HeldOut => Ok(self.nothing_changed(in_force)),
+            Outcome::Failed(failed) => Err(Refusal::Failed(Arc::clone(failed))),
+            Outcome::Bug => Err(Refusal::Bug),
+        }
+    }
+
+    /// What is in force, as the report of one who asked for just that.
+    pub(super) fn nothing_changed(&self, in_force: Digest) -> ActivationReport {
+        let Revision { generation, activated_at, .. } = *self.standing.history.in_force();
+        let Held { warnings, cases_passed, .. } = self.standing.history.current();
+        ActivationReport {
+            before: in_force,
+            after: in_force,
+            generation,
+            at: activated_at,
+            warnings: warnings.to_vec(),
+            changes: Vec::new(),
+            cases_passed: *cases_passed,
+            notices: self.notices(),
+        }
+    }
+
+    /// What an admin should know after something was put in force.
+    pub(super) fn notices(&self) -> Vec<String> {
+        self.disk().and_then(|disk| disk.trouble).into_iter().collect()
+    }
+
+    /// Reads and admits off the request threads.
+    pub(super) async fn load(&mut self, known: Known) -> Option<Loaded> {
+        let read = self.read().await;
+        self.next_poll = Instant::now() + self.config.poll;
+        let loader = Arc::clone(&self.loader);
+        let loaded = match read {
+            Ok(read) => tokio::task::spawn_blocking(move || loader.judge(read, &known)).await,
+            Err(error) => Err(error),
+        };
+        match loaded {
+            Ok(loaded) => {
+                self.readable_again(&loaded);
+                self.standing.source.looked(clock::now(), &loaded);
+                Some(loaded)
+            }
+            Err(error) => {
+                Panicked { method: "reload" }.record();
+                let in_force = self.activator.digest();
+                self.retry = None;
+                tracing::error!(%error, %in_force, "loading the policies failed, this is a bug: the ones in force keep serving");
+                None
+            }
+        }
+    }
+
+    /// Reads the source, for as long as that may take: going back must not wait for a file system
+    /// that hangs. One thread at most hangs with it.
+    pub(super) async fn read(&mut self) -> Result<Result<Bundle, ReadError>, JoinError> {
+        if self.hanging.as_ref().is_some_and(|reading| !reading.is_finished()) {
+            return Ok(Err(ReadError::Hanging(self.config.read_max)));
+        }
+        let loader = Arc::clone(&self.loader);
+        let mut reading = tokio::task::spawn_blocking(move || (loader.read)());
+        match timeout(self.config.read_max, &mut reading).await {
+            Ok(read) => {
+                self.hanging = None;
+                read
+            }
+            Err(_) => {
+                self.hanging = Some(reading);
+                Ok(Err(ReadError::Hanging(self.config.read_max)))
+            }
+        }
+    }
+
+    /// What is known now. Who asks by name wants to hear again what is wrong, and wants what was
+    /// kept out.
+    pub(super) fn known(&self, trigger: ReloadTrigger, changes: Wants) -> Known {
+        let in_force = Arc::clone(&self.standing.history.current().bundle);
+        match kind(trigger) {
+            Kind::Asked => Known { in_force, bad: None, out: None, changes },
+            Kind::Automatic => Known { in_force, bad: self.last_rejected(), out: self.standing.source.out, changes },
+        }
+    }
+
+    fn last_rejected(&self) -> Option<Digest> {
+        match self.standing.last_failure.as_deref() {
+            Some(Failed { why: WhyFailed::Rejected { digest, .. }, .. }) => Some(*digest),
+            Some(Failed { why: WhyFailed::Unreadable(_), .. }) | None => None,
+        }
+    }
+
+    async fn look(&mut self, trigger: ReloadTrigger, actor: &str, over: &Arc<Snapshot>, wants: Wants) -> Outcome {
+        let known = self.known(trigger, wants);
+        let before = match self.standing.source.seen {
+            Seen::Bad(_) => Before::Bad,
+            Seen::Good(_) | Seen::Unreadable => Before::Good,
+        };
+        let Some(loaded) = self.load(known).await else { return Outcome::Bug };
+        if kind(trigger) == Kind::Asked {
+            self.flapping.forgive();
+        } else if self.held_down(&loaded) {
+            return Outcome::HeldOut;
+        }
+        match loaded {
+            Loaded::Unreadable(error) => {
+                let why = WhyFailed::from(&error);
+                let said_before = self.standing.last_failure.as_ref().is_some_and(|failed| failed.why == why);
+                if !said_before || kind(trigger) == Kind::Asked {
+                    said::unreadable(trigger, over.digest, &error, &self.standing.restart(self.disk().as_ref()));
+                }
+                self.failed(trigger, why)
+            }
+            Loaded::InForce(digest) => {
+                said::unchanged(trigger, digest, before);
+                self.standing.last_failure = None;
+                Outcome::Unchanged
+            }
+            Loaded::Out(_) => Outcome::HeldOut,
+            Loaded::KnownBad(digest) => match &self.standing.last_failure {
+                // Nobody has touched it: it is as bad as it was.
+                Some(_) | None if trigger == ReloadTrigger::Poll => Outcome::HeldOut,
+                Some(failed) => {
+                    said::known_bad(digest, over.digest);
+                    Outcome::Failed(Arc::clone(failed))
+                }
+                None => Outcome::Bug,
+            },
+            Loaded::Rejected(rejection) => {
+                said::rejected(trigger, over.digest, &rejection, &self.standing.restart(self.disk().as_ref()));
+                self.failed(trigger, rejection.into())
+            }
+            Loaded::Ready(ready) => match self.put_in_force(over, &ready, trigger, actor) {
+                Ok(report) => {
+                    self.standing.source.in_sync_at = Some(report.at);
+                    self.standing.source.out = None;
+                    Outcome::Applied(report)
+                }
+                Err(_) => Outcome::Bug,
+            },
+        }
+    }
+
+    /// Whether a source that flaps keeps this out, for now.
+    fn held_down(&mut self, loaded: &Loaded) -> bool {
+        let (digest, quality) = match loaded {
+            Loaded::Unreadable(_) | Loaded::Out(_) => return false,
+            Loaded::InForce(digest) => (*digest, Quality::Good),
+            Loaded::KnownBad(digest) => (*digest, Quality::Bad),
+            Loaded::Rejected(rejection) => (rejection.digest, Quality::Bad),
+            Loaded::Ready(ready) => (ready.held.bundle.digest(), Quality::Good),
+        };
+        let course = self.flapping.look(Instant::now(), digest, quality);
+        match course {
+            Course::Begun => {
+                Flapped.record();
+                self.standing.stats.note_flapping();
+                tracing::warn!(
+                    %digest,
+                    "the policies change between good and bad again and again: from now on only what stays the same is put in force; SIGHUP or a reload ask takes it at once"
+                );
+            }
+            Course::Lifted => tracing::info!(%digest, "the policies have stayed the same: they are heeded again"),
+            Course::Open | Course::Held => {}
+        }
+        // What is wrong is said all the same.
+        matches!((course, loaded), (Course::Begun | Course::Held, Loaded::Ready(_)))
+    }
+
+    /// Puts policies in force, and notes it everywhere but on the disk and in the status.
+    pub(super) fn put_in_force(
+        &mut self,
+        over: &Arc<Snapshot>,
+        ready: &Ready,
+        trigger: ReloadTrigger,
+        actor: &str,
+    ) -> Result<ActivationReport, Refusal> {
+        let Ready { held, changes } = ready;
+        let activation = self.activator.activate(over, Arc::clone(&held.plans)).map_err(|overtaken| {
+            tracing::error!(%overtaken, trigger = trigger.slug(), "policies not applied, this is a bug");
+            Refusal::OtherInForce { expected: over.digest, found: overtaken.found }
+        })?;
+        let at = clock::now();
+        self.in_force_since = Instant::now();
+        let revision = Revision {
+            digest: activation.after,
+            generation: activation.generation,
+            activated_at: at,
+            trigger,
+            actor: actor.to_owned(),
+            known_good: KnownGood::NotYet,
+        };
+        self.standing.history.put(revision, held.clone());
+        self.standing.last_failure = None;
+        said::applied(trigger, actor, activation, ready);
+        Ok(ActivationReport {
+            before: activation.before,
+            after: activation.after,
+            generation: activation.generation,
+            at,
+            warnings: held.warnings.to_vec(),
+            changes: changes.clone(),
+            cases_passed: held.cases_passed,
+            notices: self.notices(),
+        })
+    }
+
+    pub(super) fn note_failure(&mut self, trigger: ReloadTrigger, why: WhyFailed) -> Arc<Failed> {
+        let failed = Arc::new(Failed { at: clock::now(), trigger, why });
+        self.standing.last_failure = Some(Arc::clone(&failed));
+        failed
+    }
+
+    fn failed(&mut self, trigger: ReloadTrigger, why: WhyFailed) -> Outcome {
+        Outcome::Failed(self.note_failure(trigger, why))
+    }
+
+    /// Plans another try where one may help by itself, and forgets it where it did.
+    fn readable_again(&mut self, loaded: &Loaded) {
+        if let Loaded::Unreadable(error) = loaded {
+            self.retry = error.is_transient().then(|| {
+                let pause =
+                    self.retry.map_or(RETRY_PAUSE_MIN, |retry| retry.pause.saturating_mul(2).min(RETRY_PAUSE_MAX));
+                Retry { at: Instant::now() + pause, pause }
+            });
+            return;
+        }
+        self.retry = None;
+        if self.standing.source.seen == Seen::Unreadable {
+            tracing::info!("policies are readable again");
+        }
+    }
+}
+
+impl Outcome {
+    fn result(&self) -> Option<ReloadResult> {
+        match self {
+            Self::Applied(_) => Some(ReloadResult::Applied),
+            Self::Unchanged => Some(ReloadResult::Unchanged),
+            Self::Failed(failed) => Some(match failed.why {
+                WhyFailed::Unreadable(_) => ReloadResult::Unreadable,
+                WhyFailed::Rejected { .. } => ReloadResult::Rejected,
+            }),
+            Self::Bug => Some(ReloadResult::Rejected),
+            Self::HeldOut => None,
+        }
+    }
+
+    /// The same look, for one who asked a moment later.
+    fn again(&self) -> Self {
+        match self {
+            Self::Applied(_) | Self::Unchanged | Self::HeldOut => Self::Unchanged,
+            Self::Failed(failed) => Self::Failed(Arc::clone(failed)),
+            Self::Bug => Self::Bug,
+        }
+    }
+}
+
+/// Who is behind a trigger.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    /// Nobody: the source was seen to change, or it is time to look.
+    Automatic,
+    /// Someone who wants what the source holds now.
+    Asked,
+}
+
+const fn kind(trigger: ReloadTrigger) -> Kind {
+    match trigger {
+        ReloadTrigger::Start | ReloadTrigger::Poll | ReloadTrigger::FileChange => Kind::Automatic,
+        ReloadTrigger::Signal | ReloadTrigger::Admin | ReloadTrigger::Rollback | ReloadTrigger::Promotion => {
+            Kind::Asked
+        }
+    }
+}
+
+pub(super) const fn other_in_force(expected: Option<Digest>, found: Digest) -> Refusal {
+    match expected {
+        Some(expected) => Refusal::OtherInForce { expected, found },
+        None => Refusal::Bug,
+    }
+}
+
+/// Gives an answer. Whoever asked may be gone: what was done is done all the same.
+pub(super) fn answer<T>(reply: oneshot::Sender<Result<T, Refusal>>, result: Result<T, Refusal>) {
+    let _ = reply.send(result);
+}

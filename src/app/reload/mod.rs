@@ -1,0 +1,349 @@
+//! The one task that puts bundles in force.
+//!
+//! A file change, the slow poll, SIGHUP and what an admin asks for all come to it as messages, one
+//! after the other. Reading, admitting and comparing run off the request threads; a bundle that
+//! cannot be read or may not be put in force is reported, and the one before keeps serving.
+//!
+//! Automatic triggers leave out what an admin went back from, until something else of the source
+//! comes into force, and hold down a source that flaps; who asks by name (a reload ask, SIGHUP)
+//! gets what the source holds now. Who may ask is not known here.
+
+mod asks;
+mod candidates;
+pub mod flap;
+pub mod hints;
+pub mod keep;
+mod load;
+mod look;
+mod said;
+mod standing;
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
+
+use crate::app::clock;
+use crate::app::reload::flap::{FlapLimits, Flapping};
+use crate::app::reload::hints::Hints;
+use crate::app::reload::keep::{Disk, Keeper, Wanted};
+pub use crate::app::reload::load::Loader;
+use crate::app::reload::look::Retry;
+pub use crate::app::reload::said::report;
+use crate::app::reload::standing::{Moving, Seen, Source, Standing, is_news};
+use crate::domain::time::Timestamp;
+use crate::engine::Activator;
+use crate::engine::history::{Held, History, Kept};
+use crate::engine::status::{Failed, KnownGood, Revision, StartedFrom, Status, WhyFailed};
+use crate::policy::bundle::Bundle;
+use crate::server::admin::desk::{Ask, Desk};
+use crate::source::directory::ReadError;
+use crate::telemetry::event::{ReloadResult, ReloadTrigger, Reloaded};
+use crate::telemetry::reloads::ReloadStats;
+
+/// Asks that may wait. Whoever asks when there are more waits for a place.
+const ASKS_MAX: usize = 32;
+
+/// Bundles held against everything at once, beside the road.
+const VALIDATIONS_MAX: usize = 2;
+
+/// How often decisions are counted into the status, and whether what is in force is known as good.
+const TICK: Duration = Duration::from_secs(1);
+
+/// How long reading the source may take; the largest bundle of a slow disk takes a second.
+pub const READ_MAX: Duration = Duration::from_secs(10);
+
+/// How the road is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RoadConfig {
+    /// Between two looks at the source that no notice asked for.
+    pub poll: Duration,
+    /// How long reading the source may take before it counts as unreadable.
+    pub read_max: Duration,
+    /// When a source is held down because it flaps.
+    pub flap: FlapLimits,
+    /// When a revision is known as good.
+    pub known_good: GoodAfter,
+    /// Revisions that are remembered, at least two.
+    pub revisions_max: usize,
+}
+
+impl Default for RoadConfig {
+    fn default() -> Self {
+        Self {
+            poll: Duration::from_secs(30),
+            read_max: READ_MAX,
+            flap: FlapLimits::default(),
+            known_good: GoodAfter { served: Duration::from_secs(600), decisions: 100 },
+            revisions_max: 10,
+        }
+    }
+}
+
+/// When a revision is known as good: after both.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct GoodAfter {
+    /// So long in force, without a break.
+    pub served: Duration,
+    /// So many claims decided.
+    pub decisions: u64,
+}
+
+/// How a run begins.
+#[derive(Debug)]
+pub struct Beginning {
+    /// What is in force.
+    pub first: Held,
+    /// Where it came from.
+    pub started_from: StartedFrom,
+    /// When the program was started.
+    pub started_at: Timestamp,
+    /// What the source is, for people.
+    pub location: String,
+    /// What is wrong with the source, where it did not give what is in force.
+    pub failure: Option<WhyFailed>,
+    /// What earlier runs left in the state directory.
+    pub earlier: Vec<Kept>,
+    /// What is to be told for as long as the program runs.
+    pub notices: Vec<String>,
+}
+
+/// The road and everything that leads to it.
+#[derive(Debug)]
+pub struct Road {
+    /// The task, to be run.
+    pub reloader: Reloader,
+    /// Takes asks, and shows the status.
+    pub desk: Desk,
+    /// Takes hints.
+    pub hints: Hints,
+    /// Keeps the state directory, to be run; `None` without one. Ends after the task has.
+    pub keeper: Option<Keeper>,
+}
+
+/// The task that puts bundles in force.
+#[derive(Debug)]
+pub struct Reloader {
+    loader: Arc<Loader>,
+    activator: Activator,
+    config: RoadConfig,
+    standing: Standing,
+    flapping: Flapping,
+    in_force_since: Instant,
+    hints: Hints,
+    asks: mpsc::Receiver<Ask>,
+    /// Asks that were taken and not answered yet.
+    backlog: VecDeque<Ask>,
+    /// A read that took too long and has not ended yet.
+    hanging: Option<JoinHandle<Result<Bundle, ReadError>>>,
+    /// When to try again by ourselves.
+    retry: Option<Retry>,
+    next_poll: Instant,
+    tick: Interval,
+    beside: JoinSet<()>,
+    slots: Arc<Semaphore>,
+    disk: Option<(watch::Sender<Wanted>, watch::Receiver<Disk>)>,
+    status: watch::Sender<Arc<Status>>,
+}
+
+/// What comes to the road.
+#[derive(Debug)]
+enum Message {
+    /// The source may have changed.
+    Hint(ReloadTrigger),
+    /// Someone asks for something.
+    Ask(Ask),
+    /// A second has passed.
+    Tick,
+    /// The state directory is doing otherwise than before.
+    Disk,
+}
+
+/// Lays the road for an engine on which `beginning` is in force as generation 1.
+#[must_use]
+pub fn lay(loader: Loader, activator: Activator, beginning: Beginning, config: RoadConfig) -> Road {
+    let (ask, asks) = mpsc::channel(ASKS_MAX);
+    let hints = Hints::default();
+    let (disk, keeper) = match &loader.state {
+        Some(state) => {
+            let (wanted, receiver) = watch::channel(Wanted::default());
+            let (keeper, disk) = Keeper::new(Arc::clone(state), &beginning.earlier, receiver);
+            (Some((wanted, disk)), Some(keeper))
+        }
+        None => (None, None),
+    };
+    let standing = beginning.standing(activator.current().generation, config.revisions_max);
+    let now = disk.as_ref().map(|(_, disk)| disk.borrow().clone());
+    let moving = Moving { decisions: activator.current().decisions(), held_until: None, disk: now.as_ref() };
+    let (status, seen) = watch::channel(Arc::new(standing.status(&moving)));
+    let mut tick = interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut reloader = Reloader {
+        loader: Arc::new(loader),
+        activator,
+        config,
+        standing,
+        flapping: Flapping::new(config.flap),
+        in_force_since: Instant::now(),
+        hints: hints.clone(),
+        asks,
+        backlog: VecDeque::new(),
+        hanging: None,
+        retry: None,
+        next_poll: Instant::now() + config.poll,
+        tick,
+        beside: JoinSet::new(),
+        slots: Arc::new(Semaphore::new(VALIDATIONS_MAX)),
+        disk,
+        status,
+    };
+    reloader.changed();
+    Road { reloader, desk: Desk { asks: ask, status: seen }, hints, keeper }
+}
+
+impl Beginning {
+    fn standing(self, generation: u64, revisions_max: usize) -> Standing {
+        let Self { first, started_from, started_at, location, failure, earlier, notices } = self;
+        let digest = first.bundle.digest();
+        let revision = Revision {
+            digest,
+            generation,
+            activated_at: started_at,
+            trigger: ReloadTrigger::Start,
+            actor: String::new(),
+            known_good: KnownGood::NotYet,
+        };
+        let seen = Seen::after(failure.as_ref(), digest);
+        let result = match seen {
+            Seen::Good(_) => ReloadResult::Applied,
+            Seen::Bad(_) => ReloadResult::Rejected,
+            Seen::Unreadable => ReloadResult::Unreadable,
+        };
+        let mut stats = ReloadStats::default();
+        let attempt = Reloaded { trigger: ReloadTrigger::Start, result };
+        attempt.record();
+        stats.note(attempt, started_at);
+        let in_sync_at = failure.is_none().then_some(started_at);
+        Standing {
+            history: History::new(revision, first, earlier, revisions_max),
+            started_from,
+            started_at,
+            source: Source { location, checked_at: started_at, in_sync_at, seen, last_held: seen.digest(), out: None },
+            candidate: None,
+            last_failure: failure.map(|why| Arc::new(Failed { at: started_at, trigger: ReloadTrigger::Start, why })),
+            stats,
+            notices,
+        }
+    }
+}
+
+impl Reloader {
+    /// Works until it is told to end, or nobody can ask for anything any more.
+    pub async fn run(mut self, end: impl Future<Output = ()>) {
+        tokio::pin!(end);
+        loop {
+            let message = tokio::select! {
+                biased;
+                () = &mut end => break,
+                message = self.next() => message,
+            };
+            match message {
+                Some(Message::Hint(trigger)) => {
+                    let waiting = self.with_all_who_wait(Vec::new());
+                    self.reload(Some(trigger), waiting).await;
+                }
+                Some(Message::Ask(ask)) => self.answer(ask).await,
+                Some(Message::Tick) => self.tick(),
+                Some(Message::Disk) => self.publish(),
+                None => break,
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Option<Message> {
+        if let Some(ask) = self.backlog.pop_front() {
+            return Some(Message::Ask(ask));
+        }
+        let (due, trigger) = self.due();
+        let disk = async {
+            let told = match &mut self.disk {
+                Some((_, disk)) => disk.changed().await.is_ok(),
+                None => false,
+            };
+            if !told {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            ask = self.asks.recv() => ask.map(Message::Ask),
+            trigger = self.hints.heard() => Some(Message::Hint(trigger)),
+            () = disk => Some(Message::Disk),
+            () = sleep_until(due) => Some(Message::Hint(trigger)),
+            _ = self.tick.tick() => Some(Message::Tick),
+        }
+    }
+
+    /// When to look at the source by ourselves, and why.
+    fn due(&self) -> (Instant, ReloadTrigger) {
+        let retry = self.retry.map(|retry| (retry.at, ReloadTrigger::FileChange));
+        let held = self.flapping.until().map(|until| (until, ReloadTrigger::FileChange));
+        let poll = (self.next_poll, ReloadTrigger::Poll);
+        [retry, held].into_iter().flatten().fold(poll, |first, other| if other.0 < first.0 { other } else { first })
+    }
+
+    fn tick(&mut self) {
+        // Nobody waits for these; a panic in one was logged where it was caught.
+        while self.beside.try_join_next().is_some() {}
+        if self.becomes_good() {
+            self.changed();
+        } else {
+            self.publish();
+        }
+    }
+
+    /// Something else is in force, or known of it: for the disk, the gauges and all who watch.
+    fn changed(&mut self) {
+        self.becomes_good();
+        if let Some((wanted, _)) = &self.disk {
+            wanted.send_replace(Arc::new(self.standing.history.revisions().cloned().collect()));
+        }
+        self.publish();
+    }
+
+    /// Whether what is in force becomes known as good by now.
+    fn becomes_good(&mut self) -> bool {
+        let GoodAfter { served, decisions } = self.config.known_good;
+        let good = self.standing.history.in_force().known_good == KnownGood::NotYet
+            && served <= self.in_force_since.elapsed()
+            && decisions <= self.activator.current().decisions();
+        if good {
+            self.standing.history.in_force_is_good();
+            tracing::info!(digest = %self.activator.digest(), "policies are known as good");
+        }
+        good
+    }
+
+    /// Shows the status. Who watches it is woken where it says something new: times of looks and counts
+    /// are kept up to date without a word.
+    fn publish(&mut self) {
+        let disk = self.disk.as_mut().map(|(_, disk)| disk.borrow().clone());
+        let held_until =
+            self.flapping.until().map(|until| clock::after(until.saturating_duration_since(Instant::now())));
+        let moving = Moving { decisions: self.activator.current().decisions(), held_until, disk: disk.as_ref() };
+        let status = Arc::new(self.standing.status(&moving));
+        self.status.send_if_modified(|shown| {
+            let news = is_news(shown, &status);
+            *shown = status;
+            news
+        });
+        self.standing.gauges().show();
+    }
+
+    fn disk(&self) -> Option<Disk> {
+        self.disk.as_ref().map(|(_, disk)| disk.borrow().clone())
+    }
+}

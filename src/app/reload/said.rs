@@ -1,0 +1,85 @@
+//! What the log says of putting policies in force.
+
+use crate::app::reload::load::Ready;
+use crate::engine::Activation;
+use crate::engine::admit::Rejection;
+use crate::engine::status::RestartForecast;
+use crate::policy::bundle::Digest;
+use crate::policy::diagnostic::{Diagnostic, Severity};
+use crate::source::directory::ReadError;
+use crate::telemetry::event::ReloadTrigger;
+
+/// Each diagnostic as a line of the log of its own, so that it can be searched for by code.
+pub fn report(diagnostics: &[Diagnostic]) {
+    for Diagnostic { severity, code, message, place, help } in diagnostics {
+        let place = place.as_ref().map(ToString::to_string);
+        let (place, help) = (place.as_deref(), help.as_deref());
+        match severity {
+            Severity::Error => tracing::error!(code, place, help, "{message}"),
+            Severity::Warning => tracing::warn!(code, place, help, "{message}"),
+        }
+    }
+}
+
+pub(super) fn applied(trigger: ReloadTrigger, actor: &str, activation: Activation, ready: &Ready) {
+    let Activation { before, after, generation } = activation;
+    report(&ready.held.warnings);
+    let cases_passed = ready.held.cases_passed;
+    let actor = Some(actor).filter(|actor| !actor.is_empty());
+    tracing::info!(trigger = trigger.slug(), actor, %before, %after, generation, cases_passed, "policies applied");
+}
+
+/// Whether something was wrong before that is not any more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Before {
+    Bad,
+    Good,
+}
+
+pub(super) fn unchanged(trigger: ReloadTrigger, in_force: Digest, before: Before) {
+    let asked = ReloadTrigger::Signal <= trigger;
+    let trigger = trigger.slug();
+    match before {
+        Before::Bad => tracing::info!(trigger, %in_force, "policies are again what is in force"),
+        Before::Good if asked => tracing::info!(trigger, %in_force, "policies unchanged"),
+        Before::Good => tracing::debug!(trigger, %in_force, "policies unchanged"),
+    }
+}
+
+pub(super) fn known_bad(digest: Digest, in_force: Digest) {
+    tracing::warn!(%digest, %in_force, "policies rejected before and not changed since: the ones in force keep serving");
+}
+
+pub(super) fn rejected(trigger: ReloadTrigger, in_force: Digest, rejection: &Rejection, restart: &RestartForecast) {
+    let errors = rejection.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
+    tracing::error!(
+        trigger = trigger.slug(),
+        digest = %rejection.digest,
+        %in_force,
+        errors,
+        "policies rejected: the ones in force keep serving, {}",
+        would(restart)
+    );
+    report(&rejection.diagnostics);
+}
+
+pub(super) fn unreadable(trigger: ReloadTrigger, in_force: Digest, error: &ReadError, restart: &RestartForecast) {
+    tracing::error!(
+        trigger = trigger.slug(),
+        %in_force,
+        "policies unreadable: the ones in force keep serving, {}",
+        would(restart)
+    );
+    for (problem, help) in error.lines() {
+        tracing::error!(help, "{problem}");
+    }
+}
+
+fn would(restart: &RestartForecast) -> String {
+    match restart {
+        RestartForecast::Same => "a restart would take the same".to_owned(),
+        RestartForecast::Other(digest) => format!("a restart would take {digest}"),
+        RestartForecast::LastKnownGood(digest) => format!("a restart would take the last known good, {digest}"),
+        RestartForecast::Failure => "a restart would fail".to_owned(),
+    }
+}

@@ -1,0 +1,180 @@
+//! Where the replica stands, put together from what the road knows. No waiting, no clock.
+
+use std::sync::Arc;
+
+use crate::app::reload::candidates::Candidate;
+use crate::app::reload::keep::Disk;
+use crate::app::reload::load::Loaded;
+use crate::domain::time::Timestamp;
+use crate::engine::history::History;
+use crate::engine::status::{Failed, Hold, RestartForecast, SourceStatus, StartedFrom, Status, WhyFailed};
+use crate::policy::bundle::Digest;
+use crate::telemetry::event::Success;
+use crate::telemetry::reloads::{ConfigGauges, ReloadStats};
+
+/// What the road knows.
+#[derive(Debug)]
+pub(super) struct Standing {
+    pub(super) history: History,
+    pub(super) started_from: StartedFrom,
+    pub(super) started_at: Timestamp,
+    pub(super) source: Source,
+    pub(super) candidate: Option<Candidate>,
+    pub(super) last_failure: Option<Arc<Failed>>,
+    pub(super) stats: ReloadStats,
+    /// What is told for as long as the program runs.
+    pub(super) notices: Vec<String>,
+}
+
+/// The source, as of the last look.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) location: String,
+    pub(super) checked_at: Timestamp,
+    pub(super) in_sync_at: Option<Timestamp>,
+    pub(super) seen: Seen,
+    /// What it held when it could last be read.
+    pub(super) last_held: Option<Digest>,
+    /// What an admin keeps out, until something else of the source comes into force.
+    pub(super) out: Option<Digest>,
+}
+
+/// What the last look at the source found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Seen {
+    Unreadable,
+    Bad(Digest),
+    Good(Digest),
+}
+
+/// What changes while the road does nothing.
+#[derive(Debug)]
+pub(super) struct Moving<'m> {
+    pub(super) decisions: u64,
+    /// Until when a source that flaps is held down.
+    pub(super) held_until: Option<Timestamp>,
+    /// `None`: there is no state directory.
+    pub(super) disk: Option<&'m Disk>,
+}
+
+impl Seen {
+    pub(super) const fn after(why: Option<&WhyFailed>, in_force: Digest) -> Self {
+        match why {
+            None => Self::Good(in_force),
+            Some(WhyFailed::Unreadable(_)) => Self::Unreadable,
+            Some(WhyFailed::Rejected { digest, .. }) => Self::Bad(*digest),
+        }
+    }
+
+    pub(super) const fn digest(self) -> Option<Digest> {
+        match self {
+            Self::Unreadable => None,
+            Self::Bad(digest) | Self::Good(digest) => Some(digest),
+        }
+    }
+}
+
+impl Source {
+    /// Takes a look into account.
+    pub(super) fn looked(&mut self, at: Timestamp, loaded: &Loaded) {
+        self.checked_at = at;
+        self.seen = match loaded {
+            Loaded::Unreadable(_) => Seen::Unreadable,
+            Loaded::KnownBad(digest) => Seen::Bad(*digest),
+            Loaded::Rejected(rejection) => Seen::Bad(rejection.digest),
+            Loaded::InForce(digest) => Seen::Good(*digest),
+            // It was looked into when it was kept out.
+            Loaded::Out(digest) if self.seen == Seen::Bad(*digest) => self.seen,
+            Loaded::Out(digest) => Seen::Good(*digest),
+            Loaded::Ready(ready) => Seen::Good(ready.held.bundle.digest()),
+        };
+        self.last_held = self.seen.digest().or(self.last_held);
+        if matches!(loaded, Loaded::InForce(_)) {
+            self.in_sync_at = Some(at);
+        }
+    }
+}
+
+impl Standing {
+    pub(super) fn restart(&self, disk: Option<&Disk>) -> RestartForecast {
+        let in_force = self.history.in_force().digest;
+        match (self.source.seen, disk.and_then(|disk| disk.last_known_good)) {
+            (Seen::Good(digest), _) if digest == in_force => RestartForecast::Same,
+            (Seen::Good(digest), _) => RestartForecast::Other(digest),
+            (Seen::Bad(_) | Seen::Unreadable, Some(good)) => RestartForecast::LastKnownGood(good),
+            (Seen::Bad(_) | Seen::Unreadable, None) => RestartForecast::Failure,
+        }
+    }
+
+    fn hold(&self, held_until: Option<Timestamp>) -> Hold {
+        let held = self.source.seen.digest();
+        let in_force = self.history.in_force().digest;
+        if held.is_some() && held == self.source.out && held != Some(in_force) {
+            return Hold::Overridden;
+        }
+        held_until.map_or(Hold::None, |until| Hold::Flapping { until })
+    }
+
+    pub(super) fn status(&self, moving: &Moving<'_>) -> Status {
+        let Moving { decisions, held_until, disk } = *moving;
+        let good = disk.and_then(|disk| disk.last_known_good).and_then(|digest| self.history.find(digest));
+        let trouble = disk.and_then(|disk| disk.trouble.clone());
+        Status {
+            in_force: self.history.in_force().clone(),
+            decisions,
+            started_from: self.started_from,
+            started_at: self.started_at,
+            source: SourceStatus {
+                location: self.source.location.clone(),
+                checked_at: self.source.checked_at,
+                in_sync_at: self.source.in_sync_at,
+                digest: self.source.seen.digest(),
+                hold: self.hold(held_until),
+            },
+            last_failure: self.last_failure.clone(),
+            restart: self.restart(disk),
+            last_known_good: good.map(|kept| kept.revision.clone()),
+            candidate: self.candidate.as_ref().map(|candidate| candidate.report(self.history.in_force())),
+            reloads: self.stats.with_not_kept(disk.map_or(0, |disk| disk.failures)),
+            notices: self.notices.iter().cloned().chain(trouble).collect(),
+        }
+    }
+
+    /// What the gauges show.
+    pub(super) fn gauges(&self) -> ConfigGauges {
+        ConfigGauges {
+            last: self.stats.last().unwrap_or(Success::No),
+            last_success_at: self.stats.last_success_at(),
+            digest: self.history.in_force().digest.to_string(),
+        }
+    }
+}
+
+/// Whether a status says something that the one before does not, beside later times and larger
+/// counts.
+pub(super) fn is_news(before: &Status, after: &Status) -> bool {
+    let same_failure = match (&before.last_failure, &after.last_failure) {
+        (Some(before), Some(after)) => (before.trigger, &before.why) == (after.trigger, &after.why),
+        (None, None) => true,
+        (Some(_), None) | (None, Some(_)) => false,
+    };
+    let same_hold = match (before.source.hold, after.source.hold) {
+        (Hold::Flapping { .. }, Hold::Flapping { .. }) => true,
+        (before, after) => before == after,
+    };
+    let staged = |status: &Status| status.candidate.as_ref().map(|candidate| (candidate.digest, candidate.staged_at));
+    let of_before = Status {
+        decisions: before.decisions,
+        source: SourceStatus {
+            checked_at: before.source.checked_at,
+            in_sync_at: before.source.in_sync_at,
+            hold: before.source.hold,
+            ..after.source.clone()
+        },
+        last_failure: before.last_failure.clone(),
+        candidate: before.candidate.clone(),
+        reloads: before.reloads,
+        ..after.clone()
+    };
+    !(same_failure && same_hold && staged(before) == staged(after) && of_before == *before)
+}

@@ -1,0 +1,288 @@
+//! The state directory: revisions that were in force, kept over restarts.
+//!
+//! For each revision two files, named by its digest: the bundle, then the record that says when it
+//! was in force and whether it is known as good. Every file appears whole or not at all: written
+//! beside its place, flushed, renamed, and the directory flushed. What is damaged is reported and put
+//! aside, never trusted and never deleted. One server at a time. Which revisions are worth keeping
+//! is not known here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use crate::engine::history::Kept;
+use crate::policy::bundle::{Bundle, Digest};
+use crate::source::archive::{self, ARCHIVE_BYTES_MAX, ArchiveError};
+use crate::source::record::{self, RECORD_BYTES_MAX};
+
+const BUNDLE: &str = "bundle";
+const RECORD: &str = "record";
+const ASIDE: &str = "corrupt";
+
+/// What a file is called until it is whole.
+const UNFINISHED: &str = ".unfinished";
+
+/// A state directory that is ours.
+#[derive(Debug)]
+pub struct StateDir {
+    root: PathBuf,
+    /// Locked as long as it is open.
+    _lock: Option<File>,
+}
+
+/// What a state directory held when it was opened.
+#[derive(Debug)]
+pub struct Opened {
+    /// The directory.
+    pub state: StateDir,
+    /// Its revisions, the latest first.
+    pub revisions: Vec<Kept>,
+    /// What is wrong with it, a sentence each: what was put aside, and why.
+    pub problems: Vec<String>,
+}
+
+/// Why a state directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// Another server uses it.
+    #[error("the state directory `{path}` is in use by another server{holder}")]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+        /// ` (process 17)`, where that is known.
+        holder: String,
+    },
+    /// It cannot be made or listed.
+    #[error("the state directory `{path}` cannot be used")]
+    Io {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Why a revision cannot be had from the state directory.
+#[derive(Debug, thiserror::Error)]
+pub enum RecallError {
+    /// It cannot be read.
+    #[error("`{path}` cannot be read: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is not what its name says.
+    #[error("`{path}` is damaged: {source}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// In what way.
+        source: ArchiveError,
+    },
+}
+
+impl StateDir {
+    /// Opens a state directory, and makes it where there is none.
+    pub fn open(root: &Path) -> Result<Opened, StateError> {
+        let failed = |source| StateError::Io { path: root.to_owned(), source };
+        DirBuilder::new().recursive(true).mode(0o700).create(root).map_err(failed)?;
+        let mut problems = Vec::new();
+        let lock = lock(root, &mut problems)?;
+        let mode = fs::metadata(root).map_err(failed)?.permissions().mode();
+        if mode & 0o022 != 0 {
+            problems.push(format!(
+                "others may write to the state directory `{}`, and so decide what a start falls back to: `chmod 700` it",
+                root.display()
+            ));
+        }
+        let state = Self { root: root.to_owned(), _lock: lock };
+        let revisions = state.list(&mut problems).map_err(failed)?;
+        Ok(Opened { state, revisions, problems })
+    }
+
+    /// Keeps a revision: its bundle, where one is given, and then its record.
+    pub fn keep(&self, kept: &Kept, bundle: Option<&Bundle>) -> io::Result<()> {
+        let digest = kept.revision.digest;
+        if let Some(bundle) = bundle {
+            let bytes = archive::write(bundle);
+            within(bytes.len(), ARCHIVE_BYTES_MAX)?;
+            self.write(&name(digest, BUNDLE), &bytes)?;
+        }
+        let bytes = record::write(kept).map_err(io::Error::other)?;
+        within(bytes.len(), RECORD_BYTES_MAX)?;
+        self.write(&name(digest, RECORD), &bytes)
+    }
+
+    /// Lets a revision go. The record goes first, so that no record is ever without its bundle.
+    pub fn forget(&self, digest: Digest) -> io::Result<()> {
+        for extension in [RECORD, BUNDLE] {
+            match fs::remove_file(self.root.join(name(digest, extension))) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        self.flush()
+    }
+
+    /// The bundle of a revision; its digest is verified.
+    pub fn recall(&self, digest: Digest) -> Result<Bundle, RecallError> {
+        let path = self.root.join(name(digest, BUNDLE));
+        let bytes = match read_within(&path, ARCHIVE_BYTES_MAX) {
+            Ok(bytes) => bytes,
+            Err(source) => return Err(RecallError::Io { path, source }),
+        };
+        archive::read(&bytes, digest).map_err(|source| RecallError::Damaged { path, source })
+    }
+
+    /// Puts a damaged revision aside, under names that nobody reads.
+    pub fn put_aside(&self, digest: Digest) -> io::Result<()> {
+        for extension in [RECORD, BUNDLE] {
+            self.aside(&name(digest, extension))?;
+        }
+        self.flush()
+    }
+
+    fn aside(&self, name: &str) -> io::Result<()> {
+        match fs::rename(self.root.join(name), self.root.join(format!("{name}.{ASIDE}"))) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Whole or not at all, whenever the machine stops.
+    fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let unfinished = self.root.join(format!("{name}{UNFINISHED}"));
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+        let mut file = options.open(&unfinished)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&unfinished, self.root.join(name))?;
+        self.flush()
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        File::open(&self.root)?.sync_all()
+    }
+
+    /// Reads all records. Leftovers of a write that was cut are removed; everything else that is not
+    /// as it should be is put aside and told of.
+    fn list(&self, problems: &mut Vec<String>) -> io::Result<Vec<Kept>> {
+        let (mut records, mut bundles) = (BTreeMap::new(), BTreeSet::new());
+        for entry in fs::read_dir(&self.root)? {
+            let entry = entry?;
+            let Ok(file) = entry.file_name().into_string() else { continue };
+            match file.split_once('.') {
+                Some((_, rest)) if rest.ends_with(UNFINISHED) => self.remove_leftover(&file, problems),
+                Some((stem, RECORD)) => {
+                    records.insert(stem.to_owned(), self.read_record(stem, &entry.path()));
+                }
+                Some((stem, BUNDLE)) => {
+                    bundles.insert(stem.to_owned());
+                }
+                Some(_) | None => {}
+            }
+        }
+        let mut revisions = Vec::new();
+        for (stem, record) in records {
+            let bundled = bundles.remove(&stem);
+            match record {
+                Ok(kept) if bundled => revisions.push(kept),
+                Ok(_) => self.put_stem_aside(&stem, "its bundle is missing", problems),
+                Err(problem) => self.put_stem_aside(&stem, &problem, problems),
+            }
+        }
+        for stem in bundles {
+            // The process ended between the bundle and its record: it was never kept.
+            self.remove_leftover(&format!("{stem}.{BUNDLE}"), problems);
+        }
+        revisions.sort_by_key(|kept| std::cmp::Reverse(kept.place));
+        Ok(revisions)
+    }
+
+    fn read_record(&self, stem: &str, path: &Path) -> Result<Kept, String> {
+        let bytes = read_within(path, RECORD_BYTES_MAX).map_err(|error| error.to_string())?;
+        let kept = record::read(&bytes).map_err(|error| error.to_string())?;
+        if name(kept.revision.digest, RECORD) == format!("{stem}.{RECORD}") {
+            Ok(kept)
+        } else {
+            Err(format!("it is the record of {}", kept.revision.digest))
+        }
+    }
+
+    fn put_stem_aside(&self, stem: &str, why: &str, problems: &mut Vec<String>) {
+        let path = self.root.join(format!("{stem}.{RECORD}"));
+        let aside = self.aside(&format!("{stem}.{BUNDLE}")).and_then(|()| self.aside(&format!("{stem}.{RECORD}")));
+        let what = match aside {
+            Ok(()) => format!("it is kept as `….{ASIDE}`"),
+            Err(error) => format!("it cannot be put aside: {error}"),
+        };
+        problems.push(format!("`{}` is not used: {why}; {what}", path.display()));
+    }
+
+    fn remove_leftover(&self, name: &str, problems: &mut Vec<String>) {
+        let path = self.root.join(name);
+        if let Err(error) = fs::remove_file(&path) {
+            problems.push(format!("`{}`, left by a write that was cut, cannot be removed: {error}", path.display()));
+        }
+    }
+}
+
+/// Takes the lock. Without a way to take one nobody can write there either, so it may be read.
+fn lock(root: &Path, problems: &mut Vec<String>) -> Result<Option<File>, StateError> {
+    let path = root.join("lock");
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+    let mut file = match options.open(&path) {
+        Ok(file) => file,
+        Err(error) => {
+            problems.push(format!("the state directory `{}` cannot be written: {error}", root.display()));
+            return Ok(None);
+        }
+    };
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            // Only to be helpful: the number may not be there yet.
+            let read = (&file).take(32).read_to_string(&mut holder);
+            let holder = read.ok().and_then(|_| holder.trim().parse::<u32>().ok());
+            let holder = holder.map_or_else(String::new, |process| format!(" (process {process})"));
+            return Err(StateError::InUse { path: root.to_owned(), holder });
+        }
+        Err(TryLockError::Error(source)) => return Err(StateError::Io { path: root.to_owned(), source }),
+    }
+    if let Err(error) = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())) {
+        problems.push(format!("the state directory `{}` cannot be written: {error}", root.display()));
+    }
+    Ok(Some(file))
+}
+
+fn name(digest: Digest, extension: &str) -> String {
+    format!("{}.{extension}", blake3::Hash::from_bytes(*digest.bytes()).to_hex())
+}
+
+fn within(bytes: usize, bytes_max: usize) -> io::Result<()> {
+    if bytes <= bytes_max {
+        return Ok(());
+    }
+    Err(io::Error::new(
+        io::ErrorKind::FileTooLarge,
+        format!("it would have {bytes} bytes, at most {bytes_max} are kept"),
+    ))
+}
+
+fn read_within(path: &Path, bytes_max: usize) -> io::Result<Vec<u8>> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(bytes_max as u64 + 1).read_to_end(&mut bytes)?;
+    within(bytes.len(), bytes_max)?;
+    Ok(bytes)
+}

@@ -1,0 +1,212 @@
+//! The road as the program lays it, over a real directory, without a server around it.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use requite::app::begin::{Begun, begin};
+use requite::app::config::Policies;
+use requite::app::reload::flap::FlapLimits;
+use requite::app::reload::hints::Hints;
+use requite::app::reload::{GoodAfter, Loader, Road, RoadConfig, lay};
+use requite::engine::admit::admit;
+use requite::engine::status::{ActivationReport, Refusal, Status};
+use requite::engine::{Engine, open_in};
+use requite::policy::bundle::{Bundle, BundleFile, Digest};
+use requite::server::admin::desk::{Ask, Desk, Reply};
+use requite::source::directory;
+use requite::telemetry::event::ReloadTrigger;
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+
+/// Longer than anything here may take; a test that waits so long has failed.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Looks only where it is told to, and never knows anything as good.
+pub const BY_HAND: RoadConfig = RoadConfig {
+    poll: Duration::from_secs(3_600),
+    read_max: PATIENCE,
+    flap: FlapLimits {
+        turns: 1_000,
+        window: Duration::from_secs(60),
+        hold_min: Duration::from_secs(60),
+        hold_max: Duration::from_secs(60),
+    },
+    known_good: GoodAfter { served: Duration::from_secs(3_600), decisions: 0 },
+    revisions_max: 10,
+};
+
+/// As good as soon as it is in force.
+pub const GOOD_AT_ONCE: GoodAfter = GoodAfter { served: Duration::ZERO, decisions: 0 };
+
+/// A policy of this version.
+pub fn text(version: &str) -> String {
+    format!(
+        "policy: shop\nversion: \"{version}\"\ntimezone: UTC\ncurrencies: [CNY]\nrules: []\notherwise: {{ deny: NO_MATCHING_RULE }}\n"
+    )
+}
+
+/// The bundle of this text.
+pub fn bundle(text: &str) -> Bundle {
+    Bundle::new(vec![BundleFile { path: "shop.policy.yaml".into(), bytes: text.into() }]).unwrap()
+}
+
+/// The digest of the policy of this version.
+pub fn digest(version: &str) -> Digest {
+    bundle(&text(version)).digest()
+}
+
+/// The directories of a server, over its runs.
+pub struct Place {
+    pub dir: TempDir,
+    /// Whether it has a state directory.
+    pub state: Option<PathBuf>,
+}
+
+/// A road that is run.
+pub struct Running {
+    pub engine: Engine,
+    pub desk: Desk,
+    pub hints: Hints,
+    pub reads: Arc<AtomicUsize>,
+    tasks: Vec<JoinHandle<()>>,
+    file: PathBuf,
+}
+
+impl Place {
+    /// A source that holds this version, and no state directory.
+    pub fn new(version: &str) -> Self {
+        let place = Self { dir: tempfile::tempdir().unwrap(), state: None };
+        fs::create_dir(place.source()).unwrap();
+        place.write(&text(version));
+        place
+    }
+
+    /// The same, with a state directory.
+    pub fn with_state(version: &str) -> Self {
+        let mut place = Self::new(version);
+        place.state = Some(place.dir.path().join("state"));
+        place
+    }
+
+    pub fn source(&self) -> PathBuf {
+        self.dir.path().join("policies")
+    }
+
+    pub fn file(&self) -> PathBuf {
+        self.source().join("shop.policy.yaml")
+    }
+
+    pub fn write(&self, text: &str) {
+        fs::write(self.file(), text).unwrap();
+    }
+
+    /// Begins a run.
+    pub fn run(&self, config: RoadConfig) -> Running {
+        let laid = self.lay(config);
+        laid.run()
+    }
+
+    /// Lays the road, so that asks may wait before it is run.
+    pub fn lay(&self, config: RoadConfig) -> Laid {
+        let policies = Policies::Directory(self.source());
+        let Begun { beginning, state } = begin(&policies, self.state.as_deref()).unwrap();
+        let (engine, activator) = open_in(Arc::clone(&beginning.first.plans));
+        let reads = Arc::new(AtomicUsize::new(0));
+        let (source, counted) = (self.source(), Arc::clone(&reads));
+        let read = move || {
+            counted.fetch_add(1, Ordering::SeqCst);
+            directory::read(&source)
+        };
+        let road = lay(Loader { read: Box::new(read), admit, state }, activator, beginning, config);
+        Laid { road, engine, reads, file: self.file() }
+    }
+}
+
+/// A road that is not run yet.
+pub struct Laid {
+    pub road: Road,
+    engine: Engine,
+    reads: Arc<AtomicUsize>,
+    file: PathBuf,
+}
+
+impl Laid {
+    pub fn run(self) -> Running {
+        let Self { road: Road { reloader, desk, hints, keeper }, engine, reads, file } = self;
+        let mut tasks = vec![tokio::spawn(reloader.run(std::future::pending()))];
+        tasks.extend(keeper.map(|keeper| tokio::spawn(keeper.run())));
+        Running { engine, desk, hints, reads, tasks, file }
+    }
+}
+
+impl Running {
+    /// Asks, and waits for the answer.
+    pub async fn ask<T>(&self, ask: impl FnOnce(Reply<T>) -> Ask) -> Result<T, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        self.desk.asks.send(ask(reply)).await.unwrap();
+        timeout(PATIENCE, answer).await.unwrap().unwrap()
+    }
+
+    pub async fn reload(&self, expected: Option<Digest>) -> Result<ActivationReport, Refusal> {
+        self.ask(|reply| Ask::Reload { expected, actor: "ops".into(), reply }).await
+    }
+
+    pub async fn roll_back(&self, to: Option<Digest>) -> Result<ActivationReport, Refusal> {
+        let expected = self.digest();
+        self.ask(|reply| Ask::Rollback { to, expected, actor: "ops".into(), reply }).await
+    }
+
+    /// Writes a version and has it put in force.
+    pub async fn put(&self, version: &str) -> ActivationReport {
+        self.write(&text(version));
+        self.reload(None).await.unwrap()
+    }
+
+    pub fn write(&self, text: &str) {
+        fs::write(&self.file, text).unwrap();
+    }
+
+    /// Hints, and waits until the source was read and the status tells of it.
+    pub async fn hint(&self, trigger: ReloadTrigger) {
+        let before = self.status().source.checked_at;
+        self.hints.give(trigger);
+        self.until("the source is looked at", |status| status.source.checked_at != before).await;
+    }
+
+    pub fn digest(&self) -> Digest {
+        self.engine.current().digest
+    }
+
+    pub fn generation(&self) -> u64 {
+        self.engine.current().generation
+    }
+
+    pub fn status(&self) -> Arc<Status> {
+        Arc::clone(&self.desk.status.borrow())
+    }
+
+    pub async fn until(&self, what: &str, holds: impl Fn(&Status) -> bool) -> Arc<Status> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let status = self.status();
+            if holds(&status) {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "timed out waiting until {what}: {status:#?}");
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Ends the run; what was begun is finished, and the state directory is free again.
+    pub async fn end(self) {
+        drop(self.desk);
+        for task in self.tasks {
+            timeout(PATIENCE, task).await.unwrap().unwrap();
+        }
+    }
+}
