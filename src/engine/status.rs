@@ -7,16 +7,21 @@ use std::time::Duration;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::time::Timestamp;
 use crate::domain::words::{Outcome, ReasonCode};
+use crate::engine::snapshot::Snapshot;
+use crate::plan::Plan;
 use crate::policy::bundle::Digest;
 use crate::policy::diagnostic::Diagnostic;
 use crate::policy::diff::Change;
 use crate::telemetry::event::ReloadTrigger;
+use crate::telemetry::reloads::ReloadStats;
 
 /// Where a replica stands.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Status {
     /// What is in force.
     pub in_force: Revision,
+    /// The policies in it, in all their versions.
+    pub policies: Vec<PolicyLabel>,
     /// Claims decided since it came into force.
     pub decisions: u64,
     /// Where the first policies of this run came from.
@@ -33,6 +38,11 @@ pub struct Status {
     pub last_known_good: Option<Revision>,
     /// The candidate, as it stood when the status was made.
     pub candidate: Option<CandidateReport>,
+    /// Attempts since the program was started, as metrics show them.
+    pub reloads: ReloadStats,
+    /// What else the admin should know, such as a state directory that cannot be written; a sentence
+    /// each.
+    pub notices: Vec<String>,
 }
 
 /// A bundle that was in force, or is.
@@ -50,6 +60,30 @@ pub struct Revision {
     pub actor: String,
     /// Whether it served long enough to be known as good.
     pub known_good: KnownGood,
+}
+
+/// One version of a policy in force.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PolicyLabel {
+    /// The policy's slug.
+    pub id: String,
+    /// The author's label of the version.
+    pub version: String,
+    /// From when on it governs orders; `None`: it governs all of them.
+    pub effective_from: Option<Timestamp>,
+}
+
+impl PolicyLabel {
+    /// The policies of a snapshot, in all their versions.
+    #[must_use]
+    pub fn all_of(snapshot: &Snapshot) -> Vec<Self> {
+        let label = |plan: &Plan| Self {
+            id: plan.id.clone(),
+            version: plan.version.clone(),
+            effective_from: plan.effective.map(|effective| effective.from),
+        };
+        snapshot.plans().map(label).collect()
+    }
 }
 
 /// Whether a revision is known to be good.

@@ -1,6 +1,7 @@
 //! A bundle: all policy texts fetched together, with one digest.
 
 use std::fmt;
+use std::str::FromStr;
 
 use crate::domain::limits::{BUNDLE_BYTES_MAX, BUNDLE_FILES_MAX, FILE_BYTES_MAX};
 
@@ -22,7 +23,7 @@ pub struct Bundle {
 
 /// The identity of a bundle's content: the same files with the same bytes have the same digest,
 /// on every machine.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; 32]);
 
 /// Why files are not a bundle.
@@ -117,6 +118,23 @@ impl Digest {
     }
 }
 
+/// A text that is no digest.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("expected `blake3:` and 64 hex digits")]
+pub struct NotADigest;
+
+impl FromStr for Digest {
+    type Err = NotADigest;
+
+    /// Reads what `Display` writes, and nothing else: small letters, the prefix in front.
+    fn from_str(text: &str) -> Result<Self, NotADigest> {
+        let hex = text.strip_prefix("blake3:").ok_or(NotADigest)?;
+        let hash = blake3::Hash::from_hex(hex).map_err(|_| NotADigest)?;
+        let digest = Self(*hash.as_bytes());
+        if hex.bytes().any(|byte| byte.is_ascii_uppercase()) { Err(NotADigest) } else { Ok(digest) }
+    }
+}
+
 impl fmt::Display for Digest {
     /// `blake3:` and 64 hex digits.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -145,6 +163,16 @@ mod tests {
         let moved = Bundle::new(vec![file("a", "12"), file("b", "")]).unwrap();
         assert_eq!(ab.digest(), ba.digest());
         assert_ne!(ab.digest(), moved.digest());
+    }
+
+    #[test]
+    fn a_digest_is_read_as_it_is_written() {
+        let digest = Bundle::new(vec![file("a", "1")]).unwrap().digest();
+        let text = digest.to_string();
+        assert_eq!(text.parse(), Ok(digest));
+        for wrong in [text.to_uppercase(), text.replace("blake3:", ""), text.replace(':', ":0"), String::new()] {
+            assert_eq!(wrong.parse::<Digest>(), Err(NotADigest), "{wrong}");
+        }
     }
 
     #[test]

@@ -60,6 +60,7 @@ static RELOADS: [[AtomicU64; ReloadResult::ALL.len()]; ReloadTrigger::ALL.len()]
 static CONNECTIONS: [Connections; Listener::ALL.len()] =
     [const { Connections { taken: AtomicU64::new(0), ended: AtomicU64::new(0) } }; Listener::ALL.len()];
 
+static NOT_KEPT: AtomicU64 = AtomicU64::new(0);
 static PANICS: Named<1> = Named::new();
 static ADMIN_CALLS: Named<2> = Named::new();
 static ADMIN_UNAUTHENTICATED: Named<1> = Named::new();
@@ -133,6 +134,11 @@ pub(super) fn panicked(method: &'static str) {
     PANICS.add([method]);
 }
 
+/// Counts a revision that could not be kept.
+pub(super) fn not_kept() {
+    add_one(Some(&NOT_KEPT));
+}
+
 /// Counts a call of an admin.
 pub(super) fn admin_called(method: &'static str, code: &'static str) {
     ADMIN_CALLS.add([method, code]);
@@ -187,22 +193,27 @@ pub(super) fn evaluations() -> Evaluations {
 
 /// Looks at the bundle, by what asked for it and what came of it.
 pub(super) fn reloads() -> Vec<(ReloadTrigger, ReloadResult, u64)> {
-    let row = |(&trigger, counts): (&ReloadTrigger, &'static [AtomicU64; ReloadResult::ALL.len()])| {
-        let results = ReloadResult::ALL.iter().zip(counts);
-        results.map(move |(&result, count)| (trigger, result, count.load(Relaxed))).collect::<Vec<_>>()
-    };
-    ReloadTrigger::ALL.iter().zip(&RELOADS).flat_map(row).collect()
+    let counted = ReloadTrigger::ALL.into_iter().zip(&RELOADS).flat_map(|(trigger, counts)| {
+        let results = ReloadResult::ALL.into_iter().zip(counts);
+        results.map(move |(result, count)| (trigger, result, count.load(Relaxed)))
+    });
+    counted.collect()
 }
 
 /// Connections by listener: taken since the start, and open now.
 pub(super) fn connections() -> Vec<(Listener, u64, u64)> {
-    let row = |(&listener, counts): (&Listener, &Connections)| {
+    let row = |(listener, counts): (Listener, &Connections)| {
         // In this order: one that ends in between must not make more ended than taken.
         let ended = counts.ended.load(Relaxed);
         let taken = counts.taken.load(Relaxed);
         (listener, taken, taken.saturating_sub(ended))
     };
-    Listener::ALL.iter().zip(&CONNECTIONS).map(row).collect()
+    Listener::ALL.into_iter().zip(&CONNECTIONS).map(row).collect()
+}
+
+/// Revisions that could not be kept in the state directory.
+pub(super) fn all_not_kept() -> u64 {
+    NOT_KEPT.load(Relaxed)
 }
 
 /// Panics by where they were caught.
@@ -249,14 +260,8 @@ mod tests {
     }
 
     #[test]
-    fn words_count_at_their_own_place() {
-        for (place, &trigger) in ReloadTrigger::ALL.iter().enumerate() {
-            assert_eq!(trigger as usize, place);
-        }
-        for (place, &result) in ReloadResult::ALL.iter().enumerate() {
-            assert_eq!(result as usize, place);
-        }
-        for (place, &listener) in Listener::ALL.iter().enumerate() {
+    fn listeners_count_at_their_own_place() {
+        for (place, listener) in Listener::ALL.into_iter().enumerate() {
             assert_eq!(listener as usize, place);
         }
     }

@@ -33,6 +33,10 @@ pub struct Reloaded {
     pub result: ReloadResult,
 }
 
+/// A revision could not be kept in the state directory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NotKept;
+
 /// What asks for policies to be put in force. A later one is the stronger.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum ReloadTrigger {
@@ -63,6 +67,15 @@ pub enum ReloadResult {
     Rejected,
     /// It could not be read; the one before stays.
     Unreadable,
+}
+
+/// Whether an attempt came to what was asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Success {
+    /// It did.
+    Yes,
+    /// It did not.
+    No,
 }
 
 /// What takes connections.
@@ -103,10 +116,17 @@ impl Panicked {
 }
 
 impl Reloaded {
-    /// Counts it.
+    /// Counts it. What else metrics tell of it goes by way of [`crate::telemetry::reloads`].
     pub fn record(self) {
         let Self { trigger, result } = self;
         counts::reloaded(trigger, result);
+    }
+}
+
+impl NotKept {
+    /// Counts it.
+    pub fn record(self) {
+        counts::not_kept();
     }
 }
 
@@ -125,8 +145,8 @@ impl Drop for OpenConnection {
 }
 
 impl Listener {
-    /// Every one, in the order declared.
-    pub const ALL: &'static [Self] = &[Self::Data, Self::Admin, Self::Pages];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Data, Self::Admin, Self::Pages];
 
     /// The word for it in metrics and logs.
     #[must_use]
@@ -140,16 +160,15 @@ impl Listener {
 }
 
 impl ReloadTrigger {
-    /// Every one, in the order declared.
-    pub const ALL: &'static [Self] = &[
-        Self::Start,
-        Self::Poll,
-        Self::FileChange,
-        Self::Signal,
-        Self::Admin,
-        Self::Rollback,
-        Self::Promotion,
-    ];
+    /// All of them, the weakest first.
+    pub const ALL: [Self; 7] =
+        [Self::Start, Self::Poll, Self::FileChange, Self::Signal, Self::Admin, Self::Rollback, Self::Promotion];
+
+    /// The trigger of this word.
+    #[must_use]
+    pub fn of_slug(slug: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|trigger| trigger.slug() == slug)
+    }
 
     /// The word for it in metrics and logs.
     #[must_use]
@@ -167,8 +186,17 @@ impl ReloadTrigger {
 }
 
 impl ReloadResult {
-    /// Every one, in the order declared.
-    pub const ALL: &'static [Self] = &[Self::Applied, Self::Unchanged, Self::Rejected, Self::Unreadable];
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Applied, Self::Unchanged, Self::Rejected, Self::Unreadable];
+
+    /// Whether what was asked for is in force now.
+    #[must_use]
+    pub const fn success(self) -> Success {
+        match self {
+            Self::Applied | Self::Unchanged => Success::Yes,
+            Self::Rejected | Self::Unreadable => Success::No,
+        }
+    }
 
     /// The word for it in metrics and logs.
     #[must_use]

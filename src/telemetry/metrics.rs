@@ -2,12 +2,16 @@
 //! it is exported; a histogram cannot be read so, and is recorded where it happens.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{Histogram, MeterProvider};
+use opentelemetry::metrics::{Histogram, Meter, MeterProvider};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 
+use crate::domain::time::NANOS_PER_SECOND;
 use crate::domain::words::ReasonCode;
+use crate::telemetry::event::Success;
+use crate::telemetry::reloads::ConfigGauges;
 use crate::telemetry::{InitError, counts};
 
 static INSTRUMENTS: OnceLock<Instruments> = OnceLock::new();
@@ -24,7 +28,7 @@ pub(super) fn instruments() -> Option<&'static Instruments> {
 
 pub(super) fn install(provider: &SdkMeterProvider) -> Result<(), InitError> {
     let meter = provider.meter("requite");
-    let bounds = counts::EVALUATION_NANOS.iter().map(|&nanos| std::time::Duration::from_nanos(nanos).as_secs_f64());
+    let bounds = counts::EVALUATION_NANOS.iter().map(|&nanos| Duration::from_nanos(nanos).as_secs_f64());
     let instruments = Instruments {
         evaluation_seconds: meter
             .f64_histogram("requite.evaluation.duration")
@@ -33,8 +37,15 @@ pub(super) fn install(provider: &SdkMeterProvider) -> Result<(), InitError> {
             .with_boundaries(bounds.collect())
             .build(),
     };
-    // The meter keeps what observes; the handles that it gives back are good for nothing else.
-    let _ = meter
+    counters(&meter);
+    gauges(&meter);
+    INSTRUMENTS.set(instruments).map_err(|_| InitError::AlreadySetUp)
+}
+
+/// Counters that are read when they are exported. The meter keeps what observes them; the handles
+/// that it gives back are good for nothing else.
+fn counters(meter: &Meter) {
+    meter
         .u64_observable_counter("requite.decisions")
         .with_unit("{decision}")
         .with_description("Claims decided, by outcome and primary reason code.")
@@ -46,7 +57,7 @@ pub(super) fn install(provider: &SdkMeterProvider) -> Result<(), InitError> {
             }
         })
         .build();
-    let _ = meter
+    meter
         .u64_observable_counter("requite.reloads")
         .with_unit("{reload}")
         .with_description("Attempts to put policies in force, by trigger and result.")
@@ -57,7 +68,7 @@ pub(super) fn install(provider: &SdkMeterProvider) -> Result<(), InitError> {
             }
         })
         .build();
-    let _ = meter
+    meter
         .u64_observable_counter("requite.panics")
         .with_unit("{panic}")
         .with_description("Panics that were caught. Each is a bug.")
@@ -67,5 +78,42 @@ pub(super) fn install(provider: &SdkMeterProvider) -> Result<(), InitError> {
             }
         })
         .build();
-    INSTRUMENTS.set(instruments).map_err(|_| InitError::AlreadySetUp)
+    meter
+        .u64_observable_counter("requite.state.failures")
+        .with_unit("{failure}")
+        .with_description("Writes of the state directory that failed.")
+        .with_callback(|observer| observer.observe(counts::all_not_kept(), &[]))
+        .build();
+}
+
+/// Gauges that are read when they are exported: of the digests only the one in force is shown.
+fn gauges(meter: &Meter) {
+    meter
+        .u64_observable_gauge("requite.config.last_reload.successful")
+        .with_description("Whether the last attempt to put policies in force succeeded: 1 or 0.")
+        .with_callback(|gauge| {
+            if let Some(shown) = ConfigGauges::shown() {
+                gauge.observe(u64::from(shown.last == Success::Yes), &[]);
+            }
+        })
+        .build();
+    meter
+        .f64_observable_gauge("requite.config.last_reload.success.timestamp")
+        .with_unit("s")
+        .with_description("When the last successful attempt was, in seconds since 1970.")
+        .with_callback(|gauge| {
+            if let Some(at) = ConfigGauges::shown().and_then(|shown| shown.last_success_at) {
+                gauge.observe(at.nanos() as f64 / NANOS_PER_SECOND as f64, &[]);
+            }
+        })
+        .build();
+    meter
+        .u64_observable_gauge("requite.config.info")
+        .with_description("1, with the digest of the policies in force.")
+        .with_callback(|gauge| {
+            if let Some(shown) = ConfigGauges::shown() {
+                gauge.observe(1, &[KeyValue::new("digest", shown.digest)]);
+            }
+        })
+        .build();
 }

@@ -12,6 +12,7 @@ mod metrics;
 mod otlp;
 mod process;
 pub mod prometheus;
+pub mod reloads;
 pub mod settings;
 pub mod span;
 

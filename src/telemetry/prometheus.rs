@@ -109,6 +109,8 @@ pub fn page() -> Page {
     for (trigger, result, count) in counts::reloads() {
         reloads.sample(&[("trigger", trigger.slug()), ("result", result.slug())], count);
     }
+    page.metric("requite_state_failures_total", Kind::Counter, "Writes of the state directory that failed.")
+        .sample(&[], counts::all_not_kept());
     named(&mut page, "requite_panics_total", "Panics that were caught. Each is a bug.", ["method"], counts::panics());
     named(
         &mut page,
