@@ -180,7 +180,7 @@ impl Connections {
 
 /// Whether an error of `accept` is about the connection that it would have been, and says nothing
 /// about the next.
-fn concerns_one_connection(error: &io::Error) -> bool {
+pub(crate) fn concerns_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted

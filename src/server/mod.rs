@@ -1,5 +1,6 @@
 //! The gRPC services: the only place that knows tonic and prost.
 
+mod accept;
 pub mod admin;
 pub mod client;
 mod connection;
