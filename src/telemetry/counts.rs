@@ -241,7 +241,8 @@ mod tests {
     #[test]
     fn decisions_of_all_threads_add_up() {
         let kind = (Outcome::ManualReview, Some(ReasonCode::CalendarNotCovered));
-        let count = || decisions().into_iter().find(|(outcome, reason, _)| (*outcome, *reason) == kind).map_or(0, |it| it.2);
+        let count =
+            || decisions().into_iter().find(|(outcome, reason, _)| (*outcome, *reason) == kind).map_or(0, |it| it.2);
         let before = count();
         let threads: Vec<_> = (0..2 * STRIPES)
             .map(|_| {

@@ -203,7 +203,10 @@ mod tests {
         assert!(buckets.is_sorted());
         let count = text.lines().find(|line| line.contains("_count ")).map(value);
         assert_eq!(buckets.last().copied(), count);
-        assert!(text.contains("le=\"0.000001\"") && text.contains("le=\"1\"") && text.contains("le=\"+Inf\""), "{text}");
+        assert!(
+            text.contains("le=\"0.000001\"") && text.contains("le=\"1\"") && text.contains("le=\"+Inf\""),
+            "{text}"
+        );
     }
 
     #[test]

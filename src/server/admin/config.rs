@@ -123,7 +123,9 @@ pub enum OpenError {
     #[error("TLS for admins cannot be set up")]
     Tls(#[source] TlsError),
     /// Others could read the tokens on their way.
-    #[error("admins cannot be served on `{address}`: other hosts can connect to it, and without TLS their tokens can be read on the way")]
+    #[error(
+        "admins cannot be served on `{address}`: other hosts can connect to it, and without TLS their tokens can be read on the way"
+    )]
     Exposed {
         /// The address as written.
         address: String,
@@ -167,7 +169,8 @@ impl OpenError {
             Self::Credentials(error) => error.help(),
             Self::Tls(error) => error.help(),
             Self::Exposed { .. } => Some(
-                "give `--admin-tls-cert` and `--admin-tls-key`, or listen on `127.0.0.1:PORT` or `unix:/PATH`".to_owned(),
+                "give `--admin-tls-cert` and `--admin-tls-key`, or listen on `127.0.0.1:PORT` or `unix:/PATH`"
+                    .to_owned(),
             ),
             Self::TlsOnUnix { .. } => Some("leave the files of TLS out: nobody is between the two ends".to_owned()),
             Self::Listen { .. } => Some("choose another address with `--admin-listen`".to_owned()),

@@ -227,11 +227,8 @@ impl Shown {
         let mut tokens = headers.get_all(AUTHORIZATION).iter();
         match (tokens.next(), tokens.next(), certificate) {
             (Some(header), None, _) => {
-                let (scheme, token) = header
-                    .to_str()
-                    .ok()
-                    .and_then(|text| text.split_once(' '))
-                    .ok_or(Unrecognised::BadHeader)?;
+                let (scheme, token) =
+                    header.to_str().ok().and_then(|text| text.split_once(' ')).ok_or(Unrecognised::BadHeader)?;
                 if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() {
                     return Err(Unrecognised::BadHeader);
                 }
@@ -316,7 +313,8 @@ fn parse_line(line: &str, certificates: Certificates) -> Result<Admin, String> {
     }
     let rights = Rights::parse(rights);
     if rights.is_none() {
-        problems.push("the rights must be some of `read`, `reload` and `rollback`, each once, with commas between".into());
+        problems
+            .push("the rights must be some of `read`, `reload` and `rollback`, each once, with commas between".into());
     }
     let length = proof.chars().count();
     let proof = if *proof == CERTIFICATE {
@@ -328,9 +326,8 @@ fn parse_line(line: &str, certificates: Certificates) -> Result<Admin, String> {
         problems.push("the token must be of visible ASCII characters".into());
         None
     } else if !(TOKEN_CHARS_MIN..=TOKEN_CHARS_MAX).contains(&length) {
-        problems.push(format!(
-            "the token must have {TOKEN_CHARS_MIN} to {TOKEN_CHARS_MAX} characters, and has {length}"
-        ));
+        problems
+            .push(format!("the token must have {TOKEN_CHARS_MIN} to {TOKEN_CHARS_MAX} characters, and has {length}"));
         None
     } else {
         Some(Proof::Token(blake3::hash(proof.as_bytes())))
@@ -375,7 +372,10 @@ mod tests {
     fn a_token_names_its_admin_and_their_rights() {
         let credentials = parse(&format!("# people\n\nalice read,rollback {ALICE}\n bob\treload  {BOB}\n")).unwrap();
         let caller = credentials.recognise(Shown::of(&bearer(BOB), None).unwrap()).unwrap();
-        assert_eq!((&*caller.name, caller.rights.has(Right::Reload), caller.rights.has(Right::Read)), ("bob", true, false));
+        assert_eq!(
+            (&*caller.name, caller.rights.has(Right::Reload), caller.rights.has(Right::Read)),
+            ("bob", true, false)
+        );
         let shown = Shown::of(&bearer(&format!("{BOB}x")), None).unwrap();
         assert_eq!(credentials.recognise(shown).unwrap_err(), Unrecognised::UnknownToken);
     }
@@ -385,7 +385,9 @@ mod tests {
         let credentials = parse("ops.example.com read cert\nspiffe://example/Ops reload cert\n").unwrap();
         let recognise = |name: &str| {
             let names: Arc<[String]> = Arc::from([name.to_owned()]);
-            credentials.recognise(Shown::of(&HeaderMap::new(), Some(&names)).unwrap()).map(|caller| caller.name.to_string())
+            credentials
+                .recognise(Shown::of(&HeaderMap::new(), Some(&names)).unwrap())
+                .map(|caller| caller.name.to_string())
         };
         assert_eq!(recognise("OPS.example.com"), Ok("ops.example.com".to_owned()));
         assert_eq!(recognise("spiffe://example/Ops"), Ok("spiffe://example/Ops".to_owned()));
@@ -448,6 +450,9 @@ mod tests {
         let credentials = parse(&format!("alice read {ALICE}\n")).unwrap();
         let caller = credentials.recognise(Shown::of(&bearer(ALICE), None).unwrap()).unwrap();
         let printed = format!("{credentials:?} {caller:?}");
-        assert!(!printed.contains(ALICE) && !printed.contains(blake3::hash(ALICE.as_bytes()).to_hex().as_str()), "{printed}");
+        assert!(
+            !printed.contains(ALICE) && !printed.contains(blake3::hash(ALICE.as_bytes()).to_hex().as_str()),
+            "{printed}"
+        );
     }
 }

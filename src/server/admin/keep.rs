@@ -112,7 +112,10 @@ const fn asked(tls: Option<&TlsFiles>) -> Certificates {
 
 fn read_credentials(path: &Path, certificates: Certificates) -> (Fingerprint, Result<Credentials, CredentialsError>) {
     let bytes = files::read(path, Readers::OwnerOnly, CREDENTIALS_BYTES_MAX);
-    (Fingerprint::of([&bytes]), bytes.map_err(CredentialsError::from).and_then(|bytes| parse(path, bytes, certificates)))
+    (
+        Fingerprint::of([&bytes]),
+        bytes.map_err(CredentialsError::from).and_then(|bytes| parse(path, bytes, certificates)),
+    )
 }
 
 fn parse(path: &Path, bytes: Vec<u8>, certificates: Certificates) -> Result<Credentials, CredentialsError> {

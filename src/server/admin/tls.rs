@@ -66,9 +66,8 @@ impl TlsTexts {
                 builder.with_client_cert_verifier(verifier)
             }
         };
-        let mut config = builder
-            .with_single_cert(chain, key)
-            .map_err(|error| unusable(&paths.certificate, error.to_string()))?;
+        let mut config =
+            builder.with_single_cert(chain, key).map_err(|error| unusable(&paths.certificate, error.to_string()))?;
         config.alpn_protocols = vec![ALPN_HTTP2.to_vec()];
         Ok(Arc::new(config))
     }

@@ -83,7 +83,8 @@ fn money(currency: &Currency, minor: Option<i128>) -> Option<pb::Money> {
     let minor = minor?;
     let per_unit = i128::from(currency.minor_per_unit());
     let units = i64::try_from(minor.checked_div(per_unit)?).ok()?;
-    let nanos = i32::try_from(minor.checked_rem(per_unit)?.checked_mul(i128::from(currency.nanos_per_minor()))?).ok()?;
+    let nanos =
+        i32::try_from(minor.checked_rem(per_unit)?.checked_mul(i128::from(currency.nanos_per_minor()))?).ok()?;
     Some(pb::Money { currency_code: currency.code.clone(), units, nanos })
 }
 
