@@ -22,6 +22,7 @@ use crate::server::limits::{
 use crate::server::pb::FILE_DESCRIPTOR_SET;
 use crate::server::service::LimitedService;
 use crate::server::stop::{StopSignal, stop_signal};
+use crate::telemetry::event::{Listener, OpenConnection};
 
 /// How a server runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -163,7 +164,12 @@ impl Connections {
         }
         self.crowding = Crowding::Room;
         let (routes, signal) = (self.routes.clone(), self.signal.clone());
-        self.tasks.spawn(connection::serve(stream, routes, self.first_bytes_timeout, signal));
+        let (open, serving) =
+            (OpenConnection::on(Listener::Data), connection::serve(stream, routes, self.first_bytes_timeout, signal));
+        self.tasks.spawn(async move {
+            serving.await;
+            drop(open);
+        });
     }
 
     /// Waits for the connections to end; cuts those that have not by then.

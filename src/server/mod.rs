@@ -11,6 +11,7 @@ mod health;
 pub mod json;
 pub mod limits;
 pub mod listener;
+pub mod pages;
 pub mod pb;
 mod service;
 mod stop;
