@@ -470,10 +470,9 @@ async fn reflection_is_for_those_who_may_call() {
         let list = MessageRequest::ListServices(String::new());
         let request = ServerReflectionRequest { host: String::new(), message_request: Some(list) };
         let mut answers = client.server_reflection_info(tokio_stream::iter([request])).await?.into_inner();
-        match answers.message().await?.unwrap().message_response.unwrap() {
-            MessageResponse::ListServicesResponse(list) => Ok(list.service.into_iter().map(|it| it.name).collect()),
-            other => panic!("{other:?}"),
-        }
+        let answer = answers.message().await?.unwrap().message_response;
+        let Some(MessageResponse::ListServicesResponse(list)) = answer else { panic!("{answer:?}") };
+        Ok(list.service.into_iter().map(|it| it.name).collect())
     }
 
     let server = start().await;

@@ -1,5 +1,6 @@
 //! Files with secrets: read whole, bounded, and only where nobody else can read them.
 
+use std::borrow::Cow;
 use std::fs::OpenOptions;
 use std::io::{self, Read as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
@@ -99,8 +100,8 @@ impl Fingerprint {
         let mut hasher = blake3::Hasher::new();
         for file in files {
             let (kind, bytes) = match file {
-                Ok(bytes) => (b"+", bytes.clone()),
-                Err(error) => (b"-", error.to_string().into_bytes()),
+                Ok(bytes) => (b"+", Cow::Borrowed(bytes.as_slice())),
+                Err(error) => (b"-", Cow::Owned(error.to_string().into_bytes())),
             };
             hasher.update(kind).update(&(bytes.len() as u64).to_le_bytes()).update(&bytes);
         }

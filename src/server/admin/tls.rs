@@ -85,11 +85,11 @@ pub(crate) fn certificates(text: &[u8], path: &Path) -> Result<Vec<CertificateDe
 
 /// What a PEM reader says, as ours.
 pub(crate) fn pem_error(error: pem::Error, path: &Path, expected: &'static str) -> TlsError {
-    match error {
-        pem::Error::NoItemsFound => TlsError::Empty { path: path.to_owned(), expected },
-        // The texts of the library name the kind of mistake, and at most a section's title.
-        error => TlsError::Pem { path: path.to_owned(), problem: error.to_string() },
+    if matches!(error, pem::Error::NoItemsFound) {
+        return TlsError::Empty { path: path.to_owned(), expected };
     }
+    // The texts of the library name the kind of mistake, and at most a section's title.
+    TlsError::Pem { path: path.to_owned(), problem: error.to_string() }
 }
 
 /// The names that a certificate is for: DNS names and URIs. The common name is none: certificate
