@@ -360,8 +360,9 @@ async fn certificates_change_while_it_runs_and_broken_ones_change_nothing() {
 
 #[tokio::test]
 async fn files_of_tls_that_do_not_do_are_told_apart() {
+    type Break = fn(&Path, &Authority);
     let authority = Authority::new();
-    let with = |break_it: fn(&Path, &Authority)| {
+    let with = |break_it: Break| {
         let authority = &authority;
         cannot_open(move |config| {
             let dir = config.credentials.parent().unwrap().to_owned();
@@ -371,7 +372,7 @@ async fn files_of_tls_that_do_not_do_are_told_apart() {
             config.tls = Some(tls_files(&dir, Some("admins.pem")));
         })
     };
-    let cases: [(fn(&Path, &Authority), &str); 6] = [
+    let cases: [(Break, &str); 6] = [
         (|dir, _| fs::remove_file(dir.join("server.key")).unwrap(), "server.key`: No such file"),
         (|dir, _| fs::write(dir.join("server.pem"), "x").unwrap(), "server.pem` holds no certificate in PEM"),
         (|dir, _| write_secret(&dir.join("server.key"), "x"), "server.key` holds no private key in PEM"),
