@@ -293,6 +293,10 @@ impl Shared {
             if small < so_far && permit.is_none() {
                 *permit = self.permit().await;
             }
+            if permit.is_some() {
+                // What is claimed was held against the bound; growing by doubling would take twice the room.
+                bytes.reserve_exact(claimed(&bytes).max(so_far).saturating_sub(bytes.len()));
+            }
             bytes.extend_from_slice(&data);
             if max < claimed(&bytes) {
                 return Err(Failure::MessageTooLarge);

@@ -103,7 +103,7 @@ pub async fn serve(listener: AdminListener, desk: Desk, stop: impl Future<Output
         changing: Mutex::new(JoinSet::new()),
     });
     announce(&bound, &config, &kept);
-    let keeper = tokio::spawn(kept.keep(Arc::clone(&config), seen, signal.clone()));
+    let mut keeper = tokio::spawn(kept.keep(Arc::clone(&config), seen, signal.clone()));
     let mut connections = Connections::new(Listener::Admin, limits.connections_max);
     let serve = |stream| connection::serve(stream, Arc::clone(&shared), signal.clone());
     connections.accept(&bound, serve, stop).await;
@@ -118,8 +118,11 @@ pub async fn serve(listener: AdminListener, desk: Desk, stop: impl Future<Output
         tracing::warn!("what an admin asked for did not come to its end in time");
     }
     changing.shutdown().await;
-    if let Err(error) = keeper.await {
-        tracing::error!(%error, "keeping the credentials of admins failed, this is a bug");
+    match timeout_at(by, &mut keeper).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(%error, "keeping the credentials of admins failed, this is a bug"),
+        // A file system that hangs must not hold the stop up.
+        Err(_elapsed) => keeper.abort(),
     }
     Ok(drained)
 }
