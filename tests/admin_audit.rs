@@ -124,20 +124,23 @@ async fn every_call_leaves_a_record_and_no_record_a_token() {
     // Whose caller is gone: it is done, and the record says so.
     server.hold(bundle("4"));
     *server.slowness.lock().unwrap() = Duration::from_millis(300);
+    let begun = server.begun();
     let gone = tokio::spawn(async move { client.reload_policy(ReloadPolicyRequest::default()).await });
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    server.begins_after(begun).await;
     gone.abort();
     until("the record of it", async || log.records().len() == 9).await;
     let record = log.record_after(8);
     assert_eq!((record["code"].as_str(), &record["after"]), (Some("OK"), &bundle("4").digest().to_string().into()));
 
     // A reader whose caller is gone is given up.
+    *server.slowness.lock().unwrap() = Duration::from_secs(60);
+    let begun = server.begun();
     let mut client = server.client(READER).await;
     let gone =
         tokio::spawn(
             async move { client.list_policy_revisions(requite::server::pb::ListPolicyRevisionsRequest {}).await },
         );
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    server.begins_after(begun).await;
     gone.abort();
     until("the record of it", async || log.records().len() == 10).await;
     let record = log.record_after(9);

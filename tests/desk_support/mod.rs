@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -87,6 +88,8 @@ pub struct Running {
     pub source: Arc<Mutex<Bundle>>,
     /// How long the one task takes for each thing asked.
     pub slowness: Arc<Mutex<Duration>>,
+    /// How many things it has begun with.
+    pub begun: Arc<AtomicU64>,
     pub status: watch::Receiver<Arc<Status>>,
     /// Ends the one task.
     pub teller: JoinHandle<()>,
@@ -124,13 +127,14 @@ pub async fn start_in(dir: TempDir, config: AdminConfig) -> Result<Running, Open
     let listener = admin::open(config).await?;
     let address = listener.address().unwrap();
     let (desk, teller) = Teller::open();
-    let (source, slowness, status) = (teller.0.source.clone(), teller.0.slowness.clone(), desk.status.clone());
+    let (source, slowness, begun) = (teller.0.source.clone(), teller.0.slowness.clone(), teller.0.begun.clone());
+    let status = desk.status.clone();
     let teller = tokio::spawn(teller.0.run(teller.1));
     let (stop, stopped) = oneshot::channel::<()>();
     let task = tokio::spawn(async move {
         admin::serve(listener, desk, async { stopped.await.unwrap_or_default() }).await.unwrap()
     });
-    Ok(Running { address, dir, source, slowness, status, teller, stop, task })
+    Ok(Running { address, dir, source, slowness, begun, status, teller, stop, task })
 }
 
 impl Running {
@@ -157,6 +161,16 @@ impl Running {
     /// Puts something else into the source.
     pub fn hold(&self, bundle: Bundle) {
         *self.source.lock().unwrap() = bundle;
+    }
+
+    /// Waits until the one task has begun with one thing more than so many.
+    pub async fn begins_after(&self, count: u64) {
+        until("the one task begins", async || count < self.begun.load(Ordering::SeqCst)).await;
+    }
+
+    /// How many things the one task has begun with.
+    pub fn begun(&self) -> u64 {
+        self.begun.load(Ordering::SeqCst)
     }
 
     /// Tells it to stop.
@@ -226,6 +240,7 @@ fn now() -> Timestamp {
 pub struct Teller {
     source: Arc<Mutex<Bundle>>,
     slowness: Arc<Mutex<Duration>>,
+    begun: Arc<AtomicU64>,
     engine: Engine,
     activator: Activator,
     bundles: HashMap<Digest, (Arc<Bundle>, Arc<Snapshot>)>,
@@ -247,6 +262,7 @@ impl Teller {
         let teller = Self {
             source: Arc::new(Mutex::new(first.clone())),
             slowness: Arc::default(),
+            begun: Arc::default(),
             engine,
             activator,
             bundles: HashMap::from([(first.digest(), (Arc::new(first), snapshot))]),
@@ -260,6 +276,7 @@ impl Teller {
     /// Works through what is asked.
     pub async fn run(mut self, mut asked: mpsc::Receiver<Ask>) {
         while let Some(ask) = asked.recv().await {
+            self.begun.fetch_add(1, Ordering::SeqCst);
             let slowness = *self.slowness.lock().unwrap();
             tokio::time::sleep(slowness).await;
             self.answer(ask);
