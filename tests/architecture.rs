@@ -27,9 +27,12 @@ const FLOORS: [&[&str]; 9] = [
 ];
 
 /// Crates that only some floors may know, and those floors.
-const FENCED: [(&str, &[&str]); 7] = [
+const FENCED: [(&str, &[&str]); 10] = [
     ("tonic", &["server", "app", "cli"]),
     ("prost", &["server"]),
+    ("hyper", &["server"]),
+    ("tokio_rustls", &["server"]),
+    ("webpki", &["server"]),
     ("tokio", &["source", "server", "app", "cli", "telemetry"]),
     ("tracing", &["telemetry", "source", "server", "app", "cli"]),
     ("opentelemetry", &["telemetry"]),

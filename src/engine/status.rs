@@ -7,6 +7,8 @@ use std::time::Duration;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::time::Timestamp;
 use crate::domain::words::{Outcome, ReasonCode};
+use crate::engine::snapshot::Snapshot;
+use crate::plan::Plan;
 use crate::policy::bundle::Digest;
 use crate::policy::diagnostic::Diagnostic;
 use crate::policy::diff::Change;
@@ -18,6 +20,8 @@ use crate::telemetry::reloads::ReloadStats;
 pub struct Status {
     /// What is in force.
     pub in_force: Revision,
+    /// The policies in it, in all their versions.
+    pub policies: Vec<PolicyLabel>,
     /// Claims decided since it came into force.
     pub decisions: u64,
     /// Where the first policies of this run came from.
@@ -56,6 +60,30 @@ pub struct Revision {
     pub actor: String,
     /// Whether it served long enough to be known as good.
     pub known_good: KnownGood,
+}
+
+/// One version of a policy in force.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PolicyLabel {
+    /// The policy's slug.
+    pub id: String,
+    /// The author's label of the version.
+    pub version: String,
+    /// From when on it governs orders; `None`: it governs all of them.
+    pub effective_from: Option<Timestamp>,
+}
+
+impl PolicyLabel {
+    /// The policies of a snapshot, in all their versions.
+    #[must_use]
+    pub fn all_of(snapshot: &Snapshot) -> Vec<Self> {
+        let label = |plan: &Plan| Self {
+            id: plan.id.clone(),
+            version: plan.version.clone(),
+            effective_from: plan.effective.map(|effective| effective.from),
+        };
+        snapshot.plans().map(label).collect()
+    }
 }
 
 /// Whether a revision is known to be good.

@@ -26,7 +26,7 @@ use crate::server::limits::{
 use crate::server::stop::StopSignal;
 
 /// What every HTTP/2 client says first.
-const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(crate) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Serves a connection until it is closed, or until it is drained.
 pub(crate) async fn serve(stream: TcpStream, routes: Routes, first_bytes: Duration, mut stop: StopSignal) {
@@ -57,7 +57,8 @@ pub(crate) async fn serve(stream: TcpStream, routes: Routes, first_bytes: Durati
     streams.end().await;
 }
 
-fn http2_builder(streams: Streams) -> http2::Builder<Streams> {
+/// The bounds of one connection.
+pub(crate) fn http2_builder(streams: Streams) -> http2::Builder<Streams> {
     let mut builder = http2::Builder::new(streams);
     builder
         .timer(TokioTimer::new())
@@ -87,11 +88,11 @@ async fn greeted(mut stream: TcpStream) -> io::Result<impl AsyncRead + AsyncWrit
 /// The tasks that answer the streams of one connection. They end with the connection: by
 /// themselves, or cut when it is dropped.
 #[derive(Clone, Debug, Default)]
-struct Streams(Arc<Mutex<JoinSet<()>>>);
+pub(crate) struct Streams(Arc<Mutex<JoinSet<()>>>);
 
 impl Streams {
     /// Cuts those that are not finished: the connection is gone, so nobody would get their answers.
-    async fn end(self) {
+    pub(crate) async fn end(self) {
         let mut tasks = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         tasks.shutdown().await;
     }

@@ -177,7 +177,7 @@ fn named(violations: &[FieldViolation]) -> Vec<FieldViolation> {
 }
 
 /// A text as far as a status has room for it.
-fn clip(text: &str) -> String {
+pub(crate) fn clip(text: &str) -> String {
     if text.len() <= STATUS_TEXT_BYTES_MAX {
         return text.to_owned();
     }

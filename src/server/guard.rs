@@ -130,7 +130,7 @@ impl Deadline {
 }
 
 /// Up to eight digits and a unit, as the gRPC protocol has it.
-fn parse_timeout(text: &str) -> Option<Duration> {
+pub(crate) fn parse_timeout(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if digits.is_empty() || 8 < digits.len() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
@@ -149,12 +149,12 @@ fn parse_timeout(text: &str) -> Option<Duration> {
 
 /// A panic that was caught.
 #[derive(Debug)]
-struct Panic {
-    message: String,
+pub(crate) struct Panic {
+    pub(crate) message: String,
 }
 
 /// Runs a future to its end or to its panic.
-async fn catch_panic<F: Future>(work: F) -> Result<F::Output, Panic> {
+pub(crate) async fn catch_panic<F: Future>(work: F) -> Result<F::Output, Panic> {
     let mut work = pin!(work);
     // Nothing of the work is looked at again after it panicked, so it does not matter in what
     // state the panic left it.
@@ -174,7 +174,7 @@ fn panic_message(payload: &(dyn Any + Send)) -> String {
 /// The response with a standard status. A [`Failure`] has one already, and details wherever the
 /// library uses the same code; any other status comes from the reading of the message, and its code
 /// and text are the library's.
-fn with_standard_status(response: Response<Body>) -> Response<Body> {
+pub(crate) fn with_standard_status(response: Response<Body>) -> Response<Body> {
     let Some(code) = response.headers().get("grpc-status") else { return response };
     if response.headers().contains_key("grpc-status-details-bin") {
         return response;

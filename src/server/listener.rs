@@ -23,6 +23,7 @@ use crate::server::pb::FILE_DESCRIPTOR_SET;
 use crate::server::service::LimitedService;
 use crate::server::shadow::{self, Shadow};
 use crate::server::stop::{StopSignal, stop_signal};
+use crate::telemetry::event::{Listener, OpenConnection};
 
 /// How a server runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -169,7 +170,12 @@ impl Connections {
         }
         self.crowding = Crowding::Room;
         let (routes, signal) = (self.routes.clone(), self.signal.clone());
-        self.tasks.spawn(connection::serve(stream, routes, self.first_bytes_timeout, signal));
+        let (open, serving) =
+            (OpenConnection::on(Listener::Data), connection::serve(stream, routes, self.first_bytes_timeout, signal));
+        self.tasks.spawn(async move {
+            serving.await;
+            drop(open);
+        });
     }
 
     /// Waits for the connections to end; cuts those that have not by then.
@@ -186,7 +192,7 @@ impl Connections {
 
 /// Whether an error of `accept` is about the connection that it would have been, and says nothing
 /// about the next.
-fn concerns_one_connection(error: &io::Error) -> bool {
+pub(crate) fn concerns_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted

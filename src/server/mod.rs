@@ -1,5 +1,6 @@
 //! The gRPC services: the only place that knows tonic and prost.
 
+mod accept;
 pub mod admin;
 pub mod admin_client;
 pub mod client;
@@ -12,6 +13,7 @@ pub mod json;
 pub mod limits;
 pub mod listener;
 pub mod load;
+pub mod pages;
 pub mod pb;
 mod service;
 mod shadow;

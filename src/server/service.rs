@@ -104,7 +104,7 @@ async fn read(body: Body, message_bytes_max: usize) -> Result<Bytes, Failure> {
 }
 
 /// What stands before every gRPC message: a flag and the length.
-const MESSAGE_PREFIX_BYTES: usize = 5;
+pub(crate) const MESSAGE_PREFIX_BYTES: usize = 5;
 
 /// The methods of the service.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

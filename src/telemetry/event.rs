@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use opentelemetry::KeyValue;
-
 use crate::domain::words::{Outcome, ReasonCode};
+use crate::telemetry::counts;
 use crate::telemetry::metrics::instruments;
 
 /// A claim was decided.
@@ -83,48 +82,91 @@ pub enum Success {
     No,
 }
 
+/// What takes connections.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Listener {
+    /// For callers.
+    Data,
+    /// For admins.
+    Admin,
+    /// For pages: metrics and readiness.
+    Pages,
+}
+
+/// A connection that is open; dropped when it ends.
+#[must_use]
+#[derive(Debug)]
+pub struct OpenConnection {
+    listener: Listener,
+}
+
 impl Decided {
     /// Counts it.
     pub fn record(self) {
-        let Some(instruments) = instruments() else { return };
         let Self { outcome, reason, elapsed } = self;
-        let reason = reason.map_or("none", ReasonCode::slug);
-        instruments.decisions.add(1, &[KeyValue::new("outcome", outcome.slug()), KeyValue::new("reason_code", reason)]);
-        instruments.evaluation_seconds.record(elapsed.as_secs_f64(), &[]);
+        counts::decided(outcome, reason, elapsed);
+        if let Some(instruments) = instruments() {
+            instruments.evaluation_seconds.record(elapsed.as_secs_f64(), &[]);
+        }
     }
 }
 
 impl Panicked {
     /// Counts it.
     pub fn record(self) {
-        let Some(instruments) = instruments() else { return };
         let Self { method } = self;
-        instruments.panics.add(1, &[KeyValue::new("method", method)]);
+        counts::panicked(method);
     }
 }
 
 impl Reloaded {
     /// Counts it. What else metrics tell of it goes by way of [`crate::telemetry::reloads`].
     pub fn record(self) {
-        let Some(instruments) = instruments() else { return };
         let Self { trigger, result } = self;
-        instruments.reloads.add(1, &[KeyValue::new("trigger", trigger.slug()), KeyValue::new("result", result.slug())]);
+        counts::reloaded(trigger, result);
     }
 }
 
 impl Flapped {
     /// Counts it.
     pub fn record(self) {
-        let Some(instruments) = instruments() else { return };
-        instruments.flaps.add(1, &[]);
+        counts::flapped();
     }
 }
 
 impl NotKept {
     /// Counts it.
     pub fn record(self) {
-        let Some(instruments) = instruments() else { return };
-        instruments.state_failures.add(1, &[]);
+        counts::not_kept();
+    }
+}
+
+impl OpenConnection {
+    /// Counts a connection that was taken, until it is dropped.
+    pub fn on(listener: Listener) -> Self {
+        counts::connection_taken(listener);
+        Self { listener }
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        counts::connection_ended(self.listener);
+    }
+}
+
+impl Listener {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Data, Self::Admin, Self::Pages];
+
+    /// The word for it in metrics and logs.
+    #[must_use]
+    pub const fn slug(self) -> &'static str {
+        match self {
+            Self::Data => "data",
+            Self::Admin => "admin",
+            Self::Pages => "pages",
+        }
     }
 }
 

@@ -1,74 +1,95 @@
-//! The instruments. Without a meter there are none, and recording costs one load.
+//! The instruments of a collector. What is counted stands in [`counts`] and is only read here, when
+//! it is exported; a histogram cannot be read so, and is recorded where it happens.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{Counter, Histogram, Meter, MeterProvider};
+use opentelemetry::metrics::{Histogram, Meter, MeterProvider};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 
 use crate::domain::time::NANOS_PER_SECOND;
-use crate::telemetry::InitError;
+use crate::domain::words::ReasonCode;
 use crate::telemetry::event::Success;
 use crate::telemetry::reloads::ConfigGauges;
-
-/// Bounds of the evaluation histogram: a decision takes microseconds, a stall milliseconds.
-const EVALUATION_SECONDS: [f64; 15] =
-    [1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 1e-1, 1.0];
+use crate::telemetry::{InitError, counts};
 
 static INSTRUMENTS: OnceLock<Instruments> = OnceLock::new();
 
 #[derive(Debug)]
 pub(super) struct Instruments {
-    pub(super) decisions: Counter<u64>,
     pub(super) evaluation_seconds: Histogram<f64>,
-    pub(super) reloads: Counter<u64>,
-    pub(super) panics: Counter<u64>,
-    pub(super) flaps: Counter<u64>,
-    pub(super) state_failures: Counter<u64>,
 }
 
-/// The instruments, if metrics are exported.
+/// The instruments that record, if metrics are exported.
 pub(super) fn instruments() -> Option<&'static Instruments> {
     INSTRUMENTS.get()
 }
 
 pub(super) fn install(provider: &SdkMeterProvider) -> Result<(), InitError> {
     let meter = provider.meter("requite");
+    let bounds = counts::EVALUATION_NANOS.iter().map(|&nanos| Duration::from_nanos(nanos).as_secs_f64());
     let instruments = Instruments {
-        decisions: meter
-            .u64_counter("requite.decisions")
-            .with_unit("{decision}")
-            .with_description("Claims decided, by outcome and primary reason code.")
-            .build(),
         evaluation_seconds: meter
             .f64_histogram("requite.evaluation.duration")
             .with_unit("s")
             .with_description("Time from facts to decision.")
-            .with_boundaries(EVALUATION_SECONDS.into())
-            .build(),
-        reloads: meter
-            .u64_counter("requite.reloads")
-            .with_unit("{reload}")
-            .with_description("Attempts to load the policy bundle again, by trigger and result.")
-            .build(),
-        panics: meter
-            .u64_counter("requite.panics")
-            .with_unit("{panic}")
-            .with_description("Panics that were caught. Each is a bug.")
-            .build(),
-        flaps: meter
-            .u64_counter("requite.source.flaps")
-            .with_unit("{hold}")
-            .with_description("Times the source was held down because it changed between good and bad.")
-            .build(),
-        state_failures: meter
-            .u64_counter("requite.state.failures")
-            .with_unit("{failure}")
-            .with_description("Writes of the state directory that failed.")
+            .with_boundaries(bounds.collect())
             .build(),
     };
+    counters(&meter);
     gauges(&meter);
     INSTRUMENTS.set(instruments).map_err(|_| InitError::AlreadySetUp)
+}
+
+/// Counters that are read when they are exported. The meter keeps what observes them; the handles
+/// that it gives back are good for nothing else.
+fn counters(meter: &Meter) {
+    meter
+        .u64_observable_counter("requite.decisions")
+        .with_unit("{decision}")
+        .with_description("Claims decided, by outcome and primary reason code.")
+        .with_callback(|observer| {
+            for (outcome, reason, count) in counts::decisions() {
+                let reason = reason.map_or("none", ReasonCode::slug);
+                let labels = [KeyValue::new("outcome", outcome.slug()), KeyValue::new("reason_code", reason)];
+                observer.observe(count, &labels);
+            }
+        })
+        .build();
+    meter
+        .u64_observable_counter("requite.reloads")
+        .with_unit("{reload}")
+        .with_description("Attempts to put policies in force, by trigger and result.")
+        .with_callback(|observer| {
+            for (trigger, result, count) in counts::reloads().into_iter().filter(|(_, _, count)| *count != 0) {
+                let labels = [KeyValue::new("trigger", trigger.slug()), KeyValue::new("result", result.slug())];
+                observer.observe(count, &labels);
+            }
+        })
+        .build();
+    meter
+        .u64_observable_counter("requite.panics")
+        .with_unit("{panic}")
+        .with_description("Panics that were caught. Each is a bug.")
+        .with_callback(|observer| {
+            for ([method], count) in counts::panics() {
+                observer.observe(count, &[KeyValue::new("method", method)]);
+            }
+        })
+        .build();
+    meter
+        .u64_observable_counter("requite.state.failures")
+        .with_unit("{failure}")
+        .with_description("Writes of the state directory that failed.")
+        .with_callback(|observer| observer.observe(counts::all_not_kept(), &[]))
+        .build();
+    meter
+        .u64_observable_counter("requite.source.flaps")
+        .with_unit("{hold}")
+        .with_description("Times the source was held down because it changed between good and bad.")
+        .with_callback(|observer| observer.observe(counts::all_flaps(), &[]))
+        .build();
 }
 
 /// Gauges that are read when they are exported: of the digests only the one in force is shown.

@@ -4,10 +4,14 @@
 //! variables name a collector. Nothing here knows what a policy or a request is; callers report
 //! named facts ([`event`]) and hang what they do under a [`span`].
 
+pub mod audit;
+mod counts;
 pub mod event;
 pub mod logs;
 mod metrics;
 mod otlp;
+mod process;
+pub mod prometheus;
 pub mod reloads;
 pub mod settings;
 pub mod span;

@@ -178,7 +178,7 @@ pub fn lay(loader: Loader, activator: Activator, beginning: Beginning, config: R
     };
     let standing = beginning.standing(activator.current().generation, config.revisions_max);
     let now = disk.as_ref().map(|(_, disk)| disk.borrow().clone());
-    let moving = Moving { decisions: activator.current().decisions(), held_until: None, disk: now.as_ref() };
+    let moving = Moving { snapshot: &activator.current(), held_until: None, disk: now.as_ref() };
     let (status, seen) = watch::channel(Arc::new(standing.status(&moving)));
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -333,7 +333,7 @@ impl Reloader {
         let disk = self.disk.as_mut().map(|(_, disk)| disk.borrow().clone());
         let held_until =
             self.flapping.until().map(|until| clock::after(until.saturating_duration_since(Instant::now())));
-        let moving = Moving { decisions: self.activator.current().decisions(), held_until, disk: disk.as_ref() };
+        let moving = Moving { snapshot: &self.activator.current(), held_until, disk: disk.as_ref() };
         let status = Arc::new(self.standing.status(&moving));
         self.status.send_if_modified(|shown| {
             let news = is_news(shown, &status);

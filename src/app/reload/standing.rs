@@ -7,7 +7,8 @@ use crate::app::reload::keep::Disk;
 use crate::app::reload::load::Loaded;
 use crate::domain::time::Timestamp;
 use crate::engine::history::History;
-use crate::engine::status::{Failed, Hold, RestartForecast, SourceStatus, StartedFrom, Status, WhyFailed};
+use crate::engine::snapshot::Snapshot;
+use crate::engine::status::{Failed, Hold, PolicyLabel, RestartForecast, SourceStatus, StartedFrom, Status, WhyFailed};
 use crate::policy::bundle::Digest;
 use crate::telemetry::event::Success;
 use crate::telemetry::reloads::{ConfigGauges, ReloadStats};
@@ -50,7 +51,8 @@ pub(super) enum Seen {
 /// What changes while the road does nothing.
 #[derive(Debug)]
 pub(super) struct Moving<'m> {
-    pub(super) decisions: u64,
+    /// What is in force, and counts its decisions.
+    pub(super) snapshot: &'m Snapshot,
     /// Until when a source that flaps is held down.
     pub(super) held_until: Option<Timestamp>,
     /// `None`: there is no state directory.
@@ -116,12 +118,13 @@ impl Standing {
     }
 
     pub(super) fn status(&self, moving: &Moving<'_>) -> Status {
-        let Moving { decisions, held_until, disk } = *moving;
+        let Moving { snapshot, held_until, disk } = *moving;
         let good = disk.and_then(|disk| disk.last_known_good).and_then(|digest| self.history.find(digest));
         let trouble = disk.and_then(|disk| disk.trouble.clone());
         Status {
             in_force: self.history.in_force().clone(),
-            decisions,
+            policies: PolicyLabel::all_of(snapshot),
+            decisions: snapshot.decisions(),
             started_from: self.started_from,
             started_at: self.started_at,
             source: SourceStatus {

@@ -1,3 +1,154 @@
 //! `PolicyAdminService`: what is in force, putting it in force, and taking it back.
+//!
+//! It has a listener, credentials and bounds of its own. What it is asked for it puts on a
+//! [`desk`]; who works through that is not known here.
 
+mod config;
+mod connection;
+mod credentials;
 pub mod desk;
+mod failure;
+mod files;
+mod gate;
+mod keep;
+pub mod limits;
+mod listen;
+mod method;
+mod record;
+mod request;
+mod service;
+mod tls;
+mod watch;
+
+use std::future::Future;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
+use tonic::service::Routes;
+
+pub use config::{
+    AdminAddress, AdminConfig, AdminLimits, DEFAULT_ADDRESS, NotAnAddress, OFF, OpenError, TlsError, TlsFiles,
+};
+pub use credentials::{CredentialsError, LineProblem, Right};
+pub use files::FileError;
+
+use crate::server::accept::Connections;
+use crate::server::admin::desk::Desk;
+use crate::server::admin::gate::Shared;
+use crate::server::admin::keep::{Kept, Seen};
+use crate::server::admin::limits::LARGE_CALL_BYTES_MAX;
+use crate::server::admin::listen::Bound;
+use crate::server::admin::record::Mentions;
+use crate::server::admin::service::Admins;
+use crate::server::limits::SMALL_MESSAGE_BYTES_MAX;
+use crate::server::listener::Drained;
+use crate::server::pb::FILE_DESCRIPTOR_SET;
+use crate::server::pb::policy_admin_service_server::{PolicyAdminServiceServer, SERVICE_NAME};
+use crate::server::stop::stop_signal;
+use crate::telemetry::event::Listener;
+
+/// The admin service, ready to be served: its address is taken, and its files are as they must be.
+#[derive(Debug)]
+pub struct AdminListener {
+    bound: Bound,
+    config: Arc<AdminConfig>,
+    kept: Kept,
+    seen: Seen,
+}
+
+/// Reads the files and takes the address. Everything that can be wrong with how it is to run is
+/// found here.
+pub async fn open(config: AdminConfig) -> Result<AdminListener, OpenError> {
+    let config = Arc::new(config);
+    let read = {
+        let config = Arc::clone(&config);
+        tokio::task::spawn_blocking(move || Kept::open(&config))
+    };
+    let (kept, seen) = read
+        .await
+        .map_err(|error| OpenError::Listen { address: config.listen.to_string(), source: io::Error::other(error) })??;
+    let bound = Bound::open(&config.listen, config.tls.as_ref()).await?;
+    Ok(AdminListener { bound, config, kept, seen })
+}
+
+impl AdminListener {
+    /// Where it listens: `HOST:PORT`, or `unix:PATH`.
+    pub fn address(&self) -> io::Result<String> {
+        self.bound.address()
+    }
+}
+
+/// Serves admins until `stop` is ready, then finishes what has begun and ends. What they ask for
+/// is put on the desk.
+pub async fn serve(listener: AdminListener, desk: Desk, stop: impl Future<Output = ()>) -> Result<Drained, OpenError> {
+    let AdminListener { bound, config, kept, seen } = listener;
+    let (switch, signal) = stop_signal();
+    let limits = config.limits;
+    let admins = Admins {
+        desk: desk.clone(),
+        kept: kept.clone(),
+        watchers: Arc::new(Semaphore::new(limits.watchers_max)),
+        stop: signal.clone(),
+    };
+    let shared = Arc::new(Shared {
+        kept: kept.clone(),
+        desk,
+        limits,
+        routes: routes(admins)?,
+        large: Arc::new(Semaphore::new(limits.large_calls_max.max(1))),
+        mentions: Mentions::default(),
+        changing: Mutex::new(JoinSet::new()),
+    });
+    announce(&bound, &config, &kept);
+    let mut keeper = tokio::spawn(kept.keep(Arc::clone(&config), seen, signal.clone()));
+    let mut connections = Connections::new(Listener::Admin, limits.connections_max);
+    let serve = |stream| connection::serve(stream, Arc::clone(&shared), signal.clone());
+    connections.accept(&bound, serve, stop).await;
+    drop(bound);
+    switch.drain();
+    let by = Instant::now() + limits.drain_time_max;
+    let drained = connections.drain(by).await;
+    let mut changing = std::mem::take(&mut *shared.changing.lock().unwrap_or_else(PoisonError::into_inner));
+    // What goes on without its caller has the same time.
+    let finish = async { while changing.join_next().await.is_some() {} };
+    if timeout_at(by, finish).await.is_err() {
+        tracing::warn!("what an admin asked for did not come to its end in time");
+    }
+    changing.shutdown().await;
+    match timeout_at(by, &mut keeper).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(%error, "keeping the credentials of admins failed, this is a bug"),
+        // A file system that hangs must not hold the stop up.
+        Err(_elapsed) => keeper.abort(),
+    }
+    Ok(drained)
+}
+
+fn announce(bound: &Bound, config: &AdminConfig, kept: &Kept) {
+    let address = bound.address().unwrap_or_else(|_| config.listen.to_string());
+    let tls = match (&config.listen, &config.tls) {
+        (AdminAddress::Unix(_), _) | (_, None) => "none",
+        (_, Some(TlsFiles { client_ca: None, .. })) => "server",
+        (_, Some(TlsFiles { client_ca: Some(_), .. })) => "mutual",
+    };
+    tracing::info!(address, tls, admins = kept.credentials.load().len(), "serving admins");
+}
+
+/// The service, and reflection on it.
+fn routes(admins: Admins) -> Result<Routes, OpenError> {
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            .with_service_name(SERVICE_NAME)
+    };
+    let v1 = reflection().build_v1().map_err(OpenError::Reflection)?;
+    let v1alpha = reflection().build_v1alpha().map_err(OpenError::Reflection)?;
+    let service = PolicyAdminServiceServer::new(admins).max_decoding_message_size(LARGE_CALL_BYTES_MAX);
+    Ok(Routes::new(service)
+        .add_service(v1.max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
+        .add_service(v1alpha.max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
+        .prepare())
+}

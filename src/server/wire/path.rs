@@ -58,6 +58,11 @@ impl Violations {
         self.0.push(FieldViolation::new(at.to_string(), problem));
     }
 
+    /// How many were found.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// All that was found.
     pub(crate) fn into_list(self) -> Vec<FieldViolation> {
         self.0

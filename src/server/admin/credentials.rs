@@ -1,0 +1,458 @@
+//! Who may do what: the file of credentials, and whether a caller is one of those in it.
+//!
+//! Tokens are kept as hashes only. No message of this module holds a part of a line but its
+//! number: whoever mixes the columns up has written a token where a name should be.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+
+use crate::server::admin::files::FileError;
+use crate::server::admin::limits::{NAME_BYTES_MAX, TOKEN_CHARS_MAX, TOKEN_CHARS_MIN};
+
+/// What an admin may do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Right {
+    /// See what is in force, and what policies would do.
+    Read,
+    /// Put policies in force.
+    Reload,
+    /// Go back.
+    Rollback,
+}
+
+impl Right {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Read, Self::Reload, Self::Rollback];
+
+    /// The word for it in the file.
+    #[must_use]
+    pub const fn slug(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Reload => "reload",
+            Self::Rollback => "rollback",
+        }
+    }
+}
+
+/// Several rights.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Rights(u8);
+
+impl Rights {
+    /// Whether one of them is this.
+    pub(crate) const fn has(self, right: Right) -> bool {
+        self.0 & (1 << right as u8) != 0
+    }
+
+    const fn with(self, right: Right) -> Self {
+        Self(self.0 | (1 << right as u8))
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut rights = Self::default();
+        for word in text.split(',') {
+            let right = Right::ALL.into_iter().find(|right| right.slug() == word)?;
+            if rights.has(right) {
+                return None;
+            }
+            rights = rights.with(right);
+        }
+        Some(rights)
+    }
+}
+
+/// What stands in the third column where a line is about a certificate.
+const CERTIFICATE: &str = "cert";
+
+/// Everyone who may call.
+#[derive(Debug)]
+pub(crate) struct Credentials {
+    admins: Vec<Admin>,
+}
+
+#[derive(Debug)]
+struct Admin {
+    name: Arc<str>,
+    rights: Rights,
+    proof: Proof,
+}
+
+/// How an admin shows who they are.
+enum Proof {
+    /// With the token of this hash.
+    Token(blake3::Hash),
+    /// With a certificate that carries the name.
+    Certificate,
+}
+
+impl fmt::Debug for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Token(_) => "Token",
+            Self::Certificate => "Certificate",
+        })
+    }
+}
+
+/// Whether TLS asks admins for their certificates.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Certificates {
+    /// It does.
+    Asked,
+    /// It does not, or there is no TLS.
+    NotAsked,
+}
+
+/// Why a file of credentials cannot be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum CredentialsError {
+    /// The file cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The file is not text.
+    #[error("`{}` is not UTF-8 text", path.display())]
+    NotText {
+        /// The file.
+        path: PathBuf,
+    },
+    /// There is nobody in it.
+    #[error("`{}` names nobody: an admin service that nobody can call is of no use", path.display())]
+    Nobody {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Lines that are wrong: all of them.
+    #[error("{}", show(path, lines))]
+    Lines {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, line by line.
+        lines: Vec<LineProblem>,
+    },
+}
+
+/// What is wrong with a line.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LineProblem {
+    /// The number of the line, from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+fn show(path: &std::path::Path, lines: &[LineProblem]) -> String {
+    let line = |LineProblem { line, problem }: &LineProblem| format!("{}:{line}: {problem}", path.display());
+    lines.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+impl CredentialsError {
+    /// What to do about it.
+    #[must_use]
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::File(error) => error.help(),
+            Self::NotText { .. } => None,
+            Self::Nobody { .. } | Self::Lines { .. } => Some(
+                "a line is `NAME RIGHTS TOKEN`, such as `alice read,reload,rollback …` with what `openssl rand -hex 32` \
+                 prints, or `NAME RIGHTS cert` for a certificate with that DNS name or URI"
+                    .to_owned(),
+            ),
+        }
+    }
+}
+
+/// What a caller has shown.
+#[derive(Clone, Debug)]
+pub(crate) enum Shown {
+    /// A token, as its hash.
+    Token(TokenHash),
+    /// A certificate that was verified, by its names.
+    Certificate(Arc<[String]>),
+}
+
+/// The hash of a token that was shown. It is compared in constant time, and never printed.
+#[derive(Clone, Copy)]
+pub(crate) struct TokenHash(blake3::Hash);
+
+impl fmt::Debug for TokenHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenHash")
+    }
+}
+
+/// Someone who was recognised.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    /// The name in the file.
+    pub(crate) name: Arc<str>,
+    /// What they may do.
+    pub(crate) rights: Rights,
+    /// What they have shown.
+    pub(crate) shown: Shown,
+}
+
+/// Why someone was not recognised.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Unrecognised {
+    /// Nothing was shown.
+    Nothing,
+    /// The header is not `Bearer TOKEN`, or there are several.
+    BadHeader,
+    /// No line has the token.
+    UnknownToken,
+    /// No line has a name of the certificate.
+    UnknownCertificate,
+}
+
+impl Unrecognised {
+    /// The word for it in metrics and logs.
+    pub(crate) const fn slug(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing_shown",
+            Self::BadHeader => "bad_header",
+            Self::UnknownToken => "unknown_token",
+            Self::UnknownCertificate => "unknown_certificate",
+        }
+    }
+}
+
+impl Shown {
+    /// What a call shows: its token if it has one, otherwise the certificate of its connection.
+    pub(crate) fn of(headers: &HeaderMap, certificate: Option<&Arc<[String]>>) -> Result<Self, Unrecognised> {
+        let mut tokens = headers.get_all(AUTHORIZATION).iter();
+        match (tokens.next(), tokens.next(), certificate) {
+            (Some(header), None, _) => {
+                let (scheme, token) =
+                    header.to_str().ok().and_then(|text| text.split_once(' ')).ok_or(Unrecognised::BadHeader)?;
+                if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() {
+                    return Err(Unrecognised::BadHeader);
+                }
+                Ok(Self::Token(TokenHash(blake3::hash(token.as_bytes()))))
+            }
+            (Some(_), Some(_), _) => Err(Unrecognised::BadHeader),
+            (None, _, Some(names)) => Ok(Self::Certificate(Arc::clone(names))),
+            (None, _, None) => Err(Unrecognised::Nothing),
+        }
+    }
+
+    /// The word for it in audit records.
+    pub(crate) const fn slug(&self) -> &'static str {
+        match self {
+            Self::Token(_) => "token",
+            Self::Certificate(_) => "certificate",
+        }
+    }
+}
+
+impl Credentials {
+    /// Those whom the text of a file names; every line that is wrong otherwise.
+    pub(crate) fn parse(text: &str, certificates: Certificates) -> Result<Self, Vec<LineProblem>> {
+        let mut admins: Vec<Admin> = Vec::new();
+        let mut problems = Vec::new();
+        for (place, line) in text.lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let found = parse_line(line, certificates).and_then(|admin| {
+                admins.iter().try_for_each(|other| distinct(&admin, other))?;
+                Ok(admin)
+            });
+            match found {
+                Ok(admin) => admins.push(admin),
+                Err(problem) => problems.push(LineProblem { line: place + 1, problem }),
+            }
+        }
+        if problems.is_empty() { Ok(Self { admins }) } else { Err(problems) }
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.admins.len()
+    }
+
+    /// Who has shown this, if anyone may. Every line is looked at, whichever it is.
+    pub(crate) fn recognise(&self, shown: Shown) -> Result<Caller, Unrecognised> {
+        let mut found = None;
+        for admin in &self.admins {
+            let is_theirs = match (&shown, &admin.proof) {
+                (Shown::Token(shown), Proof::Token(own)) => shown.0 == *own,
+                (Shown::Certificate(names), Proof::Certificate) => names.iter().any(|name| name_is(name, &admin.name)),
+                (Shown::Token(_), Proof::Certificate) | (Shown::Certificate(_), Proof::Token(_)) => false,
+            };
+            if is_theirs && found.is_none() {
+                found = Some(admin);
+            }
+        }
+        match (found, shown) {
+            (Some(admin), shown) => Ok(Caller { name: Arc::clone(&admin.name), rights: admin.rights, shown }),
+            (None, Shown::Token(_)) => Err(Unrecognised::UnknownToken),
+            (None, Shown::Certificate(_)) => Err(Unrecognised::UnknownCertificate),
+        }
+    }
+}
+
+/// DNS names are the same in any case, URIs are not.
+fn name_is(name: &str, wanted: &str) -> bool {
+    if wanted.contains(':') { name == wanted } else { name.eq_ignore_ascii_case(wanted) }
+}
+
+fn parse_line(line: &str, certificates: Certificates) -> Result<Admin, String> {
+    let columns: Vec<&str> = line.split_whitespace().collect();
+    let [name, rights, proof] = columns.as_slice() else {
+        return Err(format!("must have three columns, name, rights and token, and has {}", columns.len()));
+    };
+    let mut problems = Vec::new();
+    if NAME_BYTES_MAX < name.len() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+        problems.push(format!("the name must be of visible ASCII characters, at most {NAME_BYTES_MAX}"));
+    }
+    let rights = Rights::parse(rights);
+    if rights.is_none() {
+        problems
+            .push("the rights must be some of `read`, `reload` and `rollback`, each once, with commas between".into());
+    }
+    let length = proof.chars().count();
+    let proof = if *proof == CERTIFICATE {
+        if certificates == Certificates::NotAsked {
+            problems.push("certificates are not asked for: `--admin-client-ca` is missing".into());
+        }
+        Some(Proof::Certificate)
+    } else if !proof.bytes().all(|byte| byte.is_ascii_graphic()) {
+        problems.push("the token must be of visible ASCII characters".into());
+        None
+    } else if !(TOKEN_CHARS_MIN..=TOKEN_CHARS_MAX).contains(&length) {
+        problems
+            .push(format!("the token must have {TOKEN_CHARS_MIN} to {TOKEN_CHARS_MAX} characters, and has {length}"));
+        None
+    } else {
+        Some(Proof::Token(blake3::hash(proof.as_bytes())))
+    };
+    match (rights, proof) {
+        (Some(rights), Some(proof)) if problems.is_empty() => Ok(Admin { name: Arc::from(*name), rights, proof }),
+        _ => Err(problems.join("; ")),
+    }
+}
+
+/// Two lines are about two admins.
+fn distinct(admin: &Admin, other: &Admin) -> Result<(), String> {
+    if name_is(&admin.name, &other.name) {
+        return Err("the name stands in a line before it: give a second token a name of its own".to_owned());
+    }
+    match (&admin.proof, &other.proof) {
+        (Proof::Token(own), Proof::Token(others)) if own == others => {
+            Err("the token stands in a line before it: an audit record must name one admin".to_owned())
+        }
+        (Proof::Token(_) | Proof::Certificate, _) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALICE: &str = "alice-alice-alice-alice-alice-alice";
+    const BOB: &str = "bobby-bobby-bobby-bobby-bobby-bobby";
+
+    fn parse(text: &str) -> Result<Credentials, Vec<LineProblem>> {
+        Credentials::parse(text, Certificates::Asked)
+    }
+
+    fn bearer(token: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
+        headers
+    }
+
+    #[test]
+    fn a_token_names_its_admin_and_their_rights() {
+        let credentials = parse(&format!("# people\n\nalice read,rollback {ALICE}\n bob\treload  {BOB}\n")).unwrap();
+        let caller = credentials.recognise(Shown::of(&bearer(BOB), None).unwrap()).unwrap();
+        assert_eq!(
+            (&*caller.name, caller.rights.has(Right::Reload), caller.rights.has(Right::Read)),
+            ("bob", true, false)
+        );
+        let shown = Shown::of(&bearer(&format!("{BOB}x")), None).unwrap();
+        assert_eq!(credentials.recognise(shown).unwrap_err(), Unrecognised::UnknownToken);
+    }
+
+    #[test]
+    fn a_certificate_names_its_admin() {
+        let credentials = parse("ops.example.com read cert\nspiffe://example/Ops reload cert\n").unwrap();
+        let recognise = |name: &str| {
+            let names: Arc<[String]> = Arc::from([name.to_owned()]);
+            credentials
+                .recognise(Shown::of(&HeaderMap::new(), Some(&names)).unwrap())
+                .map(|caller| caller.name.to_string())
+        };
+        assert_eq!(recognise("OPS.example.com"), Ok("ops.example.com".to_owned()));
+        assert_eq!(recognise("spiffe://example/Ops"), Ok("spiffe://example/Ops".to_owned()));
+        assert_eq!(recognise("spiffe://example/ops"), Err(Unrecognised::UnknownCertificate));
+        assert_eq!(recognise("cert"), Err(Unrecognised::UnknownCertificate));
+    }
+
+    #[test]
+    fn the_word_cert_is_no_token() {
+        let credentials = parse("ops.example.com read cert\n").unwrap();
+        let shown = Shown::of(&bearer("cert"), None).unwrap();
+        assert_eq!(credentials.recognise(shown).unwrap_err(), Unrecognised::UnknownToken);
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_said_at_once_and_nothing_of_it_is_repeated() {
+        let text = format!(
+            "alice read {ALICE}\nALICE read {BOB}\ncarol read {ALICE}\nshort read 12345\nwords writing {BOB}\n{BOB} {BOB} read\nread\ntwice read,read {BOB}y\n"
+        );
+        let problems = parse(&text).unwrap_err();
+        let lines: Vec<_> = problems.iter().map(|problem| problem.line).collect();
+        assert_eq!(lines, [2, 3, 4, 5, 6, 7, 8]);
+        let error = CredentialsError::Lines { path: "tokens".into(), lines: problems };
+        let shown = format!("{error} {error:?} {:?}", error.help());
+        assert!(!shown.contains(ALICE) && !shown.contains(BOB) && !shown.contains("writing"), "{shown}");
+        assert!(shown.contains("tokens:4: the token must have 32 to 1024 characters, and has 5"), "{shown}");
+    }
+
+    #[test]
+    fn a_certificate_needs_someone_who_asks_for_it() {
+        let problems = Credentials::parse("ops read cert", Certificates::NotAsked).unwrap_err();
+        assert!(problems[0].problem.contains("--admin-client-ca"), "{problems:?}");
+    }
+
+    #[test]
+    fn anything_but_one_bearer_token_is_a_bad_header() {
+        let header = |values: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(AUTHORIZATION, value.parse().unwrap());
+            }
+            Shown::of(&headers, None).map(|shown| shown.slug())
+        };
+        for bad in [vec!["Basic YWxpY2U6"], vec!["Bearer"], vec!["Bearer "], vec!["Bearer a", "Bearer b"]] {
+            assert_eq!(header(&bad), Err(Unrecognised::BadHeader), "{bad:?}");
+        }
+        assert_eq!(header(&["bearer a"]), Ok("token"));
+        assert_eq!(header(&[]), Err(Unrecognised::Nothing));
+    }
+
+    #[test]
+    fn a_token_comes_before_a_certificate() {
+        let names: Arc<[String]> = Arc::from(["ops".to_owned()]);
+        assert_eq!(Shown::of(&bearer(BOB), Some(&names)).unwrap().slug(), "token");
+        assert_eq!(Shown::of(&HeaderMap::new(), Some(&names)).unwrap().slug(), "certificate");
+    }
+
+    #[test]
+    fn nothing_that_is_printed_holds_a_token_or_its_hash() {
+        let credentials = parse(&format!("alice read {ALICE}\n")).unwrap();
+        let caller = credentials.recognise(Shown::of(&bearer(ALICE), None).unwrap()).unwrap();
+        let printed = format!("{credentials:?} {caller:?}");
+        assert!(
+            !printed.contains(ALICE) && !printed.contains(blake3::hash(ALICE.as_bytes()).to_hex().as_str()),
+            "{printed}"
+        );
+    }
+}

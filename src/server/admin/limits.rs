@@ -1,0 +1,67 @@
+//! The bounds of what admins may take from this process. Every bound has a unit in its name and a reason.
+
+use std::time::Duration;
+
+use crate::domain::limits::BUNDLE_BYTES_MAX;
+
+/// A request without files, in bytes: many times the longest digest and reason.
+pub const SMALL_CALL_BYTES_MAX: usize = 64 * 1024;
+
+/// A request with files, in bytes: a whole bundle, and room for its paths and what frames them.
+pub const LARGE_CALL_BYTES_MAX: usize = BUNDLE_BYTES_MAX + 1024 * 1024;
+
+/// Calls with messages above [`SMALL_CALL_BYTES_MAX`] at once, in or out. Each may hold its bundle
+/// three times: as bytes, as a message, and as files.
+pub const LARGE_CALLS_MAX: usize = 2;
+
+/// Connections of admins open at once: people and their tools, not traffic.
+pub const ADMIN_CONNECTIONS_MAX: usize = 64;
+
+/// Streams open at once on one connection of an admin.
+pub const ADMIN_STREAMS_MAX: u32 = 16;
+
+/// What an admin may send on one stream before it was read: a bundle should not take a round trip
+/// for every few kilobytes.
+pub const ADMIN_STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
+
+/// Streams of `WatchPolicyStatus` at once.
+pub const WATCHERS_MAX: usize = 32;
+
+/// How long a call of an admin may take, whatever its deadline: a large bundle comes slowly, and
+/// takes its time to be checked and rehearsed, perhaps after another one.
+pub const ADMIN_CALL_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// How often the files of credentials and TLS are read again: a token that is taken away should
+/// not work for long.
+pub const REREAD_INTERVAL: Duration = Duration::from_secs(2);
+
+/// The largest file of credentials, in bytes: a few thousand lines.
+pub const CREDENTIALS_BYTES_MAX: usize = 256 * 1024;
+
+/// The largest file of TLS, in bytes: every public root there is fits.
+pub const TLS_FILE_BYTES_MAX: usize = 1024 * 1024;
+
+/// The shortest token, in characters: nobody guesses it, however it was made.
+pub const TOKEN_CHARS_MIN: usize = 32;
+
+/// The longest token, in characters: it must fit into the headers of a call.
+pub const TOKEN_CHARS_MAX: usize = 1_024;
+
+/// The longest name of an admin, in bytes: one of a certificate fits.
+pub const NAME_BYTES_MAX: usize = 256;
+
+/// Why something is done, in bytes; it goes into the log.
+pub const REASON_BYTES_MAX: usize = 256;
+
+/// Failed authentications that are written into the log in one [`MENTION_WINDOW`]; all are counted.
+pub const MENTIONS_MAX: u32 = 10;
+
+/// See [`MENTIONS_MAX`].
+pub const MENTION_WINDOW: Duration = Duration::from_secs(10);
+
+/// A rejection within the details of a status, in bytes. Statuses travel in headers, and many
+/// clients accept no more than 8 KiB of them; base64 takes a third on top.
+pub const REJECTION_BYTES_MAX: usize = 4 * 1024;
+
+const _: () = assert!(SMALL_CALL_BYTES_MAX < LARGE_CALL_BYTES_MAX, "files need more room");
+const _: () = assert!(BUNDLE_BYTES_MAX < LARGE_CALL_BYTES_MAX, "every bundle can be sent");

@@ -1,0 +1,161 @@
+//! What is remembered of one call of an admin, and written down when it ends, however it ends.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::watch;
+use tonic::Code;
+
+use crate::engine::status::Status;
+use crate::policy::bundle::Digest;
+use crate::server::admin::credentials::Caller;
+use crate::server::admin::failure::code_name;
+use crate::server::admin::limits::{MENTION_WINDOW, MENTIONS_MAX};
+use crate::telemetry::audit::{AdminCalled, Mention, Subject};
+
+/// The record of one call. Written when dropped, so that a caller who goes away is in it too.
+#[derive(Debug)]
+pub(crate) struct Record {
+    caller: Caller,
+    peer: Arc<str>,
+    method: &'static str,
+    before: Digest,
+    status: watch::Receiver<Arc<Status>>,
+    notes: Notes,
+    end: End,
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum End {
+    /// The caller went away before there was an answer.
+    GivenUp,
+    /// With a status.
+    Answered(Code),
+}
+
+/// What the handler of a call notes about it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Notes(Arc<Mutex<Noted>>);
+
+#[derive(Debug, Default)]
+struct Noted {
+    subject: Subject,
+    after: Option<Digest>,
+}
+
+impl Record {
+    /// A call that begins now.
+    pub(crate) fn begin(
+        caller: Caller,
+        peer: Arc<str>,
+        method: &'static str,
+        status: watch::Receiver<Arc<Status>>,
+    ) -> Self {
+        let before = status.borrow().in_force.digest;
+        Self { caller, peer, method, before, status, notes: Notes::default(), end: End::GivenUp }
+    }
+
+    /// For the handler.
+    pub(crate) fn notes(&self) -> Notes {
+        self.notes.clone()
+    }
+
+    /// Who calls.
+    pub(crate) const fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// The call has ended with this.
+    pub(crate) fn answered(mut self, code: Code) {
+        self.end = End::Answered(code);
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        let noted = self.notes.lock();
+        let after = match (noted.after, self.end) {
+            (Some(after), _) => Some(after),
+            // Whether it is still done, nobody knows yet.
+            (None, End::GivenUp | End::Answered(Code::DeadlineExceeded)) => None,
+            (None, End::Answered(_)) => Some(self.status.borrow().in_force.digest),
+        };
+        let code = match self.end {
+            End::GivenUp => Code::Cancelled,
+            End::Answered(code) => code,
+        };
+        AdminCalled {
+            actor: &self.caller.name,
+            shown_by: self.caller.shown.slug(),
+            peer: &self.peer,
+            method: self.method,
+            subject: &noted.subject,
+            before: &self.before.to_string(),
+            after: after.map(|after| after.to_string()).as_deref(),
+            code: code_name(code),
+        }
+        .record();
+    }
+}
+
+impl Notes {
+    /// Notes what the call is about.
+    pub(crate) fn subject(&self, note: impl FnOnce(&mut Subject)) {
+        note(&mut self.lock().subject);
+    }
+
+    /// Notes what was put in force, and as what generation.
+    pub(crate) fn activated(&self, after: Digest, generation: u64) {
+        let mut noted = self.lock();
+        noted.after = Some(after);
+        noted.subject.generation = Some(generation);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Noted> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Decides which failed authentications are written into the log.
+#[derive(Debug, Default)]
+pub(crate) struct Mentions(Mutex<Window>);
+
+#[derive(Debug, Default)]
+struct Window {
+    began: Option<Instant>,
+    written: u32,
+    left_out: u64,
+}
+
+impl Mentions {
+    /// What becomes of one that happens now.
+    pub(crate) fn next(&self, now: Instant) -> Mention {
+        let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if window.began.is_none_or(|began| MENTION_WINDOW <= now.saturating_duration_since(began)) {
+            window.began = Some(now);
+            window.written = 0;
+        }
+        if MENTIONS_MAX <= window.written {
+            window.left_out = window.left_out.saturating_add(1);
+            return Mention::Count;
+        }
+        window.written += 1;
+        Mention::Write { left_out: std::mem::take(&mut window.left_out) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_is_counted_and_not_written() {
+        let (mentions, begun) = (Mentions::default(), Instant::now());
+        let first: Vec<_> = (0..1_000).map(|_| mentions.next(begun)).collect();
+        assert_eq!(first.iter().filter(|mention| **mention != Mention::Count).count(), MENTIONS_MAX as usize);
+        let left_out = 1_000 - u64::from(MENTIONS_MAX);
+        assert_eq!(mentions.next(begun + MENTION_WINDOW), Mention::Write { left_out });
+        assert_eq!(mentions.next(begun + MENTION_WINDOW), Mention::Write { left_out: 0 });
+    }
+}

@@ -1,0 +1,254 @@
+//! The methods of `PolicyAdminService`: reads the request, asks the desk, gives its answer.
+//!
+//! Who calls, whether they may, deadlines and records are the business of
+//! [`crate::server::admin::gate`], which stands around this.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tonic::{Extensions, Request, Response, Status, async_trait};
+
+use crate::policy::bundle::{Bundle, Digest};
+use crate::server::admin::desk::{Ask, Desk, Files, Reply, Staged};
+use crate::server::admin::failure::AdminFailure;
+use crate::server::admin::gate::Call;
+use crate::server::admin::keep::Kept;
+use crate::server::admin::request::{Fields, SAMPLE_ALL};
+use crate::server::admin::watch::StatusStream;
+use crate::server::errors::Failure;
+use crate::server::evaluation;
+use crate::server::pb;
+use crate::server::pb::policy_admin_service_server::PolicyAdminService;
+use crate::server::stop::StopSignal;
+use crate::server::wire::{bundle, candidate, status};
+
+/// Answers the calls of admins.
+#[derive(Debug)]
+pub(crate) struct Admins {
+    pub(crate) desk: Desk,
+    pub(crate) kept: Kept,
+    pub(crate) watchers: Arc<Semaphore>,
+    pub(crate) stop: StopSignal,
+}
+
+impl Admins {
+    /// Asks the one task, and waits for what it says.
+    async fn ask<T>(&self, ask: impl FnOnce(Reply<T>) -> Ask) -> Result<T, AdminFailure> {
+        let (reply, answer) = oneshot::channel();
+        self.desk.asks.send(ask(reply)).await.map_err(|_| AdminFailure::Stopping)?;
+        match answer.await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(refusal)) => Err(AdminFailure::Refused(refusal)),
+            Err(_) if self.desk.asks.is_closed() => Err(AdminFailure::Stopping),
+            Err(_) => {
+                tracing::error!("what an admin asked for was dropped without an answer, this is a bug");
+                Err(Failure::Bug.into())
+            }
+        }
+    }
+}
+
+/// What the gate noted with the call.
+fn call(extensions: &Extensions) -> Result<Call, AdminFailure> {
+    // The gate stands before every method.
+    extensions.get().cloned().ok_or(AdminFailure::Call(Failure::Bug))
+}
+
+/// The bundle of the files that were sent; `None` where none were. Hashing them is not for a
+/// thread that answers callers.
+async fn sent(files: Option<pb::PolicyFiles>, fields: &mut Fields) -> Result<Option<Bundle>, AdminFailure> {
+    let Some(files) = files else { return Ok(None) };
+    match tokio::task::spawn_blocking(move || bundle::bundle(files)).await {
+        Ok(Ok(bundle)) => Ok(Some(bundle)),
+        Ok(Err(violations)) => {
+            fields.add_all(violations);
+            Ok(None)
+        }
+        Err(_panicked) => Err(Failure::Bug.into()),
+    }
+}
+
+fn text(digest: Digest) -> String {
+    digest.to_string()
+}
+
+#[async_trait]
+impl PolicyAdminService for Admins {
+    async fn validate_policy(
+        &self,
+        request: Request<pb::ValidatePolicyRequest>,
+    ) -> Result<Response<pb::ValidatePolicyResponse>, Status> {
+        let call = call(request.extensions())?;
+        let pb::ValidatePolicyRequest { files } = request.into_inner();
+        let mut fields = Fields::default();
+        let bundle = sent(files, &mut fields).await?;
+        fields.done()?;
+        call.notes.subject(|subject| subject.digest = bundle.as_ref().map(|bundle| text(bundle.digest())));
+        let assessment = self.ask(|reply| Ask::Validate { bundle, reply }).await?;
+        call.notes.subject(|subject| subject.digest = Some(text(assessment.digest)));
+        Ok(Response::new(status::assessment(assessment)))
+    }
+
+    async fn reload_policy(
+        &self,
+        request: Request<pb::ReloadPolicyRequest>,
+    ) -> Result<Response<pb::ReloadPolicyResponse>, Status> {
+        let call = call(request.extensions())?;
+        let pb::ReloadPolicyRequest { expected_digest, reason } = request.into_inner();
+        let mut fields = Fields::default();
+        let expected = fields.digest("expected_digest", &expected_digest);
+        let reason = fields.reason(reason);
+        call.notes.subject(|subject| {
+            subject.expected = expected.map(text);
+            subject.reason = reason;
+        });
+        fields.done()?;
+        let report = self.ask(|reply| Ask::Reload { expected, actor: call.actor(), reply }).await?;
+        call.notes.activated(report.after, report.generation);
+        Ok(Response::new(pb::ReloadPolicyResponse { activation: Some(status::activation(report)) }))
+    }
+
+    async fn get_policy_status(
+        &self,
+        request: Request<pb::GetPolicyStatusRequest>,
+    ) -> Result<Response<pb::GetPolicyStatusResponse>, Status> {
+        let pb::GetPolicyStatusRequest {} = request.into_inner();
+        let now = Arc::clone(&self.desk.status.borrow());
+        Ok(Response::new(pb::GetPolicyStatusResponse { status: Some(status::status(&now)) }))
+    }
+
+    type WatchPolicyStatusStream = StatusStream;
+
+    async fn watch_policy_status(
+        &self,
+        request: Request<pb::WatchPolicyStatusRequest>,
+    ) -> Result<Response<StatusStream>, Status> {
+        let call = call(request.extensions())?;
+        let pb::WatchPolicyStatusRequest {} = request.into_inner();
+        let permit: OwnedSemaphorePermit =
+            Arc::clone(&self.watchers).try_acquire_owned().map_err(|_| AdminFailure::TooManyWatchers)?;
+        let credentials = Arc::clone(&self.kept.credentials);
+        Ok(Response::new(StatusStream::new(self.desk.status.clone(), &self.stop, call, credentials, permit)))
+    }
+
+    async fn list_policy_revisions(
+        &self,
+        request: Request<pb::ListPolicyRevisionsRequest>,
+    ) -> Result<Response<pb::ListPolicyRevisionsResponse>, Status> {
+        let pb::ListPolicyRevisionsRequest {} = request.into_inner();
+        let revisions = self.ask(|reply| Ask::Revisions { reply }).await?;
+        let revisions = revisions.iter().map(status::revision).collect();
+        Ok(Response::new(pb::ListPolicyRevisionsResponse { revisions }))
+    }
+
+    async fn get_policy(
+        &self,
+        request: Request<pb::GetPolicyRequest>,
+    ) -> Result<Response<pb::GetPolicyResponse>, Status> {
+        let call = call(request.extensions())?;
+        let pb::GetPolicyRequest { digest } = request.into_inner();
+        let mut fields = Fields::default();
+        let digest = fields.digest("digest", &digest);
+        call.notes.subject(|subject| subject.digest = digest.map(text));
+        fields.done()?;
+        let Files { bundle, snapshot } = self.ask(|reply| Ask::Files { digest, reply }).await?;
+        call.notes.subject(|subject| subject.digest = Some(text(bundle.digest())));
+        Ok(Response::new(pb::GetPolicyResponse {
+            digest: text(bundle.digest()),
+            policies: evaluation::server_info(&snapshot).policies,
+            files: Some(bundle::files(&bundle)),
+        }))
+    }
+
+    async fn rollback_policy(
+        &self,
+        request: Request<pb::RollbackPolicyRequest>,
+    ) -> Result<Response<pb::RollbackPolicyResponse>, Status> {
+        let call = call(request.extensions())?;
+        let pb::RollbackPolicyRequest { to_digest, expected_digest, reason } = request.into_inner();
+        let mut fields = Fields::default();
+        let to = fields.digest("to_digest", &to_digest);
+        let expected = fields.mandatory_digest("expected_digest", &expected_digest);
+        let reason = fields.reason(reason);
+        call.notes.subject(|subject| {
+            subject.digest = to.map(text);
+            subject.expected = expected.map(text);
+            subject.reason = reason;
+        });
+        let expected = fields.done_with(expected)?;
+        let report = self.ask(|reply| Ask::Rollback { to, expected, actor: call.actor(), reply }).await?;
+        call.notes.activated(report.after, report.generation);
+        Ok(Response::new(pb::RollbackPolicyResponse { activation: Some(status::activation(report)) }))
+    }
+
+    async fn stage_candidate(
+        &self,
+        request: Request<pb::StageCandidateRequest>,
+    ) -> Result<Response<pb::StageCandidateResponse>, Status> {
+        let call = call(request.extensions())?;
+        let pb::StageCandidateRequest { files, sample_per_thousand, reason } = request.into_inner();
+        let mut fields = Fields::default();
+        let sample = fields.sample("sample_per_thousand", sample_per_thousand);
+        let reason = fields.reason(reason);
+        let bundle = sent(files, &mut fields).await?;
+        call.notes.subject(|subject| {
+            subject.digest = bundle.as_ref().map(|bundle| text(bundle.digest()));
+            subject.sample_per_thousand = sample.map(u32::from);
+            subject.reason = reason;
+        });
+        fields.done()?;
+        let sample_per_thousand = sample.unwrap_or(SAMPLE_ALL);
+        let staged = self.ask(|reply| Ask::Stage { bundle, sample_per_thousand, actor: call.actor(), reply }).await?;
+        let Staged { candidate, changes, warnings } = staged;
+        call.notes.subject(|subject| subject.digest = Some(text(candidate.digest)));
+        Ok(Response::new(pb::StageCandidateResponse {
+            candidate: Some(candidate::report(&candidate)),
+            changes: status::changes(changes),
+            warnings: status::diagnostics(&warnings),
+        }))
+    }
+
+    async fn promote_candidate(
+        &self,
+        request: Request<pb::PromoteCandidateRequest>,
+    ) -> Result<Response<pb::PromoteCandidateResponse>, Status> {
+        let call = call(request.extensions())?;
+        let pb::PromoteCandidateRequest { digest, expected_digest, reason } = request.into_inner();
+        let mut fields = Fields::default();
+        let digest = fields.mandatory_digest("digest", &digest);
+        let expected = fields.digest("expected_digest", &expected_digest);
+        let reason = fields.reason(reason);
+        call.notes.subject(|subject| {
+            subject.digest = digest.map(text);
+            subject.expected = expected.map(text);
+            subject.reason = reason;
+        });
+        let digest = fields.done_with(digest)?;
+        let promoted = self.ask(|reply| Ask::Promote { digest, expected, actor: call.actor(), reply }).await?;
+        let (report, candidate) = promoted;
+        call.notes.activated(report.after, report.generation);
+        Ok(Response::new(pb::PromoteCandidateResponse {
+            activation: Some(status::activation(report)),
+            candidate: Some(candidate::report(&candidate)),
+        }))
+    }
+
+    async fn discard_candidate(
+        &self,
+        request: Request<pb::DiscardCandidateRequest>,
+    ) -> Result<Response<pb::DiscardCandidateResponse>, Status> {
+        let call = call(request.extensions())?;
+        let pb::DiscardCandidateRequest { digest, reason } = request.into_inner();
+        let mut fields = Fields::default();
+        let digest = fields.digest("digest", &digest);
+        let reason = fields.reason(reason);
+        call.notes.subject(|subject| {
+            subject.digest = digest.map(text);
+            subject.reason = reason;
+        });
+        fields.done()?;
+        let discarded = self.ask(|reply| Ask::Discard { digest, reply }).await?;
+        call.notes.subject(|subject| subject.digest = Some(text(discarded.digest)));
+        Ok(Response::new(pb::DiscardCandidateResponse { candidate: Some(candidate::report(&discarded)) }))
+    }
+}

@@ -1,0 +1,101 @@
+//! A stream of statuses, with an end: when the server drains, when the caller's time is over, when
+//! their right is taken away.
+
+use std::future::Future as _;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use arc_swap::ArcSwap;
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::{Sleep, sleep_until};
+use tokio_stream::Stream;
+use tokio_stream::wrappers::WatchStream;
+use tonic::Status;
+
+use crate::engine::status;
+use crate::server::admin::credentials::{Credentials, Right};
+use crate::server::admin::failure::AdminFailure;
+use crate::server::admin::gate::Call;
+use crate::server::errors::Failure;
+use crate::server::pb;
+use crate::server::stop::{Stage, StopSignal};
+use crate::server::wire;
+
+/// The status of the replica, now and after every change.
+pub(crate) struct StatusStream {
+    watch: Option<Watch>,
+}
+
+struct Watch {
+    news: WatchStream<Arc<status::Status>>,
+    stages: WatchStream<Stage>,
+    over: Option<Pin<Box<Sleep>>>,
+    call: Call,
+    credentials: Arc<ArcSwap<Credentials>>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl StatusStream {
+    /// For one caller, who takes one of the places for watchers.
+    pub(crate) fn new(
+        status: watch::Receiver<Arc<status::Status>>,
+        stop: &StopSignal,
+        call: Call,
+        credentials: Arc<ArcSwap<Credentials>>,
+        place: OwnedSemaphorePermit,
+    ) -> Self {
+        let over = call.asked_until.map(|until| Box::pin(sleep_until(until)));
+        let (news, stages) = (WatchStream::new(status), WatchStream::new(stop.stages()));
+        Self { watch: Some(Watch { news, stages, over, call, credentials, _place: place }) }
+    }
+}
+
+impl Watch {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<pb::WatchPolicyStatusResponse, AdminFailure>> {
+        if self.over.as_mut().is_some_and(|over| over.as_mut().poll(cx).is_ready()) {
+            return Poll::Ready(Err(Failure::DeadlineExceeded.into()));
+        }
+        match Pin::new(&mut self.news).poll_next(cx) {
+            Poll::Ready(Some(now)) => return Poll::Ready(self.permitted().map(|()| message(&now))),
+            Poll::Ready(None) => return Poll::Ready(Err(AdminFailure::Stopping)),
+            Poll::Pending => {}
+        }
+        loop {
+            match Pin::new(&mut self.stages).poll_next(cx) {
+                Poll::Ready(Some(Stage::Serving)) => {}
+                Poll::Ready(Some(Stage::Draining) | None) => return Poll::Ready(Err(AdminFailure::Stopping)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    /// A stream may outlive what its caller was let in for.
+    fn permitted(&self) -> Result<(), AdminFailure> {
+        match self.credentials.load().recognise(self.call.caller.shown.clone()) {
+            Err(_) => Err(AdminFailure::Unauthenticated),
+            Ok(caller) if caller.rights.has(Right::Read) => Ok(()),
+            Ok(_) => Err(AdminFailure::NotPermitted { right: Right::Read }),
+        }
+    }
+}
+
+fn message(now: &status::Status) -> pb::WatchPolicyStatusResponse {
+    pb::WatchPolicyStatusResponse { status: Some(wire::status::status(now)) }
+}
+
+impl Stream for StatusStream {
+    type Item = Result<pb::WatchPolicyStatusResponse, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Some(watch) = &mut self.watch else { return Poll::Ready(None) };
+        match watch.poll(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(message)) => Poll::Ready(Some(Ok(message))),
+            Poll::Ready(Err(failure)) => {
+                self.watch = None;
+                Poll::Ready(Some(Err(failure.status())))
+            }
+        }
+    }
+}

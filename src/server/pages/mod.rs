@@ -1,0 +1,234 @@
+//! Pages over HTTP for what watches the process: whether it lives, whether it is ready, and its
+//! metrics. They tell nothing that a policy or a request says, and change nothing.
+
+mod metrics;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::{Body as _, Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::engine::status::Status;
+use crate::server::accept::Connections;
+use crate::server::listener::Drained;
+use crate::server::stop::{StopSignal, stop_signal};
+use crate::telemetry::event::{Listener, Panicked};
+use crate::telemetry::prometheus;
+
+/// Connections open at once: a few scrapers and probes.
+pub const PAGES_CONNECTIONS_MAX: usize = 64;
+
+/// How long the head of a request may take, from when the connection is ready for it: also how
+/// long an idle connection is kept.
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a page may take to be made.
+pub const PAGE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a connection is kept at most, whatever it does: who reads an answer byte by byte must
+/// not hold it for ever.
+pub const CONNECTION_TIME_MAX: Duration = Duration::from_secs(300);
+
+/// The head of a request, in bytes; the smallest that the library takes.
+const HEAD_BYTES_MAX: usize = 8 * 1024;
+
+/// Headers of a request.
+const HEADERS_MAX: usize = 64;
+
+/// How long a connection may take to end once it was told to.
+const CLOSING_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// How the pages are served.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PagesConfig {
+    /// Connections open at once.
+    pub connections_max: usize,
+    /// How long the head of a request may take, and an idle connection is kept.
+    pub head_timeout: Duration,
+    /// How long a connection is kept at most.
+    pub connection_time_max: Duration,
+}
+
+impl Default for PagesConfig {
+    fn default() -> Self {
+        Self {
+            connections_max: PAGES_CONNECTIONS_MAX,
+            head_timeout: HEAD_TIMEOUT,
+            connection_time_max: CONNECTION_TIME_MAX,
+        }
+    }
+}
+
+/// Whether callers are served: what health says over gRPC. Policies that are rejected change
+/// nothing about it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Readiness {
+    /// Not yet.
+    Starting,
+    /// They are.
+    Serving,
+    /// Not any more: the server stops.
+    Draining,
+}
+
+/// What the pages show.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    /// Whether callers are served.
+    pub readiness: watch::Receiver<Readiness>,
+    /// Where the replica stands with its policies.
+    pub status: watch::Receiver<Arc<Status>>,
+}
+
+/// Why the pages cannot be served.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen for pages on `{address}`")]
+pub struct PagesError {
+    /// The address as written.
+    pub address: String,
+    /// Why not.
+    pub source: io::Error,
+}
+
+/// The pages, ready to be served.
+#[derive(Debug)]
+pub struct PagesListener {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+/// Takes the address: `HOST:PORT`; port 0 takes a free one.
+pub async fn open(address: &str) -> Result<PagesListener, PagesError> {
+    let unheard = |source| PagesError { address: address.to_owned(), source };
+    let listener = TcpListener::bind(address).await.map_err(unheard)?;
+    let address = listener.local_addr().map_err(unheard)?;
+    Ok(PagesListener { listener, address })
+}
+
+impl PagesListener {
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+/// Serves the pages until `stop` is ready. That should be after callers were drained: until then
+/// the pages say so, and the last metrics can be fetched.
+pub async fn serve(
+    listener: PagesListener,
+    sources: Sources,
+    config: PagesConfig,
+    stop: impl Future<Output = ()>,
+) -> Drained {
+    let PagesListener { listener, address } = listener;
+    tracing::info!(%address, "serving pages");
+    let (switch, signal) = stop_signal();
+    let mut connections = Connections::new(Listener::Pages, config.connections_max);
+    connections.accept(&listener, |stream| connection(stream, sources.clone(), config, signal.clone()), stop).await;
+    drop(listener);
+    switch.drain();
+    connections.drain(Instant::now() + CLOSING_TIME_MAX).await
+}
+
+async fn connection(stream: TcpStream, sources: Sources, config: PagesConfig, mut stop: StopSignal) {
+    let service = service_fn(move |request| answer(request, sources.clone()));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(config.head_timeout)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .max_headers(HEADERS_MAX)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = async { tokio::select! { () = stop.draining() => {}, () = sleep(config.connection_time_max) => {} } } => {
+            connection.as_mut().graceful_shutdown();
+            // Cut where that takes too long.
+            timeout(CLOSING_TIME_MAX, connection).await.unwrap_or(Ok(()))
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection to the pages ended with an error");
+    }
+}
+
+/// What a page is: its status, its content type, its text.
+type Page = (StatusCode, &'static str, String);
+
+const TEXT: &str = "text/plain; charset=utf-8";
+
+async fn answer(request: Request<Incoming>, sources: Sources) -> Result<Response<Full<Bytes>>, Infallible> {
+    let method = request.method().clone();
+    let reads = method == Method::GET || method == Method::HEAD;
+    let has_body = !request.body().is_end_stream();
+    let (status, content_type, text) = match (reads, has_body) {
+        (false, _) => (StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET and HEAD are answered\n".to_owned()),
+        (true, true) => (StatusCode::PAYLOAD_TOO_LARGE, TEXT, "a request here has no body\n".to_owned()),
+        (true, false) => match timeout(PAGE_TIMEOUT, page(request.uri().path(), &sources)).await {
+            Ok(page) => page,
+            Err(_elapsed) => (StatusCode::SERVICE_UNAVAILABLE, TEXT, "the page took too long\n".to_owned()),
+        },
+    };
+    // Who answers HEAD leaves the text out and keeps its length.
+    let mut response = Response::new(Full::new(Bytes::from(text)));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if !reads {
+        headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    }
+    if has_body {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response)
+}
+
+async fn page(path: &str, sources: &Sources) -> Page {
+    match path {
+        "/-/healthy" => (StatusCode::OK, TEXT, "healthy\n".to_owned()),
+        "/-/ready" => ready(*sources.readiness.borrow()),
+        "/metrics" => metrics_page(sources).await,
+        _ => {
+            let text = "there is no such page; there are /-/healthy, /-/ready and /metrics\n";
+            (StatusCode::NOT_FOUND, TEXT, text.to_owned())
+        }
+    }
+}
+
+fn ready(readiness: Readiness) -> Page {
+    let (status, text) = match readiness {
+        Readiness::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
+        Readiness::Serving => (StatusCode::OK, "ready\n"),
+        Readiness::Draining => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
+    };
+    (status, TEXT, text.to_owned())
+}
+
+/// Reads files of the system, so it is made where that may block.
+async fn metrics_page(sources: &Sources) -> Page {
+    let (status, readiness) = (Arc::clone(&sources.status.borrow()), *sources.readiness.borrow());
+    match tokio::task::spawn_blocking(move || metrics::text(&status, readiness)).await {
+        Ok(text) => (StatusCode::OK, prometheus::CONTENT_TYPE, text),
+        Err(error) => {
+            Panicked { method: "metrics" }.record();
+            tracing::error!(%error, "making the page of metrics failed, this is a bug");
+            (StatusCode::INTERNAL_SERVER_ERROR, TEXT, "internal error\n".to_owned())
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Where a replica stands, what changed and what is wrong, as messages.
+
+use crate::domain::time::Timestamp;
+use crate::engine::status::{
+    ActivationReport, Admissible, Assessment, Failed, Hold, KnownGood, PolicyLabel, RestartForecast, Revision,
+    SourceStatus, StartedFrom, Status, WhyFailed,
+};
+use crate::policy::diagnostic::{Diagnostic, Severity};
+use crate::policy::diff::{Change, ChangeKind};
+use crate::server::pb;
+use crate::server::wire::candidate;
+use crate::telemetry::event::ReloadTrigger;
+
+/// The message of a status.
+pub(crate) fn status(status: &Status) -> pb::PolicyStatus {
+    let Status {
+        in_force,
+        policies,
+        decisions,
+        started_from,
+        started_at,
+        source,
+        last_failure,
+        restart,
+        last_known_good,
+        candidate,
+        // Numbers of metrics, which are not repeated here.
+        reloads: _,
+        notices,
+    } = status;
+    let (forecast, restart_detail) = restart_forecast(restart);
+    pb::PolicyStatus {
+        in_force: Some(revision(in_force)),
+        policies: policies.iter().map(|label| policy_ref(label, in_force)).collect(),
+        decisions: *decisions,
+        started_from: match started_from {
+            StartedFrom::Source => pb::StartedFrom::Source,
+            StartedFrom::LastKnownGood => pb::StartedFrom::LastKnownGood,
+        }
+        .into(),
+        source: Some(source_status(source)),
+        last_rejection: last_failure.as_deref().map(rejection),
+        restart: forecast.into(),
+        restart_detail,
+        candidate: candidate.as_ref().map(candidate::report),
+        last_known_good: last_known_good.as_ref().map(revision),
+        server_version: env!("CARGO_PKG_VERSION").to_owned(),
+        started_at: Some(moment(*started_at)),
+        notices: notices.clone(),
+    }
+}
+
+fn policy_ref(label: &PolicyLabel, in_force: &Revision) -> pb::PolicyRef {
+    let PolicyLabel { id, version, effective_from } = label;
+    pb::PolicyRef {
+        policy_id: id.clone(),
+        version: version.clone(),
+        digest: in_force.digest.to_string(),
+        generation: in_force.generation,
+        effective_from: effective_from.map(moment),
+    }
+}
+
+fn source_status(source: &SourceStatus) -> pb::SourceStatus {
+    let SourceStatus { location, checked_at, in_sync_at, digest, hold } = source;
+    let (hold, held_until) = match hold {
+        Hold::None => (pb::SourceHold::Unspecified, None),
+        Hold::Flapping { until } => (pb::SourceHold::Flapping, Some(moment(*until))),
+        Hold::Overridden => (pb::SourceHold::Overridden, None),
+    };
+    pb::SourceStatus {
+        location: location.clone(),
+        checked_at: Some(moment(*checked_at)),
+        in_sync_at: in_sync_at.map(moment),
+        digest: digest.map(|digest| digest.to_string()).unwrap_or_default(),
+        hold: hold.into(),
+        held_until,
+    }
+}
+
+fn restart_forecast(forecast: &RestartForecast) -> (pb::RestartForecast, String) {
+    match forecast {
+        RestartForecast::Same => {
+            (pb::RestartForecast::Same, "a restart would put the same policies in force".to_owned())
+        }
+        RestartForecast::Other(digest) => {
+            (pb::RestartForecast::Other, format!("a restart would put in force what the source holds: {digest}"))
+        }
+        RestartForecast::LastKnownGood(digest) => (
+            pb::RestartForecast::LastKnownGood,
+            format!("the source is broken: a restart would put the last revision known to be good in force: {digest}"),
+        ),
+        RestartForecast::Failure => (
+            pb::RestartForecast::Failure,
+            "the source is broken and there is no revision known to be good: a restart would fail".to_owned(),
+        ),
+    }
+}
+
+/// The message of a revision.
+pub(crate) fn revision(revision: &Revision) -> pb::PolicyRevision {
+    let Revision { digest, generation, activated_at, trigger, actor, known_good } = revision;
+    pb::PolicyRevision {
+        digest: digest.to_string(),
+        generation: *generation,
+        activated_at: Some(moment(*activated_at)),
+        trigger: self::trigger(*trigger).into(),
+        actor: actor.clone(),
+        known_good: match known_good {
+            KnownGood::Yes => true,
+            KnownGood::NotYet => false,
+        },
+    }
+}
+
+/// The message of an attempt that failed.
+pub(crate) fn rejection(failed: &Failed) -> pb::PolicyRejection {
+    let Failed { at, trigger, why } = failed;
+    let (digest, diagnostics, read_problems, cases_passed) = match why {
+        WhyFailed::Unreadable(problems) => (String::new(), Vec::new(), problems.clone(), 0),
+        WhyFailed::Rejected { digest, diagnostics, cases_passed } => {
+            (digest.to_string(), self::diagnostics(diagnostics), Vec::new(), count(*cases_passed))
+        }
+    };
+    pb::PolicyRejection {
+        digest,
+        rejected_at: Some(moment(*at)),
+        trigger: self::trigger(*trigger).into(),
+        diagnostics,
+        read_problems,
+        cases_passed,
+        further_diagnostics: 0,
+    }
+}
+
+/// The message of what a reload, rollback or promotion came to.
+pub(crate) fn activation(report: ActivationReport) -> pb::Activation {
+    let ActivationReport { before, after, generation, at, warnings, changes, cases_passed, notices } = report;
+    pb::Activation {
+        before_digest: before.to_string(),
+        after_digest: after.to_string(),
+        generation,
+        activated_at: Some(moment(at)),
+        warnings: diagnostics(&warnings),
+        changes: self::changes(changes),
+        cases_passed: count(cases_passed),
+        notices,
+    }
+}
+
+/// The message of what policies would do.
+pub(crate) fn assessment(assessment: Assessment) -> pb::ValidatePolicyResponse {
+    let Assessment { digest, verdict, diagnostics, cases_passed, changes, in_force } = assessment;
+    pb::ValidatePolicyResponse {
+        digest: digest.to_string(),
+        admissible: match verdict {
+            Admissible::Yes => true,
+            Admissible::No => false,
+        },
+        diagnostics: self::diagnostics(&diagnostics),
+        cases_passed: count(cases_passed),
+        changes: self::changes(changes),
+        in_force_digest: in_force.to_string(),
+    }
+}
+
+/// The messages of mistakes.
+pub(crate) fn diagnostics(diagnostics: &[Diagnostic]) -> Vec<pb::PolicyDiagnostic> {
+    diagnostics.iter().map(diagnostic).collect()
+}
+
+fn diagnostic(diagnostic: &Diagnostic) -> pb::PolicyDiagnostic {
+    let Diagnostic { severity, code, message, place, help } = diagnostic;
+    let (file, line, column) =
+        place.as_ref().map_or((String::new(), 0, 0), |place| (place.file.clone(), place.line, place.column));
+    pb::PolicyDiagnostic {
+        severity: match severity {
+            Severity::Error => pb::DiagnosticSeverity::Error,
+            Severity::Warning => pb::DiagnosticSeverity::Warning,
+        }
+        .into(),
+        code: (*code).to_owned(),
+        message: message.clone(),
+        help: help.clone().unwrap_or_default(),
+        file,
+        line,
+        column,
+    }
+}
+
+/// The messages of differences.
+pub(crate) fn changes(changes: Vec<Change>) -> Vec<pb::PolicyChange> {
+    let change = |Change { kind, document, section, name, before, after }| {
+        let kind = match kind {
+            ChangeKind::Added => pb::ChangeKind::Added,
+            ChangeKind::Removed => pb::ChangeKind::Removed,
+            ChangeKind::Changed => pb::ChangeKind::Changed,
+            ChangeKind::Moved => pb::ChangeKind::Moved,
+        };
+        pb::PolicyChange { kind: kind.into(), document, section, name, before, after }
+    };
+    changes.into_iter().map(change).collect()
+}
+
+const fn trigger(trigger: ReloadTrigger) -> pb::ReloadTrigger {
+    match trigger {
+        ReloadTrigger::Start => pb::ReloadTrigger::Start,
+        ReloadTrigger::Poll => pb::ReloadTrigger::Poll,
+        ReloadTrigger::FileChange => pb::ReloadTrigger::FileChange,
+        ReloadTrigger::Signal => pb::ReloadTrigger::Signal,
+        ReloadTrigger::Admin => pb::ReloadTrigger::Admin,
+        ReloadTrigger::Rollback => pb::ReloadTrigger::Rollback,
+        ReloadTrigger::Promotion => pb::ReloadTrigger::Promotion,
+    }
+}
+
+/// A moment as a message.
+pub(crate) fn moment(timestamp: Timestamp) -> prost_types::Timestamp {
+    let (seconds, nanos) = timestamp.unix();
+    prost_types::Timestamp { seconds, nanos }
+}
+
+/// A count as the wire has it. A bundle has far fewer cases than bytes, which are bounded.
+fn count(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,280 @@
+//! What has been counted since the start, whoever asks for it: pages, and the instruments of a collector.
+//!
+//! Deciding must not wait for counting: what happens with every decision is counted in stripes,
+//! one for a few threads each, without a lock; whoever asks adds them up.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::domain::words::{Outcome, ReasonCode};
+use crate::telemetry::event::{Listener, ReloadResult, ReloadTrigger};
+
+/// Upper bounds of the evaluation histogram, in nanoseconds: a decision takes microseconds, a
+/// stall milliseconds.
+pub(super) const EVALUATION_NANOS: [u64; 15] = [
+    1_000,
+    2_000,
+    5_000,
+    10_000,
+    20_000,
+    50_000,
+    100_000,
+    200_000,
+    500_000,
+    1_000_000,
+    2_000_000,
+    5_000_000,
+    10_000_000,
+    100_000_000,
+    1_000_000_000,
+];
+
+/// Sets of counters for what happens with every decision: enough for the threads of a large host.
+const STRIPES: usize = 16;
+
+/// Every reason, and none.
+const REASONS: usize = ReasonCode::ALL.len() + 1;
+
+/// Counters of one stripe, on cache lines of its own.
+#[repr(align(128))]
+struct Stripe {
+    decisions: [AtomicU64; Outcome::ALL.len() * REASONS],
+    evaluations: [AtomicU64; EVALUATION_NANOS.len() + 1],
+    evaluation_nanos: AtomicU64,
+}
+
+static STRIPED: [Stripe; STRIPES] = [const {
+    Stripe {
+        decisions: [const { AtomicU64::new(0) }; Outcome::ALL.len() * REASONS],
+        evaluations: [const { AtomicU64::new(0) }; EVALUATION_NANOS.len() + 1],
+        evaluation_nanos: AtomicU64::new(0),
+    }
+}; STRIPES];
+
+static RELOADS: [[AtomicU64; ReloadResult::ALL.len()]; ReloadTrigger::ALL.len()] =
+    [const { [const { AtomicU64::new(0) }; ReloadResult::ALL.len()] }; ReloadTrigger::ALL.len()];
+
+static CONNECTIONS: [Connections; Listener::ALL.len()] =
+    [const { Connections { taken: AtomicU64::new(0), ended: AtomicU64::new(0) } }; Listener::ALL.len()];
+
+static NOT_KEPT: AtomicU64 = AtomicU64::new(0);
+static FLAPS: AtomicU64 = AtomicU64::new(0);
+static PANICS: Named<1> = Named::new();
+static ADMIN_CALLS: Named<2> = Named::new();
+static ADMIN_UNAUTHENTICATED: Named<1> = Named::new();
+
+struct Connections {
+    taken: AtomicU64,
+    ended: AtomicU64,
+}
+
+/// Counters of what happens seldom, by words known when the program was built.
+pub(super) struct Named<const N: usize>(Mutex<BTreeMap<[&'static str; N], u64>>);
+
+impl<const N: usize> Named<N> {
+    const fn new() -> Self {
+        Self(Mutex::new(BTreeMap::new()))
+    }
+
+    fn add(&self, names: [&'static str; N]) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(names).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    /// All that were counted.
+    pub(super) fn all(&self) -> Vec<([&'static str; N], u64)> {
+        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.iter().map(|(names, count)| (*names, *count)).collect()
+    }
+}
+
+/// The stripe of this thread.
+fn stripe() -> Option<&'static Stripe> {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static OWN: Cell<Option<usize>> = const { Cell::new(None) };
+    }
+    let place = OWN.try_with(|own| {
+        own.get().unwrap_or_else(|| {
+            let place = NEXT.fetch_add(1, Relaxed) % STRIPES;
+            own.set(Some(place));
+            place
+        })
+    });
+    // A thread that ends has no place of its own any more, and may use any.
+    STRIPED.get(place.unwrap_or(0))
+}
+
+fn add_one(counter: Option<&AtomicU64>) {
+    if let Some(counter) = counter {
+        counter.fetch_add(1, Relaxed);
+    }
+}
+
+/// Counts a decision.
+pub(super) fn decided(outcome: Outcome, reason: Option<ReasonCode>, elapsed: Duration) {
+    let Some(stripe) = stripe() else { return };
+    let nanos = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
+    let reason = reason.map_or(0, |reason| usize::from(reason.index()) + 1);
+    add_one(stripe.decisions.get(usize::from(outcome.index()) * REASONS + reason));
+    add_one(stripe.evaluations.get(EVALUATION_NANOS.partition_point(|&bound| bound < nanos)));
+    stripe.evaluation_nanos.fetch_add(nanos, Relaxed);
+}
+
+/// Counts a look at the bundle.
+pub(super) fn reloaded(trigger: ReloadTrigger, result: ReloadResult) {
+    add_one(RELOADS.get(trigger as usize).and_then(|results| results.get(result as usize)));
+}
+
+/// Counts a panic.
+pub(super) fn panicked(method: &'static str) {
+    PANICS.add([method]);
+}
+
+/// Counts that the source was held down because it flaps.
+pub(super) fn flapped() {
+    FLAPS.fetch_add(1, Relaxed);
+}
+
+/// Counts a revision that could not be kept.
+pub(super) fn not_kept() {
+    add_one(Some(&NOT_KEPT));
+}
+
+/// Counts a call of an admin.
+pub(super) fn admin_called(method: &'static str, code: &'static str) {
+    ADMIN_CALLS.add([method, code]);
+}
+
+/// Counts a caller of the admin service who did not show who they are.
+pub(super) fn admin_unauthenticated(cause: &'static str) {
+    ADMIN_UNAUTHENTICATED.add([cause]);
+}
+
+/// Counts a connection that was taken.
+pub(super) fn connection_taken(listener: Listener) {
+    add_one(CONNECTIONS.get(listener as usize).map(|connections| &connections.taken));
+}
+
+/// Counts a connection that has ended.
+pub(super) fn connection_ended(listener: Listener) {
+    add_one(CONNECTIONS.get(listener as usize).map(|connections| &connections.ended));
+}
+
+/// Decisions by outcome and primary reason, as far as there are any.
+pub(super) fn decisions() -> Vec<(Outcome, Option<ReasonCode>, u64)> {
+    let reasons = || std::iter::once(None).chain(ReasonCode::ALL.iter().copied().map(Some));
+    let kinds = Outcome::ALL.iter().flat_map(|&outcome| reasons().map(move |reason| (outcome, reason)));
+    let counted = kinds.enumerate().map(|(place, (outcome, reason))| {
+        let count = STRIPED.iter().filter_map(|stripe| Some(stripe.decisions.get(place)?.load(Relaxed))).sum();
+        (outcome, reason, count)
+    });
+    counted.filter(|(_, _, count)| *count != 0).collect()
+}
+
+/// How long decisions took.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Evaluations {
+    /// How many took at most each of [`EVALUATION_NANOS`] and more than the one before; the last
+    /// is for those that took longer than all of them.
+    pub(super) buckets: Vec<u64>,
+    /// All of them together, in nanoseconds.
+    pub(super) nanos: u64,
+}
+
+/// How long decisions took.
+pub(super) fn evaluations() -> Evaluations {
+    let bucket =
+        |place: usize| STRIPED.iter().filter_map(|stripe| Some(stripe.evaluations.get(place)?.load(Relaxed))).sum();
+    Evaluations {
+        buckets: (0..=EVALUATION_NANOS.len()).map(bucket).collect(),
+        // Five hundred years of deciding fit.
+        nanos: STRIPED.iter().fold(0, |sum, stripe| stripe.evaluation_nanos.load(Relaxed).wrapping_add(sum)),
+    }
+}
+
+/// Looks at the bundle, by what asked for it and what came of it.
+pub(super) fn reloads() -> Vec<(ReloadTrigger, ReloadResult, u64)> {
+    let counted = ReloadTrigger::ALL.into_iter().zip(&RELOADS).flat_map(|(trigger, counts)| {
+        let results = ReloadResult::ALL.into_iter().zip(counts);
+        results.map(move |(result, count)| (trigger, result, count.load(Relaxed)))
+    });
+    counted.collect()
+}
+
+/// Connections by listener: taken since the start, and open now.
+pub(super) fn connections() -> Vec<(Listener, u64, u64)> {
+    let row = |(listener, counts): (Listener, &Connections)| {
+        // In this order: one that ends in between must not make more ended than taken.
+        let ended = counts.ended.load(Relaxed);
+        let taken = counts.taken.load(Relaxed);
+        (listener, taken, taken.saturating_sub(ended))
+    };
+    Listener::ALL.into_iter().zip(&CONNECTIONS).map(row).collect()
+}
+
+/// How often the source was held down because it flaps.
+pub(super) fn all_flaps() -> u64 {
+    FLAPS.load(Relaxed)
+}
+
+/// Revisions that could not be kept in the state directory.
+pub(super) fn all_not_kept() -> u64 {
+    NOT_KEPT.load(Relaxed)
+}
+
+/// Panics by where they were caught.
+pub(super) fn panics() -> Vec<([&'static str; 1], u64)> {
+    PANICS.all()
+}
+
+/// Calls of admins by method and status code.
+pub(super) fn admin_calls() -> Vec<([&'static str; 2], u64)> {
+    ADMIN_CALLS.all()
+}
+
+/// Callers of the admin service who did not show who they are, by cause.
+pub(super) fn admin_unauthenticated_all() -> Vec<([&'static str; 1], u64)> {
+    ADMIN_UNAUTHENTICATED.all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // The counters are those of the process: other tests of this program may count as well, so
+    // each test looks at kinds of its own.
+
+    #[test]
+    fn decisions_of_all_threads_add_up() {
+        let kind = (Outcome::ManualReview, Some(ReasonCode::CalendarNotCovered));
+        let count =
+            || decisions().into_iter().find(|(outcome, reason, _)| (*outcome, *reason) == kind).map_or(0, |it| it.2);
+        let before = count();
+        let threads: Vec<_> = (0..2 * STRIPES)
+            .map(|_| {
+                std::thread::spawn(move || (0..100).for_each(|_| decided(kind.0, kind.1, Duration::from_micros(3))))
+            })
+            .collect();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        assert_eq!(count() - before, 2 * STRIPES as u64 * 100);
+    }
+
+    #[test]
+    fn a_bound_belongs_to_its_own_bucket() {
+        let place = |nanos: u64| EVALUATION_NANOS.partition_point(|&bound| bound < nanos);
+        assert_eq!((place(0), place(1_000), place(1_001)), (0, 0, 1));
+        assert_eq!((place(1_000_000_000), place(1_000_000_001)), (14, 15));
+    }
+
+    #[test]
+    fn listeners_count_at_their_own_place() {
+        for (place, listener) in Listener::ALL.into_iter().enumerate() {
+            assert_eq!(listener as usize, place);
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! What was counted, in the text format of Prometheus.
+
+use std::fmt::{self, Write as _};
+use std::time::Duration;
+
+use crate::domain::words::ReasonCode;
+use crate::telemetry::counts;
+use crate::telemetry::process::Process;
+
+/// The content type of a page of metrics.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// A page of metrics that is being written.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    text: String,
+}
+
+/// What a metric is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// Only ever grows; its name ends in `_total`.
+    Counter,
+    /// May go up and down.
+    Gauge,
+}
+
+/// One metric of a page; its samples follow.
+#[derive(Debug)]
+pub struct Metric<'p> {
+    page: &'p mut Page,
+    name: &'static str,
+}
+
+impl Page {
+    /// Begins a metric. A page has each once.
+    pub fn metric(&mut self, name: &'static str, kind: Kind, help: &str) -> Metric<'_> {
+        let kind = match kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+        };
+        self.head(name, kind, help);
+        Metric { page: self, name }
+    }
+
+    /// The page as text.
+    #[must_use]
+    pub fn into_text(self) -> String {
+        self.text
+    }
+
+    fn head(&mut self, name: &str, kind: &str, help: &str) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    fn sample(&mut self, name: impl fmt::Display, labels: &[(&str, &str)], value: impl fmt::Display) {
+        let _ = write!(self.text, "{name}");
+        for (place, (label, text)) in labels.iter().enumerate() {
+            let before = if place == 0 { '{' } else { ',' };
+            let _ = write!(self.text, "{before}{label}=\"{}\"", Escaped(text));
+        }
+        let after = if labels.is_empty() { "" } else { "}" };
+        let _ = writeln!(self.text, "{after} {value}");
+    }
+}
+
+impl Metric<'_> {
+    /// Adds a sample. A metric has each set of labels once.
+    pub fn sample(&mut self, labels: &[(&str, &str)], value: impl fmt::Display) {
+        self.page.sample(self.name, labels, value);
+    }
+}
+
+/// A label's value: the characters with a meaning in the format are escaped.
+struct Escaped<'t>(&'t str);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|c| match c {
+            '\\' => f.write_str("\\\\"),
+            '"' => f.write_str("\\\""),
+            '\n' => f.write_str("\\n"),
+            c => f.write_char(c),
+        })
+    }
+}
+
+/// Seconds as the format writes them, exact to the nanosecond.
+#[must_use]
+pub fn seconds(length: Duration) -> String {
+    format!("{}.{:09}", length.as_secs(), length.subsec_nanos())
+}
+
+/// Everything that is counted here, and what the operating system says of the process. Reads
+/// files of the system: not to be called where nothing may block.
+#[must_use]
+pub fn page() -> Page {
+    let mut page = Page::default();
+    page.metric("requite_build_info", Kind::Gauge, "The program that runs; always 1.")
+        .sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
+    decisions(&mut page);
+    evaluations(&mut page);
+    let mut reloads = page.metric(
+        "requite_reloads_total",
+        Kind::Counter,
+        "Attempts to put policies in force, by what asked for it and what came of it.",
+    );
+    for (trigger, result, count) in counts::reloads() {
+        reloads.sample(&[("trigger", trigger.slug()), ("result", result.slug())], count);
+    }
+    page.metric("requite_state_failures_total", Kind::Counter, "Writes of the state directory that failed.")
+        .sample(&[], counts::all_not_kept());
+    page.metric(
+        "requite_source_flaps_total",
+        Kind::Counter,
+        "Times the source was held down because it changed between good and bad.",
+    )
+    .sample(&[], counts::all_flaps());
+    named(&mut page, "requite_panics_total", "Panics that were caught. Each is a bug.", ["method"], counts::panics());
+    named(
+        &mut page,
+        "requite_admin_calls_total",
+        "Calls of admins, by method and status code.",
+        ["method", "code"],
+        counts::admin_calls(),
+    );
+    named(
+        &mut page,
+        "requite_admin_unauthenticated_total",
+        "Calls and connections to the admin service without valid credentials, by cause.",
+        ["cause"],
+        counts::admin_unauthenticated_all(),
+    );
+    connections(&mut page);
+    Process::read().write(&mut page);
+    page
+}
+
+fn decisions(page: &mut Page) {
+    let help = "Claims decided, by outcome and primary reason code.";
+    let mut decisions = page.metric("requite_decisions_total", Kind::Counter, help);
+    for (outcome, reason, count) in counts::decisions() {
+        let reason = reason.map_or("none", ReasonCode::slug);
+        decisions.sample(&[("outcome", outcome.slug()), ("reason_code", reason)], count);
+    }
+}
+
+fn evaluations(page: &mut Page) {
+    const NAME: &str = "requite_evaluation_duration_seconds";
+    page.head(NAME, "histogram", "Time from facts to decision.");
+    let counts::Evaluations { buckets, nanos } = counts::evaluations();
+    let mut so_far = 0;
+    for (place, count) in buckets.iter().enumerate() {
+        so_far += count;
+        let bound = counts::EVALUATION_NANOS.get(place).map(|&nanos| Duration::from_nanos(nanos).as_secs_f64());
+        let bound = bound.map_or_else(|| "+Inf".to_owned(), |bound| bound.to_string());
+        page.sample(format_args!("{NAME}_bucket"), &[("le", &bound)], so_far);
+    }
+    page.sample(format_args!("{NAME}_sum"), &[], seconds(Duration::from_nanos(nanos)));
+    page.sample(format_args!("{NAME}_count"), &[], so_far);
+}
+
+fn named<const N: usize>(
+    page: &mut Page,
+    name: &'static str,
+    help: &str,
+    labels: [&'static str; N],
+    counts: Vec<([&'static str; N], u64)>,
+) {
+    let mut metric = page.metric(name, Kind::Counter, help);
+    for (words, count) in counts {
+        let labels: Vec<_> = labels.into_iter().zip(words).collect();
+        metric.sample(&labels, count);
+    }
+}
+
+fn connections(page: &mut Page) {
+    let counted = counts::connections();
+    let mut taken = page.metric("requite_connections_total", Kind::Counter, "Connections taken, by listener.");
+    for (listener, count, _) in &counted {
+        taken.sample(&[("listener", listener.slug())], count);
+    }
+    let mut open = page.metric("requite_connections_open", Kind::Gauge, "Connections that are open, by listener.");
+    for (listener, _, count) in &counted {
+        open.sample(&[("listener", listener.slug())], count);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_escaped() {
+        let mut page = Page::default();
+        page.metric("a", Kind::Gauge, "Help.").sample(&[("x", "a\\b\"c\nd"), ("y", "")], 1.5);
+        assert_eq!(page.into_text(), "# HELP a Help.\n# TYPE a gauge\na{x=\"a\\\\b\\\"c\\nd\",y=\"\"} 1.5\n");
+    }
+
+    #[test]
+    fn buckets_add_up() {
+        let mut page = Page::default();
+        evaluations(&mut page);
+        let text = page.into_text();
+        let value = |line: &str| -> u64 { line.rsplit_once(' ').unwrap().1.parse().unwrap() };
+        let buckets: Vec<u64> = text.lines().filter(|line| line.contains("_bucket")).map(value).collect();
+        assert_eq!(buckets.len(), counts::EVALUATION_NANOS.len() + 1);
+        assert!(buckets.is_sorted());
+        let count = text.lines().find(|line| line.contains("_count ")).map(value);
+        assert_eq!(buckets.last().copied(), count);
+        assert!(
+            text.contains("le=\"0.000001\"") && text.contains("le=\"1\"") && text.contains("le=\"+Inf\""),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn seconds_are_exact() {
+        assert_eq!(seconds(Duration::new(12, 5)), "12.000000005");
+    }
+}
