@@ -561,10 +561,12 @@ pub struct Document {
 
 /// Reads a policy file's tree. A mandatory key that is absent or blank is reported and filled
 /// in, so that everything else is checked all the same.
-pub fn read_policy(root: &Node, layers: Vec<LayerRules>, reader: &mut Reader<'_, '_>) -> Option<Document> {
-    let NodeKind::Mapping(written) = &root.kind else { return Policy::read(root, reader).and(None) };
-    let end = written.last().map_or(root.span, |(key, _)| key.span);
-    let mut entries = written.clone();
+pub fn read_policy(root: Node, layers: Vec<LayerRules>, reader: &mut Reader<'_, '_>) -> Option<Document> {
+    let NodeKind::Mapping(mut entries) = root.kind else { return Policy::read(&root, reader).and(None) };
+    let last_written = entries.last().map(|(key, _)| key.clone());
+    let end = last_written.as_ref().map_or(root.span, |key| key.span);
+    let is_otherwise = |(key, _): &&(Located<String>, Node)| key.value == "otherwise";
+    let ended = entries.iter().find(is_otherwise).and(last_written);
     for (key, expected, filler) in fillers(root.span) {
         match entries.iter_mut().find(|(name, _)| name.value == key) {
             Some((name, node)) if node.is_blank() => {
@@ -583,12 +585,9 @@ pub fn read_policy(root: &Node, layers: Vec<LayerRules>, reader: &mut Reader<'_,
             }
         }
     }
-    let is_otherwise = |(key, _): &&(Located<String>, Node)| key.value == "otherwise";
-    let (otherwise, _) = entries.iter().find(is_otherwise)?.clone();
-    let last_key = match written.iter().find(is_otherwise).and(written.last()) {
-        Some((last, _)) => last.clone(),
-        None => otherwise.clone(),
-    };
+    let (otherwise, _) = entries.iter().find(is_otherwise)?;
+    let otherwise = otherwise.clone();
+    let last_key = ended.unwrap_or_else(|| otherwise.clone());
     let policy = Policy::read(&Node { kind: NodeKind::Mapping(entries), span: root.span }, reader)?;
     Some(Document { policy, layers, last_key, otherwise_key: otherwise.span })
 }

@@ -75,9 +75,10 @@ pub fn load(bundle: &Bundle) -> (Option<Loaded>, Vec<Diagnostic>) {
         of_role(&trees, FileRole::Layer).filter_map(|(_, node)| read_layer(node, &mut reader)).collect();
     let mut plans: Vec<Plan> = Vec::new();
     let mut written: Vec<Written> = Vec::new();
-    for (_, node) in of_role(&trees, FileRole::Policy) {
+    // Each tree ends with its policy: a large one is not held beside the document made of it.
+    for (_, node) in trees.into_iter().filter(|(path, _)| role(path) == FileRole::Policy) {
         let (merged, rules) = merge(node, &fragments, &layers, &mut reader);
-        let Some(document) = read_policy(&merged, rules, &mut reader) else { continue };
+        let Some(document) = read_policy(merged, rules, &mut reader) else { continue };
         let plan = check(&document, &calendars, &mut reader).map(compile);
         written.push(Written::new(&document, plan.as_ref()));
         plans.extend(plan);

@@ -86,14 +86,16 @@ pub fn read_layer(node: &Node, reader: &mut Reader<'_, '_>) -> Option<Layer> {
 
 /// A policy's tree with all that it uses and all that stands above it; and the layers' rules.
 pub fn merge(
-    policy: &Node,
+    policy: Node,
     fragments: &Fragments,
     layers: &[Layer],
     reader: &mut Reader<'_, '_>,
 ) -> (Node, Vec<LayerRules>) {
-    let NodeKind::Mapping(own) = &policy.kind else { return (policy.clone(), Vec::new()) };
-    let mut merged: Vec<Entry> = own.iter().filter(|(key, _)| key.value != "use").cloned().collect();
-    for name in used(own, reader) {
+    let NodeKind::Mapping(mut merged) = policy.kind else { return (policy, Vec::new()) };
+    let id = merged.iter().find(|(key, _)| key.value == "policy").map(|(_, node)| node.kind.clone());
+    let used = used(&merged, reader);
+    merged.retain(|(key, _)| key.value != "use");
+    for name in used {
         match fragments.get(name.text()) {
             Some(Some(fragment)) => add(&mut merged, fragment, reader),
             Some(None) => {}
@@ -103,10 +105,10 @@ pub fn merge(
             }
         }
     }
-    let id = own.iter().find(|(key, _)| key.value == "policy").map(|(_, node)| &node.kind);
     let mut rules = Vec::new();
     for layer in layers {
-        let above = layer.overrides.iter().any(|base| matches!(id, Some(NodeKind::Scalar(id, _)) if id == base.text()));
+        let above =
+            layer.overrides.iter().any(|base| matches!(&id, Some(NodeKind::Scalar(id, _)) if id == base.text()));
         if above {
             add(&mut merged, &layer.shared, reader);
             rules.push(LayerRules { name: layer.name.clone(), power: layer.may, rules: layer.rules.clone() });

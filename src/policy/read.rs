@@ -19,13 +19,20 @@ pub struct Reader<'s, 't> {
     pub sources: &'s Sources<'t>,
     /// What is wrong so far.
     pub diagnostics: Vec<Diagnostic>,
+    /// How many known words may still be held against wrong ones.
+    comparisons_left: usize,
 }
+
+/// How many known words are held against wrong ones, before suggestions stop: enough for two
+/// hundred mistakes, which is what is shown, with the largest vocabulary. Without it, a long table
+/// with a wrong word in each row takes minutes.
+const COMPARISONS_MAX: usize = 1_000_000;
 
 impl<'s, 't> Reader<'s, 't> {
     /// A reader of these files, with nothing wrong yet.
     #[must_use]
     pub const fn new(sources: &'s Sources<'t>) -> Self {
-        Self { sources, diagnostics: Vec::new() }
+        Self { sources, diagnostics: Vec::new(), comparisons_left: COMPARISONS_MAX }
     }
 
     /// Reports an error.
@@ -45,6 +52,13 @@ impl<'s, 't> Reader<'s, 't> {
         }
         let help = (!help.is_empty()).then_some(help);
         self.diagnostics.push(Diagnostic { severity, code, message, place: Some(self.sources.place(span)), help });
+    }
+
+    /// The known word nearest to a wrong one, as [`suggestion`]; `None` also where so many were
+    /// looked for that another one would not be shown.
+    pub fn suggestion<'w>(&mut self, wrong: &str, known: &'w [String]) -> Option<&'w str> {
+        self.comparisons_left = self.comparisons_left.checked_sub(known.len())?;
+        suggestion(wrong, known.iter().map(String::as_str))
     }
 
     /// Reports that a value is not of the expected form.
@@ -203,10 +217,19 @@ pub fn field<T: Read>(
 /// The known word nearest to a wrong one, if one is near enough to be meant.
 #[must_use]
 pub fn suggestion<'w>(wrong: &str, known: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
+    let length = wrong.chars().count();
     known
         .into_iter()
-        .map(|word| (strsim::damerau_levenshtein(wrong, word), word))
-        .filter(|&(distance, word)| distance <= 1 + word.chars().count() / 4)
+        .filter_map(|word| {
+            let characters = word.chars().count();
+            let near = 1 + characters / 4;
+            // Words are at least as far apart as their lengths, which is found out far sooner.
+            if near < length.abs_diff(characters) {
+                return None;
+            }
+            let distance = strsim::damerau_levenshtein(wrong, word);
+            (distance <= near).then_some((distance, word))
+        })
         .min_by_key(|&(distance, _)| distance)
         .map(|(_, word)| word)
 }

@@ -33,6 +33,8 @@ pub struct Source<'a> {
     /// Its place among the sources.
     pub file: u16,
     line_starts: Vec<usize>,
+    /// Of each line, whether every character in it is one byte.
+    narrow_lines: Vec<bool>,
     /// How many characters stand before each block of [`BLOCK_BYTES`]: a place in a very long
     /// line is found without counting from its beginning.
     characters_before: Vec<usize>,
@@ -146,6 +148,7 @@ impl<'a> Source<'a> {
     #[must_use]
     pub fn new(path: &'a str, text: &'a str, file: u16) -> Self {
         let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        let narrow_lines = text.as_bytes().split(|&byte| byte == b'\n').map(<[u8]>::is_ascii).collect();
         let characters_before = text
             .as_bytes()
             .chunks(BLOCK_BYTES)
@@ -155,7 +158,7 @@ impl<'a> Source<'a> {
                 Some(before)
             })
             .collect();
-        Self { path, text, file, line_starts, characters_before }
+        Self { path, text, file, line_starts, narrow_lines, characters_before }
     }
 
     /// The span of these bytes.
@@ -179,6 +182,18 @@ impl<'a> Source<'a> {
     /// The byte of a line (from 1) and a column (from 0, in characters).
     #[must_use]
     pub fn offset(&self, line: usize, column: usize) -> usize {
+        self.offset_in_narrow_line(line, column).unwrap_or_else(|| self.offset_by_counting(line, column))
+    }
+
+    /// Nearly every line: where each character is one byte, the column is the distance.
+    fn offset_in_narrow_line(&self, line: usize, column: usize) -> Option<usize> {
+        let line = line.checked_sub(1)?;
+        let end = self.line_starts.get(line + 1).copied().unwrap_or(self.text.len());
+        let at = self.line_starts.get(line)?.saturating_add(column);
+        (*self.narrow_lines.get(line)? && at < end).then_some(at)
+    }
+
+    fn offset_by_counting(&self, line: usize, column: usize) -> usize {
         let line_start =
             line.checked_sub(1).and_then(|line| self.line_starts.get(line)).copied().unwrap_or(self.text.len());
         let wanted = self.characters_before(line_start) + column;

@@ -1,11 +1,11 @@
 //! What to say of a word that is not known: which are, or which one was meant.
 
-use crate::policy::read::{Reader, quoted_list, suggestion};
+use crate::policy::read::{Reader, quoted_list};
 use crate::policy::source::Span;
 
 /// Reports a word that its vocabulary does not have.
 pub fn unknown_word(word: &str, span: Span, vocabulary: &str, words: &[String], reader: &mut Reader<'_, '_>) {
-    let help = suggestion(word, words.iter().map(String::as_str)).map_or_else(
+    let help = reader.suggestion(word, words).map_or_else(
         || {
             if words.is_empty() {
                 format!("the policy declares no {vocabulary}")
@@ -16,4 +16,25 @@ pub fn unknown_word(word: &str, span: Span, vocabulary: &str, words: &[String], 
         |near| format!("did you mean `{near}`?"),
     );
     reader.error("unknown-word", span, format!("`{word}` is not a known {vocabulary}"), help);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::limits::{DIAGNOSTICS_MAX, VOCABULARY_WORDS_MAX};
+    use crate::policy::source::Sources;
+
+    #[test]
+    fn every_mistake_that_is_shown_has_its_suggestion_and_later_ones_cost_nothing() {
+        let words: Vec<String> = (0..VOCABULARY_WORDS_MAX).map(|place| format!("word{place}")).collect();
+        let sources = Sources::default();
+        let mut reader = Reader::new(&sources);
+        for _ in 0..2 * DIAGNOSTICS_MAX {
+            unknown_word("wrd7", Span::default(), "word", &words, &mut reader);
+        }
+        let suggested = |help: &Option<String>| help.as_deref() == Some("did you mean `word7`?");
+        let helps: Vec<bool> = reader.diagnostics.iter().map(|diagnostic| suggested(&diagnostic.help)).collect();
+        assert!(helps[..DIAGNOSTICS_MAX].iter().all(|&suggested| suggested));
+        assert!(!helps[2 * DIAGNOSTICS_MAX - 1]);
+    }
 }
