@@ -12,6 +12,7 @@ mod inputs;
 pub mod intake;
 mod line;
 mod machine;
+mod search;
 mod settle;
 mod tenders;
 mod text;

@@ -28,7 +28,7 @@ type Lines = SmallVec<[LineDecision; 1]>;
 pub fn order(claim: &Claim<'_, '_, '_>, mut lines: Lines) -> Decision {
     let mut components = components(claim, &lines);
     withhold_tenders(claim.facts, &mut lines, &mut components);
-    withhold_unrequested(claim.facts.claim.requested_amount, &mut lines, &mut components);
+    withhold_unrequested(claim.facts, &mut lines, &mut components);
     let of_lines = Amount::sum(lines.iter().map(|line| line.refund));
     let refund = of_lines.plus(Amount::sum(components.iter().map(|component| component.refund)));
     let tenders = split(refund, claim, &lines);
@@ -84,8 +84,10 @@ struct Part<'d> {
     earlier: Amount,
 }
 
+type Parts<'d> = SmallVec<[Part<'d>; 2]>;
+
 /// Every part of the refund: the lines, then the components.
-fn parts<'d>(facts: &Facts<'_>, lines: &'d mut Lines, components: &'d mut Components) -> Vec<Part<'d>> {
+fn parts<'d>(facts: &Facts<'_>, lines: &'d mut Lines, components: &'d mut Components) -> Parts<'d> {
     let lines = lines.iter_mut().map(|line| {
         let earlier = facts.lines.get(usize::from(line.line)).map_or(Amount::ZERO, |line| line.refunded);
         Part { refund: &mut line.refund, deductions: &mut line.deductions, earlier }
@@ -112,7 +114,7 @@ fn withhold_tenders(facts: &Facts<'_>, lines: &mut Lines, components: &mut Compo
     if lost.is_zero() {
         return;
     }
-    let mut parts = parts(facts, lines, components);
+    let parts = parts(facts, lines, components);
     let own = |part: &Part<'_>| {
         let gone = part.refund.plus(part.earlier);
         share_of(gone, lost, paid, RoundingMode::Down).unwrap_or(*part.refund).min(*part.refund)
@@ -128,7 +130,7 @@ fn withhold_tenders(facts: &Facts<'_>, lines: &mut Lines, components: &mut Compo
     for (kept, more) in kept.iter_mut().zip(allocate(over, &left)) {
         *kept = kept.plus(more);
     }
-    take(&kept, &mut parts, DeductionKind::NonRefundableComponent, DeductionSource::NonRefundableTender);
+    take(&kept, parts, DeductionKind::NonRefundableComponent, DeductionSource::NonRefundableTender);
     for line in lines.iter_mut().filter(|line| is_approved(line)) {
         let held_back = Amount::sum(line.deductions.iter().map(|deduction| deduction.amount));
         (line.outcome, line.reason_codes) = approved(line.refund, held_back);
@@ -137,24 +139,19 @@ fn withhold_tenders(facts: &Facts<'_>, lines: &mut Lines, components: &mut Compo
 
 /// Holds back what the customer did not ask for. The answer stays what it was: all that was
 /// asked for is all of it.
-fn withhold_unrequested(requested: Option<Amount>, lines: &mut Lines, components: &mut Components) {
-    let Some(requested) = requested else { return };
-    let of_lines = lines.iter_mut().map(|line| (&mut line.refund, &mut line.deductions));
-    let of_components = components.iter_mut().map(|component| (&mut component.refund, &mut component.deductions));
-    let mut parts: Vec<Part<'_>> = of_lines
-        .chain(of_components)
-        .map(|(refund, deductions)| Part { refund, deductions, earlier: Amount::ZERO })
-        .collect();
+fn withhold_unrequested(facts: &Facts<'_>, lines: &mut Lines, components: &mut Components) {
+    let Some(requested) = facts.claim.requested_amount else { return };
+    let parts = parts(facts, lines, components);
     let shares: SmallVec<[Share; 4]> =
         parts.iter().map(|part| Share { weight: *part.refund, capacity: *part.refund }).collect();
     let refund = Amount::sum(shares.iter().map(|share| share.capacity));
     let kept = allocate(refund.less(requested), &shares);
-    take(&kept, &mut parts, DeductionKind::NotRequested, DeductionSource::RequestedAmount);
+    take(&kept, parts, DeductionKind::NotRequested, DeductionSource::RequestedAmount);
 }
 
 /// Takes an amount from each part.
-fn take(amounts: &[Amount], parts: &mut [Part<'_>], kind: DeductionKind, source: DeductionSource) {
-    for (part, &amount) in parts.iter_mut().zip(amounts) {
+fn take(amounts: &[Amount], parts: Parts<'_>, kind: DeductionKind, source: DeductionSource) {
+    for (part, &amount) in parts.into_iter().zip(amounts) {
         if !amount.is_zero() {
             part.deductions.push(Deduction { kind, source, base: *part.refund, amount });
             *part.refund = part.refund.less(amount);
@@ -209,10 +206,18 @@ fn evidence(claim: &Claim<'_, '_, '_>, lines: &Lines) -> EvidenceReport {
 
 /// What the customer can do next: what the rules name, then what the engine knows to be due.
 pub fn next_steps(plan: &Plan, outcome: Outcome, codes: &[ReasonCode], of_rules: &[u16]) -> SmallVec<[u16; 4]> {
-    let mut steps: SmallVec<[u16; 4]> = of_rules.iter().copied().collect();
+    let mut named: SmallVec<[u16; 4]> = SmallVec::new();
+    let mut name = |steps: &[u16]| {
+        for step in steps {
+            if !named.contains(step) {
+                named.push(*step);
+            }
+        }
+    };
     let any = |wanted: &[ReasonCode]| codes.iter().any(|code| wanted.contains(code));
+    name(of_rules);
     if any(&[ReasonCode::ReasonRequired, ReasonCode::ReasonTooVague]) {
-        steps.extend(plan.restate_step);
+        name(plan.restate_step.as_slice());
     }
     if any(&[
         ReasonCode::EvidenceMissing,
@@ -220,16 +225,10 @@ pub fn next_steps(plan: &Plan, outcome: Outcome, codes: &[ReasonCode], of_rules:
         ReasonCode::EvidenceExpired,
         ReasonCode::FactMissing,
     ]) {
-        steps.extend(plan.supplement_step);
+        name(plan.supplement_step.as_slice());
     }
     if outcome == Outcome::Denied {
-        steps.extend(plan.escalation.iter().copied());
-    }
-    let mut named: SmallVec<[u16; 4]> = SmallVec::new();
-    for step in steps {
-        if !named.contains(&step) {
-            named.push(step);
-        }
+        name(&plan.escalation);
     }
     named
 }
@@ -245,7 +244,7 @@ fn review(claim: &Claim<'_, '_, '_>, lines: &Lines) -> Option<DateWindow> {
             windows.push(window);
         }
     }
-    let ends = windows.into_iter().map(|review| window::after(None, start, review, claim.plan));
+    let ends = windows.into_iter().map(|review| window::after(None, start, review, claim.plan).dates());
     ends.fold(None, |latest, end| window::latest(latest, Some(end)))
 }
 
