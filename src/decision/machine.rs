@@ -68,7 +68,7 @@ pub fn run(formula: &Formula, plan: &Plan, environment: &mut impl Environment) -
 /// The facts for want of which a formula has no value: not those that a decisive side of `and` or `or`, or the value
 /// of `if_absent`, makes up for.
 pub fn wanting(formula: &Formula, plan: &Plan, environment: &mut impl Environment) -> SmallVec<[FactId; 2]> {
-    let mut stack: Vec<(Evaluated, SmallVec<[FactId; 2]>)> = Vec::new();
+    let mut stack: SmallVec<[(Evaluated, SmallVec<[FactId; 2]>); 8]> = SmallVec::new();
     for op in &formula.ops {
         let lost = || (Err(Fault::NotComputable), SmallVec::new());
         let (result, facts) = match op.operands() {
