@@ -4,7 +4,8 @@ use std::fmt::Display;
 
 use smallvec::SmallVec;
 
-use crate::decision::intake::{Intake, Shown, set, shown};
+use crate::decision::field::{Shown, shown};
+use crate::decision::intake::{Intake, set};
 use crate::domain::exact::Exact;
 use crate::domain::facts::{FactId, Value, Values};
 use crate::domain::limits::{DECIMAL_DIGITS_MAX, DECIMAL_PLACES_MAX};

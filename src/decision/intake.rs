@@ -3,11 +3,11 @@
 //! Money must be of one declared currency, words must be declared, parts must add up, and
 //! nothing may be larger than its bound. What is absent stays absent: nothing becomes zero here.
 
-use std::collections::HashSet;
-use std::fmt::{self, Display, Write as _};
+use std::fmt::Display;
 
 use smallvec::{SmallVec, smallvec};
 
+use crate::decision::field::{Of, Seen, Shown, shown};
 use crate::decision::inputs;
 use crate::domain::exact::Exact;
 use crate::domain::facts::{
@@ -339,11 +339,15 @@ impl<'p> Intake<'p> {
     }
 
     fn times(&mut self, order: &Order<'_>, values: &mut Values) {
-        let mut seen = HashSet::new();
+        // As few as a request may have are compared sooner than hashed.
+        let mut seen: SmallVec<[FactId; 8]> = SmallVec::new();
         for (name, at) in &order.times {
             let field = format_args!("order.times[\"{}\"]", Shown(name));
             match inputs::anchor(self.plan, name) {
-                Some(fact) if seen.insert(fact) => set(values, fact, moment(Some(*at))),
+                Some(fact) if !seen.contains(&fact) => {
+                    seen.push(fact);
+                    set(values, fact, moment(Some(*at)));
+                }
                 Some(_) => self.bad(field, "stands twice"),
                 None => {
                     let known = inputs::anchors(self.plan).collect::<Vec<_>>().join("`, `");
@@ -599,67 +603,4 @@ fn twice(id: &str, of: &str) -> String {
 fn comparison(pairs: &[PromisedActual<'_>]) -> Comparison {
     let both = |pair: &PromisedActual<'_>| !pair.promised.trim().is_empty() && !pair.actual.trim().is_empty();
     if pairs.iter().any(both) { Comparison::Given } else { Comparison::NotGiven }
-}
-
-/// A caller's text as far as a message shows it.
-pub(super) fn shown(text: &str) -> String {
-    Shown(text).to_string()
-}
-
-/// A caller's text as far as a message shows it, written only where there is a message.
-#[derive(Clone, Copy)]
-pub(super) struct Shown<'a>(pub(super) &'a str);
-
-impl Display for Shown<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const SHOWN_CHARACTERS_MAX: usize = 64;
-        for character in self.0.chars().take(SHOWN_CHARACTERS_MAX) {
-            // Control characters could forge lines in a log.
-            f.write_char(if character.is_control() { '\u{fffd}' } else { character })?;
-        }
-        if self.0.chars().nth(SHOWN_CHARACTERS_MAX).is_some() {
-            f.write_char('…')?;
-        }
-        Ok(())
-    }
-}
-
-/// A field of one entry of a list, written only where there is a message.
-#[derive(Clone, Copy)]
-struct Of<'a> {
-    list: &'a str,
-    at: usize,
-    name: &'a str,
-}
-
-impl Display for Of<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { list, at, name } = self;
-        write!(f, "{list}[{at}].{name}")
-    }
-}
-
-/// The ids met so far. A handful is compared one by one; only of more are hashes taken.
-#[derive(Default)]
-struct Seen<'a> {
-    few: SmallVec<[&'a str; 8]>,
-    many: HashSet<&'a str>,
-}
-
-impl<'a> Seen<'a> {
-    /// Adds an id; says whether it is new.
-    fn insert(&mut self, id: &'a str) -> bool {
-        if self.few.len() < self.few.inline_size() {
-            let new = !self.contains(id);
-            if new {
-                self.few.push(id);
-            }
-            return new;
-        }
-        !self.few.contains(&id) && self.many.insert(id)
-    }
-
-    fn contains(&self, id: &str) -> bool {
-        self.few.contains(&id) || (!self.many.is_empty() && self.many.contains(id))
-    }
 }

@@ -42,9 +42,12 @@ type Stack = SmallVec<[Evaluated; 8]>;
 
 /// Runs a formula.
 pub fn run(formula: &Formula, plan: &Plan, environment: &mut impl Environment) -> Evaluated {
-    // A lone number or fact is the common case, and needs no stack.
-    if let [Op::Number(number)] = formula.ops.as_slice() {
-        return Ok(Some(Value::Quantity(*number)));
+    // A lone number, word or fact is the common case, and needs no stack.
+    if let [op] = formula.ops.as_slice() {
+        return put(*op, environment);
+    }
+    if let Some(number) = of_numbers(formula, environment) {
+        return Ok(Some(Value::Quantity(number)));
     }
     let mut stack = Stack::new();
     for op in &formula.ops {
@@ -63,6 +66,57 @@ pub fn run(formula: &Formula, plan: &Plan, environment: &mut impl Environment) -
         stack.push(result);
     }
     pop(&mut stack)
+}
+
+/// The result of a formula that does nothing but calculate with numbers that are all there; `None` where anything is
+/// out of the ordinary, and the long way is taken.
+fn of_numbers(formula: &Formula, environment: &mut impl Environment) -> Option<Exact> {
+    let mut stack: SmallVec<[Exact; 6]> = SmallVec::new();
+    for op in &formula.ops {
+        let number = match *op {
+            Op::Fact(fact) => match environment.fact(fact) {
+                Ok(Some(Value::Quantity(number))) => number,
+                Ok(Some(Value::Flag(_) | Value::Word(_) | Value::Set(_) | Value::Text) | None) | Err(_) => return None,
+            },
+            Op::Number(number) => number,
+            Op::Remaining => environment.remaining()?,
+            Op::Previous => environment.previous()?,
+            Op::Add => two(&mut stack, Exact::plus)?,
+            Op::Subtract => two(&mut stack, Exact::minus)?,
+            Op::Multiply => two(&mut stack, Exact::times)?,
+            Op::Min => two(&mut stack, |a, b| Ok(a.min(b)))?,
+            Op::Max => two(&mut stack, |a, b| Ok(a.max(b)))?,
+            Op::Word(_)
+            | Op::Flag(_)
+            | Op::Divide
+            | Op::Negate
+            | Op::Floor
+            | Op::Ceil
+            | Op::Round(_)
+            | Op::Equal
+            | Op::Less
+            | Op::LessOrEqual
+            | Op::And
+            | Op::Or
+            | Op::Not
+            | Op::IfAbsent
+            | Op::AddDays
+            | Op::SubtractDays
+            | Op::DaysBetween
+            | Op::BusinessDaysBetween
+            | Op::StartOfDay
+            | Op::EndOfDay
+            | Op::NextDay => return None,
+        };
+        stack.push(number);
+    }
+    stack.pop()
+}
+
+/// Takes two numbers and gives what they come to.
+fn two(stack: &mut SmallVec<[Exact; 6]>, of: impl FnOnce(Exact, Exact) -> Result<Exact, Overflow>) -> Option<Exact> {
+    let (b, a) = (stack.pop()?, stack.pop()?);
+    of(a, b).ok()
 }
 
 /// The facts for want of which a formula has no value: not those that a decisive side of `and` or `or`, or the value

@@ -19,7 +19,7 @@ use crate::domain::request::Refundability;
 use crate::domain::words::{DeductionKind, Outcome, ReasonCode, RefundMethod};
 use crate::plan::Plan;
 use crate::plan::evidence::Requirement;
-use crate::plan::rule::{Demand, Window};
+use crate::plan::rule::Demand;
 
 type Components = SmallVec<[ComponentDecision; 1]>;
 type Lines = SmallVec<[LineDecision; 1]>;
@@ -34,8 +34,8 @@ pub fn order(claim: &Claim<'_, '_, '_>, mut lines: Lines) -> Decision {
     let tenders = split(refund, claim, &lines);
     let (outcome, reason_codes) = outcome(&lines, &components);
     let evidence = evidence(claim, &lines);
-    let rule_steps: SmallVec<[u16; 4]> =
-        lines.iter().flat_map(|line| verdict_of(claim.plan, line.rule).next_steps.iter().copied()).collect();
+    let rule_steps = lines.iter().flat_map(|line| verdict_of(claim.plan, line.rule).next_steps.iter().copied());
+    let next_steps = next_steps(claim.plan, outcome, &reason_codes, rule_steps);
     let review = review(claim, &lines);
     let payout = match outcome {
         Outcome::ApprovedFull | Outcome::ApprovedPartial => {
@@ -51,7 +51,7 @@ pub fn order(claim: &Claim<'_, '_, '_>, mut lines: Lines) -> Decision {
         tenders,
         method: method(claim.plan, &lines),
         evidence,
-        next_steps: next_steps(claim.plan, outcome, &reason_codes, &rule_steps),
+        next_steps,
         reason_codes,
         review,
         payout,
@@ -161,6 +161,12 @@ fn take(amounts: &[Amount], parts: Parts<'_>, kind: DeductionKind, source: Deduc
 
 /// The order's answer from its parts': a person or a question first, then all, nothing, or a part.
 fn outcome(lines: &Lines, components: &Components) -> (Outcome, ReasonCodes) {
+    if let ([line], true) = (lines.as_slice(), components.is_empty()) {
+        let mut codes = line.reason_codes.clone();
+        codes.sort_unstable();
+        codes.dedup();
+        return (line.outcome, codes);
+    }
     let any = |wanted: Outcome| lines.iter().any(|line| line.outcome == wanted);
     let all = |wanted: Outcome| lines.iter().all(|line| line.outcome == wanted);
     let mut codes: ReasonCodes = lines.iter().flat_map(|line| line.reason_codes.iter().copied()).collect();
@@ -189,6 +195,9 @@ fn outcome(lines: &Lines, components: &Components) -> (Outcome, ReasonCodes) {
 /// The evidence against everything that the deciding rules demand.
 fn evidence(claim: &Claim<'_, '_, '_>, lines: &Lines) -> EvidenceReport {
     let demands = || lines.iter().flat_map(|line| verdict_of(claim.plan, line.rule).demands.iter().copied());
+    if demands().next().is_none() {
+        return EvidenceReport::not_required();
+    }
     let mut places: SmallVec<[u16; 2]> = demands().filter_map(|demand| claim.requirement(demand)).collect();
     places.sort_unstable();
     places.dedup();
@@ -205,19 +214,22 @@ fn evidence(claim: &Claim<'_, '_, '_>, lines: &Lines) -> EvidenceReport {
 }
 
 /// What the customer can do next: what the rules name, then what the engine knows to be due.
-pub fn next_steps(plan: &Plan, outcome: Outcome, codes: &[ReasonCode], of_rules: &[u16]) -> SmallVec<[u16; 4]> {
+pub fn next_steps(
+    plan: &Plan,
+    outcome: Outcome,
+    codes: &[ReasonCode],
+    of_rules: impl Iterator<Item = u16>,
+) -> SmallVec<[u16; 4]> {
     let mut named: SmallVec<[u16; 4]> = SmallVec::new();
-    let mut name = |steps: &[u16]| {
-        for step in steps {
-            if !named.contains(step) {
-                named.push(*step);
-            }
+    let mut name = |step: u16| {
+        if !named.contains(&step) {
+            named.push(step);
         }
     };
     let any = |wanted: &[ReasonCode]| codes.iter().any(|code| wanted.contains(code));
-    name(of_rules);
+    of_rules.for_each(&mut name);
     if any(&[ReasonCode::ReasonRequired, ReasonCode::ReasonTooVague]) {
-        name(plan.restate_step.as_slice());
+        plan.restate_step.into_iter().for_each(&mut name);
     }
     if any(&[
         ReasonCode::EvidenceMissing,
@@ -225,10 +237,10 @@ pub fn next_steps(plan: &Plan, outcome: Outcome, codes: &[ReasonCode], of_rules:
         ReasonCode::EvidenceExpired,
         ReasonCode::FactMissing,
     ]) {
-        name(plan.supplement_step.as_slice());
+        plan.supplement_step.into_iter().for_each(&mut name);
     }
     if outcome == Outcome::Denied {
-        name(&plan.escalation);
+        plan.escalation.iter().copied().for_each(name);
     }
     named
 }
@@ -238,14 +250,13 @@ fn review(claim: &Claim<'_, '_, '_>, lines: &Lines) -> Option<DateWindow> {
     let start = claim.requested_on()?;
     // Nothing is reviewed before what is missing has come.
     let reviewed = lines.iter().filter(|line| line.outcome != Outcome::MoreInfoRequired);
-    let mut windows: SmallVec<[Window; 2]> = SmallVec::new();
-    for window in reviewed.filter_map(|line| verdict_of(claim.plan, line.rule).review) {
-        if !windows.contains(&window) {
-            windows.push(window);
-        }
+    let windows = reviewed.filter_map(|line| verdict_of(claim.plan, line.rule).review);
+    let (mut before, mut latest) = (None, None);
+    // Lines of one order mostly have the same one.
+    for window in windows.filter(|window| before.replace(*window) != Some(*window)) {
+        latest = window::latest(latest, Some(window::after(None, start, window, claim.plan).dates()));
     }
-    let ends = windows.into_iter().map(|review| window::after(None, start, review, claim.plan).dates());
-    ends.fold(None, |latest, end| window::latest(latest, Some(end)))
+    latest
 }
 
 /// The way the money goes back: that of the first line on which any does.

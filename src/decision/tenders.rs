@@ -45,6 +45,12 @@ pub fn split(refund: Amount, claim: &Claim<'_, '_, '_>, lines: &[LineDecision]) 
 /// What each tender gets. Tenders are filled in groups, one group after the other; those of one group
 /// are filled together.
 fn amounts(refund: Amount, order: &TenderOrder, tenders: &[TenderFacts<'_>]) -> Amounts {
+    if refund.is_zero() {
+        return Amounts::from_elem(Amount::ZERO, tenders.len());
+    }
+    if *order == TenderOrder::Proportional {
+        return allocate(refund, &tenders.iter().map(share).collect::<SmallVec<[Share; 4]>>());
+    }
     let mut amounts = Amounts::from_elem(Amount::ZERO, tenders.len());
     let mut left = refund;
     let mut fill = |group: &[usize]| {
@@ -57,8 +63,7 @@ fn amounts(refund: Amount, order: &TenderOrder, tenders: &[TenderFacts<'_>]) -> 
         }
     };
     match order {
-        TenderOrder::Proportional => fill(&(0..tenders.len()).collect::<SmallVec<[usize; 4]>>()),
-        TenderOrder::FirstPaidFirst => (0..tenders.len()).for_each(|place| fill(&[place])),
+        TenderOrder::Proportional | TenderOrder::FirstPaidFirst => (0..tenders.len()).for_each(|place| fill(&[place])),
         TenderOrder::LastPaidFirst => (0..tenders.len()).rev().for_each(|place| fill(&[place])),
         TenderOrder::ByPriority(methods) => {
             let rank = |tender: &TenderFacts<'_>| {

@@ -352,6 +352,45 @@ impl fmt::Display for Exact {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::sample::select;
+
+    use proptest::prelude::*;
+
+    /// Numbers on both sides of every bound at which another road is taken.
+    fn number() -> impl Strategy<Value = Exact> {
+        let whole = prop_oneof![
+            3 => -50i128..50,
+            2 => (-1_000_000_000_000_000i128..1_000_000_000_000_000).prop_map(|n| n * 10_000),
+            1 => select(vec![i128::from(i64::MAX), i128::from(i64::MIN), i128::from(i64::MAX) + 1, i128::MAX, i128::MIN + 1]),
+            1 => proptest::num::i64::ANY.prop_map(i128::from),
+        ];
+        let below =
+            prop_oneof![3 => Just(1i128), 3 => 1i128..60, 1 => 1i128..=i128::from(i64::MAX) + 1, 1 => Just(i128::MAX)];
+        (whole, below).prop_map(|(numerator, denominator)| Exact::fraction(numerator, denominator).unwrap())
+    }
+
+    proptest! {
+        #[test]
+        fn short_roads_lead_where_the_long_one_does(a in number(), b in number()) {
+            let long = |result: Option<Ratio<i128>>| result.map(Exact::from_ratio).ok_or(Overflow);
+            prop_assert_eq!(a.plus(b), long(a.ratio().checked_add(&b.ratio())));
+            prop_assert_eq!(a.minus(b), long(a.ratio().checked_sub(&b.ratio())));
+            prop_assert_eq!(a.times(b), long(a.ratio().checked_mul(&b.ratio())));
+            if !b.is_zero() {
+                prop_assert_eq!(a.over(b), Some(long(a.ratio().checked_div(&b.ratio()))));
+            }
+            prop_assert_eq!(a.cmp(&b), a.ratio().cmp(&b.ratio()));
+            prop_assert_eq!(a == b, a.ratio() == b.ratio());
+            prop_assert_eq!(a.floor(), a.ratio().numer().div_euclid(*a.ratio().denom()));
+            if Exact::ZERO < b {
+                for mode in [RoundingMode::HalfUp, RoundingMode::HalfDown, RoundingMode::HalfEven, RoundingMode::Up, RoundingMode::Down] {
+                    let steps = a.over(b).unwrap().and_then(|steps| steps.round_to_whole(mode));
+                    let long = steps.and_then(|steps| Exact::whole(steps).times(b));
+                    prop_assert_eq!(a.round(to(b, mode)), long, "{:?}", mode);
+                }
+            }
+        }
+    }
 
     fn exact(numerator: i128, denominator: i128) -> Exact {
         Exact::fraction(numerator, denominator).unwrap()
