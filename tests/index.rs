@@ -220,7 +220,8 @@ fn ranges(count: u64, range: impl Fn(u64) -> (u64, u64)) -> Rules {
 #[test]
 fn an_index_of_ranges_that_overlap_keeps_to_its_room_and_its_answers() {
     const COUNT: u64 = 20_000;
-    let shapes: [(&str, &dyn Fn(u64) -> (u64, u64)); 3] = [
+    type Shape<'a> = &'a dyn Fn(u64) -> (u64, u64);
+    let shapes: [(&str, Shape<'_>); 3] = [
         ("nested", &|at| (at, 4 * COUNT - at)),
         ("side by side", &|at| (at, at + 1)),
         ("staggered", &|at| (at * 7 % COUNT, at * 7 % COUNT + COUNT / 3)),

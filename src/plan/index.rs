@@ -50,6 +50,10 @@ pub struct Candidates<'i> {
 }
 
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it lives on the stack for one search, and a box would be taken from the heap"
+)]
 enum Left<'i> {
     /// Up to 64 rules: one bit each.
     One(u64),
