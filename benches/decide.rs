@@ -179,7 +179,12 @@ fn as_answer(plan: &Plan, decision: &Decision) -> by_hand::Answer {
                     EvidenceProblem::AnotherOrder => Problem::AnotherOrder,
                     EvidenceProblem::MediaTypeNotAllowed => Problem::MediaType,
                     EvidenceProblem::FieldMissing(_) => Problem::Field,
-                    other => panic!("the policy has no condition for {other:?}"),
+                    EvidenceProblem::MediaTypeMissing
+                    | EvidenceProblem::TooLarge
+                    | EvidenceProblem::CaptureTimeMissing
+                    | EvidenceProblem::CapturedTooEarly
+                    | EvidenceProblem::CapturedTooLate
+                    | EvidenceProblem::Expired => panic!("the policy has no such condition: {rejected:?}"),
                 };
                 (rejected.evidence, problem)
             })

@@ -23,11 +23,12 @@ mod tables;
 use std::ops::Bound;
 
 use proptest::prelude::*;
-use requite::decision::explain::Silent;
+use requite::decision::explain::{NEAR_MISSES_MAX, Recorder, Silent};
 use requite::decision::{Purpose, decide, intake};
 use requite::domain::decision::{Decision, DeductionSource, RuleRef};
 use requite::domain::exact::Exact;
 use requite::domain::facts::{FactId, Value};
+use requite::domain::money::Amount;
 use requite::domain::request::Request;
 use requite::domain::words::{ReasonCode, RefundMethod};
 use requite::engine::admit::admit;
@@ -346,4 +347,66 @@ fn rules_that_never_decide_change_no_decision() {
             assert_eq!(decided(&large), renumbered(decided(&small), &places), "seed {seed}\n{request:#?}");
         }
     }
+}
+
+/// The tests heard of, rule by rule, and the facts; of so many rules that did not match.
+#[derive(Default)]
+struct Heard<const NEAR: usize> {
+    rules: Vec<Vec<(u32, Vec<Answer>)>>,
+    facts: std::collections::BTreeSet<(usize, FactId)>,
+}
+
+impl<const NEAR: usize> Recorder for Heard<NEAR> {
+    const NEAR_MISSES_MAX: usize = NEAR;
+
+    fn line(&mut self, _line: u16) {
+        self.rules.push(Vec::new());
+    }
+    fn fact(&mut self, fact: FactId, _value: Option<Value>) {
+        self.facts.insert((self.rules.len(), fact));
+    }
+    fn test(&mut self, rule: u32, _test: u16, answer: Answer) {
+        let rules = self.rules.last_mut().unwrap();
+        match rules.last_mut() {
+            Some((last, answers)) if *last == rule => answers.push(answer),
+            Some(_) | None => rules.push((rule, vec![answer])),
+        }
+    }
+    fn deduction(&mut self, _source: DeductionSource, _exact: Exact, _taken: Amount) {}
+}
+
+/// The nearest rules of those heard of: the fewest tests in the way, then the most that held.
+fn nearest(mut rules: Vec<(u32, Vec<Answer>)>) -> Vec<(u32, Vec<Answer>)> {
+    let failed = |answers: &[Answer]| answers.iter().filter(|answer| **answer != Answer::Yes).count();
+    rules.retain(|(_, answers)| 0 < failed(answers));
+    rules.sort_by_key(|(_, answers)| (failed(answers), std::cmp::Reverse(answers.len() - failed(answers))));
+    rules.truncate(NEAR_MISSES_MAX);
+    rules
+}
+
+#[test]
+fn a_recorder_of_few_near_misses_hears_of_the_nearest_and_of_every_fact() {
+    let mut cut = 0;
+    for seed in 0..60 {
+        let mut chance = Chance(seed);
+        let policy = generate::policy(&mut chance);
+        let mut plan = plan(&policy);
+        // Several times the same rules: many are equally near, and the first of them are the ones named.
+        let rules = plan.rules.to_vec();
+        let again = rules.iter().map(|rule| filler(rule, &mut chance)).collect::<Vec<_>>();
+        plan.rules = Rules::new(again.iter().chain(&again).chain(&rules).cloned().collect());
+        for _ in 0..20 {
+            let request = generate::request(&mut chance, &policy);
+            let facts = intake(&plan, &request, Purpose::Decision).unwrap();
+            let (mut few, mut all) = (Heard::<NEAR_MISSES_MAX>::default(), Heard::<{ usize::MAX }>::default());
+            let silent = decide(&plan, &facts, &mut Silent);
+            assert_eq!((decide(&plan, &facts, &mut few), decide(&plan, &facts, &mut all)), (silent.clone(), silent));
+            assert_eq!(few.facts, all.facts);
+            for (few, all) in few.rules.into_iter().zip(all.rules) {
+                cut += usize::from(few.len() < all.len());
+                assert_eq!(nearest(few), nearest(all), "seed {seed}");
+            }
+        }
+    }
+    assert!(100 < cut, "only {cut} lines have more near misses than are named");
 }
