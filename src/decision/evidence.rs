@@ -94,7 +94,7 @@ pub fn report(requirements: &[&Requirement], material: &Material, facts: &Facts<
         return EvidenceReport::not_required();
     }
     let mut used = 0;
-    let mut missing: SmallVec<[u64; 2]> = SmallVec::from_elem(0, 1);
+    let mut missing = Ways::from_elem(0, 1);
     let mut verdict = EvidenceVerdict::Sufficient;
     for requirement in requirements {
         match met_by(requirement, material.kinds) {
@@ -127,13 +127,15 @@ pub fn met_by(requirement: &Requirement, kinds: u64) -> Option<u64> {
     requirement.alternatives.iter().copied().find(|set| set & kinds == *set)
 }
 
+type Ways = SmallVec<[u64; 4]>;
+
 /// Every way to meet both, none containing another, smallest first. Of very many ways the
 /// smallest are named: each of them would do.
-fn joined(ways: &[u64], more: impl Iterator<Item = u64> + Clone) -> SmallVec<[u64; 2]> {
-    let mut all: Vec<u64> = ways.iter().flat_map(|have| more.clone().map(move |set| have | set)).collect();
+fn joined(ways: &[u64], more: impl Iterator<Item = u64> + Clone) -> Ways {
+    let mut all: SmallVec<[u64; 8]> = ways.iter().flat_map(|have| more.clone().map(move |set| have | set)).collect();
     // Stable, so that ways of equal size keep the order in which they were declared.
     all.sort_by_key(|set| set.count_ones());
-    let mut kept: SmallVec<[u64; 2]> = SmallVec::new();
+    let mut kept = Ways::new();
     for set in all {
         if kept.len() < EVIDENCE_ALTERNATIVES_MAX && !kept.iter().any(|have| have & set == *have) {
             kept.push(set);

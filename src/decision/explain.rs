@@ -9,13 +9,19 @@ use crate::domain::facts::{FactId, Value};
 use crate::domain::money::Amount;
 use crate::plan::test::Answer;
 
+/// Rules named that nearly matched. More would be a listing of the policy.
+pub const NEAR_MISSES_MAX: usize = 8;
+
 /// Hears what happens while a claim is decided.
 pub trait Recorder {
+    /// Of how many rules that did not match it wants to hear the tests, for each line; zero: of none at all.
+    const NEAR_MISSES_MAX: usize = NEAR_MISSES_MAX;
     /// A line is begun; everything that follows is about it.
     fn line(&mut self, line: u16);
     /// A fact was looked at.
     fn fact(&mut self, fact: FactId, value: Option<Value>);
-    /// A test of a rule was answered, by its place in the rule.
+    /// A test of a rule was answered, by its place in the rule: of the deciding rule, and of those before it that
+    /// came nearest to a match.
     fn test(&mut self, rule: u32, test: u16, answer: Answer);
     /// A deduction was worked out: exactly, and as it was taken.
     fn deduction(&mut self, source: DeductionSource, exact: Exact, taken: Amount);
@@ -26,6 +32,8 @@ pub trait Recorder {
 pub struct Silent;
 
 impl Recorder for Silent {
+    const NEAR_MISSES_MAX: usize = 0;
+
     fn line(&mut self, _line: u16) {}
     fn fact(&mut self, _fact: FactId, _value: Option<Value>) {}
     fn test(&mut self, _rule: u32, _test: u16, _answer: Answer) {}

@@ -1,8 +1,11 @@
 //! The facts that a policy declares itself: inputs of each type, and further moments.
 
-use std::collections::HashSet;
+use std::fmt::Display;
 
-use crate::decision::intake::{Intake, set, shown};
+use smallvec::SmallVec;
+
+use crate::decision::field::{Shown, shown};
+use crate::decision::intake::{Intake, set};
 use crate::domain::exact::Exact;
 use crate::domain::facts::{FactId, Value, Values};
 use crate::domain::limits::{DECIMAL_DIGITS_MAX, DECIMAL_PLACES_MAX};
@@ -22,8 +25,12 @@ pub(super) fn anchors(plan: &Plan) -> impl Iterator<Item = &str> {
 
 /// The fact of a name in `order.times`.
 pub(super) fn anchor(plan: &Plan, name: &str) -> Option<FactId> {
-    anchors(plan).find(|known| *known == name)?;
-    plan.fact_names.get(name).copied()
+    let fact = plan.fact_names.get(name).copied()?;
+    match plan.fact(fact)?.origin {
+        Origin::Anchor => Some(fact),
+        Origin::BuiltIn(moment) => KNOWN_MOMENTS.contains(&moment).then_some(fact),
+        Origin::Component | Origin::Input(_) | Origin::Derived => None,
+    }
 }
 
 /// Reads the inputs of one scope into the row of values; absent ones get the policy's default.
@@ -31,13 +38,13 @@ pub(super) fn read(
     intake: &mut Intake<'_>,
     sent: &[(&str, InputValue<'_>)],
     scope: InputScope,
-    field: &str,
+    field: impl Display + Copy,
     values: &mut Values,
 ) {
     let plan = intake.plan;
-    let mut seen = HashSet::new();
+    let mut seen: SmallVec<[FactId; 8]> = SmallVec::new();
     for (name, value) in sent {
-        let field = format!("{field}[\"{}\"]", shown(name));
+        let field = format_args!("{field}[\"{}\"]", Shown(name));
         let fact = plan.fact_names.get(*name).copied();
         let declared = fact.and_then(|fact| Some((fact, plan.fact(fact)?))).and_then(|(fact, definition)| {
             match &definition.origin {
@@ -46,9 +53,10 @@ pub(super) fn read(
             }
         });
         match declared {
-            Some((fact, ..)) if !seen.insert(fact) => intake.bad(field, "stands twice"),
+            Some((fact, ..)) if seen.contains(&fact) => intake.bad(field, "stands twice"),
             Some((fact, fact_type, input)) => {
-                let value = one(intake, *value, fact_type, input, &field);
+                seen.push(fact);
+                let value = one(intake, *value, fact_type, input, field);
                 set(values, fact, value);
             }
             None => intake.bad(field, format!("is not an input that the policy declares for {}", scope_name(scope))),
@@ -76,7 +84,7 @@ fn one(
     value: InputValue<'_>,
     fact_type: FactType,
     input: &Input,
-    field: &str,
+    field: impl Display + Copy,
 ) -> Option<Value> {
     match (fact_type, value) {
         (FactType::Flag, InputValue::Flag(flag)) => Some(Value::Flag(flag)),
@@ -99,7 +107,12 @@ fn one(
     }
 }
 
-fn quantity(intake: &mut Intake<'_>, dimension: Dimension, value: InputValue<'_>, field: &str) -> Option<Exact> {
+fn quantity(
+    intake: &mut Intake<'_>,
+    dimension: Dimension,
+    value: InputValue<'_>,
+    field: impl Display + Copy,
+) -> Option<Exact> {
     match (dimension, value) {
         (Dimension::Number, InputValue::Decimal(text)) => {
             let number = Exact::parse_decimal(text);

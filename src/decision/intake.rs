@@ -3,10 +3,11 @@
 //! Money must be of one declared currency, words must be declared, parts must add up, and
 //! nothing may be larger than its bound. What is absent stays absent: nothing becomes zero here.
 
-use std::collections::HashSet;
+use std::fmt::Display;
 
 use smallvec::{SmallVec, smallvec};
 
+use crate::decision::field::{Of, Seen, Shown, shown};
 use crate::decision::inputs;
 use crate::domain::exact::Exact;
 use crate::domain::facts::{
@@ -98,8 +99,8 @@ fn moment(at: Option<Timestamp>) -> Option<Value> {
 }
 
 impl<'p> Intake<'p> {
-    pub(super) fn bad(&mut self, field: impl Into<String>, problem: impl Into<String>) {
-        self.violations.push(FieldViolation::new(field, problem));
+    pub(super) fn bad(&mut self, field: impl Display, problem: impl Into<String>) {
+        self.violations.push(FieldViolation::new(field.to_string(), problem));
     }
 
     /// Takes the currency of the first amount for the order's; every other amount is held against it.
@@ -112,7 +113,7 @@ impl<'p> Intake<'p> {
     }
 
     /// An amount as minor units; `None` where it is absent or bad.
-    pub(super) fn amount(&mut self, money: Option<Money<'_>>, field: &str) -> Option<Amount> {
+    pub(super) fn amount(&mut self, money: Option<Money<'_>>, field: impl Display + Copy) -> Option<Amount> {
         let amount = self.checked_amount(money?, field);
         if amount.is_none() {
             self.sums = Sums::Unknown;
@@ -120,7 +121,7 @@ impl<'p> Intake<'p> {
         amount
     }
 
-    fn checked_amount(&mut self, money: Money<'_>, field: &str) -> Option<Amount> {
+    fn checked_amount(&mut self, money: Money<'_>, field: impl Display + Copy) -> Option<Amount> {
         let Money { currency: code, units, nanos } = money;
         let plan = self.plan;
         let Some(currency) = plan.currencies.iter().find(|currency| currency.code == code) else {
@@ -155,7 +156,7 @@ impl<'p> Intake<'p> {
     }
 
     /// The place of a word that the policy declares; `None` where it is absent or unknown.
-    pub(super) fn word(&mut self, word: &str, vocabulary: VocabularyId, field: &str) -> Option<u16> {
+    pub(super) fn word(&mut self, word: &str, vocabulary: VocabularyId, field: impl Display + Copy) -> Option<u16> {
         if word.is_empty() {
             return None;
         }
@@ -174,26 +175,26 @@ impl<'p> Intake<'p> {
         place
     }
 
-    fn tags(&mut self, tags: &[&str], field: &str) -> u64 {
+    fn tags(&mut self, tags: &[&str], field: impl Display + Copy) -> u64 {
         let mut set = 0u64;
         for (at, tag) in tags.iter().enumerate() {
-            let field = format!("{field}[{at}]");
+            let field = format_args!("{field}[{at}]");
             if tag.is_empty() {
                 self.bad(field, "must not be empty");
-            } else if let Some(place) = self.word(tag, VocabularyId::TAG, &field) {
+            } else if let Some(place) = self.word(tag, VocabularyId::TAG, field) {
                 set |= 1u64.checked_shl(u32::from(place)).unwrap_or(0);
             }
         }
         set
     }
 
-    fn count(&mut self, count: usize, most: usize, field: &str) {
+    fn count(&mut self, count: usize, most: usize, field: impl Display + Copy) {
         if most < count {
             self.bad(field, format!("at most {most} are allowed, got {count}"));
         }
     }
 
-    fn short(&mut self, text: &str, field: &str) {
+    fn short(&mut self, text: &str, field: impl Display + Copy) {
         if SHORT_TEXT_BYTES_MAX < text.len() {
             self.bad(field, format!("at most {SHORT_TEXT_BYTES_MAX} bytes are allowed, got {}", text.len()));
         }
@@ -212,13 +213,15 @@ impl<'p> Intake<'p> {
         self.count(claim.line_ids.len(), LINES_MAX, "claim.line_ids");
         self.short(order.id, "order.order_id");
         for (at, line) in order.lines.iter().enumerate() {
-            self.short(line.id, &format!("order.lines[{at}].line_id"));
-            self.count(line.tags.len(), ENTRIES_MAX, &format!("order.lines[{at}].tags"));
-            self.count(line.inputs.len(), ENTRIES_MAX, &format!("order.lines[{at}].inputs"));
+            let field = |name| Of { list: "order.lines", at, name };
+            self.short(line.id, field("line_id"));
+            self.count(line.tags.len(), ENTRIES_MAX, field("tags"));
+            self.count(line.inputs.len(), ENTRIES_MAX, field("inputs"));
         }
         for (at, tender) in order.tenders.iter().enumerate() {
-            self.short(tender.id, &format!("order.tenders[{at}].tender_id"));
-            self.short(tender.method, &format!("order.tenders[{at}].method"));
+            let field = |name| Of { list: "order.tenders", at, name };
+            self.short(tender.id, field("tender_id"));
+            self.short(tender.method, field("method"));
         }
         if CLAIM_TEXT_BYTES_MAX < claim.text.len() {
             self.bad(
@@ -262,12 +265,12 @@ impl<'p> Intake<'p> {
     }
 
     fn evidence<'a>(&mut self, order: &Order<'a>, pieces: &[Evidence<'a>]) -> SmallVec<[EvidenceFacts<'a>; 2]> {
-        let mut seen = HashSet::new();
+        let mut seen = Seen::default();
         let mut facts = SmallVec::new();
         for (at, piece) in pieces.iter().enumerate() {
-            let field = |name: &str| format!("claim.evidence[{at}].{name}");
+            let field = |name| Of { list: "claim.evidence", at, name };
             let Evidence { id, kind, media_type, size_bytes, sha256, captured_at, order_id, source, fields } = piece;
-            if !id.is_empty() && !seen.insert(*id) {
+            if !id.is_empty() && !seen.insert(id) {
                 self.bad(field("evidence_id"), format!("`{}` stands twice", shown(id)));
             }
             if kind.is_empty() {
@@ -280,11 +283,11 @@ impl<'p> Intake<'p> {
             if !sha256.is_empty() && !hex {
                 self.bad(field("sha256"), "must be 64 hexadecimal digits");
             }
-            self.count(fields.len(), ENTRIES_MAX, &field("fields"));
+            self.count(fields.len(), ENTRIES_MAX, field("fields"));
             for (text, name) in
                 [(id, "evidence_id"), (media_type, "media_type"), (order_id, "order_id"), (source, "source")]
             {
-                self.short(text, &field(name));
+                self.short(text, field(name));
             }
             let about = if order_id.is_empty() || order.id.is_empty() || *order_id == order.id {
                 About::ThisOrder
@@ -292,7 +295,7 @@ impl<'p> Intake<'p> {
                 About::AnotherOrder
             };
             let filled = fields.iter().filter(|(_, value)| !value.trim().is_empty()).map(|(name, _)| *name).collect();
-            if let Some(kind) = self.word(kind, VocabularyId::EVIDENCE_KIND, &field("kind")) {
+            if let Some(kind) = self.word(kind, VocabularyId::EVIDENCE_KIND, field("kind")) {
                 facts.push(EvidenceFacts {
                     id,
                     kind,
@@ -336,11 +339,15 @@ impl<'p> Intake<'p> {
     }
 
     fn times(&mut self, order: &Order<'_>, values: &mut Values) {
-        let mut seen = HashSet::new();
+        // As few as a request may have are compared sooner than hashed.
+        let mut seen: SmallVec<[FactId; 8]> = SmallVec::new();
         for (name, at) in &order.times {
-            let field = format!("order.times[\"{}\"]", shown(name));
+            let field = format_args!("order.times[\"{}\"]", Shown(name));
             match inputs::anchor(self.plan, name) {
-                Some(fact) if seen.insert(fact) => set(values, fact, moment(Some(*at))),
+                Some(fact) if !seen.contains(&fact) => {
+                    seen.push(fact);
+                    set(values, fact, moment(Some(*at)));
+                }
                 Some(_) => self.bad(field, "stands twice"),
                 None => {
                     let known = inputs::anchors(self.plan).collect::<Vec<_>>().join("`, `");
@@ -351,17 +358,17 @@ impl<'p> Intake<'p> {
     }
 
     fn lines<'a>(&mut self, order: &Order<'a>, claim: &Claim<'a>, shared: &Values) -> SmallVec<[LineFacts<'a>; 1]> {
-        let mut ids = HashSet::new();
+        let mut ids = Seen::default();
         for (at, line) in order.lines.iter().enumerate() {
             if !ids.insert(line.id) {
                 self.bad(format!("order.lines[{at}].line_id"), twice(line.id, "lines"));
             }
         }
-        let mut claimed = HashSet::new();
+        let mut claimed = Seen::default();
         for (at, id) in claim.line_ids.iter().enumerate() {
             if !ids.contains(id) {
                 self.bad(format!("claim.line_ids[{at}]"), format!("the order has no line `{}`", shown(id)));
-            } else if !claimed.insert(*id) {
+            } else if !claimed.insert(id) {
                 self.bad(format!("claim.line_ids[{at}]"), format!("`{}` stands twice", shown(id)));
             }
         }
@@ -386,7 +393,7 @@ impl<'p> Intake<'p> {
         mut values: Values,
         coverage: Coverage,
     ) -> LineFacts<'a> {
-        let field = |name: &str| format!("order.lines[{at}].{name}");
+        let field = |name| Of { list: "order.lines", at, name };
         let Line {
             id,
             product_type,
@@ -404,21 +411,21 @@ impl<'p> Intake<'p> {
             self.sums = Sums::Unknown;
             self.bad(field("paid"), "is mandatory: a missing price is never zero");
         }
-        let paid = self.amount(*paid, &field("paid"));
-        let earlier = self.amount(*refunded, &field("refunded")).unwrap_or(Amount::ZERO);
+        let paid = self.amount(*paid, field("paid"));
+        let earlier = self.amount(*refunded, field("refunded")).unwrap_or(Amount::ZERO);
         if let Some(paid) = paid
             && paid < earlier
         {
             self.sums = Sums::Unknown;
             self.bad(field("refunded"), "must not be more than `paid`");
         }
-        let list_price = self.amount(*list_price, &field("list_price"));
-        let declared_cost = self.amount(*declared_cost, &field("declared_cost"));
-        let completed = completed.and_then(|completed| self.completed(completed, &field("completed")));
-        let tags = order_tags | self.tags(tags, &field("tags"));
-        let product_type = self.word(product_type, VocabularyId::PRODUCT_TYPE, &field("product_type"));
-        let sub_stage = self.word(sub_stage, VocabularyId::SUB_STAGE, &field("sub_stage"));
-        inputs::read(self, inputs, InputScope::Line, &field("inputs"), &mut values);
+        let list_price = self.amount(*list_price, field("list_price"));
+        let declared_cost = self.amount(*declared_cost, field("declared_cost"));
+        let completed = completed.and_then(|completed| self.completed(completed, field("completed")));
+        let tags = order_tags | self.tags(tags, field("tags"));
+        let product_type = self.word(product_type, VocabularyId::PRODUCT_TYPE, field("product_type"));
+        let sub_stage = self.word(sub_stage, VocabularyId::SUB_STAGE, field("sub_stage"));
+        inputs::read(self, inputs, InputScope::Line, field("inputs"), &mut values);
         let paid = paid.unwrap_or(Amount::ZERO);
         let mut put = |fact, value| set(&mut values, place(fact), value);
         put(BuiltIn::Stage, stage.map(|word| Value::Word(word.index())));
@@ -440,7 +447,7 @@ impl<'p> Intake<'p> {
     fn completed(
         &mut self,
         Fraction { numerator, denominator }: Fraction,
-        field: &str,
+        field: impl Display + Copy,
     ) -> Option<(Exact, Exact, Exact)> {
         if denominator <= 0 {
             self.bad(format!("{field}.denominator"), format!("must be above zero, got {denominator}"));
@@ -471,20 +478,20 @@ impl<'p> Intake<'p> {
                 refundability: Refundability::Refundable
             }];
         }
-        let mut ids = HashSet::new();
+        let mut ids = Seen::default();
         let mut tenders = SmallVec::new();
         for (at, tender) in order.tenders.iter().enumerate() {
-            let field = |name: &str| format!("order.tenders[{at}].{name}");
+            let field = |name| Of { list: "order.tenders", at, name };
             let Tender { id, method, paid, refunded, refundability } = tender;
-            if !ids.insert(*id) {
+            if !ids.insert(id) {
                 self.bad(field("tender_id"), twice(id, "tenders"));
             }
             if paid.is_none() {
                 self.sums = Sums::Unknown;
                 self.bad(field("paid"), "is mandatory");
             }
-            let paid = self.amount(*paid, &field("paid")).unwrap_or(Amount::ZERO);
-            let refunded = self.amount(*refunded, &field("refunded")).unwrap_or(Amount::ZERO);
+            let paid = self.amount(*paid, field("paid")).unwrap_or(Amount::ZERO);
+            let refunded = self.amount(*refunded, field("refunded")).unwrap_or(Amount::ZERO);
             if paid < refunded {
                 self.sums = Sums::Unknown;
                 self.bad(field("refunded"), "must not be more than `paid`");
@@ -500,7 +507,7 @@ impl<'p> Intake<'p> {
         let mut facts = SmallVec::new();
         for (at, component) in order.components.iter().enumerate() {
             let Component { name, paid, refunded, line_id } = component;
-            let field = |name: &str| format!("order.components[{at}].{name}");
+            let field = |name| Of { list: "order.components", at, name };
             if name.is_empty() {
                 self.bad(field("name"), "is mandatory");
             }
@@ -513,9 +520,9 @@ impl<'p> Intake<'p> {
             if !line_id.is_empty() && line.is_none() {
                 self.bad(field("line_id"), format!("the order has no line `{}`", shown(line_id)));
             }
-            let name = self.word(name, VocabularyId::COMPONENT, &field("name"));
-            let paid = self.amount(*paid, &field("paid")).unwrap_or(Amount::ZERO);
-            let refunded = self.amount(*refunded, &field("refunded")).unwrap_or(Amount::ZERO);
+            let name = self.word(name, VocabularyId::COMPONENT, field("name"));
+            let paid = self.amount(*paid, field("paid")).unwrap_or(Amount::ZERO);
+            let refunded = self.amount(*refunded, field("refunded")).unwrap_or(Amount::ZERO);
             if paid < refunded {
                 self.sums = Sums::Unknown;
                 self.bad(field("refunded"), "must not be more than `paid`");
@@ -596,16 +603,4 @@ fn twice(id: &str, of: &str) -> String {
 fn comparison(pairs: &[PromisedActual<'_>]) -> Comparison {
     let both = |pair: &PromisedActual<'_>| !pair.promised.trim().is_empty() && !pair.actual.trim().is_empty();
     if pairs.iter().any(both) { Comparison::Given } else { Comparison::NotGiven }
-}
-
-/// A caller's text as far as a message shows it.
-pub(super) fn shown(text: &str) -> String {
-    const SHOWN_CHARACTERS_MAX: usize = 64;
-    // Control characters could forge lines in a log.
-    let visible = |character: char| if character.is_control() { '\u{fffd}' } else { character };
-    let mut shown: String = text.chars().take(SHOWN_CHARACTERS_MAX).map(visible).collect();
-    if text.chars().nth(SHOWN_CHARACTERS_MAX).is_some() {
-        shown.push('…');
-    }
-    shown
 }

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use crate::decision::explain::Recorder;
 use crate::decision::machine::{Environment, Evaluated, Fault, run, wanting};
 use crate::domain::exact::Exact;
-use crate::domain::facts::{FactId, LineFacts};
+use crate::domain::facts::{FactId, LineFacts, Value};
 use crate::plan::Plan;
 use crate::plan::fact::{Derived, Row};
 use crate::plan::formula::Formula;
@@ -67,10 +67,15 @@ impl<'p, 'f, 'r, R: Recorder> Line<'p, 'f, 'r, R> {
         Self { plan, facts, recorder, remaining: Some(Exact::ZERO), previous: Some(Exact::ZERO), derived }
     }
 
+    /// The value of a given fact. Nobody hears of it.
+    pub fn given(&self, fact: FactId) -> Option<Value> {
+        self.facts.values.get(usize::from(fact.0)).copied().flatten()
+    }
+
     /// The value of a fact.
     pub fn value(&mut self, fact: FactId) -> Evaluated {
         let Some(place) = fact.0.checked_sub(self.plan.given_facts).map(usize::from) else {
-            let value = self.facts.values.get(usize::from(fact.0)).copied().flatten();
+            let value = self.given(fact);
             self.recorder.fact(fact, value);
             return Ok(value);
         };
@@ -118,6 +123,14 @@ impl<'p, 'f, 'r, R: Recorder> Line<'p, 'f, 'r, R> {
             Ok(value) => (test.accepts.answer(value), None),
             Err(fault) => (Answer::Unknown, Some(fault)),
         }
+    }
+
+    /// What a test says of this line, where the fact has been told before.
+    pub fn answer_untold(&mut self, test: &Test) -> Answer {
+        if test.fact.0 < self.plan.given_facts {
+            return test.accepts.answer(self.given(test.fact));
+        }
+        self.answer(test).0
     }
 
     /// What tests come to together: one no decides, whatever else is unknown.

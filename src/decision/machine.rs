@@ -2,12 +2,11 @@
 //!
 //! A result is a value, a missing fact, or a fault. Nothing here knows what a formula is for.
 
-use jiff::civil::Date;
 use smallvec::{SmallVec, smallvec};
 
 use crate::domain::exact::{Exact, Overflow, Rounding, RoundingMode};
 use crate::domain::facts::{FactId, Value};
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Day, Timestamp};
 use crate::plan::Plan;
 use crate::plan::formula::{Formula, Op};
 
@@ -43,9 +42,12 @@ type Stack = SmallVec<[Evaluated; 8]>;
 
 /// Runs a formula.
 pub fn run(formula: &Formula, plan: &Plan, environment: &mut impl Environment) -> Evaluated {
-    // A lone number or fact is the common case, and needs no stack.
-    if let [Op::Number(number)] = formula.ops.as_slice() {
-        return Ok(Some(Value::Quantity(*number)));
+    // A lone number, word or fact is the common case, and needs no stack.
+    if let [op] = formula.ops.as_slice() {
+        return put(*op, environment);
+    }
+    if let Some(number) = of_numbers(formula, environment) {
+        return Ok(Some(Value::Quantity(number)));
     }
     let mut stack = Stack::new();
     for op in &formula.ops {
@@ -66,10 +68,61 @@ pub fn run(formula: &Formula, plan: &Plan, environment: &mut impl Environment) -
     pop(&mut stack)
 }
 
+/// The result of a formula that does nothing but calculate with numbers that are all there; `None` where anything is
+/// out of the ordinary, and the long way is taken.
+fn of_numbers(formula: &Formula, environment: &mut impl Environment) -> Option<Exact> {
+    let mut stack: SmallVec<[Exact; 6]> = SmallVec::new();
+    for op in &formula.ops {
+        let number = match *op {
+            Op::Fact(fact) => match environment.fact(fact) {
+                Ok(Some(Value::Quantity(number))) => number,
+                Ok(Some(Value::Flag(_) | Value::Word(_) | Value::Set(_) | Value::Text) | None) | Err(_) => return None,
+            },
+            Op::Number(number) => number,
+            Op::Remaining => environment.remaining()?,
+            Op::Previous => environment.previous()?,
+            Op::Add => two(&mut stack, Exact::plus)?,
+            Op::Subtract => two(&mut stack, Exact::minus)?,
+            Op::Multiply => two(&mut stack, Exact::times)?,
+            Op::Min => two(&mut stack, |a, b| Ok(a.min(b)))?,
+            Op::Max => two(&mut stack, |a, b| Ok(a.max(b)))?,
+            Op::Word(_)
+            | Op::Flag(_)
+            | Op::Divide
+            | Op::Negate
+            | Op::Floor
+            | Op::Ceil
+            | Op::Round(_)
+            | Op::Equal
+            | Op::Less
+            | Op::LessOrEqual
+            | Op::And
+            | Op::Or
+            | Op::Not
+            | Op::IfAbsent
+            | Op::AddDays
+            | Op::SubtractDays
+            | Op::DaysBetween
+            | Op::BusinessDaysBetween
+            | Op::StartOfDay
+            | Op::EndOfDay
+            | Op::NextDay => return None,
+        };
+        stack.push(number);
+    }
+    stack.pop()
+}
+
+/// Takes two numbers and gives what they come to.
+fn two(stack: &mut SmallVec<[Exact; 6]>, of: impl FnOnce(Exact, Exact) -> Result<Exact, Overflow>) -> Option<Exact> {
+    let (b, a) = (stack.pop()?, stack.pop()?);
+    of(a, b).ok()
+}
+
 /// The facts for want of which a formula has no value: not those that a decisive side of `and` or `or`, or the value
 /// of `if_absent`, makes up for.
 pub fn wanting(formula: &Formula, plan: &Plan, environment: &mut impl Environment) -> SmallVec<[FactId; 2]> {
-    let mut stack: Vec<(Evaluated, SmallVec<[FactId; 2]>)> = Vec::new();
+    let mut stack: SmallVec<[(Evaluated, SmallVec<[FactId; 2]>); 8]> = SmallVec::new();
     for op in &formula.ops {
         let lost = || (Err(Fault::NotComputable), SmallVec::new());
         let (result, facts) = match op.operands() {
@@ -141,9 +194,9 @@ fn unary(op: Op, a: Evaluated, plan: &Plan) -> Evaluated {
         (Op::Negate, Value::Quantity(a)) => number(a.negate()?),
         (Op::Floor, Value::Quantity(a)) => number(Exact::whole(a.floor())),
         (Op::Ceil, Value::Quantity(a)) => number(Exact::whole(a.ceil())),
-        (Op::StartOfDay, Value::Quantity(a)) => number(start_of(date(a, plan)?, plan)?),
-        (Op::NextDay, Value::Quantity(a)) => number(start_of(tomorrow(date(a, plan)?)?, plan)?),
-        (Op::EndOfDay, Value::Quantity(a)) => number(start_of(tomorrow(date(a, plan)?)?, plan)?.minus(Exact::ONE)?),
+        (Op::StartOfDay, Value::Quantity(a)) => number(start(a, 0, plan)?),
+        (Op::NextDay, Value::Quantity(a)) => number(start(a, 1, plan)?),
+        (Op::EndOfDay, Value::Quantity(a)) => number(start(a, 1, plan)?.minus(Exact::ONE)?),
         // The checker gives operations operands of their types.
         (_, _) => Err(Fault::NotComputable),
     }
@@ -193,10 +246,12 @@ fn quantities(op: Op, a: Exact, b: Exact, plan: &Plan) -> Evaluated {
         Op::LessOrEqual => Ok(Some(Value::Flag(a <= b))),
         Op::AddDays => number(shifted(a, b, plan)?),
         Op::SubtractDays => number(shifted(a, b.negate()?, plan)?),
-        Op::DaysBetween => number(Exact::whole(i128::from(days_between(date(a, plan)?, date(b, plan)?)?))),
+        Op::DaysBetween => {
+            number(Exact::whole(i128::from(day(b, plan)?.number()) - i128::from(day(a, plan)?.number())))
+        }
         Op::BusinessDaysBetween => {
             let calendar = plan.calendar.as_ref().ok_or(Fault::BeyondCalendar)?;
-            let days = calendar.business_days_between(date(a, plan)?, date(b, plan)?).ok_or(Fault::BeyondCalendar)?;
+            let days = calendar.business_days_between(day(a, plan)?, day(b, plan)?).ok_or(Fault::BeyondCalendar)?;
             number(Exact::whole(i128::from(days)))
         }
         Op::Fact(_)
@@ -228,29 +283,18 @@ fn moment(nanos: Exact) -> Result<Timestamp, Fault> {
     Timestamp::from_nanos(nanos.floor()).ok_or(Fault::NotComputable)
 }
 
-fn date(nanos: Exact, plan: &Plan) -> Result<Date, Fault> {
-    moment(nanos)?.date_in(&plan.zone).ok_or(Fault::NotComputable)
+fn day(nanos: Exact, plan: &Plan) -> Result<Day, Fault> {
+    plan.zone.day_at(moment(nanos)?).ok_or(Fault::NotComputable)
 }
 
-fn tomorrow(date: Date) -> Result<Date, Fault> {
-    date.tomorrow().map_err(|_| Fault::NotComputable)
-}
-
-/// The first moment of a day, which is not midnight where daylight saving skips it.
-fn start_of(date: Date, plan: &Plan) -> Result<Exact, Fault> {
-    let start = date.to_zoned(plan.zone.clone()).map_err(|_| Fault::NotComputable)?;
-    Ok(Exact::whole(start.timestamp().as_nanosecond()))
-}
-
-fn days_between(from: Date, to: Date) -> Result<i32, Fault> {
-    from.until(to).map(|span| span.get_days()).map_err(|_| Fault::NotComputable)
+/// The first moment of the day so many days after that of a moment.
+fn start(nanos: Exact, days_later: i32, plan: &Plan) -> Result<Exact, Fault> {
+    let date = day(nanos, plan)?.plus(days_later).and_then(Day::date).ok_or(Fault::NotComputable)?;
+    plan.zone.start_of(date).map(Exact::whole).ok_or(Fault::NotComputable)
 }
 
 /// The same time of day, so many calendar days later.
 fn shifted(nanos: Exact, days: Exact, plan: &Plan) -> Result<Exact, Fault> {
     let days = if days.is_whole() { i64::try_from(days.numerator()).ok() } else { None }.ok_or(Fault::NotComputable)?;
-    let span = jiff::Span::new().try_days(days).map_err(|_| Fault::NotComputable)?;
-    let zoned = moment(nanos)?.jiff().ok_or(Fault::NotComputable)?.to_zoned(plan.zone.clone());
-    let later = zoned.checked_add(span).map_err(|_| Fault::NotComputable)?;
-    Ok(Exact::whole(later.timestamp().as_nanosecond()))
+    plan.zone.days_later(moment(nanos)?, days).map(Exact::whole).ok_or(Fault::NotComputable)
 }

@@ -8,10 +8,12 @@ mod components;
 mod deduct;
 pub mod evidence;
 pub mod explain;
+mod field;
 mod inputs;
 pub mod intake;
 mod line;
 mod machine;
+mod search;
 mod settle;
 mod tenders;
 mod text;
@@ -70,7 +72,7 @@ pub fn assess_evidence(plan: &Plan, facts: &Facts<'_>) -> EvidenceAssessment {
     reason_codes.extend(evidence_codes(&report));
     reason_codes.sort_unstable();
     reason_codes.dedup();
-    let next_steps = settle::next_steps(plan, Outcome::MoreInfoRequired, &reason_codes, &[]);
+    let next_steps = settle::next_steps(plan, Outcome::MoreInfoRequired, &reason_codes, std::iter::empty());
     EvidenceAssessment { reason_codes, report, next_steps }
 }
 

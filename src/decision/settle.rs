@@ -19,7 +19,7 @@ use crate::domain::request::Refundability;
 use crate::domain::words::{DeductionKind, Outcome, ReasonCode, RefundMethod};
 use crate::plan::Plan;
 use crate::plan::evidence::Requirement;
-use crate::plan::rule::{Demand, Window};
+use crate::plan::rule::Demand;
 
 type Components = SmallVec<[ComponentDecision; 1]>;
 type Lines = SmallVec<[LineDecision; 1]>;
@@ -28,14 +28,14 @@ type Lines = SmallVec<[LineDecision; 1]>;
 pub fn order(claim: &Claim<'_, '_, '_>, mut lines: Lines) -> Decision {
     let mut components = components(claim, &lines);
     withhold_tenders(claim.facts, &mut lines, &mut components);
-    withhold_unrequested(claim.facts.claim.requested_amount, &mut lines, &mut components);
+    withhold_unrequested(claim.facts, &mut lines, &mut components);
     let of_lines = Amount::sum(lines.iter().map(|line| line.refund));
     let refund = of_lines.plus(Amount::sum(components.iter().map(|component| component.refund)));
     let tenders = split(refund, claim, &lines);
     let (outcome, reason_codes) = outcome(&lines, &components);
     let evidence = evidence(claim, &lines);
-    let rule_steps: SmallVec<[u16; 4]> =
-        lines.iter().flat_map(|line| verdict_of(claim.plan, line.rule).next_steps.iter().copied()).collect();
+    let rule_steps = lines.iter().flat_map(|line| verdict_of(claim.plan, line.rule).next_steps.iter().copied());
+    let next_steps = next_steps(claim.plan, outcome, &reason_codes, rule_steps);
     let review = review(claim, &lines);
     let payout = match outcome {
         Outcome::ApprovedFull | Outcome::ApprovedPartial => {
@@ -51,7 +51,7 @@ pub fn order(claim: &Claim<'_, '_, '_>, mut lines: Lines) -> Decision {
         tenders,
         method: method(claim.plan, &lines),
         evidence,
-        next_steps: next_steps(claim.plan, outcome, &reason_codes, &rule_steps),
+        next_steps,
         reason_codes,
         review,
         payout,
@@ -84,8 +84,10 @@ struct Part<'d> {
     earlier: Amount,
 }
 
+type Parts<'d> = SmallVec<[Part<'d>; 2]>;
+
 /// Every part of the refund: the lines, then the components.
-fn parts<'d>(facts: &Facts<'_>, lines: &'d mut Lines, components: &'d mut Components) -> Vec<Part<'d>> {
+fn parts<'d>(facts: &Facts<'_>, lines: &'d mut Lines, components: &'d mut Components) -> Parts<'d> {
     let lines = lines.iter_mut().map(|line| {
         let earlier = facts.lines.get(usize::from(line.line)).map_or(Amount::ZERO, |line| line.refunded);
         Part { refund: &mut line.refund, deductions: &mut line.deductions, earlier }
@@ -112,7 +114,7 @@ fn withhold_tenders(facts: &Facts<'_>, lines: &mut Lines, components: &mut Compo
     if lost.is_zero() {
         return;
     }
-    let mut parts = parts(facts, lines, components);
+    let parts = parts(facts, lines, components);
     let own = |part: &Part<'_>| {
         let gone = part.refund.plus(part.earlier);
         share_of(gone, lost, paid, RoundingMode::Down).unwrap_or(*part.refund).min(*part.refund)
@@ -128,7 +130,7 @@ fn withhold_tenders(facts: &Facts<'_>, lines: &mut Lines, components: &mut Compo
     for (kept, more) in kept.iter_mut().zip(allocate(over, &left)) {
         *kept = kept.plus(more);
     }
-    take(&kept, &mut parts, DeductionKind::NonRefundableComponent, DeductionSource::NonRefundableTender);
+    take(&kept, parts, DeductionKind::NonRefundableComponent, DeductionSource::NonRefundableTender);
     for line in lines.iter_mut().filter(|line| is_approved(line)) {
         let held_back = Amount::sum(line.deductions.iter().map(|deduction| deduction.amount));
         (line.outcome, line.reason_codes) = approved(line.refund, held_back);
@@ -137,24 +139,19 @@ fn withhold_tenders(facts: &Facts<'_>, lines: &mut Lines, components: &mut Compo
 
 /// Holds back what the customer did not ask for. The answer stays what it was: all that was
 /// asked for is all of it.
-fn withhold_unrequested(requested: Option<Amount>, lines: &mut Lines, components: &mut Components) {
-    let Some(requested) = requested else { return };
-    let of_lines = lines.iter_mut().map(|line| (&mut line.refund, &mut line.deductions));
-    let of_components = components.iter_mut().map(|component| (&mut component.refund, &mut component.deductions));
-    let mut parts: Vec<Part<'_>> = of_lines
-        .chain(of_components)
-        .map(|(refund, deductions)| Part { refund, deductions, earlier: Amount::ZERO })
-        .collect();
+fn withhold_unrequested(facts: &Facts<'_>, lines: &mut Lines, components: &mut Components) {
+    let Some(requested) = facts.claim.requested_amount else { return };
+    let parts = parts(facts, lines, components);
     let shares: SmallVec<[Share; 4]> =
         parts.iter().map(|part| Share { weight: *part.refund, capacity: *part.refund }).collect();
     let refund = Amount::sum(shares.iter().map(|share| share.capacity));
     let kept = allocate(refund.less(requested), &shares);
-    take(&kept, &mut parts, DeductionKind::NotRequested, DeductionSource::RequestedAmount);
+    take(&kept, parts, DeductionKind::NotRequested, DeductionSource::RequestedAmount);
 }
 
 /// Takes an amount from each part.
-fn take(amounts: &[Amount], parts: &mut [Part<'_>], kind: DeductionKind, source: DeductionSource) {
-    for (part, &amount) in parts.iter_mut().zip(amounts) {
+fn take(amounts: &[Amount], parts: Parts<'_>, kind: DeductionKind, source: DeductionSource) {
+    for (part, &amount) in parts.into_iter().zip(amounts) {
         if !amount.is_zero() {
             part.deductions.push(Deduction { kind, source, base: *part.refund, amount });
             *part.refund = part.refund.less(amount);
@@ -164,6 +161,12 @@ fn take(amounts: &[Amount], parts: &mut [Part<'_>], kind: DeductionKind, source:
 
 /// The order's answer from its parts': a person or a question first, then all, nothing, or a part.
 fn outcome(lines: &Lines, components: &Components) -> (Outcome, ReasonCodes) {
+    if let ([line], true) = (lines.as_slice(), components.is_empty()) {
+        let mut codes = line.reason_codes.clone();
+        codes.sort_unstable();
+        codes.dedup();
+        return (line.outcome, codes);
+    }
     let any = |wanted: Outcome| lines.iter().any(|line| line.outcome == wanted);
     let all = |wanted: Outcome| lines.iter().all(|line| line.outcome == wanted);
     let mut codes: ReasonCodes = lines.iter().flat_map(|line| line.reason_codes.iter().copied()).collect();
@@ -192,6 +195,9 @@ fn outcome(lines: &Lines, components: &Components) -> (Outcome, ReasonCodes) {
 /// The evidence against everything that the deciding rules demand.
 fn evidence(claim: &Claim<'_, '_, '_>, lines: &Lines) -> EvidenceReport {
     let demands = || lines.iter().flat_map(|line| verdict_of(claim.plan, line.rule).demands.iter().copied());
+    if demands().next().is_none() {
+        return EvidenceReport::not_required();
+    }
     let mut places: SmallVec<[u16; 2]> = demands().filter_map(|demand| claim.requirement(demand)).collect();
     places.sort_unstable();
     places.dedup();
@@ -208,11 +214,22 @@ fn evidence(claim: &Claim<'_, '_, '_>, lines: &Lines) -> EvidenceReport {
 }
 
 /// What the customer can do next: what the rules name, then what the engine knows to be due.
-pub fn next_steps(plan: &Plan, outcome: Outcome, codes: &[ReasonCode], of_rules: &[u16]) -> SmallVec<[u16; 4]> {
-    let mut steps: SmallVec<[u16; 4]> = of_rules.iter().copied().collect();
+pub fn next_steps(
+    plan: &Plan,
+    outcome: Outcome,
+    codes: &[ReasonCode],
+    of_rules: impl Iterator<Item = u16>,
+) -> SmallVec<[u16; 4]> {
+    let mut named: SmallVec<[u16; 4]> = SmallVec::new();
+    let mut name = |step: u16| {
+        if !named.contains(&step) {
+            named.push(step);
+        }
+    };
     let any = |wanted: &[ReasonCode]| codes.iter().any(|code| wanted.contains(code));
+    of_rules.for_each(&mut name);
     if any(&[ReasonCode::ReasonRequired, ReasonCode::ReasonTooVague]) {
-        steps.extend(plan.restate_step);
+        plan.restate_step.into_iter().for_each(&mut name);
     }
     if any(&[
         ReasonCode::EvidenceMissing,
@@ -220,16 +237,10 @@ pub fn next_steps(plan: &Plan, outcome: Outcome, codes: &[ReasonCode], of_rules:
         ReasonCode::EvidenceExpired,
         ReasonCode::FactMissing,
     ]) {
-        steps.extend(plan.supplement_step);
+        plan.supplement_step.into_iter().for_each(&mut name);
     }
     if outcome == Outcome::Denied {
-        steps.extend(plan.escalation.iter().copied());
-    }
-    let mut named: SmallVec<[u16; 4]> = SmallVec::new();
-    for step in steps {
-        if !named.contains(&step) {
-            named.push(step);
-        }
+        plan.escalation.iter().copied().for_each(name);
     }
     named
 }
@@ -239,14 +250,13 @@ fn review(claim: &Claim<'_, '_, '_>, lines: &Lines) -> Option<DateWindow> {
     let start = claim.requested_on()?;
     // Nothing is reviewed before what is missing has come.
     let reviewed = lines.iter().filter(|line| line.outcome != Outcome::MoreInfoRequired);
-    let mut windows: SmallVec<[Window; 2]> = SmallVec::new();
-    for window in reviewed.filter_map(|line| verdict_of(claim.plan, line.rule).review) {
-        if !windows.contains(&window) {
-            windows.push(window);
-        }
+    let windows = reviewed.filter_map(|line| verdict_of(claim.plan, line.rule).review);
+    let (mut before, mut latest) = (None, None);
+    // Lines of one order mostly have the same one.
+    for window in windows.filter(|window| before.replace(*window) != Some(*window)) {
+        latest = window::latest(latest, Some(window::after(None, start, window, claim.plan).dates()));
     }
-    let ends = windows.into_iter().map(|review| window::after(None, start, review, claim.plan));
-    ends.fold(None, |latest, end| window::latest(latest, Some(end)))
+    latest
 }
 
 /// The way the money goes back: that of the first line on which any does.

@@ -12,22 +12,12 @@ use crate::domain::money::Amount;
 use crate::plan::TenderOrder;
 use crate::plan::rule::{Verdict, Window};
 
-type Group = SmallVec<[usize; 4]>;
+type Amounts = SmallVec<[Amount; 4]>;
 
 /// Splits a refund over the tenders.
 pub fn split(refund: Amount, claim: &Claim<'_, '_, '_>, lines: &[LineDecision]) -> SmallVec<[TenderRefund; 2]> {
     let tenders = &claim.facts.tenders;
-    let mut amounts: SmallVec<[Amount; 4]> = tenders.iter().map(|_| Amount::ZERO).collect();
-    let mut left = refund;
-    for group in groups(&claim.plan.tenders.order, tenders) {
-        let shares: SmallVec<[Share; 4]> = group.iter().filter_map(|&place| tenders.get(place)).map(share).collect();
-        for (&place, part) in group.iter().zip(allocate(left, &shares)) {
-            left = left.less(part);
-            if let Some(amount) = amounts.get_mut(place) {
-                *amount = part;
-            }
-        }
-    }
+    let amounts = amounts(refund, &claim.plan.tenders.order, tenders);
     let rules = paying_rules(lines);
     let mut payouts: SmallVec<[(&str, Option<DateWindow>); 2]> = SmallVec::new();
     let mut arrival = |method: &str| {
@@ -44,43 +34,55 @@ pub fn split(refund: Amount, claim: &Claim<'_, '_, '_>, lines: &[LineDecision]) 
     amounts
         .iter()
         .zip(tenders)
-        .enumerate()
-        .map(|(place, (&amount, tender))| {
+        .zip(0u16..)
+        .map(|((&amount, tender), place)| {
             let payout = if amount.is_zero() { None } else { arrival(tender.method) };
-            TenderRefund { tender: u16::try_from(place).unwrap_or(u16::MAX), amount, payout }
+            TenderRefund { tender: place, amount, payout }
         })
         .collect()
+}
+
+/// What each tender gets. Tenders are filled in groups, one group after the other; those of one group
+/// are filled together.
+fn amounts(refund: Amount, order: &TenderOrder, tenders: &[TenderFacts<'_>]) -> Amounts {
+    if refund.is_zero() {
+        return Amounts::from_elem(Amount::ZERO, tenders.len());
+    }
+    if *order == TenderOrder::Proportional {
+        return allocate(refund, &tenders.iter().map(share).collect::<SmallVec<[Share; 4]>>());
+    }
+    let mut amounts = Amounts::from_elem(Amount::ZERO, tenders.len());
+    let mut left = refund;
+    let mut fill = |group: &[usize]| {
+        let shares: SmallVec<[Share; 4]> = group.iter().filter_map(|&place| tenders.get(place)).map(share).collect();
+        for (&place, part) in group.iter().zip(allocate(left, &shares)) {
+            left = left.less(part);
+            if let Some(amount) = amounts.get_mut(place) {
+                *amount = part;
+            }
+        }
+    };
+    match order {
+        TenderOrder::Proportional | TenderOrder::FirstPaidFirst => (0..tenders.len()).for_each(|place| fill(&[place])),
+        TenderOrder::LastPaidFirst => (0..tenders.len()).rev().for_each(|place| fill(&[place])),
+        TenderOrder::ByPriority(methods) => {
+            let rank = |tender: &TenderFacts<'_>| {
+                methods.iter().position(|method| method == tender.method).unwrap_or(methods.len())
+            };
+            let ranks: SmallVec<[usize; 4]> = tenders.iter().map(rank).collect();
+            for wanted in 0..=methods.len() {
+                let group = ranks.iter().enumerate().filter(|(_, rank)| **rank == wanted).map(|(place, _)| place);
+                fill(&group.collect::<SmallVec<[usize; 4]>>());
+            }
+        }
+    }
+    amounts
 }
 
 /// By what it paid, up to what it can still take; one without room attracts nothing.
 fn share(tender: &TenderFacts<'_>) -> Share {
     let capacity = tender.refundable();
     Share { weight: if capacity.is_zero() { Amount::ZERO } else { tender.paid }, capacity }
-}
-
-/// The tenders in the order in which they are filled; those of one group are filled together.
-fn groups(order: &TenderOrder, tenders: &[TenderFacts<'_>]) -> Vec<Group> {
-    let single = |place: usize| Group::from_slice(&[place]);
-    match order {
-        TenderOrder::Proportional => vec![(0..tenders.len()).collect()],
-        TenderOrder::FirstPaidFirst => (0..tenders.len()).map(single).collect(),
-        TenderOrder::LastPaidFirst => (0..tenders.len()).rev().map(single).collect(),
-        TenderOrder::ByPriority(methods) => {
-            let rank = |tender: &TenderFacts<'_>| {
-                methods.iter().position(|method| method == tender.method).unwrap_or(methods.len())
-            };
-            (0..=methods.len())
-                .map(|wanted| {
-                    tenders
-                        .iter()
-                        .enumerate()
-                        .filter(|(_, tender)| rank(tender) == wanted)
-                        .map(|(place, _)| place)
-                        .collect()
-                })
-                .collect()
-        }
-    }
 }
 
 /// The rules under which money goes back, each once.
@@ -108,7 +110,7 @@ fn payout(claim: &Claim<'_, '_, '_>, rules: &[RuleRef], method: &str) -> Option<
         let review = verdict.review.map(|review| window::after(None, start, review, claim.plan));
         let window = verdict.payout.as_ref().map(|payout| {
             let window = own_window(verdict, method).map_or(payout.usual, |(_, window)| *window);
-            window::after(review, start, window, claim.plan)
+            window::after(review, start, window, claim.plan).dates()
         });
         latest = window::latest(latest, window);
     }

@@ -11,15 +11,15 @@ use crate::decision::evidence::{Material, inspect, met_by};
 use crate::decision::explain::Recorder;
 use crate::decision::line::{Line, MissingFacts};
 use crate::decision::machine::Fault;
+use crate::decision::search::{Found, search};
 use crate::decision::text::vague_phrases;
 use crate::domain::decision::{Deduction, ExtraAmount, LineDecision, ReasonCodes, RuleRef, TextFinding};
 use crate::domain::facts::{Coverage, Facts, LineFacts, Value};
 use crate::domain::money::{Amount, Currency};
-use crate::domain::time::Date;
+use crate::domain::time::Day;
 use crate::domain::words::{LiableParty, Outcome, ReasonCode};
 use crate::plan::Plan;
 use crate::plan::rule::{Action, Demand, Extra, LayerPower, StepScope, Verdict};
-use crate::plan::test::Answer;
 
 /// A claim while it is decided: what all of its lines share is worked out once, when a line
 /// first asks for it.
@@ -29,24 +29,25 @@ pub struct Claim<'p, 'f, 'a> {
     /// The facts.
     pub facts: &'f Facts<'a>,
     /// The order's currency.
-    pub currency: Currency,
-    requested_on: OnceCell<Option<Date>>,
+    pub currency: &'p Currency,
+    requested_on: OnceCell<Option<Day>>,
     material: OnceCell<Material>,
     vague: OnceCell<SmallVec<[TextFinding; 1]>>,
 }
 
+static NO_CURRENCY: Currency = Currency { code: String::new(), exponent: 0 };
+
 impl<'p, 'f, 'a> Claim<'p, 'f, 'a> {
     /// A claim of which nothing has been looked at yet.
     pub fn new(plan: &'p Plan, facts: &'f Facts<'a>) -> Self {
-        let currency = plan.currencies.get(usize::from(facts.currency)).cloned();
         // Intake leaves no currency outside of the plan's.
-        let currency = currency.unwrap_or(Currency { code: String::new(), exponent: 0 });
+        let currency = plan.currencies.get(usize::from(facts.currency)).unwrap_or(&NO_CURRENCY);
         Self { plan, facts, currency, requested_on: OnceCell::new(), material: OnceCell::new(), vague: OnceCell::new() }
     }
 
     /// The day of the request in the policy's zone: where all windows begin.
-    pub fn requested_on(&self) -> Option<Date> {
-        *self.requested_on.get_or_init(|| self.facts.claim.requested_at.date_in(&self.plan.zone))
+    pub fn requested_on(&self) -> Option<Day> {
+        *self.requested_on.get_or_init(|| self.plan.zone.day_at(self.facts.claim.requested_at))
     }
 
     /// The material, inspected.
@@ -67,19 +68,6 @@ impl<'p, 'f, 'a> Claim<'p, 'f, 'a> {
             Demand::Evidence(requirement) => Some(requirement),
         }
     }
-}
-
-/// What the search for the deciding rule found.
-#[derive(Clone, Copy)]
-enum Found {
-    /// This rule decides.
-    Rule(u32),
-    /// No rule speaks of the line.
-    Otherwise,
-    /// This rule would decide, but facts are missing.
-    Missing(u32),
-    /// This rule would decide, but a formula has no result.
-    Faulty(u32, Fault),
 }
 
 /// Finds the rule of a line and follows it.
@@ -174,38 +162,6 @@ fn not_governed<R: Recorder>(
     }
 }
 
-/// The first rule without a *no* decides; with an *unknown*, it says what is missing.
-fn search<R: Recorder>(plan: &Plan, from: u32, line: &mut Line<'_, '_, '_, R>) -> Found {
-    for (place, rule) in plan.rules.iter().enumerate().skip(from as usize) {
-        let place = u32::try_from(place).unwrap_or(u32::MAX);
-        let mut found = Found::Rule(place);
-        let mut matches = true;
-        for (test_place, test) in rule.tests.iter().enumerate() {
-            let (answer, fault) = line.answer(test);
-            line.recorder.test(place, u16::try_from(test_place).unwrap_or(u16::MAX), answer);
-            match (answer, fault) {
-                (Answer::Yes, _) => {}
-                (Answer::No, _) => {
-                    matches = false;
-                    break;
-                }
-                (Answer::Unknown, Some(fault)) => found = Found::Faulty(place, fault),
-                (Answer::Unknown, None) => {
-                    found = match found {
-                        Found::Faulty(place, fault) => Found::Faulty(place, fault),
-                        Found::Rule(place) | Found::Missing(place) => Found::Missing(place),
-                        Found::Otherwise => Found::Otherwise,
-                    }
-                }
-            }
-        }
-        if matches {
-            return found;
-        }
-    }
-    Found::Otherwise
-}
-
 /// A line whose rule is found.
 pub enum Judged {
     /// It is decided.
@@ -233,7 +189,7 @@ fn follow<R: Recorder>(claim: &Claim<'_, '_, '_>, place: u16, rule: RuleRef, lin
     if steps.iter().any(|step| step.scope == StepScope::Order) {
         return Judged::Together(place, rule);
     }
-    let deducted = deduct(steps, rule, &claim.currency, line);
+    let deducted = deduct(steps, rule, claim.currency, line);
     Judged::Decided(refunded(claim, place, rule, deducted, line))
 }
 
@@ -251,8 +207,8 @@ fn refunded<R: Recorder>(
     let worked_out = deducted.and_then(|deductions| {
         let refund = line.facts.refundable().less(sum(&deductions));
         line.remaining = Some(claim.currency.nanos(refund));
-        let compensations = extras(&verdict.compensations, &claim.currency, line)?;
-        let amounts_due = extras(&verdict.amounts_due, &claim.currency, line)?;
+        let compensations = extras(&verdict.compensations, claim.currency, line)?;
+        let amounts_due = extras(&verdict.amounts_due, claim.currency, line)?;
         Ok((refund, deductions, compensations, amounts_due))
     });
     match worked_out {
@@ -333,7 +289,7 @@ fn rule_together<R: Recorder>(
         let Some((place, facts)) = facts.get(at) else { return Ok(StepResult::NotTaken) };
         recorder.line(*place);
         let mut line = Line::new(plan, facts, recorder);
-        step_amount(step, source, &claim.currency, standing, &mut line, missing)
+        step_amount(step, source, claim.currency, standing, &mut line, missing)
     });
     facts
         .iter()

@@ -1,37 +1,65 @@
 //! When a reviewer will have looked, and when the money arrives.
 
 use crate::domain::decision::DateWindow;
-use crate::domain::time::Date;
+use crate::domain::time::Day;
 use crate::plan::Plan;
 use crate::plan::rule::{DayUnit, Window};
 
-/// The days of a window that begins at the end of another, or on `start`.
-#[must_use]
-pub fn after(before: Option<DateWindow>, start: Date, window: Window, plan: &Plan) -> DateWindow {
-    let (from, to) = match before {
-        None => (start, start),
-        Some(DateWindow::Dates { earliest, latest }) => (earliest, latest),
-        Some(DateWindow::BeyondCalendar) => return DateWindow::BeyondCalendar,
-    };
-    let end = |day, count| later(day, count, window.unit, plan).and_then(|day| next_weekday(day, window.weekday));
-    match (end(from, window.min), end(to, window.max)) {
-        (Some(earliest), Some(latest)) => DateWindow::Dates { earliest, latest },
-        (_, _) => DateWindow::BeyondCalendar,
+/// A range of days, before it is shown as dates.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Days {
+    /// From the first day to the last, both included.
+    Between {
+        /// The first day.
+        earliest: Day,
+        /// The last day.
+        latest: Day,
+    },
+    /// It reaches beyond the days that can be counted.
+    BeyondCalendar,
+}
+
+impl Days {
+    /// As dates.
+    #[must_use]
+    pub fn dates(self) -> DateWindow {
+        match self {
+            Self::Between { earliest, latest } => match (earliest.date(), latest.date()) {
+                (Some(earliest), Some(latest)) => DateWindow::Dates { earliest, latest },
+                (_, _) => DateWindow::BeyondCalendar,
+            },
+            Self::BeyondCalendar => DateWindow::BeyondCalendar,
+        }
     }
 }
 
-fn later(from: Date, days: u16, unit: DayUnit, plan: &Plan) -> Option<Date> {
+/// The days of a window that begins at the end of another, or on `start`.
+#[must_use]
+pub fn after(before: Option<Days>, start: Day, window: Window, plan: &Plan) -> Days {
+    let (from, to) = match before {
+        None => (start, start),
+        Some(Days::Between { earliest, latest }) => (earliest, latest),
+        Some(Days::BeyondCalendar) => return Days::BeyondCalendar,
+    };
+    let end = |day, count| later(day, count, window.unit, plan).and_then(|day| next_weekday(day, window.weekday));
+    match (end(from, window.min), end(to, window.max)) {
+        (Some(earliest), Some(latest)) => Days::Between { earliest, latest },
+        (_, _) => Days::BeyondCalendar,
+    }
+}
+
+fn later(from: Day, days: u16, unit: DayUnit, plan: &Plan) -> Option<Day> {
     match unit {
         DayUnit::BusinessDays => plan.calendar.as_ref()?.business_days_after(from, days),
-        DayUnit::CalendarDays => from.checked_add(jiff::Span::new().try_days(i64::from(days)).ok()?).ok(),
+        DayUnit::CalendarDays => from.plus(days.into()),
     }
 }
 
 /// The day itself where it is such a day of the week, or the next that is.
-fn next_weekday(day: Date, weekday: Option<jiff::civil::Weekday>) -> Option<Date> {
+fn next_weekday(day: Day, weekday: Option<jiff::civil::Weekday>) -> Option<Day> {
     match weekday {
-        Some(weekday) if day.weekday() != weekday => day.nth_weekday(1, weekday).ok(),
-        Some(_) | None => Some(day),
+        Some(weekday) => day.plus((i32::from(weekday.to_monday_zero_offset()) - day.weekday()).rem_euclid(7)),
+        None => Some(day),
     }
 }
 

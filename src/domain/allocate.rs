@@ -27,7 +27,7 @@ pub type Parts = SmallVec<[Amount; 4]>;
 /// rounds as there are shares.
 #[must_use]
 pub fn allocate(amount: Amount, shares: &[Share]) -> Parts {
-    let mut parts: Parts = shares.iter().map(|_| Amount::ZERO).collect();
+    let mut parts = Parts::from_elem(Amount::ZERO, shares.len());
     let capacity = Amount::sum(shares.iter().map(|share| share.capacity));
     let mut left = amount.min(capacity);
     while !left.is_zero() {
@@ -37,6 +37,15 @@ pub fn allocate(amount: Amount, shares: &[Share]) -> Parts {
     parts
 }
 
+/// What one share is offered in a round.
+#[derive(Clone, Copy)]
+struct Offer {
+    index: usize,
+    whole: i128,
+    remainder: i128,
+    room: Amount,
+}
+
 /// Offers `left` once to every share with room, and returns how much was taken; more than zero
 /// while there is room.
 fn round_of_allocation(left: Amount, shares: &[Share], parts: &mut Parts) -> Amount {
@@ -44,27 +53,26 @@ fn round_of_allocation(left: Amount, shares: &[Share], parts: &mut Parts) -> Amo
         shares.iter().zip(parts.iter()).any(|(share, part)| *part < share.capacity && !share.weight.is_zero());
     // Where only weightless shares have room, they count alike.
     let weight_of = |share: &Share| if weighted { i128::from(share.weight.minor()) } else { 1 };
-    let open: SmallVec<[(usize, i128, Amount); 4]> = shares
-        .iter()
-        .zip(parts.iter())
-        .enumerate()
-        .filter(|(_, (share, part))| **part < share.capacity && weight_of(share) > 0)
-        .map(|(index, (share, part))| (index, weight_of(share), share.capacity.less(*part)))
-        .collect();
-    let total: i128 = open.iter().map(|(_, weight, _)| weight).sum();
+    let is_open = |share: &Share, part: &Amount| *part < share.capacity && 0 < weight_of(share);
+    let open = || shares.iter().zip(parts.iter()).enumerate().filter(|(_, (share, part))| is_open(share, part));
+    let total: i128 = open().map(|(_, (share, _))| weight_of(share)).sum();
     if total == 0 {
         return left;
     }
     let amount = i128::from(left.minor());
-    let mut offers: SmallVec<[(usize, i128, i128, Amount); 4]> = open
-        .iter()
-        .map(|&(index, weight, room)| (index, amount * weight / total, amount * weight % total, room))
-        .collect();
-    let mut spare = amount - offers.iter().map(|(_, whole, _, _)| whole).sum::<i128>();
-    // Stable: of equal remainders the earlier share comes first.
-    offers.sort_by_key(|&(_, _, remainder, _)| std::cmp::Reverse(remainder));
+    let mut spare = amount;
+    let mut offers: SmallVec<[Offer; 4]> = SmallVec::new();
+    for (index, (share, part)) in open() {
+        let (whole, remainder) = divided(amount * weight_of(share), total);
+        spare -= whole;
+        offers.push(Offer { index, whole, remainder, room: share.capacity.less(*part) });
+    }
+    if 0 < spare {
+        // Stable: of equal remainders the earlier share comes first.
+        offers.sort_by_key(|offer| std::cmp::Reverse(offer.remainder));
+    }
     let mut placed = Amount::ZERO;
-    for (index, whole, _, room) in offers {
+    for Offer { index, whole, remainder: _, room } in offers {
         let extra = i128::from(spare > 0);
         spare -= extra;
         let offered = Amount::from_minor(i64::try_from(whole + extra).unwrap_or(i64::MAX));
@@ -75,6 +83,14 @@ fn round_of_allocation(left: Amount, shares: &[Share], parts: &mut Parts) -> Amo
         placed = placed.plus(taken);
     }
     placed
+}
+
+/// The quotient and the rest. Most fit into 64 bits, where a division takes a fraction of the time.
+fn divided(number: i128, by: i128) -> (i128, i128) {
+    match (u64::try_from(number), u64::try_from(by)) {
+        (Ok(number), Ok(by)) if by != 0 => (i128::from(number / by), i128::from(number % by)),
+        (_, _) => (number / by, number % by),
+    }
 }
 
 #[cfg(test)]

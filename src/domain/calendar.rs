@@ -6,64 +6,114 @@ use std::collections::BTreeSet;
 
 use jiff::civil::Weekday;
 
-use crate::domain::time::Date;
+use crate::domain::time::{Date, Day};
 
 /// A calendar of business days. Make-up working days (调休) win over the weekend they fall on.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Calendar {
     /// The first and the last day that the calendar speaks of.
-    pub covers: (Date, Date),
-    /// The days of the week that are not worked.
-    pub weekend: Vec<Weekday>,
-    /// Days that are not worked although they are not on a weekend.
-    pub holidays: BTreeSet<Date>,
-    /// Days that are worked although they are on a weekend.
-    pub extra_working_days: BTreeSet<Date>,
+    covers: (Day, Day),
+    /// The days from the first one on, in blocks of 64.
+    blocks: Vec<Block>,
+}
+
+/// 64 days that follow each other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Block {
+    /// The days that are worked, one bit each.
+    worked: u64,
+    /// How many days are worked in all blocks before.
+    before: u32,
 }
 
 impl Calendar {
-    /// Whether the day is worked; `None` outside the range covered.
+    /// A calendar of the days from the first to the last that it covers: those of `weekend` and `holidays` are not
+    /// worked, except for `extra_working_days`.
     #[must_use]
-    pub fn is_business_day(&self, date: Date) -> Option<bool> {
-        if date < self.covers.0 || self.covers.1 < date {
-            return None;
+    pub fn new(
+        covers: (Date, Date),
+        weekend: &[Weekday],
+        holidays: &BTreeSet<Date>,
+        extra_working_days: &BTreeSet<Date>,
+    ) -> Self {
+        let covers = (Day::of(covers.0), Day::of(covers.1));
+        let mut blocks = Vec::new();
+        let mut before = 0u32;
+        let mut day = covers.0;
+        while day <= covers.1 {
+            let mut worked = 0u64;
+            for bit in 0..64 {
+                let Some(date) = day.plus(bit).filter(|day| *day <= covers.1).and_then(Day::date) else { break };
+                let free = holidays.contains(&date) || weekend.contains(&date.weekday());
+                worked |= u64::from(extra_working_days.contains(&date) || !free) << bit;
+            }
+            blocks.push(Block { worked, before });
+            before = before.saturating_add(worked.count_ones());
+            let Some(next) = day.plus(64) else { break };
+            day = next;
         }
-        let free = self.holidays.contains(&date) || self.weekend.contains(&date.weekday());
-        Some(self.extra_working_days.contains(&date) || !free)
+        Self { covers, blocks }
     }
 
-    /// The `count`th business day after `date`; `date` itself for zero. `None` where a day on
+    /// Whether the day is worked; `None` outside the range covered.
+    #[must_use]
+    pub fn is_business_day(&self, day: Day) -> Option<bool> {
+        let (block, bit) = self.place(day)?;
+        Some(self.blocks.get(block)?.worked >> bit & 1 == 1)
+    }
+
+    /// The `count`th business day after `day`; `day` itself for zero. `None` where a day on
     /// the way is not covered.
     #[must_use]
-    pub fn business_days_after(&self, date: Date, count: u16) -> Option<Date> {
-        let mut day = date;
-        let mut left = count;
-        while left > 0 {
-            day = day.tomorrow().ok()?;
-            if self.is_business_day(day)? {
-                left -= 1;
-            }
+    pub fn business_days_after(&self, day: Day, count: u16) -> Option<Day> {
+        if count == 0 {
+            return Some(day);
         }
-        Some(day)
+        let (mut block, bit) = self.place(day.plus(1)?)?;
+        let mut left = u32::from(count);
+        let mut worked = self.blocks.get(block)?.worked & u64::MAX << bit;
+        // A window has at most four hundred days: a handful of blocks.
+        while worked.count_ones() < left {
+            left -= worked.count_ones();
+            block += 1;
+            worked = self.blocks.get(block)?.worked;
+        }
+        for _ in 1..left {
+            worked &= worked.wrapping_sub(1);
+        }
+        let number = i32::try_from(block * 64).ok()?.checked_add(i32::try_from(worked.trailing_zeros()).ok()?)?;
+        self.covers.0.plus(number)
     }
 
     /// How many business days lie after `from`, up to and including `to`; below zero where `to`
     /// comes first. `None` where a day between them is not covered.
     #[must_use]
-    pub fn business_days_between(&self, from: Date, to: Date) -> Option<i64> {
+    pub fn business_days_between(&self, from: Day, to: Day) -> Option<i64> {
         if to < from {
             return self.business_days_between(to, from)?.checked_neg();
         }
-        // Only covered days are walked, so the walk is as short as the calendar.
-        let mut day = from;
-        let mut count = 0;
-        while day < to {
-            day = day.tomorrow().ok()?;
-            if self.is_business_day(day)? {
-                count += 1;
-            }
+        if from == to {
+            return Some(0);
         }
-        Some(count)
+        let first = self.worked_before(from.plus(1)?)?;
+        let last = self.worked_before(to)? + i64::from(self.is_business_day(to)?);
+        Some(last - first)
+    }
+
+    /// How many covered days before this one are worked; `None` outside the range covered.
+    fn worked_before(&self, day: Day) -> Option<i64> {
+        let (at, bit) = self.place(day)?;
+        let block = self.blocks.get(at)?;
+        Some(i64::from(block.before) + i64::from((block.worked & !(u64::MAX << bit)).count_ones()))
+    }
+
+    /// The block of a day, and its bit there; `None` outside the range covered.
+    fn place(&self, day: Day) -> Option<(usize, u32)> {
+        if day < self.covers.0 || self.covers.1 < day {
+            return None;
+        }
+        let number = u32::try_from(day.number().checked_sub(self.covers.0.number())?).ok()?;
+        Some((usize::try_from(number / 64).ok()?, number % 64))
     }
 }
 
@@ -72,42 +122,68 @@ mod tests {
     use super::*;
     use jiff::civil::date;
 
+    fn holidays() -> BTreeSet<Date> {
+        (1..=7).map(|day| date(2026, 10, day)).collect()
+    }
+
+    fn extra_working_days() -> BTreeSet<Date> {
+        [date(2026, 10, 10), date(2026, 9, 20)].into()
+    }
+
     fn calendar() -> Calendar {
-        Calendar {
-            covers: (date(2026, 1, 1), date(2026, 12, 31)),
-            weekend: vec![Weekday::Saturday, Weekday::Sunday],
-            holidays: (1..=7).map(|day| date(2026, 10, day)).collect(),
-            extra_working_days: [date(2026, 10, 10), date(2026, 9, 20)].into(),
-        }
+        let covers = (date(2026, 1, 1), date(2026, 12, 31));
+        Calendar::new(covers, &[Weekday::Saturday, Weekday::Sunday], &holidays(), &extra_working_days())
+    }
+
+    fn after(from: Date, count: u16) -> Option<Date> {
+        calendar().business_days_after(Day::of(from), count).and_then(Day::date)
     }
 
     #[test]
     fn holidays_are_skipped_and_make_up_days_are_worked() {
         // Wednesday before the holiday week: Thu 8, Fri 9 and the working Saturday 10 follow.
-        assert_eq!(calendar().business_days_after(date(2026, 9, 30), 3), Some(date(2026, 10, 10)));
-        assert_eq!(calendar().business_days_after(date(2026, 10, 10), 1), Some(date(2026, 10, 12)));
-        assert_eq!(calendar().is_business_day(date(2026, 9, 20)), Some(true));
+        assert_eq!(after(date(2026, 9, 30), 3), Some(date(2026, 10, 10)));
+        assert_eq!(after(date(2026, 10, 10), 1), Some(date(2026, 10, 12)));
+        assert_eq!(calendar().is_business_day(Day::of(date(2026, 9, 20))), Some(true));
     }
 
     #[test]
     fn no_business_days_later_is_the_day_itself() {
-        assert_eq!(calendar().business_days_after(date(2026, 10, 3), 0), Some(date(2026, 10, 3)));
+        assert_eq!(after(date(2026, 10, 3), 0), Some(date(2026, 10, 3)));
+        assert_eq!(after(date(2030, 1, 1), 0), Some(date(2030, 1, 1)));
     }
 
     #[test]
     fn there_is_no_answer_beyond_the_range() {
-        assert_eq!(calendar().business_days_after(date(2026, 12, 30), 1), Some(date(2026, 12, 31)));
-        assert_eq!(calendar().business_days_after(date(2026, 12, 30), 2), None);
-        assert_eq!(calendar().is_business_day(date(2025, 12, 31)), None);
+        assert_eq!(after(date(2026, 12, 30), 1), Some(date(2026, 12, 31)));
+        assert_eq!(after(date(2026, 12, 30), 2), None);
+        assert_eq!(calendar().is_business_day(Day::of(date(2025, 12, 31))), None);
     }
 
     #[test]
-    fn counting_is_the_inverse_of_stepping() {
+    fn counting_and_stepping_agree_with_a_walk_from_day_to_day() {
         let calendar = calendar();
-        let start = date(2026, 9, 18);
-        for count in 0..40 {
-            let end = calendar.business_days_after(start, count).unwrap();
-            assert_eq!(calendar.business_days_between(start, end), Some(i64::from(count)));
+        let (first, last) = (Day::of(date(2025, 12, 28)), Day::of(date(2027, 1, 3)));
+        let worked = |day: Day| {
+            let date = day.date().unwrap();
+            if date.year() != 2026 {
+                return None;
+            }
+            let weekend = matches!(date.weekday(), Weekday::Saturday | Weekday::Sunday);
+            Some(extra_working_days().contains(&date) || !(weekend || holidays().contains(&date)))
+        };
+        for from in (first.number()..last.number()).map(Day::from_number) {
+            let mut count = Some(0u16);
+            for to in (from.number()..last.number()).map(Day::from_number) {
+                if to != from {
+                    count = count.zip(worked(to)).map(|(count, worked)| count + u16::from(worked));
+                }
+                assert_eq!(calendar.business_days_between(from, to), count.map(i64::from), "{from:?} {to:?}");
+                assert_eq!(calendar.business_days_between(to, from), count.map(|count| -i64::from(count)));
+                let Some(count) = count.filter(|_| worked(to) == Some(true) && to != from) else { continue };
+                assert_eq!(calendar.business_days_after(from, count), Some(to));
+            }
         }
+        assert_eq!(calendar.business_days_after(first, 1), None, "a day on the way is not covered");
     }
 }

@@ -174,7 +174,7 @@ pub struct EvidenceReport {
     /// The pieces that satisfy the requirement, as places in the claim's evidence.
     pub satisfied_by: SmallVec<[u16; 4]>,
     /// The kinds still missing, as bits by kind: any one of these sets would do. Smallest first.
-    pub missing: SmallVec<[u64; 2]>,
+    pub missing: SmallVec<[u64; 4]>,
     /// The pieces that cannot be accepted.
     pub rejected: SmallVec<[RejectedEvidence; 1]>,
     /// Phrases of the text that say nothing checkable.

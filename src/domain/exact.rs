@@ -13,7 +13,10 @@ use crate::domain::limits::{DECIMAL_DIGITS_MAX, DECIMAL_PLACES_MAX};
 
 /// A number with an exact value: numerator and denominator of 127 bits each, always reduced.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Exact(Ratio<i128>);
+pub struct Exact {
+    numerator: i128,
+    denominator: i128,
+}
 
 /// The true result does not fit into numerator and denominator of 127 bits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -46,14 +49,14 @@ pub struct Rounding {
 
 impl Exact {
     /// Zero.
-    pub const ZERO: Self = Self(Ratio::new_raw(0, 1));
+    pub const ZERO: Self = Self::whole(0);
     /// One.
-    pub const ONE: Self = Self(Ratio::new_raw(1, 1));
+    pub const ONE: Self = Self::whole(1);
 
     /// A whole number.
     #[must_use]
     pub const fn whole(value: i128) -> Self {
-        Self(Ratio::new_raw(value, 1))
+        Self { numerator: value, denominator: 1 }
     }
 
     /// `numerator / denominator`; `None` where the denominator is zero or the sign of the
@@ -63,7 +66,7 @@ impl Exact {
         if denominator == 0 || numerator == i128::MIN || denominator == i128::MIN {
             return None;
         }
-        Some(Self(Ratio::new(numerator, denominator)))
+        Some(Self::from_ratio(Ratio::new(numerator, denominator)))
     }
 
     /// Reads a decimal by a strict grammar: a sign or none, digits, at most one point with digits
@@ -91,56 +94,70 @@ impl Exact {
 
     /// The numerator of the reduced fraction; carries the sign.
     #[must_use]
-    pub fn numerator(self) -> i128 {
-        *self.0.numer()
+    pub const fn numerator(self) -> i128 {
+        self.numerator
     }
 
     /// The denominator of the reduced fraction; more than zero.
     #[must_use]
-    pub fn denominator(self) -> i128 {
-        *self.0.denom()
+    pub const fn denominator(self) -> i128 {
+        self.denominator
     }
 
     /// Whether there is nothing behind the decimal point.
     #[must_use]
-    pub fn is_whole(self) -> bool {
+    pub const fn is_whole(self) -> bool {
         self.denominator() == 1
     }
 
     /// Whether the value is below zero.
     #[must_use]
-    pub fn is_negative(self) -> bool {
+    pub const fn is_negative(self) -> bool {
         self.numerator() < 0
     }
 
     /// Whether the value is zero.
     #[must_use]
-    pub fn is_zero(self) -> bool {
+    pub const fn is_zero(self) -> bool {
         self.numerator() == 0
     }
 
     /// The sum.
     pub fn plus(self, other: Self) -> Result<Self, Overflow> {
         if self.is_whole() && other.is_whole() {
-            return self.numerator().checked_add(other.numerator()).map(Self::whole).ok_or(Overflow);
+            return self.numerator.checked_add(other.numerator).map(Self::whole).ok_or(Overflow);
         }
-        self.0.checked_add(&other.0).map(Self).ok_or(Overflow)
+        if let (Some(a), Some(b)) = (self.small(), other.small())
+            && let Some(sum) = Small::sum(a, b)
+        {
+            return Ok(sum);
+        }
+        self.ratio().checked_add(&other.ratio()).map(Self::from_ratio).ok_or(Overflow)
     }
 
     /// The difference.
     pub fn minus(self, other: Self) -> Result<Self, Overflow> {
         if self.is_whole() && other.is_whole() {
-            return self.numerator().checked_sub(other.numerator()).map(Self::whole).ok_or(Overflow);
+            return self.numerator.checked_sub(other.numerator).map(Self::whole).ok_or(Overflow);
         }
-        self.0.checked_sub(&other.0).map(Self).ok_or(Overflow)
+        if let (Some(a), Some(b)) = (self.small(), other.small())
+            && let Some(minus_b) = b.numerator.checked_neg()
+            && let Some(difference) = Small::sum(a, Small { numerator: minus_b, ..b })
+        {
+            return Ok(difference);
+        }
+        self.ratio().checked_sub(&other.ratio()).map(Self::from_ratio).ok_or(Overflow)
     }
 
     /// The product.
     pub fn times(self, other: Self) -> Result<Self, Overflow> {
-        if self.is_whole() && other.is_whole() {
-            return self.numerator().checked_mul(other.numerator()).map(Self::whole).ok_or(Overflow);
+        if let (Some(a), Some(b)) = (self.small(), other.small()) {
+            return Ok(Small::product(a, b));
         }
-        self.0.checked_mul(&other.0).map(Self).ok_or(Overflow)
+        if self.is_whole() && other.is_whole() {
+            return self.numerator.checked_mul(other.numerator).map(Self::whole).ok_or(Overflow);
+        }
+        self.ratio().checked_mul(&other.ratio()).map(Self::from_ratio).ok_or(Overflow)
     }
 
     /// The quotient; `None` where `other` is zero.
@@ -148,10 +165,15 @@ impl Exact {
         if other.is_zero() {
             return None;
         }
-        if self.numerator() == i128::MIN || other.numerator() == i128::MIN {
+        if self.numerator == i128::MIN || other.numerator == i128::MIN {
             return Some(Err(Overflow));
         }
-        Some(self.0.checked_div(&other.0).map(Self).ok_or(Overflow))
+        if let (Some(a), Some(b)) = (self.small(), other.small())
+            && 0 < b.numerator
+        {
+            return Some(Ok(Small::product(a, Small { numerator: b.denominator, denominator: b.numerator })));
+        }
+        Some(self.ratio().checked_div(&other.ratio()).map(Self::from_ratio).ok_or(Overflow))
     }
 
     /// The value with the other sign.
@@ -162,7 +184,13 @@ impl Exact {
     /// The largest whole number not above the value.
     #[must_use]
     pub fn floor(self) -> i128 {
-        self.numerator().div_euclid(self.denominator())
+        if self.is_whole() {
+            return self.numerator;
+        }
+        match self.small() {
+            Some(Small { numerator, denominator }) => i128::from(numerator.div_euclid(denominator)),
+            None => self.numerator.div_euclid(self.denominator),
+        }
     }
 
     /// The smallest whole number not below the value.
@@ -174,30 +202,113 @@ impl Exact {
 
     /// The nearest multiple of the increment, as the mode says.
     pub fn round(self, rounding: Rounding) -> Result<Self, Overflow> {
+        if let (Some(value), Some(increment)) = (self.small(), rounding.increment.small())
+            && let Some(steps) = value.steps_of(increment, rounding.mode)
+        {
+            return Self::whole(i128::from(steps)).times(rounding.increment);
+        }
         let steps = self.over(rounding.increment).unwrap_or(Err(Overflow))?;
         Self::whole(steps.round_to_whole(rounding.mode)?).times(rounding.increment)
+    }
+
+    fn ratio(self) -> Ratio<i128> {
+        Ratio::new_raw(self.numerator, self.denominator)
+    }
+
+    fn from_ratio(ratio: Ratio<i128>) -> Self {
+        let (numerator, denominator) = ratio.into_raw();
+        Self { numerator, denominator }
+    }
+
+    /// The number in 64 bits, where it fits: amounts, shares and moments do.
+    fn small(self) -> Option<Small> {
+        match (i64::try_from(self.numerator), i64::try_from(self.denominator)) {
+            (Ok(numerator), Ok(denominator)) => Some(Small { numerator, denominator }),
+            (_, _) => None,
+        }
     }
 
     fn round_to_whole(self, mode: RoundingMode) -> Result<i128, Overflow> {
         if self.is_whole() {
             return Ok(self.numerator());
         }
-        let magnitude = Self(self.0.abs());
+        let magnitude = Self::from_ratio(self.ratio().abs());
         let below = magnitude.floor();
         let rest = magnitude.minus(Self::whole(below))?;
-        let half = rest.plus(rest)?.cmp(&Self::ONE);
-        let away = match (mode, half) {
-            (RoundingMode::Down, _) => false,
-            (RoundingMode::Up, _) => true,
-            (RoundingMode::HalfUp | RoundingMode::HalfDown | RoundingMode::HalfEven, Ordering::Less) => false,
-            (RoundingMode::HalfUp | RoundingMode::HalfDown | RoundingMode::HalfEven, Ordering::Greater) => true,
-            (RoundingMode::HalfUp, Ordering::Equal) => true,
-            (RoundingMode::HalfDown, Ordering::Equal) => false,
-            (RoundingMode::HalfEven, Ordering::Equal) => below.rem_euclid(2) == 1,
-        };
+        let away = mode.is_away(rest.plus(rest)?.cmp(&Self::ONE), below.rem_euclid(2) == 1);
         let whole = if away { below.checked_add(1).ok_or(Overflow)? } else { below };
         Ok(if self.is_negative() { whole.checked_neg().ok_or(Overflow)? } else { whole })
     }
+}
+
+impl RoundingMode {
+    /// Whether a value between two multiples goes to the one away from zero: `half` is where it lies against the
+    /// middle, and the nearer to zero of the two is an odd multiple or an even one.
+    const fn is_away(self, half: Ordering, odd: bool) -> bool {
+        match (self, half) {
+            (Self::Down, _) => false,
+            (Self::Up, _) => true,
+            (Self::HalfUp | Self::HalfDown | Self::HalfEven, Ordering::Less) => false,
+            (Self::HalfUp | Self::HalfDown | Self::HalfEven, Ordering::Greater) => true,
+            (Self::HalfUp, Ordering::Equal) => true,
+            (Self::HalfDown, Ordering::Equal) => false,
+            (Self::HalfEven, Ordering::Equal) => odd,
+        }
+    }
+}
+
+/// A reduced fraction of 64 bits. Products of two of its parts always fit into 127, so most of what formulas do needs
+/// neither a check nor a long division. What does not fit takes the long way to the same result.
+#[derive(Clone, Copy)]
+struct Small {
+    numerator: i64,
+    denominator: i64,
+}
+
+impl Small {
+    fn product(a: Self, b: Self) -> Exact {
+        // Each is reduced, so only crosswise can there be a common divisor.
+        let (of_a, of_b) = (divisor(a.numerator, b.denominator), divisor(b.numerator, a.denominator));
+        Exact {
+            numerator: wide(a.numerator / of_a, b.numerator / of_b),
+            denominator: wide(a.denominator / of_b, b.denominator / of_a),
+        }
+    }
+
+    /// `None` where it does not fit into 64 bits before it is reduced.
+    fn sum(a: Self, b: Self) -> Option<Exact> {
+        let numerator = wide(a.numerator, b.denominator) + wide(b.numerator, a.denominator);
+        let numerator = i64::try_from(numerator).ok()?;
+        let denominator = i64::try_from(wide(a.denominator, b.denominator)).ok()?;
+        let divisor = divisor(numerator, denominator);
+        Some(Exact { numerator: i128::from(numerator / divisor), denominator: i128::from(denominator / divisor) })
+    }
+
+    /// How many times the increment the value is, rounded; `None` where it does not fit into 64 bits.
+    fn steps_of(self, increment: Self, mode: RoundingMode) -> Option<i64> {
+        let value = i64::try_from(wide(self.numerator, increment.denominator)).ok()?;
+        let step = i64::try_from(wide(self.denominator, increment.numerator)).ok().filter(|&step| 0 < step)?;
+        let (below, rest) = (value / step, (value % step).abs());
+        if rest == 0 {
+            return Some(below);
+        }
+        let away = mode.is_away(rest.cmp(&(step - rest)), below % 2 != 0);
+        below.checked_add(if away { value.signum() } else { 0 })
+    }
+}
+
+fn wide(a: i64, b: i64) -> i128 {
+    i128::from(a) * i128::from(b)
+}
+
+/// The greatest common divisor, for a second number above zero.
+fn divisor(a: i64, above_zero: i64) -> i64 {
+    let (mut a, mut b) = (a, above_zero);
+    // One is the common case, and a division takes longer than everything else here.
+    while 1 < b {
+        (a, b) = (b, (a % b).abs());
+    }
+    if b == 1 { 1 } else { a }
 }
 
 impl PartialOrd for Exact {
@@ -208,11 +319,14 @@ impl PartialOrd for Exact {
 
 impl Ord for Exact {
     fn cmp(&self, other: &Self) -> Ordering {
-        if self.is_whole() && other.is_whole() {
-            return self.numerator().cmp(&other.numerator());
+        if self.denominator == other.denominator {
+            return self.numerator.cmp(&other.numerator);
+        }
+        if let (Some(a), Some(b)) = (self.small(), other.small()) {
+            return wide(a.numerator, b.denominator).cmp(&wide(b.numerator, a.denominator));
         }
         // Compares by continued fractions where a cross product would not fit.
-        self.0.cmp(&other.0)
+        self.ratio().cmp(&other.ratio())
     }
 }
 
@@ -238,6 +352,45 @@ impl fmt::Display for Exact {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::sample::select;
+
+    use proptest::prelude::*;
+
+    /// Numbers on both sides of every bound at which another road is taken.
+    fn number() -> impl Strategy<Value = Exact> {
+        let whole = prop_oneof![
+            3 => -50i128..50,
+            2 => (-1_000_000_000_000_000i128..1_000_000_000_000_000).prop_map(|n| n * 10_000),
+            1 => select(vec![i128::from(i64::MAX), i128::from(i64::MIN), i128::from(i64::MAX) + 1, i128::MAX, i128::MIN + 1]),
+            1 => proptest::num::i64::ANY.prop_map(i128::from),
+        ];
+        let below =
+            prop_oneof![3 => Just(1i128), 3 => 1i128..60, 1 => 1i128..=i128::from(i64::MAX) + 1, 1 => Just(i128::MAX)];
+        (whole, below).prop_map(|(numerator, denominator)| Exact::fraction(numerator, denominator).unwrap())
+    }
+
+    proptest! {
+        #[test]
+        fn short_roads_lead_where_the_long_one_does(a in number(), b in number()) {
+            let long = |result: Option<Ratio<i128>>| result.map(Exact::from_ratio).ok_or(Overflow);
+            prop_assert_eq!(a.plus(b), long(a.ratio().checked_add(&b.ratio())));
+            prop_assert_eq!(a.minus(b), long(a.ratio().checked_sub(&b.ratio())));
+            prop_assert_eq!(a.times(b), long(a.ratio().checked_mul(&b.ratio())));
+            if !b.is_zero() {
+                prop_assert_eq!(a.over(b), Some(long(a.ratio().checked_div(&b.ratio()))));
+            }
+            prop_assert_eq!(a.cmp(&b), a.ratio().cmp(&b.ratio()));
+            prop_assert_eq!(a == b, a.ratio() == b.ratio());
+            prop_assert_eq!(a.floor(), a.ratio().numer().div_euclid(*a.ratio().denom()));
+            if Exact::ZERO < b {
+                for mode in [RoundingMode::HalfUp, RoundingMode::HalfDown, RoundingMode::HalfEven, RoundingMode::Up, RoundingMode::Down] {
+                    let steps = a.over(b).unwrap().and_then(|steps| steps.round_to_whole(mode));
+                    let long = steps.and_then(|steps| Exact::whole(steps).times(b));
+                    prop_assert_eq!(a.round(to(b, mode)), long, "{:?}", mode);
+                }
+            }
+        }
+    }
 
     fn exact(numerator: i128, denominator: i128) -> Exact {
         Exact::fraction(numerator, denominator).unwrap()

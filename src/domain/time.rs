@@ -14,6 +14,10 @@ pub struct Elapsed(i128);
 /// A day of the calendar.
 pub type Date = jiff::civil::Date;
 
+/// A day as its distance from 1970-01-01: what dates are calculated in.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Day(i32);
+
 /// Nanoseconds of a second.
 pub const NANOS_PER_SECOND: i128 = 1_000_000_000;
 
@@ -67,10 +71,14 @@ impl Timestamp {
         Self::from_nanos(timestamp.as_nanosecond())
     }
 
-    /// The day that the calendar on the wall shows in `zone` at this moment.
+    /// The second since the epoch that it lies in.
     #[must_use]
-    pub fn date_in(self, zone: &jiff::tz::TimeZone) -> Option<Date> {
-        Some(self.jiff()?.to_zoned(zone.clone()).date())
+    pub fn second(self) -> i64 {
+        match i64::try_from(self.0) {
+            // Moments from 1677 to 2262 fit, and a short division is many times faster than a long one.
+            Ok(nanos) => nanos.div_euclid(1_000_000_000),
+            Err(_) => self.unix().0,
+        }
     }
 
     /// The same moment for the time library; `None` at the very edges of its range.
@@ -88,6 +96,66 @@ impl fmt::Display for Timestamp {
         }
     }
 }
+
+impl Day {
+    /// From its number of days after 1970-01-01.
+    #[must_use]
+    pub const fn from_number(number: i32) -> Self {
+        Self(number)
+    }
+
+    /// Its number of days after 1970-01-01; below zero before it.
+    #[must_use]
+    pub const fn number(self) -> i32 {
+        self.0
+    }
+
+    /// So many days later; `None` beyond what can be counted.
+    #[must_use]
+    pub fn plus(self, days: i32) -> Option<Self> {
+        self.0.checked_add(days).map(Self)
+    }
+
+    /// The day of the week, Monday being zero.
+    #[must_use]
+    pub const fn weekday(self) -> i32 {
+        // 1970-01-01 was a Thursday.
+        self.0.wrapping_add(3).rem_euclid(7)
+    }
+
+    /// The day of a date.
+    #[must_use]
+    pub fn of(date: Date) -> Self {
+        // Years begin in March, so that the day that some years lack is a year's last.
+        let (year, month) = (i32::from(date.year()), i32::from(date.month()));
+        let year = if month <= 2 { year - 1 } else { year };
+        let era = year.div_euclid(400);
+        let of_era = year.rem_euclid(400);
+        let of_year = (153 * ((month + 9) % 12) + 2) / 5 + i32::from(date.day()) - 1;
+        Self(era * DAYS_PER_ERA + of_era * 365 + of_era / 4 - of_era / 100 + of_year - DAYS_TO_1970)
+    }
+
+    /// The date of the day; `None` outside of the years that dates have.
+    #[must_use]
+    pub fn date(self) -> Option<Date> {
+        let day = self.0.checked_add(DAYS_TO_1970)?;
+        let era = day.div_euclid(DAYS_PER_ERA);
+        let of_era = day.rem_euclid(DAYS_PER_ERA);
+        let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+        let of_year = of_era - (365 * year + year / 4 - year / 100);
+        let month = (5 * of_year + 2) / 153;
+        let day = of_year - (153 * month + 2) / 5 + 1;
+        let (month, year) = if month < 10 { (month + 3, year) } else { (month - 9, year + 1) };
+        let year = i16::try_from(year + era * 400).ok()?;
+        Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()
+    }
+}
+
+/// Days of four hundred years: after so many the calendar repeats itself.
+const DAYS_PER_ERA: i32 = 146_097;
+
+/// Days from 1 March of the year 0 to 1970-01-01.
+const DAYS_TO_1970: i32 = 719_468;
 
 impl Elapsed {
     /// No time at all.
@@ -130,6 +198,22 @@ mod tests {
         assert_eq!(moment.to_string(), "2026-10-31T16:00:00Z");
         assert_eq!(Timestamp::parse("2026-11-01T00:00:00"), None);
         assert_eq!(Timestamp::parse("2026-11-01"), None);
+    }
+
+    #[test]
+    fn days_are_numbered_as_the_library_numbers_them() {
+        let epoch = jiff::civil::date(1970, 1, 1);
+        // Every day of four hundred years, and steps through all the others.
+        let near = -150_000..150_000;
+        let far = (-4_371_580..=2_932_895).step_by(97);
+        for number in near.chain(far).chain([-4_371_587, 2_932_896]) {
+            let date = epoch.checked_add(jiff::Span::new().days(number)).unwrap();
+            assert_eq!(Day::of(date).number(), number, "{date}");
+            assert_eq!(Day::from_number(number).date(), Some(date));
+            assert_eq!(Day::of(date).weekday(), i32::from(date.weekday().to_monday_zero_offset()));
+        }
+        assert_eq!(Day::from_number(2_932_897).date(), None);
+        assert_eq!(Day::from_number(i32::MAX).date(), None);
     }
 
     #[test]

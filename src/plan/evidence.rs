@@ -57,10 +57,12 @@ impl MediaRange {
     /// Whether a media type is in the range. Parameters and case do not count.
     #[must_use]
     pub fn contains(&self, media_type: &str) -> bool {
-        let essence = media_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+        let essence = media_type.split(';').next().unwrap_or("").trim();
         match self {
-            Self::Type(wanted) => essence == *wanted,
-            Self::Family(prefix) => essence.starts_with(prefix.as_str()),
+            Self::Type(wanted) => essence.eq_ignore_ascii_case(wanted),
+            Self::Family(prefix) => {
+                essence.get(..prefix.len()).is_some_and(|family| family.eq_ignore_ascii_case(prefix))
+            }
         }
     }
 }

@@ -6,7 +6,9 @@
 pub mod evidence;
 pub mod fact;
 pub mod formula;
+pub mod index;
 pub mod rule;
+pub mod rules;
 pub mod show;
 pub mod test;
 pub mod text;
@@ -15,16 +17,16 @@ pub mod vocabulary;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use jiff::tz::TimeZone;
-
 use crate::domain::calendar::Calendar;
 use crate::domain::exact::Exact;
 use crate::domain::facts::FactId;
 use crate::domain::money::Currency;
 use crate::domain::time::Timestamp;
+use crate::domain::zone::Zone;
 use crate::plan::evidence::{EvidenceKind, Requirement};
 use crate::plan::fact::{Derived, FactDefinition};
-use crate::plan::rule::{ComponentRefund, NextStep, Reason, Rule, Verdict};
+use crate::plan::rule::{ComponentRefund, NextStep, Reason, Verdict};
+use crate::plan::rules::Rules;
 use crate::plan::text::TextRules;
 use crate::plan::vocabulary::{Labels, Vocabularies};
 
@@ -38,7 +40,7 @@ pub struct Plan {
     /// Which orders it governs; `None`: all of them.
     pub effective: Option<Effective>,
     /// Where calendar days begin and end.
-    pub zone: TimeZone,
+    pub zone: Zone,
     /// Which days are business days.
     pub calendar: Option<Arc<Calendar>>,
     /// The units of account that it knows; at least one.
@@ -80,7 +82,7 @@ pub struct Plan {
     /// The next step that asks for a checkable reason, if the policy has one.
     pub restate_step: Option<u16>,
     /// The rules; the first that matches decides.
-    pub rules: Vec<Rule>,
+    pub rules: Rules,
     /// What decides where no rule matches.
     pub otherwise: Verdict,
 }

@@ -106,6 +106,13 @@ impl WordSet {
         set
     }
 
+    /// The last of its words.
+    #[must_use]
+    pub fn last(&self) -> Option<u16> {
+        let (block, bits) = self.0.iter().enumerate().rev().find(|(_, bits)| **bits != 0)?;
+        u16::try_from(block * 64 + 63 - bits.leading_zeros() as usize).ok()
+    }
+
     /// Whether the word is in it.
     #[must_use]
     pub fn contains(&self, word: u16) -> bool {

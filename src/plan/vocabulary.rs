@@ -51,6 +51,9 @@ pub struct Vocabularies(pub Vec<Vocabulary>);
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Labels(pub Vec<String>);
 
+/// So many words are looked through one by one.
+const FEW_WORDS: usize = 12;
+
 impl Vocabulary {
     /// A vocabulary of these words. A word that stands twice keeps its first place.
     #[must_use]
@@ -69,6 +72,10 @@ impl Vocabulary {
     /// The place of a word.
     #[must_use]
     pub fn place(&self, word: &str) -> Option<u16> {
+        // A handful of words is compared sooner than a hash is taken.
+        if self.words.len() <= FEW_WORDS {
+            return self.words.iter().position(|known| known == word).and_then(|place| u16::try_from(place).ok());
+        }
         self.places.get(word).copied()
     }
 

@@ -34,7 +34,7 @@ pub fn check(written: &CalendarKey, reader: &mut Reader<'_, '_>) -> Option<Calen
         }
     }
     let weekend = weekend.into_iter().collect::<Option<Vec<_>>>()?;
-    good.then_some(Calendar { covers, weekend, holidays, extra_working_days })
+    good.then(|| Calendar::new(covers, &weekend, &holidays, &extra_working_days))
 }
 
 fn covers(written: &[Text], reader: &mut Reader<'_, '_>) -> Option<(Date, Date)> {

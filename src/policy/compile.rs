@@ -1,6 +1,8 @@
 //! From a checked policy to a plan. Cannot fail: everything that could was checked.
 
+use crate::domain::zone::Zone;
 use crate::plan::Plan;
+use crate::plan::rules::Rules;
 use crate::policy::check::CheckedPolicy;
 
 /// Compiles a policy.
@@ -30,7 +32,7 @@ pub fn compile(policy: CheckedPolicy) -> Plan {
         id,
         version,
         effective,
-        zone,
+        zone: Zone::new(zone),
         calendar,
         currencies: draft.currencies,
         languages: draft.languages,
@@ -51,7 +53,7 @@ pub fn compile(policy: CheckedPolicy) -> Plan {
         escalation: routes.denied,
         supplement_step: routes.supplement,
         restate_step: routes.restate,
-        rules,
+        rules: Rules::new(rules),
         otherwise,
     }
 }

@@ -10,9 +10,11 @@ use requite::domain::facts::FactId;
 use requite::domain::money::Currency;
 use requite::domain::text::Fold;
 use requite::domain::words::{ReasonCode, RefundMethod};
+use requite::domain::zone::Zone;
 use requite::engine::admit::Admission;
 use requite::engine::{Activator, open};
 use requite::plan::rule::{Action, Verdict};
+use requite::plan::rules::Rules;
 use requite::plan::text::{ComparisonExcuses, TextRules};
 use requite::plan::vocabulary::{Labels, Vocabularies};
 use requite::plan::{Plan, TenderRules};
@@ -99,7 +101,7 @@ fn plan() -> Plan {
         id: "guide".into(),
         version: "1".into(),
         effective: None,
-        zone: TimeZone::UTC,
+        zone: Zone::new(TimeZone::UTC),
         calendar: None,
         currencies: vec![Currency::iso("CNY").unwrap()],
         languages: vec!["en".into()],
@@ -128,7 +130,7 @@ fn plan() -> Plan {
         escalation: Vec::new(),
         supplement_step: None,
         restate_step: None,
-        rules: Vec::new(),
+        rules: Rules::new(Vec::new()),
         otherwise: Verdict {
             action: Action::Review(smallvec![ReasonCode::NoMatchingRule]),
             demands: Vec::new(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::decision::explain::{Explanation, LineExplanation, NearMiss, Recorder, WorkedDeduction};
+use crate::decision::explain::{Explanation, LineExplanation, NEAR_MISSES_MAX, NearMiss, Recorder, WorkedDeduction};
 use crate::domain::decision::{Decision, DeductionSource, RuleRef};
 use crate::domain::exact::Exact;
 use crate::domain::facts::{FactId, Value};
@@ -12,9 +12,6 @@ use crate::plan::show::show_quantity;
 use crate::plan::test::{Answer, Test};
 use crate::server::pb;
 use crate::server::wire::decision::Names;
-
-/// Rules named that nearly matched. More would be a listing of the policy.
-const NEAR_MISSES_MAX: usize = 8;
 
 /// Hears everything, line by line.
 #[derive(Debug, Default)]

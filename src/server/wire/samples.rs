@@ -13,10 +13,12 @@ use crate::domain::facts::FactId;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::text::Fold;
 use crate::domain::words::{DeductionKind, LiableParty, OrderStage, Outcome, ReasonCode, RefundMethod};
+use crate::domain::zone::Zone;
 use crate::plan::evidence::{EvidenceKind, MediaRange, Unstated};
 use crate::plan::fact::{BuiltIn, Derived, Dimension, FactDefinition, FactType, Input, InputRange, InputScope, Origin};
 use crate::plan::formula::Formula;
 use crate::plan::rule::{Action, NextStep, Rounded, Rule, Step, StepAmount, StepScope, Verdict};
+use crate::plan::rules::Rules;
 use crate::plan::test::{Accepts, Test};
 use crate::plan::text::{ComparisonExcuses, TextRules};
 use crate::plan::vocabulary::{Labels, Vocabularies, Vocabulary, VocabularyId};
@@ -32,7 +34,7 @@ pub(crate) fn plan() -> Plan {
         id: "guide".into(),
         version: "2026-11".into(),
         effective: None,
-        zone: TimeZone::UTC,
+        zone: Zone::new(TimeZone::UTC),
         calendar: None,
         currencies: vec![Currency::iso("CNY").unwrap()],
         languages: vec!["zh".into(), "en".into()],
@@ -61,7 +63,7 @@ pub(crate) fn plan() -> Plan {
         escalation: Vec::new(),
         supplement_step: None,
         restate_step: None,
-        rules: rules(),
+        rules: Rules::new(rules()),
         otherwise: verdict(Action::Review(smallvec![ReasonCode::NoMatchingRule])),
     }
 }

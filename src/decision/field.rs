@@ -1,0 +1,74 @@
+//! How messages name the fields of a request, and which ids were met: nothing is written or hashed
+//! for a request without mistakes.
+
+use std::collections::HashSet;
+use std::fmt::{self, Display, Write as _};
+
+use smallvec::SmallVec;
+
+/// A caller's text as far as a message shows it.
+pub(super) fn shown(text: &str) -> String {
+    Shown(text).to_string()
+}
+
+/// A caller's text as far as a message shows it, written only where there is a message.
+#[derive(Clone, Copy)]
+pub(super) struct Shown<'a>(pub(super) &'a str);
+
+impl Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN_CHARACTERS_MAX: usize = 64;
+        for character in self.0.chars().take(SHOWN_CHARACTERS_MAX) {
+            // Control characters could forge lines in a log.
+            f.write_char(if character.is_control() { '\u{fffd}' } else { character })?;
+        }
+        if self.0.chars().nth(SHOWN_CHARACTERS_MAX).is_some() {
+            f.write_char('…')?;
+        }
+        Ok(())
+    }
+}
+
+/// A field of one entry of a list, written only where there is a message.
+#[derive(Clone, Copy)]
+pub(super) struct Of<'a> {
+    /// The list, by its path.
+    pub(super) list: &'a str,
+    /// The place of the entry.
+    pub(super) at: usize,
+    /// The field of the entry.
+    pub(super) name: &'a str,
+}
+
+impl Display for Of<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { list, at, name } = self;
+        write!(f, "{list}[{at}].{name}")
+    }
+}
+
+/// The ids met so far. A handful is compared one by one; only of more are hashes taken.
+#[derive(Default)]
+pub(super) struct Seen<'a> {
+    few: SmallVec<[&'a str; 8]>,
+    many: HashSet<&'a str>,
+}
+
+impl<'a> Seen<'a> {
+    /// Adds an id; says whether it is new.
+    pub(super) fn insert(&mut self, id: &'a str) -> bool {
+        if self.few.len() < self.few.inline_size() {
+            let new = !self.contains(id);
+            if new {
+                self.few.push(id);
+            }
+            return new;
+        }
+        !self.few.contains(&id) && self.many.insert(id)
+    }
+
+    /// Whether an id was met.
+    pub(super) fn contains(&self, id: &str) -> bool {
+        self.few.contains(&id) || (!self.many.is_empty() && self.many.contains(id))
+    }
+}
