@@ -21,7 +21,7 @@ use crate::server::limits::{
 };
 use crate::server::pb::FILE_DESCRIPTOR_SET;
 use crate::server::service::LimitedService;
-use crate::server::stop::{StopSignal, stop_signal};
+use crate::server::stop::{StopSignal, StopSwitch, stop_signal};
 
 /// How a server runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -75,6 +75,29 @@ pub async fn serve(
     let (switch, signal) = stop_signal();
     let health = Reported::serving(&[LimitedService::NAME]).await;
     let routes = routes(engine, &health, &signal)?;
+    let stopping = async move { health.not_serving().await };
+    Ok(run(listener, routes, config, (switch, signal), stop, stopping).await)
+}
+
+/// Serves any services within the bounds of this server, for what is measured beside it.
+pub async fn serve_routes(
+    listener: TcpListener,
+    routes: Routes,
+    config: ServerConfig,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Drained {
+    run(listener, routes, config, stop_signal(), stop, async {}).await
+}
+
+/// Takes connections until `stop` is ready; `stopping` runs once it is.
+async fn run(
+    listener: TcpListener,
+    routes: Routes,
+    config: ServerConfig,
+    (switch, signal): (StopSwitch, StopSignal),
+    stop: impl Future<Output = ()>,
+    stopping: impl Future<Output = ()>,
+) -> Drained {
     let mut connections = Connections {
         tasks: JoinSet::new(),
         max: connections_max(config.connections_max),
@@ -84,13 +107,12 @@ pub async fn serve(
         signal,
     };
     connections.accept(&listener, stop).await;
-    let stopping = Instant::now();
-    health.not_serving().await;
+    let stopped_at = Instant::now();
+    stopping.await;
     connections.accept(&listener, sleep(config.stop_notice.min(STOP_TIME_MAX))).await;
     drop(listener);
     switch.drain();
-    let drained = connections.drain((Instant::now() + config.drain_time_max).min(stopping + STOP_TIME_MAX)).await;
-    Ok(drained)
+    connections.drain((Instant::now() + config.drain_time_max).min(stopped_at + STOP_TIME_MAX)).await
 }
 
 /// The services. Health and reflection stand outside the guard: they answer whatever happens to

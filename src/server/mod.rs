@@ -17,4 +17,4 @@ pub mod text;
 pub(crate) mod wire;
 
 pub use evaluation::evaluate;
-pub use listener::{Drained, ServeError, ServerConfig, serve};
+pub use listener::{Drained, ServeError, ServerConfig, serve, serve_routes};
