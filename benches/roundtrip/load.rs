@@ -2,7 +2,7 @@
 //!
 //! Calls are bytes made beforehand, so that the client takes little of the machine.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -71,6 +71,7 @@ pub(crate) async fn run(
     let latencies = Rc::new(RefCell::new(Vec::with_capacity(100_000)));
     tasks
         .run_until(async {
+            let stopping = Rc::new(Cell::new(false));
             let mut connections = JoinSet::new();
             let mut streams = JoinSet::new();
             for _ in 0..shape.connections {
@@ -79,7 +80,12 @@ pub(crate) async fn run(
                 let (sender, connection) = h2::client::handshake(stream).await.unwrap();
                 connections.spawn_local(async move { connection.await.unwrap() });
                 for _ in 0..shape.streams {
-                    streams.spawn_local(call_on(sender.clone(), call.clone(), Rc::clone(&latencies)));
+                    streams.spawn_local(call_on(
+                        sender.clone(),
+                        call.clone(),
+                        Rc::clone(&latencies),
+                        Rc::clone(&stopping),
+                    ));
                 }
             }
             tokio::time::sleep(warm_up).await;
@@ -88,7 +94,10 @@ pub(crate) async fn run(
             tokio::time::sleep(measured).await;
             let (cpu, elapsed) = (cpu().saturating_sub(cpu_before), begun.elapsed());
             let mut latencies = std::mem::take(&mut *latencies.borrow_mut());
-            streams.shutdown().await;
+            stopping.set(true);
+            while let Some(ended) = streams.join_next().await {
+                ended.unwrap();
+            }
             connections.shutdown().await;
             latencies.sort_unstable();
             let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize];
@@ -97,9 +106,14 @@ pub(crate) async fn run(
         .await
 }
 
-async fn call_on(sender: SendRequest<Bytes>, call: Call, latencies: Rc<RefCell<Vec<Duration>>>) {
+async fn call_on(
+    sender: SendRequest<Bytes>,
+    call: Call,
+    latencies: Rc<RefCell<Vec<Duration>>>,
+    stopping: Rc<Cell<bool>>,
+) {
     let mut sender = sender.ready().await.unwrap();
-    loop {
+    while !stopping.get() {
         let begun = Instant::now();
         let (answer, mut body) = sender.send_request(call.head.clone(), false).unwrap();
         body.send_data(call.message.clone(), true).unwrap();

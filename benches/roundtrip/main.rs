@@ -23,9 +23,17 @@ use std::time::Duration;
 use requite::server::json;
 use requite::server::pb::{BatchEvaluateRefundRequest, EvaluateRefundRequest, ExplainLevel};
 
-use crate::load::{Call, Shape, Sample, framed};
+use crate::load::{Call, Sample, Shape, framed};
 use crate::report::Row;
 use crate::servers::{Child, Role};
+
+/// The same as in the program.
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+#[cfg(feature = "tikv-jemallocator")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Connections and streams on each.
 const SHAPES: [Shape; 3] = [
@@ -46,10 +54,8 @@ struct Effort {
     measured: Duration,
 }
 
-const FULL: Effort =
-    Effort { rounds: 7, warm_up: Duration::from_millis(300), measured: Duration::from_millis(1_200) };
-const QUICK: Effort =
-    Effort { rounds: 1, warm_up: Duration::from_millis(50), measured: Duration::from_millis(200) };
+const FULL: Effort = Effort { rounds: 7, warm_up: Duration::from_millis(300), measured: Duration::from_millis(1_200) };
+const QUICK: Effort = Effort { rounds: 1, warm_up: Duration::from_millis(50), measured: Duration::from_millis(200) };
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -43,7 +43,10 @@ pub(crate) fn batch_row(shape: Shape, items: usize, samples: &[(Sample, Sample)]
         figures: vec![
             ("cpu us/decision", median(samples.iter().map(|(_, batch)| in_batch(batch)).collect())),
             ("alone, cpu us", median(samples.iter().map(|(single, _)| cpu_us(single)).collect())),
-            ("alone / in batch", median(samples.iter().map(|(single, batch)| cpu_us(single) / in_batch(batch)).collect())),
+            (
+                "alone / in batch",
+                median(samples.iter().map(|(single, batch)| cpu_us(single) / in_batch(batch)).collect()),
+            ),
             ("decisions/s and core", median(samples.iter().map(|(_, batch)| 1e6 / in_batch(batch)).collect())),
         ],
     }

@@ -69,12 +69,8 @@ impl Child {
         let mut words = wrapper.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
         words.push(std::env::current_exe().unwrap().to_str().unwrap().to_owned());
         words.push(role.argument().to_owned());
-        let mut process = Command::new(&words[0])
-            .args(&words[1..])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut process =
+            Command::new(&words[0]).args(&words[1..]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let input = process.stdin.take().unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();

@@ -1,15 +1,22 @@
 //! Taking connections, and stopping in bounded time.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::service::Service as HyperService;
+use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
+use tonic::body::Body;
 use tonic::server::NamedService as _;
 use tonic::service::Routes;
+use tower::Service;
 
 use crate::engine::Engine;
 use crate::server::connection;
@@ -74,9 +81,9 @@ pub async fn serve(
 ) -> Result<Drained, ServeError> {
     let (switch, signal) = stop_signal();
     let health = Reported::serving(&[LimitedService::NAME]).await;
-    let routes = routes(engine, &health, &signal)?;
+    let front = Front { data: Guard::new(LimitedService::new(engine)), others: routes(&health, &signal)? };
     let stopping = async move { health.not_serving().await };
-    Ok(run(listener, routes, config, (switch, signal), stop, stopping).await)
+    Ok(run(listener, front, config, (switch, signal), stop, stopping).await)
 }
 
 /// Serves any services within the bounds of this server, for what is measured beside it.
@@ -86,13 +93,21 @@ pub async fn serve_routes(
     config: ServerConfig,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Drained {
-    run(listener, routes, config, stop_signal(), stop, async {}).await
+    run(listener, TowerToHyperService::new(routes), config, stop_signal(), stop, async {}).await
+}
+
+/// The data service as every connection has it, for calls without a socket.
+#[must_use]
+pub fn data_service(
+    engine: Engine,
+) -> impl Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone {
+    Guard::new(LimitedService::new(engine))
 }
 
 /// Takes connections until `stop` is ready; `stopping` runs once it is.
-async fn run(
+async fn run<S: Services>(
     listener: TcpListener,
-    routes: Routes,
+    services: S,
     config: ServerConfig,
     (switch, signal): (StopSwitch, StopSignal),
     stop: impl Future<Output = ()>,
@@ -102,7 +117,7 @@ async fn run(
         tasks: JoinSet::new(),
         max: connections_max(config.connections_max),
         crowding: Crowding::Room,
-        routes,
+        services,
         first_bytes_timeout: config.first_bytes_timeout,
         signal,
     };
@@ -115,9 +130,48 @@ async fn run(
     connections.drain((Instant::now() + config.drain_time_max).min(stopped_at + STOP_TIME_MAX)).await
 }
 
-/// The services. Health and reflection stand outside the guard: they answer whatever happens to
-/// the data service, and watching has no deadline.
-fn routes(engine: Engine, health: &Reported, signal: &StopSignal) -> Result<Routes, ServeError> {
+/// What a connection calls.
+trait Services:
+    HyperService<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>
+    + Clone
+    + Send
+    + 'static
+{
+}
+
+impl<S> Services for S where
+    S: HyperService<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>
+        + Clone
+        + Send
+        + 'static
+{
+}
+
+/// The data service, and behind it all others: most calls need no router to find their way.
+#[derive(Clone)]
+struct Front {
+    data: Guard<LimitedService>,
+    others: Routes,
+}
+
+impl HyperService<Request<Incoming>> for Front {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let path = request.uri().path().strip_prefix('/');
+        // Both are always ready.
+        match path.and_then(|path| path.strip_prefix(LimitedService::NAME)) {
+            Some(method) if method.starts_with('/') => self.data.clone().call(request),
+            Some(_) | None => Box::pin(self.others.clone().call(request)),
+        }
+    }
+}
+
+/// The other services. They stand outside the guard: they answer whatever happens to the data
+/// service, and watching has no deadline.
+fn routes(health: &Reported, signal: &StopSignal) -> Result<Routes, ServeError> {
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
@@ -125,19 +179,18 @@ fn routes(engine: Engine, health: &Reported, signal: &StopSignal) -> Result<Rout
     };
     let v1 = reflection().build_v1().map_err(ServeError::Reflection)?;
     let v1alpha = reflection().build_v1alpha().map_err(ServeError::Reflection)?;
-    Ok(Routes::new(Guard::new(LimitedService::new(engine)))
-        .add_service(health.server(signal.clone()))
+    Ok(Routes::new(health.server(signal.clone()))
         .add_service(v1.max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
         .add_service(v1alpha.max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
         .prepare())
 }
 
 /// The connections that are open.
-struct Connections {
+struct Connections<S> {
     tasks: JoinSet<()>,
     max: usize,
     crowding: Crowding,
-    routes: Routes,
+    services: S,
     first_bytes_timeout: Duration,
     signal: StopSignal,
 }
@@ -149,7 +202,7 @@ enum Crowding {
     Full,
 }
 
-impl Connections {
+impl<S: Services> Connections<S> {
     /// Takes connections until something is ready.
     async fn accept(&mut self, listener: &TcpListener, until: impl Future<Output = ()>) {
         let mut until = pin!(until);
@@ -184,8 +237,8 @@ impl Connections {
             return;
         }
         self.crowding = Crowding::Room;
-        let (routes, signal) = (self.routes.clone(), self.signal.clone());
-        self.tasks.spawn(connection::serve(stream, routes, self.first_bytes_timeout, signal));
+        let (services, signal) = (self.services.clone(), self.signal.clone());
+        self.tasks.spawn(connection::serve(stream, services, self.first_bytes_timeout, signal));
     }
 
     /// Waits for the connections to end; cuts those that have not by then.

@@ -14,7 +14,8 @@ pub mod pb;
 mod service;
 mod stop;
 pub mod text;
+mod unary;
 pub(crate) mod wire;
 
 pub use evaluation::evaluate;
-pub use listener::{Drained, ServeError, ServerConfig, serve, serve_routes};
+pub use listener::{Drained, ServeError, ServerConfig, data_service, serve, serve_routes};
