@@ -22,14 +22,6 @@ use requite::source::embedded;
 use tonic::body::Body;
 use tower::Service;
 
-/// The same as in the program.
-#[cfg(feature = "mimalloc")]
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-#[cfg(feature = "tikv-jemallocator")]
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
-
 /// Items of the batch.
 const BATCH_ITEMS: usize = 100;
 

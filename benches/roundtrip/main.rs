@@ -27,14 +27,6 @@ use crate::load::{Call, Sample, Shape, framed};
 use crate::report::Row;
 use crate::servers::{Child, Role};
 
-/// The same as in the program.
-#[cfg(feature = "mimalloc")]
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-#[cfg(feature = "tikv-jemallocator")]
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
-
 /// Connections and streams on each.
 const SHAPES: [Shape; 3] = [
     Shape { connections: 8, streams: 32 },

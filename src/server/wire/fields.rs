@@ -32,6 +32,7 @@ impl<'m> Fields<'m> {
     }
 
     /// The next field.
+    #[inline]
     pub(crate) fn next(&mut self) -> Option<Field<'m>> {
         let Some((&key, rest)) = self.rest.split_first() else { return Some(Field::End) };
         self.rest = rest;
@@ -55,8 +56,17 @@ impl<'m> Fields<'m> {
 }
 
 /// A number of seven bits a byte, the lowest first.
+#[inline]
 fn varint(bytes: &mut &[u8]) -> Option<u64> {
-    let (&first, mut rest) = bytes.split_first()?;
+    let (&first, rest) = bytes.split_first()?;
+    if first < 0x80 {
+        *bytes = rest;
+        return Some(u64::from(first));
+    }
+    long_varint(bytes, first, rest)
+}
+
+fn long_varint<'m>(bytes: &mut &'m [u8], first: u8, mut rest: &'m [u8]) -> Option<u64> {
     let mut value = u64::from(first & 0x7f);
     let (mut last, mut shift) = (first, 0);
     while 0x80 <= last {
@@ -103,7 +113,7 @@ mod tests {
         loop {
             match fields.next()? {
                 Field::End => return Some(found),
-                field => found.push(field),
+                field @ (Field::Number(..) | Field::Bytes(..)) => found.push(field),
             }
         }
     }
