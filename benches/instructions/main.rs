@@ -2,7 +2,13 @@
 //!
 //! `instructions WHAT TIMES`; `scripts/instructions` runs it under callgrind twice and takes the
 //! difference, so that starting up counts for nothing. Nothing is asked of the network.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "a benchmark may panic to fail")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a benchmark may panic to fail"
+)]
 
 use std::convert::Infallible;
 use std::hint::black_box;
