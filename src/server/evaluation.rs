@@ -319,6 +319,31 @@ mod tests {
     }
 
     #[test]
+    fn a_plain_answer_is_the_answer_byte_for_byte() {
+        let admission = crate::engine::admit::admit(&crate::source::embedded::read().unwrap()).unwrap();
+        let snapshot = Snapshot::new(admission, 7);
+        let requests = concat!(env!("CARGO_MANIFEST_DIR"), "/policies/standard/requests");
+        let mut compared = 0;
+        for file in std::fs::read_dir(requests).unwrap() {
+            let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+            let mut request = crate::server::json::request_from_json(&text).unwrap();
+            request.explain = pb::ExplainLevel::None.into();
+            let mut bytes = Vec::new();
+            let digest = snapshot.digest.to_string();
+            let message = request.encode_to_vec();
+            let written = answer_plain(&snapshot, &digest, &message, &mut Writer::at_end_of(&mut bytes)).unwrap();
+            let Evaluated { response, outcome, reason, elapsed: _ } = answer(&snapshot, &request).unwrap();
+            assert_eq!(bytes, response.encode_to_vec(), "{}", request.request_id);
+            assert_eq!(
+                (written.outcome, written.reason, written.rule),
+                (outcome, reason, response.lines[0].rule_id.as_str())
+            );
+            compared += 1;
+        }
+        assert!(10 < compared, "only {compared} requests");
+    }
+
+    #[test]
     fn a_policy_that_is_not_here_is_not_found() {
         let failure = plan_for(&snapshot(1), "other", "", 0, &nothing()).unwrap_err();
         assert_eq!(failure, Failure::PolicyNotFound { policy_id: "other".into() });
