@@ -44,7 +44,7 @@ fn reload(size: usize, rounds: usize) {
     };
     show(0);
     for round in 1..=rounds {
-        activator.activate(admission(&text, round));
+        activator.activate(&activator.current(), admission(&text, round)).unwrap();
         if matches!(round, 1 | 10 | 50 | 100 | 200 | 500 | 1000) || round == rounds {
             show(round);
         }

@@ -20,10 +20,12 @@ use crate::plan::Plan;
 use crate::plan::vocabulary::VocabularyId;
 use crate::server::errors::Failure;
 use crate::server::pb;
-use crate::server::wire::decision::{Names, next_steps, policy_ref, response};
+use crate::server::wire::answer::{Heading, write};
+use crate::server::wire::decision::{Names, next_steps, policy_ref, response, rule_id};
 use crate::server::wire::explanation::{Transcript, message};
 use crate::server::wire::words::{to_primary_reason, to_reason_codes};
-use crate::server::wire::{evidence, request};
+use crate::server::wire::writer::Writer;
+use crate::server::wire::{evidence, plain, request};
 
 /// An answer, and what is counted about it.
 #[derive(Clone, PartialEq, Debug)]
@@ -67,7 +69,8 @@ pub fn answer(snapshot: &Snapshot, request: &pb::EvaluateRefundRequest) -> Resul
     let facts = checks.facts(intake(plan, &said, Purpose::Decision))?;
     // Both are there: `for_decision` has checked it.
     let (Some(order), Some(claim)) = (order, claim) else { return Err(Failure::Bug) };
-    let names = Names { plan, order, claim, currency: currency(plan, &facts)?, language };
+    let currency = currency(plan, &facts)?;
+    let names = Names { plan, order: &said.order, claim: &said.claim, currency, language };
     let (decision, elapsed, explanation) = match explain {
         Explain::Nothing => {
             let (decision, elapsed) = timed(plan, &facts, &mut Silent);
@@ -81,13 +84,50 @@ pub fn answer(snapshot: &Snapshot, request: &pb::EvaluateRefundRequest) -> Resul
         }
     };
     let response = pb::EvaluateRefundResponse {
-        decision_id: decision_id(snapshot, plan, request_id, order, claim),
+        decision_id: decision_id(snapshot, plan, request_id, [&order.encode_to_vec(), &claim.encode_to_vec()]),
         request_id: request_id.clone(),
         policy: Some(policy_ref(snapshot, plan)),
         explanation,
         ..response(&decision, names)
     };
     Ok(Evaluated { response, outcome: decision.outcome, reason: decision.reason_codes.first().copied(), elapsed })
+}
+
+/// What was written, as far as it is counted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Written<'s> {
+    pub(crate) outcome: Outcome,
+    pub(crate) reason: Option<ReasonCode>,
+    /// The rule that decided the first line.
+    pub(crate) rule: &'s str,
+    pub(crate) order_id: &'s str,
+    pub(crate) request_id: &'s str,
+    pub(crate) elapsed: Duration,
+}
+
+/// Decides a plain request from its bytes and writes the answer; `digest` is that of the snapshot.
+/// `None`, and nothing written, where [`answer`] must look at it: it comes to the same answer, or
+/// says what is wrong.
+pub(crate) fn answer_plain<'s>(
+    snapshot: &'s Snapshot,
+    digest: &str,
+    message: &'s [u8],
+    response: &mut Writer<'_>,
+) -> Option<Written<'s>> {
+    let request = plain::read(message)?;
+    let plain::PlainRequest { request_id, policy_id, policy_digest, min_generation, language, ref said, .. } = request;
+    let plan = plan_for(snapshot, policy_id, policy_digest, min_generation, said).ok()?;
+    let language = plan.language(language)?;
+    let facts = intake(plan, said, Purpose::Decision).ok()?;
+    let currency = currency(plan, &facts).ok()?;
+    let names = Names { plan, order: &said.order, claim: &said.claim, currency, language };
+    let (decision, elapsed) = timed(plan, &facts, &mut Silent);
+    let decision_id = decision_id(snapshot, plan, request_id, [request.order, request.claim]);
+    let heading = Heading { decision_id: &decision_id, request_id, digest, generation: snapshot.generation };
+    write(response, heading, &decision, names);
+    let rule = decision.lines.first().map_or("", |line| rule_id(plan, line.rule));
+    let reason = decision.reason_codes.first().copied();
+    Some(Written { outcome: decision.outcome, reason, rule, order_id: said.order.id, request_id, elapsed })
 }
 
 /// Tells whether the material of a claim is enough.
@@ -102,13 +142,12 @@ pub fn validate_evidence(
     let plan = plan_for(snapshot, policy_id, policy_digest, 0, &said)?;
     let language = checks.language(plan, language);
     let facts = checks.facts(intake(plan, &said, Purpose::Evidence))?;
-    let Some(claim) = claim else { return Err(Failure::Bug) };
     let EvidenceAssessment { reason_codes, report, next_steps: steps } = assess_evidence(plan, &facts);
     Ok(pb::ValidateEvidenceResponse {
         request_id: request_id.clone(),
         reason_code: to_primary_reason(&reason_codes),
         reason_codes: to_reason_codes(&reason_codes),
-        evidence: Some(evidence::report(&report, plan, claim, language)),
+        evidence: Some(evidence::report(&report, plan, &said.claim, language)),
         next_steps: next_steps(&steps, plan, language),
         policy: Some(policy_ref(snapshot, plan)),
     })
@@ -150,9 +189,9 @@ fn plan_for<'a>(
     min_generation: u64,
     said: &Request<'_>,
 ) -> Result<&'a Plan, Failure> {
-    let digest = snapshot.digest.to_string();
-    if (!pinned_digest.is_empty() && pinned_digest != digest) || snapshot.generation < min_generation {
-        return Err(Failure::RevisionNotAvailable { digest, generation: snapshot.generation });
+    let digest = || snapshot.digest.to_string();
+    if (!pinned_digest.is_empty() && pinned_digest != digest()) || snapshot.generation < min_generation {
+        return Err(Failure::RevisionNotAvailable { digest: digest(), generation: snapshot.generation });
     }
     snapshot.plan_for(policy_id, said).ok_or_else(|| Failure::PolicyNotFound { policy_id: policy_id.to_owned() })
 }
@@ -240,17 +279,20 @@ fn is_part_of(path: &str, whole: &str) -> bool {
 
 /// The identity of a decision: what it follows from, and nothing else. Parts are preceded by their
 /// lengths, so that no two requests read the same.
-fn decision_id(snapshot: &Snapshot, plan: &Plan, request_id: &str, order: &pb::Order, claim: &pb::Claim) -> String {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(b"requite decision 1\n");
-    let (order, claim) = (order.encode_to_vec(), claim.encode_to_vec());
-    for part in [snapshot.digest.bytes().as_slice(), plan.id.as_bytes(), request_id.as_bytes(), &order, &claim] {
-        hasher.update(&(part.len() as u64).to_le_bytes());
-        hasher.update(part);
+fn decision_id(snapshot: &Snapshot, plan: &Plan, request_id: &str, order_and_claim: [&[u8]; 2]) -> String {
+    let [order, claim] = order_and_claim;
+    let mut said = Vec::with_capacity(USUAL_REQUEST_BYTES);
+    said.extend_from_slice(b"requite decision 1\n");
+    for part in [snapshot.digest.bytes().as_slice(), plan.id.as_bytes(), request_id.as_bytes(), order, claim] {
+        said.extend_from_slice(&(part.len() as u64).to_le_bytes());
+        said.extend_from_slice(part);
     }
-    let hex = hasher.finalize().to_hex();
+    let hex = blake3::hash(&said).to_hex();
     hex.get(..DECISION_ID_DIGITS).unwrap_or_default().to_owned()
 }
+
+/// Room for what a usual decision follows from.
+const USUAL_REQUEST_BYTES: usize = 1024;
 
 /// Hex digits of a decision's id: 128 bits, so that no two of them ever meet.
 const DECISION_ID_DIGITS: usize = 32;
@@ -280,6 +322,31 @@ mod tests {
     }
 
     #[test]
+    fn a_plain_answer_is_the_answer_byte_for_byte() {
+        let admission = crate::engine::admit::admit(&crate::source::embedded::read().unwrap()).unwrap();
+        let snapshot = Snapshot::new(admission, 7);
+        let requests = concat!(env!("CARGO_MANIFEST_DIR"), "/policies/standard/requests");
+        let mut compared = 0;
+        for file in std::fs::read_dir(requests).unwrap() {
+            let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+            let mut request = crate::server::json::request_from_json(&text).unwrap();
+            request.explain = pb::ExplainLevel::None.into();
+            let mut bytes = Vec::new();
+            let digest = snapshot.digest.to_string();
+            let message = request.encode_to_vec();
+            let written = answer_plain(&snapshot, &digest, &message, &mut Writer::at_end_of(&mut bytes)).unwrap();
+            let Evaluated { response, outcome, reason, elapsed: _ } = answer(&snapshot, &request).unwrap();
+            assert_eq!(bytes, response.encode_to_vec(), "{}", request.request_id);
+            assert_eq!(
+                (written.outcome, written.reason, written.rule),
+                (outcome, reason, response.lines[0].rule_id.as_str())
+            );
+            compared += 1;
+        }
+        assert!(10 < compared, "only {compared} requests");
+    }
+
+    #[test]
     fn a_policy_that_is_not_here_is_not_found() {
         let failure = plan_for(&snapshot(1), "other", "", 0, &nothing()).unwrap_err();
         assert_eq!(failure, Failure::PolicyNotFound { policy_id: "other".into() });
@@ -300,12 +367,15 @@ mod tests {
     fn the_id_follows_from_what_was_asked_and_by_which_policy() {
         let (snapshot, plan) = (snapshot(1), samples::plan());
         let (order, claim) = (samples::order(), samples::claim());
-        let id = decision_id(&snapshot, &plan, "r-1", &order, &claim);
+        let id_of = |snapshot: &Snapshot, request_id: &str, order: &pb::Order, claim: &pb::Claim| {
+            decision_id(snapshot, &plan, request_id, [&order.encode_to_vec(), &claim.encode_to_vec()])
+        };
+        let id = id_of(&snapshot, "r-1", &order, &claim);
         assert_eq!(id.len(), DECISION_ID_DIGITS);
-        assert_eq!(id, decision_id(&self::snapshot(9), &plan, "r-1", &order, &claim));
+        assert_eq!(id, id_of(&self::snapshot(9), "r-1", &order, &claim));
         let other_claim = pb::Claim { text: "late".into(), ..samples::claim() };
-        assert_ne!(id, decision_id(&snapshot, &plan, "r-2", &order, &claim));
-        assert_ne!(id, decision_id(&snapshot, &plan, "r-1", &order, &other_claim));
+        assert_ne!(id, id_of(&snapshot, "r-2", &order, &claim));
+        assert_ne!(id, id_of(&snapshot, "r-1", &order, &other_claim));
     }
 
     #[test]

@@ -39,10 +39,11 @@ impl<S: NamedService> NamedService for Guard<S> {
     const NAME: &'static str = S::NAME;
 }
 
-impl<S> Service<Request<Body>> for Guard<S>
+impl<S, B> Service<Request<B>> for Guard<S>
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S: Service<Request<B>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
+    B: Send + 'static,
 {
     type Response = Response<Body>;
     type Error = Infallible;
@@ -52,7 +53,7 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, request: Request<B>) -> Self::Future {
         // The one that was asked whether it is ready is the one that is called.
         let waiting = self.inner.clone();
         let ready = std::mem::replace(&mut self.inner, waiting);
@@ -76,13 +77,13 @@ fn status_code(response: &Result<Response<Body>, Infallible>) -> i32 {
     response.headers().get("grpc-status").map_or(0, |code| Code::from_bytes(code.as_bytes()) as i32)
 }
 
-async fn guarded<S>(
+async fn guarded<S, B>(
     mut inner: S,
-    mut request: Request<Body>,
+    mut request: Request<B>,
     method: &'static str,
 ) -> Result<Response<Body>, Infallible>
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    S: Service<Request<B>, Response = Response<Body>, Error = Infallible>,
 {
     let deadline = match Deadline::from_headers(request.headers(), Instant::now()) {
         Ok(deadline) => deadline,

@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn a_response_is_written_with_the_names_of_its_words() {
         let (plan, order, claim) = (samples::plan(), samples::order(), samples::claim());
-        let response = decision::response(&samples::decision(), samples::names(&plan, &order, &claim));
+        let response = decision::response(&samples::decision(), samples::names(&plan, &samples::said(&order, &claim)));
         let text = response_to_json(&response);
         assert!(text.contains("\"outcome\": \"OUTCOME_APPROVED_PARTIAL\""), "{text}");
         assert!(text.contains("\"currencyCode\": \"CNY\""), "{text}");

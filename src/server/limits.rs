@@ -22,12 +22,19 @@ pub const BATCH_ITEMS_MAX: usize = 1_000;
 /// Items of a batch decided before other calls get their turn on the thread.
 pub const BATCH_ITEMS_PER_TURN: usize = 32;
 
-/// Batches decided at once. They hold their decoded requests while other calls get their turns.
+/// Batches decided at once. They hold their answers while other calls get their turns.
 pub const BATCHES_AT_ONCE_MAX: usize = 4;
 
 /// Streams open at once on one connection: enough for a busy client, and the factor of everything
 /// that a stream may hold.
 pub const CONCURRENT_STREAMS_MAX: u32 = 128;
+
+/// Calls of one connection that are answered before their answers are sent: enough for one write to
+/// carry many, few enough for the first not to wait for long.
+pub const CALLS_PER_TURN: usize = 32;
+
+/// Turns that a connection takes before other connections get the thread.
+pub const TURNS_MAX: usize = 4;
 
 /// Streams that the peer reset before they were looked at, until the connection is given up: the
 /// bound against rapid reset.

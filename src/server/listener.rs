@@ -1,15 +1,22 @@
 //! Taking connections, and stopping in bounded time.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::service::Service as HyperService;
+use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
+use tonic::body::Body;
 use tonic::server::NamedService as _;
 use tonic::service::Routes;
+use tower::Service;
 
 use crate::engine::Engine;
 use crate::server::connection;
@@ -22,7 +29,7 @@ use crate::server::limits::{
 use crate::server::pb::FILE_DESCRIPTOR_SET;
 use crate::server::service::LimitedService;
 use crate::server::shadow::{self, Shadow};
-use crate::server::stop::{StopSignal, stop_signal};
+use crate::server::stop::{StopSignal, StopSwitch, stop_signal};
 use crate::telemetry::event::{Listener, OpenConnection};
 
 /// How a server runs.
@@ -80,29 +87,99 @@ pub async fn serve(
     let (switch, signal) = stop_signal();
     let health = Reported::serving(&[LimitedService::NAME]).await;
     let (shadow, asking) = shadow::start(engine.clone()).map_err(ServeError::Thread)?;
-    let routes = routes(engine, shadow, &health, &signal)?;
-    let mut connections = Connections {
-        tasks: JoinSet::new(),
-        max: connections_max(config.connections_max),
-        crowding: Crowding::Room,
-        routes,
-        first_bytes_timeout: config.first_bytes_timeout,
-        signal,
-    };
-    connections.accept(&listener, stop).await;
-    let stopping = Instant::now();
-    health.not_serving().await;
-    connections.accept(&listener, sleep(config.stop_notice.min(STOP_TIME_MAX))).await;
-    drop(listener);
-    switch.drain();
-    let drained = connections.drain((Instant::now() + config.drain_time_max).min(stopping + STOP_TIME_MAX)).await;
+    let front = Front { data: Guard::new(LimitedService::new(engine, shadow)), others: routes(&health, &signal)? };
+    let stopping = async move { health.not_serving().await };
+    let drained = run(listener, front, config, (switch, signal), stop, stopping).await;
     asking.join().await;
     Ok(drained)
 }
 
-/// The services. Health and reflection stand outside the guard: they answer whatever happens to
-/// the data service, and watching has no deadline.
-fn routes(engine: Engine, shadow: Shadow, health: &Reported, signal: &StopSignal) -> Result<Routes, ServeError> {
+/// Serves any services within the bounds of this server, for what is measured beside it.
+pub async fn serve_routes(
+    listener: TcpListener,
+    routes: Routes,
+    config: ServerConfig,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Drained {
+    run(listener, TowerToHyperService::new(routes), config, stop_signal(), stop, async {}).await
+}
+
+/// The data service as every connection has it, for calls without a socket.
+#[must_use]
+pub fn data_service(
+    engine: Engine,
+) -> impl Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone {
+    Guard::new(LimitedService::new(engine.clone(), Shadow::of_nobody(engine)))
+}
+
+/// Takes connections until `stop` is ready; `stopping` runs once it is.
+async fn run<S: Services>(
+    listener: TcpListener,
+    services: S,
+    config: ServerConfig,
+    (switch, signal): (StopSwitch, StopSignal),
+    stop: impl Future<Output = ()>,
+    stopping: impl Future<Output = ()>,
+) -> Drained {
+    let mut connections = Connections {
+        tasks: JoinSet::new(),
+        max: connections_max(config.connections_max),
+        crowding: Crowding::Room,
+        services,
+        first_bytes_timeout: config.first_bytes_timeout,
+        signal,
+    };
+    connections.accept(&listener, stop).await;
+    let stopped_at = Instant::now();
+    stopping.await;
+    connections.accept(&listener, sleep(config.stop_notice.min(STOP_TIME_MAX))).await;
+    drop(listener);
+    switch.drain();
+    connections.drain((Instant::now() + config.drain_time_max).min(stopped_at + STOP_TIME_MAX)).await
+}
+
+/// What a connection calls.
+trait Services:
+    HyperService<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>
+    + Clone
+    + Send
+    + 'static
+{
+}
+
+impl<S> Services for S where
+    S: HyperService<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>
+        + Clone
+        + Send
+        + 'static
+{
+}
+
+/// The data service, and behind it all others: most calls need no router to find their way.
+#[derive(Clone)]
+struct Front {
+    data: Guard<LimitedService>,
+    others: Routes,
+}
+
+impl HyperService<Request<Incoming>> for Front {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let path = request.uri().path().strip_prefix('/');
+        // Both are always ready.
+        match path.and_then(|path| path.strip_prefix(LimitedService::NAME)) {
+            Some(method) if method.starts_with('/') => self.data.clone().call(request),
+            Some(_) | None => Box::pin(self.others.clone().call(request)),
+        }
+    }
+}
+
+/// The other services. They stand outside the guard: they answer whatever happens to the data
+/// service, and watching has no deadline.
+fn routes(health: &Reported, signal: &StopSignal) -> Result<Routes, ServeError> {
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
@@ -110,19 +187,18 @@ fn routes(engine: Engine, shadow: Shadow, health: &Reported, signal: &StopSignal
     };
     let v1 = reflection().build_v1().map_err(ServeError::Reflection)?;
     let v1alpha = reflection().build_v1alpha().map_err(ServeError::Reflection)?;
-    Ok(Routes::new(Guard::new(LimitedService::new(engine, shadow)))
-        .add_service(health.server(signal.clone()))
+    Ok(Routes::new(health.server(signal.clone()))
         .add_service(v1.max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
         .add_service(v1alpha.max_decoding_message_size(SMALL_MESSAGE_BYTES_MAX))
         .prepare())
 }
 
 /// The connections that are open.
-struct Connections {
+struct Connections<S> {
     tasks: JoinSet<()>,
     max: usize,
     crowding: Crowding,
-    routes: Routes,
+    services: S,
     first_bytes_timeout: Duration,
     signal: StopSignal,
 }
@@ -134,7 +210,7 @@ enum Crowding {
     Full,
 }
 
-impl Connections {
+impl<S: Services> Connections<S> {
     /// Takes connections until something is ready.
     async fn accept(&mut self, listener: &TcpListener, until: impl Future<Output = ()>) {
         let mut until = pin!(until);
@@ -169,9 +245,9 @@ impl Connections {
             return;
         }
         self.crowding = Crowding::Room;
-        let (routes, signal) = (self.routes.clone(), self.signal.clone());
-        let (open, serving) =
-            (OpenConnection::on(Listener::Data), connection::serve(stream, routes, self.first_bytes_timeout, signal));
+        let (services, signal) = (self.services.clone(), self.signal.clone());
+        let open = OpenConnection::on(Listener::Data);
+        let serving = connection::serve(stream, services, self.first_bytes_timeout, signal);
         self.tasks.spawn(async move {
             serving.await;
             drop(open);

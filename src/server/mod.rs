@@ -19,7 +19,8 @@ mod service;
 mod shadow;
 mod stop;
 pub mod text;
+mod unary;
 pub(crate) mod wire;
 
 pub use evaluation::evaluate;
-pub use listener::{Drained, ServeError, ServerConfig, serve};
+pub use listener::{Drained, ServeError, ServerConfig, data_service, serve, serve_routes};

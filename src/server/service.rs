@@ -5,23 +5,24 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use hyper::body::Bytes;
+use http::request::Parts;
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited as LimitedBody};
+use hyper::body::{Body as HttpBody, Bytes, Frame};
+use prost::Message as _;
 use tokio::sync::Semaphore;
 use tonic::body::Body;
 use tonic::server::NamedService;
 use tonic::{Request, Response, Status, async_trait};
-use tower::Service;
-use tracing::Span;
+use tower::{BoxError, Service};
 
 use crate::engine::Engine;
 use crate::engine::snapshot::Snapshot;
 use crate::server::errors::Failure;
-use crate::server::evaluation::{self, Evaluated};
+use crate::server::evaluation::{self, Evaluated, Written};
 use crate::server::guard::Deadline;
 use crate::server::limits::{
     BATCH_ITEMS_MAX, BATCH_ITEMS_PER_TURN, BATCHES_AT_ONCE_MAX, EVALUATION_MESSAGE_BYTES_MAX,
@@ -29,7 +30,10 @@ use crate::server::limits::{
 };
 use crate::server::pb;
 use crate::server::pb::refund_policy_service_server::{RefundPolicyService, RefundPolicyServiceServer};
-use crate::server::shadow::Shadow;
+use crate::server::shadow::{Answered, Shadow};
+use crate::server::unary::{self, Answer, MESSAGE_PREFIX_BYTES, plain_message};
+use crate::server::wire::decision::digest_text;
+use crate::server::wire::writer::Writer;
 use crate::telemetry;
 
 /// Answers the calls of callers.
@@ -44,20 +48,29 @@ pub(crate) struct Answers {
 /// A message is read to its end before it is decoded, and from then on nothing waits: a decoded
 /// message may be hundreds of times the size of its bytes, so a peer must not be able to keep many
 /// of them waiting for the end of its streams.
+///
+/// Plain messages of the methods that decide are read and answered here; all else goes through the
+/// generated server, which costs several times as much and says what is wrong with a message.
 #[derive(Clone, Debug)]
-pub(crate) struct LimitedService {
+pub(crate) struct LimitedService(Arc<Limited>);
+
+#[derive(Debug)]
+struct Limited {
+    answers: Answers,
     server: RefundPolicyServiceServer<Answers>,
-    batches: Arc<Semaphore>,
+    batches: Semaphore,
 }
 
 impl LimitedService {
-    /// The service on this engine.
+    /// The service on this engine; what it has answered is left with the shadow.
     pub(crate) fn new(engine: Engine, shadow: Shadow) -> Self {
-        let server = RefundPolicyServiceServer::new(Answers { engine, shadow });
-        Self {
+        let answers = Answers { engine, shadow };
+        let server = RefundPolicyServiceServer::new(answers.clone());
+        Self(Arc::new(Limited {
+            answers,
             server: server.max_decoding_message_size(MATERIAL_MESSAGE_BYTES_MAX),
-            batches: Arc::new(Semaphore::new(BATCHES_AT_ONCE_MAX)),
-        }
+            batches: Semaphore::new(BATCHES_AT_ONCE_MAX),
+        }))
     }
 }
 
@@ -65,7 +78,11 @@ impl NamedService for LimitedService {
     const NAME: &'static str = <RefundPolicyServiceServer<Answers> as NamedService>::NAME;
 }
 
-impl Service<http::Request<Body>> for LimitedService {
+impl<B> Service<http::Request<B>> for LimitedService
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
     type Response = http::Response<Body>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<http::Response<Body>, Infallible>> + Send>>;
@@ -75,36 +92,80 @@ impl Service<http::Request<Body>> for LimitedService {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let Self { mut server, batches } = self.clone();
+    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+        let limited = Arc::clone(&self.0);
         Box::pin(async move {
-            let method = Method::of(request.uri().path());
             let (parts, body) = request.into_parts();
-            let body = match read(body, method.message_bytes_max()).await {
-                Ok(body) => body,
-                Err(failure) => return Ok(failure.status().into_http()),
-            };
-            // A batch does wait between its items; the semaphore is never closed.
-            let _turn = match method {
-                Method::BatchEvaluateRefund => batches.acquire().await.ok(),
-                Method::EvaluateRefund | Method::ValidateEvidence | Method::GetServerInfo | Method::Unknown => None,
-            };
-            server.call(http::Request::from_parts(parts, Body::new(Full::new(body)))).await
+            let method = Method::of(parts.uri.path());
+            match read(body, method.message_bytes_max()).await {
+                Ok(body) => limited.answer(method, parts, body).await,
+                Err(failure) => Ok(failure.status().into_http()),
+            }
         })
     }
 }
 
-/// Reads a body to its end: one message with its prefix.
-async fn read(body: Body, message_bytes_max: usize) -> Result<Bytes, Failure> {
-    match Limited::new(body, MESSAGE_PREFIX_BYTES + message_bytes_max).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Failure::MessageTooLarge),
-        Err(_) => Err(Failure::BadMessage),
+impl Limited {
+    async fn answer(&self, method: Method, parts: Parts, body: Bytes) -> Result<http::Response<Body>, Infallible> {
+        // A batch does wait between its items; the semaphore is never closed.
+        let _turn = match method {
+            Method::BatchEvaluateRefund => self.batches.acquire().await.ok(),
+            Method::EvaluateRefund | Method::ValidateEvidence | Method::GetServerInfo | Method::Unknown => None,
+        };
+        let plain = plain_message(&parts.headers, &body);
+        let deadline = Deadline::of(&parts.extensions);
+        let answer = match (method, plain) {
+            (Method::EvaluateRefund, Some(message)) => self.answers.plain_request(message, deadline),
+            (Method::BatchEvaluateRefund, Some(message)) => self.answers.plain_batch(message, deadline).await,
+            (Method::EvaluateRefund | Method::BatchEvaluateRefund, None)
+            | (Method::ValidateEvidence | Method::GetServerInfo | Method::Unknown, _) => Plain::No,
+        };
+        match answer {
+            Plain::Answered(response) => Ok(response),
+            Plain::Failed(failure) => Ok(failure.status().into_http()),
+            Plain::No => self.server.clone().call(http::Request::from_parts(parts, Body::new(Full::new(body)))).await,
+        }
     }
 }
 
-/// What stands before every gRPC message: a flag and the length.
-pub(crate) const MESSAGE_PREFIX_BYTES: usize = 5;
+/// What came of answering a message without the generated server.
+#[derive(Debug)]
+enum Plain {
+    Answered(http::Response<Body>),
+    Failed(Failure),
+    /// It is not plain, or no message at all.
+    No,
+}
+
+impl From<Result<http::Response<Body>, Failure>> for Plain {
+    fn from(answer: Result<http::Response<Body>, Failure>) -> Self {
+        answer.map_or_else(Self::Failed, Self::Answered)
+    }
+}
+
+/// Reads a body to its end: one message with its prefix.
+async fn read<B>(body: B, message_bytes_max: usize) -> Result<Bytes, Failure>
+where
+    B: HttpBody<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    let mut body = pin!(LimitedBody::new(body, MESSAGE_PREFIX_BYTES + message_bytes_max));
+    // Nearly every message comes in one piece, which is then taken as it is.
+    let mut whole = Bytes::new();
+    while let Some(frame) = body.frame().await {
+        match frame.map(Frame::into_data) {
+            Ok(Ok(data)) if whole.is_empty() => whole = data,
+            Ok(Ok(data)) => whole = [whole, data].concat().into(),
+            Ok(Err(_trailers)) => {}
+            Err(error) if error.is::<LengthLimitError>() => return Err(Failure::MessageTooLarge),
+            Err(_) => return Err(Failure::BadMessage),
+        }
+        if body.is_end_stream() {
+            break;
+        }
+    }
+    Ok(whole)
+}
 
 /// The methods of the service.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -147,6 +208,99 @@ impl Method {
     }
 }
 
+impl Answers {
+    fn plain_request(&self, message: &[u8], deadline: Deadline) -> Plain {
+        if let Err(failure) = deadline.check() {
+            return Plain::Failed(failure);
+        }
+        let snapshot = self.engine.current();
+        let digest = digest_text(&snapshot.digest);
+        let mut answer = Answer::with_room_for(1);
+        if let Some(written) = evaluation::answer_plain(&snapshot, &digest, message, &mut answer.writer()) {
+            count(&snapshot, &digest, written);
+            self.shadow.offer(&snapshot, answered(written, message));
+            return answer.into_response().into();
+        }
+        let Ok(request) = pb::EvaluateRefundRequest::decode(message) else { return Plain::No };
+        match evaluation::answer(&snapshot, &request) {
+            Ok(evaluated) => {
+                note(&snapshot, &evaluated);
+                self.shadow.offer_decoded(&snapshot, &request);
+                answer.writer().fields(&evaluated.response);
+                answer.into_response().into()
+            }
+            Err(failure) => Plain::Failed(failure),
+        }
+    }
+
+    /// Item by item, from its bytes to the bytes of its answer: a batch never stands in memory as a
+    /// whole, neither decoded nor decided.
+    async fn plain_batch(&self, message: &[u8], deadline: Deadline) -> Plain {
+        let Some(items) = unary::items(message, BATCH_ITEMS_MAX) else { return Plain::No };
+        // One snapshot for all of them, whatever is activated meanwhile.
+        let snapshot = Arc::clone(&self.engine.current());
+        let digest = digest_text(&snapshot.digest);
+        let mut answer = Answer::with_room_for(items.len());
+        let mut decided = Vec::new();
+        for turn in items.chunks(BATCH_ITEMS_PER_TURN) {
+            // Other calls get their turns, also those that came on the same connection.
+            tokio::task::yield_now().await;
+            if let Err(failure) = deadline.check() {
+                return Plain::Failed(failure);
+            }
+            for &item in turn {
+                match answer_item(&snapshot, &digest, item, &mut answer.writer()) {
+                    Item::Plain(request) => decided.push(request),
+                    Item::Built(Some(request)) => self.shadow.offer_decoded(&snapshot, &request),
+                    Item::Built(None) => {}
+                    Item::Unreadable => return Plain::No,
+                }
+            }
+        }
+        let mut rest = answer.writer();
+        rest.count(2, snapshot.generation);
+        rest.text(3, &digest);
+        self.shadow.offer_all(&snapshot, decided);
+        answer.into_response().into()
+    }
+}
+
+/// What came of one item of a batch.
+#[derive(Debug)]
+enum Item<'m> {
+    /// It was plain, and answered.
+    Plain(Answered<'m>),
+    /// It was decoded; with it, where it was answered.
+    Built(Option<Box<pb::EvaluateRefundRequest>>),
+    /// Its bytes are no message.
+    Unreadable,
+}
+
+/// Decides one item of a batch and writes its answer.
+fn answer_item<'m>(snapshot: &'m Snapshot, digest: &str, item: &'m [u8], response: &mut Writer<'_>) -> Item<'m> {
+    let mut written = None;
+    response.message_or_none(1, |answer| {
+        answer.message_or_none(1, |decision| {
+            written = evaluation::answer_plain(snapshot, digest, item, decision);
+            written.map(|_| ())
+        })
+    });
+    if let Some(written) = written {
+        count(snapshot, digest, written);
+        return Item::Plain(answered(written, item));
+    }
+    let Ok(request) = pb::EvaluateRefundRequest::decode(item) else { return Item::Unreadable };
+    let built = batch_item(snapshot, evaluation::answer(snapshot, &request));
+    response.built(1, &built);
+    Item::Built(is_answered(&built).then(|| Box::new(request)))
+}
+
+/// What of a request that was answered a candidate is asked about.
+fn answered<'m>(written: Written<'m>, message: &'m [u8]) -> Answered<'m> {
+    let Written { order_id, request_id, outcome: _, reason: _, rule: _, elapsed: _ } = written;
+    Answered { order_id, request_id, message }
+}
+
 #[async_trait]
 impl RefundPolicyService for Answers {
     async fn evaluate_refund(
@@ -154,10 +308,10 @@ impl RefundPolicyService for Answers {
         request: Request<pb::EvaluateRefundRequest>,
     ) -> Result<Response<pb::EvaluateRefundResponse>, Status> {
         Deadline::of(request.extensions()).check()?;
-        let snapshot = self.engine.current();
+        let snapshot = Arc::clone(&self.engine.current());
         let evaluated = evaluation::answer(&snapshot, request.get_ref())?;
         note(&snapshot, &evaluated);
-        self.shadow.offer(&snapshot, request.into_inner());
+        self.shadow.offer_decoded(&snapshot, request.get_ref());
         Ok(Response::new(evaluated.response))
     }
 
@@ -179,8 +333,9 @@ impl RefundPolicyService for Answers {
             items.extend(turn.iter().map(|request| batch_item(&snapshot, evaluation::answer(&snapshot, request))));
             tokio::task::yield_now().await;
         }
-        let answered = requests.into_iter().zip(&items).map(|(request, item)| is_answered(item).then_some(request));
-        self.shadow.offer_all(&snapshot, answered);
+        for (request, _) in requests.iter().zip(&items).filter(|(_, item)| is_answered(item)) {
+            self.shadow.offer_decoded(&snapshot, request);
+        }
         let (generation, digest) = (snapshot.generation, snapshot.digest.to_string());
         Ok(Response::new(pb::BatchEvaluateRefundResponse { items, generation, digest }))
     }
@@ -220,13 +375,22 @@ fn is_answered(item: &pb::BatchItem) -> bool {
 }
 
 /// Counts what was decided, and tells telemetry.
-fn note(snapshot: &Snapshot, evaluated: &Evaluated) {
+fn count(snapshot: &Snapshot, digest: &str, written: Written<'_>) {
     snapshot.count(1);
+    let Written { outcome, reason, rule, order_id: _, request_id: _, elapsed } = written;
+    if let Some(span) = telemetry::span::current() {
+        telemetry::span::decided(&span, digest, rule, outcome.slug());
+    }
+    telemetry::event::Decided { outcome, reason, elapsed }.record();
+}
+
+/// The same for what was decided and built.
+fn note(snapshot: &Snapshot, evaluated: &Evaluated) {
     let Evaluated { response, outcome, reason, elapsed } = evaluated;
     let digest = response.policy.as_ref().map_or("", |policy| policy.digest.as_str());
     let rule = response.lines.first().map_or("", |line| line.rule_id.as_str());
-    telemetry::span::decided(&Span::current(), digest, rule, outcome.slug());
-    telemetry::event::Decided { outcome: *outcome, reason: *reason, elapsed: *elapsed }.record();
+    let written = Written { outcome: *outcome, reason: *reason, rule, order_id: "", request_id: "", elapsed: *elapsed };
+    count(snapshot, digest, written);
 }
 
 #[cfg(test)]

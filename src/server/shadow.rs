@@ -93,8 +93,8 @@ enum Message {
 struct Job {
     candidate: Arc<Candidate>,
     live: Arc<Snapshot>,
-    request: pb::EvaluateRefundRequest,
-    bytes: usize,
+    /// The request as it came over the wire, or would have.
+    message: Vec<u8>,
 }
 
 /// How much the service has to do.
@@ -137,40 +137,60 @@ fn observe(snapshot: &Snapshot, message: &pb::EvaluateRefundRequest) -> Option<O
     Observed::of(plan, facts.currency, &decide(plan, &facts, &mut Silent))
 }
 
+/// A request that was answered, before anyone knows whether a candidate is asked about it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answered<'m> {
+    pub(crate) order_id: &'m str,
+    pub(crate) request_id: &'m str,
+    /// Its bytes: an `EvaluateRefundRequest`.
+    pub(crate) message: &'m [u8],
+}
+
 impl Shadow {
+    /// Where nobody asks a candidate anything: what is left here is let go.
+    pub(crate) fn of_nobody(engine: Engine) -> Self {
+        let (jobs, _) = sync_channel(0);
+        Self { engine, jobs, shared: Arc::default() }
+    }
+
     /// Leaves a request that these policies have answered. Never waits.
-    pub(crate) fn offer(&self, live: &Arc<Snapshot>, request: pb::EvaluateRefundRequest) {
+    pub(crate) fn offer(&self, live: &Arc<Snapshot>, request: Answered<'_>) {
         if let Some(candidate) = self.engine.candidate() {
-            self.queue(candidate, live, request);
+            self.queue(&candidate, live, request);
         }
     }
 
-    /// Leaves the requests of a batch that these policies have answered; the others are `None`.
-    pub(crate) fn offer_all(
-        &self,
-        live: &Arc<Snapshot>,
-        requests: impl IntoIterator<Item = Option<pb::EvaluateRefundRequest>>,
-    ) {
+    /// Leaves the requests of a batch that these policies have answered.
+    pub(crate) fn offer_all<'m>(&self, live: &Arc<Snapshot>, requests: impl IntoIterator<Item = Answered<'m>>) {
         let Some(candidate) = self.engine.candidate() else { return };
-        for request in requests.into_iter().flatten() {
-            self.queue(Arc::clone(&candidate), live, request);
+        for request in requests {
+            self.queue(&candidate, live, request);
         }
     }
 
-    fn queue(&self, candidate: Arc<Candidate>, live: &Arc<Snapshot>, request: pb::EvaluateRefundRequest) {
-        let order_id = request.order.as_ref().map_or("", |order| order.order_id.as_str());
-        match candidate.samples(order_id, &request.request_id) {
+    /// The same for a request that was decoded.
+    pub(crate) fn offer_decoded(&self, live: &Arc<Snapshot>, request: &pb::EvaluateRefundRequest) {
+        if let Some(candidate) = self.engine.candidate() {
+            let message = request.encode_to_vec();
+            let order_id = request.order.as_ref().map_or("", |order| order.order_id.as_str());
+            self.queue(&candidate, live, Answered { order_id, request_id: &request.request_id, message: &message });
+        }
+    }
+
+    fn queue(&self, candidate: &Arc<Candidate>, live: &Arc<Snapshot>, request: Answered<'_>) {
+        let Answered { order_id, request_id, message } = request;
+        match candidate.samples(order_id, request_id) {
             Sampled::Yes => {}
             Sampled::No => return,
         }
-        let bytes = request.encoded_len();
+        let bytes = message.len();
         let queued = &self.shared.queued_bytes;
         if QUEUE_BYTES_MAX < queued.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) {
             queued.fetch_sub(bytes, Ordering::Relaxed);
             return candidate.shed();
         }
-        let job = Box::new(Job { candidate: Arc::clone(&candidate), live: Arc::clone(live), request, bytes });
-        if self.jobs.try_send(Message::Ask(job)).is_err() {
+        let job = Job { candidate: Arc::clone(candidate), live: Arc::clone(live), message: message.to_vec() };
+        if self.jobs.try_send(Message::Ask(Box::new(job))).is_err() {
             queued.fetch_sub(bytes, Ordering::Relaxed);
             candidate.shed();
         }
@@ -268,12 +288,12 @@ where
     }
 
     fn take(&self, job: Job) -> Job {
-        self.shared.queued_bytes.fetch_sub(job.bytes, Ordering::Relaxed);
+        self.shared.queued_bytes.fetch_sub(job.message.len(), Ordering::Relaxed);
         job
     }
 
     fn ask(&self, job: Job) {
-        let Job { candidate, live, request, bytes: _ } = job;
+        let Job { candidate, live, message } = job;
         // It was left for a candidate that may be gone by now.
         if !self.engine.candidate().is_some_and(|now| Arc::ptr_eq(&now, &candidate)) {
             return;
@@ -281,8 +301,11 @@ where
         if candidate.is_given_up() {
             return candidate.shed();
         }
+        let request = pb::EvaluateRefundRequest::decode(message.as_slice()).ok();
         // Nothing of an evaluation is looked at again after it panicked.
-        let evaluate = |snapshot| catch_unwind(AssertUnwindSafe(|| (self.evaluate)(snapshot, &request)));
+        let evaluate = |snapshot| {
+            catch_unwind(AssertUnwindSafe(|| request.as_ref().and_then(|request| (self.evaluate)(snapshot, request))))
+        };
         match (evaluate(&live), evaluate(candidate.snapshot())) {
             (Ok(Some(said)), Ok(Some(own))) => candidate.compare(live.generation, &said, &own),
             (Ok(Some(_)), Ok(None)) => candidate.not_comparable(live.generation),

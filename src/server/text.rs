@@ -231,7 +231,8 @@ mod tests {
     #[test]
     fn a_decision_reads_from_top_to_bottom() {
         let (plan, order, claim) = (samples::plan(), samples::order(), samples::claim());
-        let mut response = decision::response(&samples::decision(), samples::names(&plan, &order, &claim));
+        let mut response =
+            decision::response(&samples::decision(), samples::names(&plan, &samples::said(&order, &claim)));
         response.decision_id = "5f".into();
         response.policy = Some(pb::PolicyRef {
             policy_id: "guide".into(),

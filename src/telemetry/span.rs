@@ -8,6 +8,7 @@ use opentelemetry::propagation::{Extractor, TextMapPropagator};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::Span;
 use tracing::field::Empty;
+use tracing::level_filters::LevelFilter;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 /// The target of RPC spans, for log filters: `requite::rpc=debug` shows them in the log.
@@ -37,6 +38,13 @@ pub fn rpc(method: &'static str, headers: &HeaderMap) -> Span {
         let _ = span.set_parent(TraceContextPropagator::new().extract(&Headers(headers)));
     }
     span
+}
+
+/// The span of the RPC under way, if anybody wants spans. Looking it up costs more than all else
+/// here.
+#[must_use]
+pub fn current() -> Option<Span> {
+    (LevelFilter::DEBUG <= LevelFilter::current()).then(Span::current)
 }
 
 /// Writes onto the span what was decided, by which rule of which bundle.

@@ -1,5 +1,6 @@
 //! One connection of an admin, from its first byte to its last.
 
+use std::future::poll_fn;
 use std::io::{self, Cursor};
 use std::pin::pin;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use crate::server::admin::gate::{Gate, Peer, Shared};
 use crate::server::admin::limits::{ADMIN_STREAM_WINDOW_BYTES, ADMIN_STREAMS_MAX};
 use crate::server::admin::listen::Stream;
 use crate::server::admin::tls;
-use crate::server::connection::{PREFACE, Streams, http2_builder};
+use crate::server::connection::{Calls, PREFACE, http2_builder, turns};
 use crate::server::stop::StopSignal;
 
 /// Serves a connection until it is closed, or until it is drained.
@@ -85,22 +86,23 @@ async fn http2(
         tracing::debug!(peer = &*peer.address, "a connection was closed that did not begin with HTTP/2");
         return;
     };
-    let streams = Streams::default();
-    let mut builder = http2_builder(streams.clone());
+    let calls = Calls::default();
+    let mut builder = http2_builder(calls.clone());
     builder.max_concurrent_streams(ADMIN_STREAMS_MAX).initial_stream_window_size(ADMIN_STREAM_WINDOW_BYTES);
     let gate = TowerToHyperService::new(Gate::new(shared, peer));
     let mut connection = pin!(builder.serve_connection(TokioIo::new(io), gate));
     let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
+        biased;
+        ended = poll_fn(|cx| turns(connection.as_mut(), &calls, cx)) => ended,
         () = stop.draining() => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            poll_fn(|cx| turns(connection.as_mut(), &calls, cx)).await
         }
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended with an error");
     }
-    streams.end().await;
+    calls.end().await;
 }
 
 /// Waits for what every HTTP/2 client says first, and gives the connection back as if it were

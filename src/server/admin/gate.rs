@@ -30,7 +30,7 @@ use crate::server::admin::method::{Effect, Method};
 use crate::server::admin::record::{Mentions, Notes, Record};
 use crate::server::errors::Failure;
 use crate::server::guard::{Panic, catch_panic, parse_timeout, with_standard_status};
-use crate::server::service::MESSAGE_PREFIX_BYTES;
+use crate::server::unary::MESSAGE_PREFIX_BYTES;
 use crate::telemetry;
 use crate::telemetry::audit::Unauthenticated;
 

@@ -121,7 +121,7 @@ fn running(
 
 impl Running {
     fn offer(&self) {
-        self.shadow.offer(&self.engine.current(), request());
+        self.shadow.offer_decoded(&self.engine.current(), &request());
     }
 
     /// Ends the thread, which must not take long.
@@ -235,7 +235,9 @@ fn large_requests_are_bounded_by_their_bytes() {
     let slow = candidate("slow");
     running.activator.stage(Some(Arc::clone(&slow)));
     let large = pb::EvaluateRefundRequest { request_id: "x".repeat(60_000), ..request() };
-    running.shadow.offer_all(&running.engine.current(), vec![Some(large); 100]);
+    let message = large.encode_to_vec();
+    let answered = Answered { order_id: "", request_id: &large.request_id, message: &message };
+    running.shadow.offer_all(&running.engine.current(), vec![answered; 100]);
     let fitting =
         QUEUE_BYTES_MAX / pb::EvaluateRefundRequest { request_id: "x".repeat(60_000), ..request() }.encoded_len();
     // The thread may have taken one, or not yet.

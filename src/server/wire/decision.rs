@@ -5,11 +5,13 @@ use crate::domain::decision::{
 };
 use crate::domain::facts::FactId;
 use crate::domain::money::{Amount, Currency};
+use crate::domain::request::{Claim, Order};
 use crate::domain::time::{Date, Timestamp};
 use crate::engine::snapshot::Snapshot;
 use crate::plan::Plan;
 use crate::plan::fact::{InputScope, Origin};
 use crate::plan::rule::{Action, Rule, Step, Verdict};
+use crate::policy::bundle::Digest;
 use crate::server::pb;
 use crate::server::wire::evidence;
 use crate::server::wire::words::{
@@ -29,10 +31,10 @@ const REQUESTED_FORMULA: &str = "beyond the amount asked for";
 pub(crate) struct Names<'a> {
     /// The plan that decided.
     pub(crate) plan: &'a Plan,
-    /// The order as it was sent.
-    pub(crate) order: &'a pb::Order,
-    /// The claim as it was sent.
-    pub(crate) claim: &'a pb::Claim,
+    /// The order as it was said.
+    pub(crate) order: &'a Order<'a>,
+    /// The claim as it was said.
+    pub(crate) claim: &'a Claim<'a>,
     /// The currency of all amounts.
     pub(crate) currency: &'a Currency,
     /// The language of labels, by its place in the plan.
@@ -100,66 +102,70 @@ fn line_decision(decision: &LineDecision, names: Names<'_>) -> pb::LineDecision 
         missing_facts: _,
     } = decision;
     pb::LineDecision {
-        line_id: names.line_id(*line),
+        line_id: names.line_id(*line).to_owned(),
         outcome: to_outcome(*outcome).into(),
         reason_code: to_primary_reason(reason_codes),
         reason_codes: to_reason_codes(reason_codes),
-        rule_id: names.rule_id(*rule),
+        rule_id: names.rule_id(*rule).to_owned(),
         liable_party: liable.map_or(pb::LiableParty::Unspecified, to_liable_party).into(),
         base: Some(names.money(*base)),
         refund: Some(names.money(*refund)),
-        deductions: deductions
-            .iter()
-            .map(|deduction| self::deduction(deduction, names.line_id(*line), names))
-            .collect(),
+        deductions: deductions.iter().map(|taken| deduction(taken, names.line_id(*line), names)).collect(),
     }
 }
 
 fn component_decision(decision: &ComponentDecision, names: Names<'_>) -> pb::ComponentDecision {
     let ComponentDecision { component, base, refund, deductions } = decision;
-    let sent = names.order.components.get(usize::from(*component));
-    let line_id = sent.map(|component| component.line_id.clone()).unwrap_or_default();
+    let (name, line_id) = names.component(*component);
     pb::ComponentDecision {
-        name: sent.map(|component| component.name.clone()).unwrap_or_default(),
+        name: name.to_owned(),
         base: Some(names.money(*base)),
         refund: Some(names.money(*refund)),
-        deductions: deductions.iter().map(|taken| self::deduction(taken, line_id.clone(), names)).collect(),
-        line_id,
+        deductions: deductions.iter().map(|taken| deduction(taken, line_id, names)).collect(),
+        line_id: line_id.to_owned(),
     }
 }
 
-fn compensations<'a>(decision: &'a LineDecision, names: Names<'a>) -> impl Iterator<Item = pb::Compensation> + 'a {
+/// What is given on top for a line.
+pub(crate) fn compensations<'a>(
+    decision: &'a LineDecision,
+    names: Names<'a>,
+) -> impl Iterator<Item = pb::Compensation> + 'a {
     let rule = names.rule(decision.rule);
     decision.compensations.iter().map(move |extra| {
         let written = rule.and_then(|rule| rule.verdict.compensations.get(usize::from(extra.place)));
         pb::Compensation {
             name: written.map(|written| written.name.clone()).unwrap_or_default(),
             amount: Some(names.money(extra.amount)),
-            rule_id: names.rule_id(decision.rule),
-            line_id: names.line_id(decision.line),
+            rule_id: names.rule_id(decision.rule).to_owned(),
+            line_id: names.line_id(decision.line).to_owned(),
         }
     })
 }
 
-fn amounts_due<'a>(decision: &'a LineDecision, names: Names<'a>) -> impl Iterator<Item = pb::AmountDue> + 'a {
+/// What the customer owes for a line.
+pub(crate) fn amounts_due<'a>(
+    decision: &'a LineDecision,
+    names: Names<'a>,
+) -> impl Iterator<Item = pb::AmountDue> + 'a {
     let rule = names.rule(decision.rule);
     decision.amounts_due.iter().map(move |extra| {
         let written = rule.and_then(|rule| rule.verdict.amounts_due.get(usize::from(extra.place)));
         pb::AmountDue {
             name: written.map(|written| written.name.clone()).unwrap_or_default(),
             amount: Some(names.money(extra.amount)),
-            rule_id: names.rule_id(decision.rule),
-            line_id: names.line_id(decision.line),
+            rule_id: names.rule_id(decision.rule).to_owned(),
+            line_id: names.line_id(decision.line).to_owned(),
         }
     })
 }
 
-fn deduction(deduction: &Deduction, line_id: String, names: Names<'_>) -> pb::Deduction {
+fn deduction(deduction: &Deduction, line_id: &str, names: Names<'_>) -> pb::Deduction {
     let Deduction { kind, source, base, amount } = deduction;
     pb::Deduction {
         kind: to_deduction_kind(*kind).into(),
-        rule_id: names.deducting_rule(*source),
-        line_id,
+        rule_id: names.deducting_rule(*source).to_owned(),
+        line_id: line_id.to_owned(),
         base: Some(names.money(*base)),
         formula: names.formula(*source).to_owned(),
         amount: Some(names.money(*amount)),
@@ -168,19 +174,22 @@ fn deduction(deduction: &Deduction, line_id: String, names: Names<'_>) -> pb::De
 
 fn tender_refund(refund: &TenderRefund, names: Names<'_>) -> pb::TenderRefund {
     let TenderRefund { tender, amount, payout } = *refund;
-    let id = names.order.tenders.get(usize::from(tender)).map(|tender| tender.tender_id.clone());
     pb::TenderRefund {
-        tender_id: id.unwrap_or_default(),
+        tender_id: names.tender_id(tender).to_owned(),
         amount: Some(names.money(amount)),
         payout: payout.map(date_window),
     }
 }
 
-fn missing_facts<'a>(decision: &'a LineDecision, names: Names<'a>) -> impl Iterator<Item = pb::MissingFact> + 'a {
+/// What the rule of a line needs and the request lacks.
+pub(crate) fn missing_facts<'a>(
+    decision: &'a LineDecision,
+    names: Names<'a>,
+) -> impl Iterator<Item = pb::MissingFact> + 'a {
     decision.missing_facts.iter().map(move |&fact| pb::MissingFact {
         name: names.plan.fact(fact).map(|definition| definition.name.clone()).unwrap_or_default(),
         field: names.field(fact, decision.line),
-        line_id: names.line_id(decision.line),
+        line_id: names.line_id(decision.line).to_owned(),
     })
 }
 
@@ -197,13 +206,30 @@ pub(crate) fn policy_ref(snapshot: &Snapshot, plan: &Plan) -> pb::PolicyRef {
     pb::PolicyRef {
         policy_id: plan.id.clone(),
         version: plan.version.clone(),
-        digest: snapshot.digest.to_string(),
+        digest: digest_text(&snapshot.digest),
         generation: snapshot.generation,
         effective_from: plan.effective.map(|effective| moment(effective.from)),
     }
 }
 
-fn moment(timestamp: Timestamp) -> prost_types::Timestamp {
+/// A digest as it is written everywhere, without a formatter: every answer has one.
+pub(crate) fn digest_text(digest: &Digest) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |half: u8| DIGITS.get(usize::from(half)).copied().map_or('0', char::from);
+    let mut text = String::with_capacity(DIGEST_TEXT_BYTES);
+    text.push_str("blake3:");
+    for &byte in digest.bytes() {
+        text.push(digit(byte >> 4));
+        text.push(digit(byte & 15));
+    }
+    text
+}
+
+/// `blake3:` and 64 hex digits.
+const DIGEST_TEXT_BYTES: usize = 71;
+
+/// A moment as messages have it.
+pub(crate) fn moment(timestamp: Timestamp) -> prost_types::Timestamp {
     let (seconds, nanos) = timestamp.unix();
     prost_types::Timestamp { seconds, nanos }
 }
@@ -221,6 +247,17 @@ fn date(date: Date) -> pb::Date {
     pb::Date { year: date.year().into(), month: date.month().into(), day: date.day().into() }
 }
 
+/// The id of what decided.
+pub(crate) fn rule_id(plan: &Plan, rule: RuleRef) -> &str {
+    match rule {
+        RuleRef::Rule(place) => {
+            let rule = usize::try_from(place).ok().and_then(|place| plan.rules.get(place));
+            rule.map_or("", |rule| rule.id.as_str())
+        }
+        RuleRef::Otherwise => OTHERWISE,
+    }
+}
+
 impl<'a> Names<'a> {
     /// An amount with its currency.
     pub(crate) fn money(self, amount: Amount) -> pb::Money {
@@ -228,17 +265,24 @@ impl<'a> Names<'a> {
         pb::Money { currency_code: self.currency.code.clone(), units, nanos }
     }
 
-    /// The id of a line as it was sent.
-    pub(crate) fn line_id(self, line: u16) -> String {
-        self.order.lines.get(usize::from(line)).map(|line| line.line_id.clone()).unwrap_or_default()
+    /// The id of a line as it was said.
+    pub(crate) fn line_id(self, line: u16) -> &'a str {
+        self.order.lines.get(usize::from(line)).map_or("", |line| line.id)
+    }
+
+    /// The id of a tender as it was said.
+    pub(crate) fn tender_id(self, tender: u16) -> &'a str {
+        self.order.tenders.get(usize::from(tender)).map_or("", |tender| tender.id)
+    }
+
+    /// The name of a component and the id of its line as they were said.
+    pub(crate) fn component(self, component: u16) -> (&'a str, &'a str) {
+        self.order.components.get(usize::from(component)).map_or(("", ""), |said| (said.name, said.line_id))
     }
 
     /// The id of what decided.
-    pub(crate) fn rule_id(self, rule: RuleRef) -> String {
-        match rule {
-            RuleRef::Rule(_) => self.rule(rule).map(|rule| rule.id.clone()).unwrap_or_default(),
-            RuleRef::Otherwise => OTHERWISE.to_owned(),
-        }
+    pub(crate) fn rule_id(self, rule: RuleRef) -> &'a str {
+        rule_id(self.plan, rule)
     }
 
     /// The rule at a place; `None` for `otherwise`.
@@ -250,12 +294,10 @@ impl<'a> Names<'a> {
     }
 
     /// The id of the rule that took a deduction; empty where no rule did.
-    pub(crate) fn deducting_rule(self, source: DeductionSource) -> String {
+    pub(crate) fn deducting_rule(self, source: DeductionSource) -> &'a str {
         match source {
             DeductionSource::Step { rule, step: _ } => self.rule_id(rule),
-            DeductionSource::Component | DeductionSource::NonRefundableTender | DeductionSource::RequestedAmount => {
-                String::new()
-            }
+            DeductionSource::Component | DeductionSource::NonRefundableTender | DeductionSource::RequestedAmount => "",
         }
     }
 
@@ -300,12 +342,14 @@ impl<'a> Names<'a> {
 mod tests {
     use super::*;
     use crate::domain::words::{Outcome, ReasonCode};
+    use crate::policy::bundle::{Bundle, BundleFile};
     use crate::server::wire::samples;
 
     #[test]
     fn places_become_names_and_amounts_get_their_currency() {
         let (plan, order, claim) = (samples::plan(), samples::order(), samples::claim());
-        let names = samples::names(&plan, &order, &claim);
+        let said = samples::said(&order, &claim);
+        let names = samples::names(&plan, &said);
         let response = response(&samples::decision(), names);
         assert_eq!(response.outcome(), pb::Outcome::ApprovedPartial);
         assert_eq!(response.reason_code(), pb::ReasonCode::DeductionsApplied);
@@ -328,9 +372,18 @@ mod tests {
     }
 
     #[test]
+    fn a_digest_is_written_as_everywhere() {
+        let files = vec![BundleFile { path: "a.policy.yaml".into(), bytes: b"-".to_vec() }];
+        let digest = Bundle::new(files).unwrap().digest();
+        let text = digest_text(&digest);
+        assert_eq!((text.as_str(), text.len()), (digest.to_string().as_str(), DIGEST_TEXT_BYTES));
+    }
+
+    #[test]
     fn missing_facts_name_the_field_to_fill() {
         let (plan, order, claim) = (samples::plan(), samples::order(), samples::claim());
-        let names = samples::names(&plan, &order, &claim);
+        let said = samples::said(&order, &claim);
+        let names = samples::names(&plan, &said);
         let mut decision = samples::decision();
         decision.outcome = Outcome::MoreInfoRequired;
         decision.reason_codes = [ReasonCode::FactMissing].into_iter().collect();
@@ -347,7 +400,8 @@ mod tests {
     #[test]
     fn deductions_without_a_rule_say_where_they_come_from() {
         let (plan, order, claim) = (samples::plan(), samples::order(), samples::claim());
-        let names = samples::names(&plan, &order, &claim);
+        let said = samples::said(&order, &claim);
+        let names = samples::names(&plan, &said);
         assert_eq!(names.deducting_rule(DeductionSource::RequestedAmount), "");
         assert_eq!(names.formula(DeductionSource::NonRefundableTender), TENDER_FORMULA);
         assert_eq!(names.rule_id(RuleRef::Otherwise), OTHERWISE);

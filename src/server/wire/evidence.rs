@@ -3,6 +3,7 @@
 use crate::domain::decision::{EvidenceProblem, EvidenceReport, RejectedEvidence, TextFinding};
 use crate::domain::exact::Exact;
 use crate::domain::facts::FactId;
+use crate::domain::request::Claim;
 use crate::plan::Plan;
 use crate::plan::evidence::{EvidenceKind, MediaRange};
 use crate::plan::fact::Dimension;
@@ -12,19 +13,20 @@ use crate::server::pb;
 use crate::server::wire::words::{to_evidence_verdict, to_reason_code};
 
 /// The message of a report, with the names of kinds and pieces.
-pub(crate) fn report(report: &EvidenceReport, plan: &Plan, claim: &pb::Claim, language: usize) -> pb::EvidenceReport {
+pub(crate) fn report(report: &EvidenceReport, plan: &Plan, claim: &Claim<'_>, language: usize) -> pb::EvidenceReport {
     let EvidenceReport { verdict, satisfied_by, missing, rejected, text_findings } = report;
     pb::EvidenceReport {
         verdict: to_evidence_verdict(*verdict).into(),
-        satisfied_by: satisfied_by.iter().map(|&place| piece_id(claim, place)).collect(),
+        satisfied_by: satisfied_by.iter().map(|&place| piece_id(claim, place).to_owned()).collect(),
         missing: missing.iter().map(|&kinds| missing_evidence(kinds, plan, language)).collect(),
         rejected: rejected.iter().map(|rejected| rejected_evidence(rejected, plan, claim)).collect(),
         text_findings: text_findings.iter().map(|finding| text_finding(finding, plan, language)).collect(),
     }
 }
 
-fn piece_id(claim: &pb::Claim, place: u16) -> String {
-    claim.evidence.get(usize::from(place)).map(|piece| piece.evidence_id.clone()).unwrap_or_default()
+/// The id of a piece as it was said.
+pub(crate) fn piece_id<'a>(claim: &Claim<'a>, place: u16) -> &'a str {
+    claim.evidence.get(usize::from(place)).map_or("", |piece| piece.id)
 }
 
 fn missing_evidence(kinds: u64, plan: &Plan, language: usize) -> pb::MissingEvidence {
@@ -39,15 +41,15 @@ fn missing_evidence(kinds: u64, plan: &Plan, language: usize) -> pb::MissingEvid
     }
 }
 
-fn rejected_evidence(rejected: &RejectedEvidence, plan: &Plan, claim: &pb::Claim) -> pb::RejectedEvidence {
+fn rejected_evidence(rejected: &RejectedEvidence, plan: &Plan, claim: &Claim<'_>) -> pb::RejectedEvidence {
     let RejectedEvidence { evidence, problem } = *rejected;
     let kind = claim
         .evidence
         .get(usize::from(evidence))
-        .and_then(|piece| plan.vocabularies.place(VocabularyId::EVIDENCE_KIND, &piece.kind))
+        .and_then(|piece| plan.vocabularies.place(VocabularyId::EVIDENCE_KIND, piece.kind))
         .and_then(|kind| plan.evidence_kinds.get(usize::from(kind)));
     pb::RejectedEvidence {
-        evidence_id: piece_id(claim, evidence),
+        evidence_id: piece_id(claim, evidence).to_owned(),
         reason_code: to_reason_code(problem.reason_code()).into(),
         detail: detail(problem, kind, plan),
     }
@@ -118,7 +120,8 @@ mod tests {
 
     #[test]
     fn missing_and_rejected_evidence_is_named() {
-        let (plan, claim) = (samples::plan(), samples::claim());
+        let (plan, order, claim) = (samples::plan(), samples::order(), samples::claim());
+        let said = samples::said(&order, &claim);
         let report = super::report(
             &EvidenceReport {
                 verdict: EvidenceVerdict::Insufficient,
@@ -130,7 +133,7 @@ mod tests {
                 text_findings: [TextFinding { phrase: 0, start: 3, end: 12 }].into_iter().collect(),
             },
             &plan,
-            &claim,
+            &said.claim,
             1,
         );
         assert_eq!(report.missing[0].kinds, ["order_record", "chat_record"]);

@@ -98,8 +98,8 @@ fn line_message(explanation: &LineExplanation, decision: &Decision, names: Names
     let LineExplanation { line, facts, near_misses, deductions } = explanation;
     let decided_by = decision.lines.iter().find(|decision| decision.line == *line).map(|decision| decision.rule);
     pb::LineExplanation {
-        line_id: names.line_id(*line),
-        rule_id: decided_by.map(|rule| names.rule_id(rule)).unwrap_or_default(),
+        line_id: names.line_id(*line).to_owned(),
+        rule_id: decided_by.map_or("", |rule| names.rule_id(rule)).to_owned(),
         facts: facts.iter().map(|&(fact, value)| fact_used(fact, value, *line, names)).collect(),
         near_misses: near_misses.iter().map(|near_miss| near_miss_message(near_miss, facts, names)).collect(),
         deductions: deductions.iter().map(|deduction| worked_deduction(deduction, names)).collect(),
@@ -124,7 +124,7 @@ fn near_miss_message(near_miss: &NearMiss, facts: &[(FactId, Option<Value>)], na
     let tests = names.rule(*rule).map(|rule| rule.tests.as_slice()).unwrap_or_default();
     let failed = failed_tests.iter().filter_map(|&place| tests.get(usize::from(place)));
     pb::NearMiss {
-        rule_id: names.rule_id(*rule),
+        rule_id: names.rule_id(*rule).to_owned(),
         failed_tests: failed.map(|test| failed_test(test, facts, names)).collect(),
     }
 }
@@ -143,7 +143,7 @@ fn failed_test(test: &Test, facts: &[(FactId, Option<Value>)], names: Names<'_>)
 fn worked_deduction(deduction: &WorkedDeduction, names: Names<'_>) -> pb::WorkedDeduction {
     let WorkedDeduction { source, exact, taken } = *deduction;
     pb::WorkedDeduction {
-        rule_id: names.deducting_rule(source),
+        rule_id: names.deducting_rule(source).to_owned(),
         formula: names.formula(source).to_owned(),
         exact: show_quantity(exact, Dimension::Money),
         taken: Some(names.money(taken)),
@@ -159,7 +159,8 @@ mod tests {
     #[test]
     fn near_misses_come_nearest_first_and_say_what_was_found() {
         let (plan, order, claim) = (samples::plan(), samples::order(), samples::claim());
-        let names = samples::names(&plan, &order, &claim);
+        let said = samples::said(&order, &claim);
+        let names = samples::names(&plan, &said);
         let stage = FactId(BuiltIn::Stage as u16);
         let mut transcript = Transcript::default();
         transcript.line(0);

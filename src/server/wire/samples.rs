@@ -11,6 +11,7 @@ use crate::domain::decision::{
 };
 use crate::domain::facts::FactId;
 use crate::domain::money::{Amount, Currency};
+use crate::domain::request::Request;
 use crate::domain::text::Fold;
 use crate::domain::words::{DeductionKind, LiableParty, OrderStage, Outcome, ReasonCode, RefundMethod};
 use crate::domain::zone::Zone;
@@ -25,6 +26,7 @@ use crate::plan::vocabulary::{Labels, Vocabularies, Vocabulary, VocabularyId};
 use crate::plan::{Plan, TenderRules};
 use crate::server::pb;
 use crate::server::wire::decision::Names;
+use crate::server::wire::request;
 
 /// A policy of three rules: the first takes the completed share, the others are there to be missed.
 pub(crate) fn plan() -> Plan {
@@ -172,8 +174,13 @@ fn verdict(action: Action) -> Verdict {
 }
 
 /// Names of the sample policy, in English.
-pub(crate) fn names<'a>(plan: &'a Plan, order: &'a pb::Order, claim: &'a pb::Claim) -> Names<'a> {
-    Names { plan, order, claim, currency: &plan.currencies[0], language: 1 }
+pub(crate) fn names<'a>(plan: &'a Plan, said: &'a Request<'a>) -> Names<'a> {
+    Names { plan, order: &said.order, claim: &said.claim, currency: &plan.currencies[0], language: 1 }
+}
+
+/// Order and claim as they are said.
+pub(crate) fn said<'a>(order: &'a pb::Order, claim: &'a pb::Claim) -> Request<'a> {
+    request::for_decision(Some(order), Some(claim)).0
 }
 
 /// An order of one line, a third of it done, paid by card and coupon.

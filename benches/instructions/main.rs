@@ -1,0 +1,152 @@
+//! Does one thing so many times and ends: for counting instructions, not for clocks.
+//!
+//! `instructions WHAT TIMES`; `scripts/instructions` runs it under callgrind twice and takes the
+//! difference, so that starting up counts for nothing. Nothing is asked of the network.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a benchmark may panic to fail"
+)]
+
+use std::convert::Infallible;
+use std::hint::black_box;
+
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Bytes;
+use requite::decision::explain::Silent;
+use requite::decision::{Purpose, decide, intake};
+use requite::domain::request::{Claim, Evidence, Fraction, Line, Money, Order, Request, Tender};
+use requite::domain::time::Timestamp;
+use requite::domain::words::{LiableParty, OrderStage, RequestType};
+use requite::engine::admit::admit;
+use requite::engine::{Engine, open};
+use requite::server::pb::{BatchEvaluateRefundRequest, EvaluateRefundRequest, ExplainLevel};
+use requite::server::{data_service, evaluate, json};
+use requite::source::embedded;
+use tonic::body::Body;
+use tower::Service;
+
+/// Items of the batch.
+const BATCH_ITEMS: usize = 100;
+
+fn main() {
+    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
+    let what = arguments.next().unwrap_or_else(|| "all".to_owned());
+    let times = arguments.next().map_or(1, |times| times.parse().unwrap());
+    let (engine, _activator) = open(admit(&embedded::read().unwrap()).unwrap());
+    match what.as_str() {
+        "decide" => only_decide(&engine, times),
+        "intake-decide" => intake_and_decide(&engine, times),
+        "evaluate" => evaluate_message(&engine, times),
+        "service" => through_service(engine, "EvaluateRefund", &message(), times),
+        "batch-of-100" => {
+            let requests = vec![message(); BATCH_ITEMS];
+            through_service(engine, "BatchEvaluateRefund", &BatchEvaluateRefundRequest { requests }, times);
+        }
+        // What `cargo test --benches` runs: that all of it works.
+        "all" => {
+            only_decide(&engine, times);
+            intake_and_decide(&engine, times);
+            evaluate_message(&engine, times);
+            through_service(engine, "EvaluateRefund", &message(), times);
+        }
+        other => panic!("`{other}` is not one of decide, intake-decide, evaluate, service, batch-of-100"),
+    }
+}
+
+#[inline(never)]
+fn only_decide(engine: &Engine, times: usize) {
+    let (snapshot, request) = (engine.current(), request());
+    let plan = snapshot.plan("").unwrap();
+    let facts = intake(plan, &request, Purpose::Decision).unwrap();
+    for _ in 0..times {
+        black_box(decide(plan, black_box(&facts), &mut Silent));
+    }
+}
+
+#[inline(never)]
+fn intake_and_decide(engine: &Engine, times: usize) {
+    let (snapshot, request) = (engine.current(), request());
+    let plan = snapshot.plan("").unwrap();
+    for _ in 0..times {
+        let facts = intake(plan, black_box(&request), Purpose::Decision).unwrap();
+        black_box(decide(plan, &facts, &mut Silent));
+    }
+}
+
+#[inline(never)]
+fn evaluate_message(engine: &Engine, times: usize) {
+    let message = message();
+    for _ in 0..times {
+        black_box(evaluate(&engine.current(), black_box(&message)).unwrap());
+    }
+}
+
+/// From the framed message to the framed answer: all but HTTP/2 and the socket.
+fn through_service(engine: Engine, method: &str, message: &impl prost::Message, times: usize) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut service = data_service(engine);
+    let path = format!("/requite.v1.RefundPolicyService/{method}");
+    let mut framed = vec![0];
+    framed.extend_from_slice(&u32::try_from(message.encoded_len()).unwrap().to_be_bytes());
+    message.encode(&mut framed).unwrap();
+    let framed = Bytes::from(framed);
+    runtime.block_on(async {
+        for _ in 0..times {
+            let request = http::Request::post(path.as_str())
+                .header("content-type", "application/grpc")
+                .header("te", "trailers")
+                .header("grpc-timeout", "5S")
+                .body(Body::new(Full::new(framed.clone())))
+                .unwrap();
+            let answer: Result<_, Infallible> = service.call(request).await;
+            let answer = answer.unwrap().into_body().collect().await.unwrap();
+            assert_eq!(answer.trailers().unwrap().get("grpc-status").unwrap(), "0");
+            black_box(answer.to_bytes());
+        }
+    });
+}
+
+/// One line, two tenders, two pieces of evidence.
+fn request() -> Request<'static> {
+    let cny = |units| Some(Money { currency: "CNY", units, nanos: 0 });
+    let at = |text| Timestamp::parse(text);
+    let piece = |kind| Evidence { id: kind, kind, ..Evidence::default() };
+    let tender = |id, method, units| Tender { id, method, paid: cny(units), ..Tender::default() };
+    Request {
+        order: Order {
+            id: "order-1",
+            placed_at: at("2026-03-02T10:00:00+08:00"),
+            times: vec![("promised_at", at("2026-03-05T18:00:00+08:00").unwrap())],
+            lines: vec![Line {
+                id: "line-1",
+                product_type: "boosting",
+                stage: Some(OrderStage::InProgress),
+                paid: cny(200),
+                completed: Some(Fraction { numerator: 3, denominator: 8 }),
+                ..Line::default()
+            }],
+            tenders: vec![tender("t1", "alipay", 150), tender("t2", "balance", 50)],
+            ..Order::default()
+        },
+        claim: Claim {
+            request_type: Some(RequestType::Refund),
+            reason: "late_delivery",
+            liable_party: Some(LiableParty::Platform),
+            channel: "app",
+            requested_at: at("2026-03-06T10:00:00+08:00"),
+            evidence: vec![piece("order_record"), piece("promised_time_record")],
+            ..Claim::default()
+        },
+    }
+}
+
+/// The example of the standard policy, without an explanation.
+fn message() -> EvaluateRefundRequest {
+    let text = include_str!("../../policies/standard/requests/platform-late-partial.json");
+    let mut request = json::request_from_json(text).unwrap();
+    request.explain = ExplainLevel::None.into();
+    request
+}
