@@ -110,6 +110,13 @@ fn a_run_reports_every_figure_and_says_nothing_else() {
 }
 
 #[test]
+fn without_a_warm_up_the_first_request_waits_for_the_beginning() {
+    let service = serve(&[]);
+    let output = ended(begin(&service.address, &["--rate", "100/s", "--duration", "200ms", "--warm-up", "0s"]));
+    assert!(0.0 < number(&report(&output), "/latency/min_us"), "nothing is answered at the moment it is asked");
+}
+
+#[test]
 fn the_text_is_for_people_and_the_plot_is_a_picture() {
     let service = serve(&[]);
     let dir = tempfile::tempdir().unwrap();

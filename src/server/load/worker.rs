@@ -202,7 +202,8 @@ async fn send_all(state: &Rc<State>, orders: &mut watch::Receiver<Order>) -> io:
             }
             break;
         }
-        if next <= state.begin.elapsed() {
+        // Before the beginning nothing has elapsed either, and nothing is due.
+        if Instant::now().checked_duration_since(state.begin).is_some_and(|elapsed| next <= elapsed) {
             state.intend(Intent { at: next, payload: payload % state.job.payloads.len().max(1) });
             payload = payload.wrapping_add(1);
             schedule.advance();
