@@ -15,6 +15,7 @@ use requite::source::embedded;
 use requite::source::watch::Timing;
 use requite::telemetry::logs::{LogFormat, LogSettings};
 use requite::telemetry::settings::Export;
+use socket2::{Domain, Socket, Type};
 use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status, async_trait};
@@ -28,16 +29,19 @@ pub(crate) enum Role {
     NoOp,
     /// A no-op handler on the accept loop of requite.
     NoOpOnOurLoop,
+    /// The services of requite on one runtime of one thread for each core, all on one port.
+    RequitePerCore,
 }
 
 impl Role {
-    pub(crate) const ALL: [Self; 3] = [Self::Requite, Self::NoOp, Self::NoOpOnOurLoop];
+    pub(crate) const ALL: [Self; 4] = [Self::Requite, Self::NoOp, Self::NoOpOnOurLoop, Self::RequitePerCore];
 
     pub(crate) const fn argument(self) -> &'static str {
         match self {
             Self::Requite => "serve-requite",
             Self::NoOp => "serve-no-op",
             Self::NoOpOnOurLoop => "serve-no-op-on-our-loop",
+            Self::RequitePerCore => "serve-requite-per-core",
         }
     }
 
@@ -50,6 +54,7 @@ impl Role {
             Self::Requite => "requite",
             Self::NoOp => "no-op, tonic's server",
             Self::NoOpOnOurLoop => "no-op, our server",
+            Self::RequitePerCore => "requite, runtime per core",
         }
     }
 }
@@ -136,6 +141,38 @@ pub(crate) fn run(role: Role) {
             let routes = Routes::new(no_op()).prepare();
             serve_routes(listener, routes, ServerConfig::default(), std::future::pending()).await;
         }),
+        Role::RequitePerCore => per_core(),
+    }
+}
+
+/// The kernel spreads connections over listeners that share a port.
+fn per_core() {
+    let (engine, _activator) = open(admit(&embedded::read().unwrap()).unwrap());
+    let listen = |address: SocketAddr| {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_reuse_port(true).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        socket.bind(&address.into()).unwrap();
+        socket.listen(1024).unwrap();
+        std::net::TcpListener::from(socket)
+    };
+    let first = listen("127.0.0.1:0".parse().unwrap());
+    let address = first.local_addr().unwrap();
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let listeners = std::iter::once(first).chain((1..cores).map(|_| listen(address))).collect::<Vec<_>>();
+    println!("serving on {address}");
+    let serve = |listener: std::net::TcpListener| {
+        let engine = engine.clone();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+                requite::server::serve(listener, engine, ServerConfig::default(), std::future::pending()).await.unwrap()
+            });
+        })
+    };
+    for thread in listeners.into_iter().map(serve).collect::<Vec<_>>() {
+        thread.join().unwrap();
     }
 }
 
