@@ -29,6 +29,9 @@ pub(in crate::cli) fn page(addr: &str, status: &pb::PolicyStatus) -> String {
         let brief = candidate::brief(candidate);
         row(&mut page, "candidate", &format!("{}: {brief}; see `requite candidate status`", candidate.digest));
     }
+    for notice in &status.notices {
+        row(&mut page, "notice", notice);
+    }
     if let Some(rejection) = &status.last_rejection {
         let at = moment(rejection.rejected_at.as_ref().map(|at| at.seconds));
         row(&mut page, "rejected", &at);
