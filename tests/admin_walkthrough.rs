@@ -155,6 +155,109 @@ fn the_admin_page_holds_for_the_program_as_it_is_run() {
     walkthrough::walk(&run.caller(ALICE), run.source.path());
 }
 
+/// The commands of a part of the admin page, each with what the page says that it prints.
+fn commands(page: &str) -> Vec<(String, String)> {
+    let mut commands: Vec<(String, String)> = Vec::new();
+    let mut inside = false;
+    for line in page.lines() {
+        if line.starts_with("```") {
+            inside = line == "```console";
+        } else if let (true, Some(command)) = (inside, line.strip_prefix("$ ")) {
+            commands.push((command.to_owned(), String::new()));
+        } else if let (true, Some((_, printed))) = (inside, commands.last_mut()) {
+            printed.push_str(line);
+            printed.push('\n');
+        }
+    }
+    commands
+}
+
+/// What is printed without what is different each time: moments, lengths of time, ports.
+fn settled(text: &str) -> String {
+    let settled = |word: &str| {
+        let bare = word.trim_end_matches([',', ':', ';']);
+        let seconds = bare.strip_suffix('s').is_some_and(|digits| !digits.is_empty() && digits.parse::<u32>().is_ok());
+        if bare.starts_with("20") && bare.ends_with('Z') {
+            word.replace(bare, "MOMENT")
+        } else if bare.starts_with("127.0.0.1:") {
+            word.replace(bare, "ADDRESS")
+        } else if seconds {
+            word.replace(bare, "LENGTH")
+        } else {
+            word.to_owned()
+        }
+    };
+    let line = |line: &str| line.split(' ').map(settled).collect::<Vec<_>>().join(" ");
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Command by command, in a shell, as someone does who has nothing but the page.
+#[test]
+fn the_admin_page_is_enough_to_get_from_nothing_to_a_rollback() {
+    let page = fs::read_to_string("docs/admin.md").unwrap();
+    let (start, end) = ("## From nothing to a rollback", "## When policies are rejected");
+    let part = &page[page.find(start).unwrap()..page.find(end).unwrap()];
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    fs::rename(copy(BEFORE).keep(), at("my-policies")).unwrap();
+    fs::write(at("my-request.json"), REQUEST).unwrap();
+    fs::create_dir(at("bin")).unwrap();
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_requite"), at("bin/requite")).unwrap();
+    let path = format!("{}:{}", at("bin").display(), std::env::var("PATH").unwrap());
+    let mut variables = vec![("PATH".to_owned(), path)];
+    let mut service: Option<Service> = None;
+    let mut compared = 0;
+    for (command, printed) in commands(part) {
+        if let Some(arguments) = command.strip_prefix("requite serve ") {
+            // The ports of the page may be taken here.
+            let arguments = arguments.replace("127.0.0.1:9100", "127.0.0.1:0") + " --admin-listen 127.0.0.1:0";
+            let arguments: Vec<&str> = arguments.split_whitespace().collect();
+            let mut program = Command::new(env!("CARGO_BIN_EXE_requite"));
+            program.current_dir(dir.path());
+            let served = serve_support::serve_by(program, &arguments, &[]);
+            let admins = served.serving["admin_address"].as_str().unwrap().to_owned();
+            variables.push(("REQUITE_ADMIN_ADDR".to_owned(), admins));
+            service = Some(served);
+            continue;
+        }
+        if let Some((name, value)) = command.strip_prefix("export ").and_then(|set| set.split_once('=')) {
+            variables.push((name.to_owned(), value.to_owned()));
+            continue;
+        }
+        let address = service.as_ref().map(|service| format!("requite call --addr {}", service.address));
+        let script = address.map_or_else(|| command.clone(), |call| command.replace("requite call", &call));
+        let output = Command::new("bash")
+            .args(["-c", &format!("umask 077; {script}")])
+            .current_dir(dir.path())
+            .env_clear()
+            .envs(variables.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        let expected = if command.starts_with("requite diff") { 1 } else { 0 };
+        assert_eq!(output.status.code(), Some(expected), "{command}: {out}{err}");
+        if !printed.is_empty() {
+            assert_eq!(settled(&out), settled(&printed), "{command}");
+            compared += 1;
+        }
+        let must_say = match command.split(" --reason").next().unwrap() {
+            "requite candidate stage next-policies --sample 100%" => "beside 1000 of 1000 live requests",
+            "requite candidate promote" => "generation 2,",
+            "requite rollback" => "generation 3,",
+            "requite reload" => "nothing changed",
+            _ => "",
+        };
+        assert!(out.contains(must_say), "{command}: {out}");
+    }
+    assert!(4 <= compared, "the page shows what {compared} commands print");
+    let mut service = service.unwrap();
+    service.signal("-TERM");
+    assert_eq!(service.exit_code(), Some(0));
+    let log = service.whole_log();
+    assert!(log.iter().any(|line| line["method"] == "RollbackPolicy" && line["actor"] == "alice"), "{log:#?}");
+}
+
 #[test]
 fn a_candidate_is_tried_on_live_requests_put_in_force_and_taken_back() {
     const CALLS: i64 = 12;
@@ -305,9 +408,11 @@ fn a_start_on_broken_policies_runs_the_last_known_good_and_says_so() {
     let decision = run.decision();
     assert_eq!((nanos(&decision["refund"]), &decision["policy"]["digest"]), (44_950_000_000, &Value::from(&*first)));
     let status = run.caller(ALICE).done(&["status"]);
-    for said in
-        ["started       from the last known good", "restart       the last known good", "workshop.policy.yaml:27:17"]
-    {
+    for said in [
+        "started       from the last known good",
+        "restart       the source is broken: a restart would put the last revision known to be good in force",
+        "workshop.policy.yaml:27:17",
+    ] {
         assert!(status.contains(said), "{said}: {status}");
     }
     assert_eq!(run.page("/-/ready").0, 200);
