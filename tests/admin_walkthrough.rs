@@ -354,6 +354,32 @@ fn a_candidate_is_tried_on_live_requests_put_in_force_and_taken_back() {
 }
 
 #[test]
+fn many_cases_that_fail_are_all_told_and_are_no_mistake_of_the_policies() {
+    const CASES: usize = 200;
+    let run = Run::start(&["--admin-listen", "127.0.0.1:0"]);
+    let alice = run.caller(ALICE);
+    let cases: String = (0..CASES)
+        .map(|number| {
+            format!(
+                "  - case: number {number} of those that expect too much\n    given: {{ requested_at: starts_at - 6d }}\n    \
+                 expect: {{ refund: 89.90 }}\n"
+            )
+        })
+        .collect();
+    let file = run.source.path().join("many.cases.yaml");
+    let head = "given: { starts_at: 2026-06-20T09:00:00+02:00, paid: 89.90, reason: cannot_come }\ncases:\n";
+    fs::write(&file, format!("{head}{cases}")).unwrap();
+    let said = alice.run(&["reload"]);
+    // An answer has room for some of them, the status for all.
+    assert_eq!(said.code, Some(4), "{}", said.err);
+    let told = said.err.lines().filter(|line| line.starts_with("error[case-failed]")).count();
+    assert_eq!(told, CASES, "{}", said.err);
+    assert!(said.err.contains(&format!("{CASES} errors")) && !said.err.contains(" more; "), "{}", said.err);
+    let said = alice.run(&["candidate", "stage", run.source.path().to_str().unwrap()]);
+    assert_eq!(said.code, Some(4), "{}", said.err);
+}
+
+#[test]
 fn every_listener_ends_with_the_program_and_says_before_that_it_stops() {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("admin.sock");
@@ -436,7 +462,7 @@ fn what_is_wrong_for_admins_ends_the_start_before_anything_is_served() {
     let missing = dir.path().join("missing");
     for (arguments, code, said) in [
         (vec!["--admin-tokens", open], 2, "chmod 600"),
-        (vec!["--admin-tokens", missing.to_str().unwrap()], 2, "No such file"),
+        (vec!["--admin-tokens", missing.to_str().unwrap()], 2, "missing`: No such file or directory (os error 2)\n"),
         (
             vec!["--admin-tokens", good, "--admin-listen", "0.0.0.0:0"],
             2,
