@@ -5,6 +5,25 @@
 use std::fs;
 use std::process::{Command, Output, Stdio};
 
+/// Every verb of the program.
+const VERBS: [&str; 15] = [
+    "serve",
+    "check",
+    "test",
+    "fmt",
+    "eval",
+    "call",
+    "bench",
+    "diff",
+    "status",
+    "reload",
+    "rollback",
+    "revisions",
+    "candidate",
+    "schema",
+    "version",
+];
+
 fn requite(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_requite"));
     command.args(arguments).env_clear().stdin(Stdio::null());
@@ -25,7 +44,7 @@ fn err(output: &Output) -> String {
 
 #[test]
 fn every_verb_explains_itself_with_an_example_and_exit_codes() {
-    for verb in ["serve", "check", "test", "eval", "call", "schema", "version"] {
+    for verb in VERBS {
         let help = output(&[verb, "--help"]);
         assert_eq!(help.status.code(), Some(0), "{verb}");
         let text = out(&help);
@@ -37,8 +56,11 @@ fn every_verb_explains_itself_with_an_example_and_exit_codes() {
 #[test]
 fn help_names_every_verb_and_exit_code() {
     let text = out(&output(&["--help"]));
-    for word in ["serve", "check", "test", "eval", "call", "schema", "version", "\n  4  "] {
-        assert!(text.contains(word), "{word}: {text}");
+    for verb in VERBS {
+        assert!(text.contains(&format!("\n  {verb} ")), "{verb}: {text}");
+    }
+    for code in 0..=4 {
+        assert!(text.contains(&format!("\n  {code}  ")), "{code}: {text}");
     }
 }
 
@@ -51,6 +73,12 @@ fn a_wrong_command_line_is_exit_code_2() {
         &["serve", "--listen", "nonsense"],
         &["serve", "--listen", "localhost:70000"],
         &["serve", "--log-format", "xml"],
+        &["serve", "--admin-listen", "127.0.0.1:0"],
+        &["serve", "--admin-tokens", "tokens", "--admin-listen", "unix:relative"],
+        &["serve", "--admin-tokens", "tokens", "--admin-tls-cert", "cert.pem"],
+        &["serve", "--admin-tokens", "tokens", "--admin-tls-key", "key.pem"],
+        &["serve", "--admin-tokens", "tokens", "--admin-client-ca", "ca.pem"],
+        &["serve", "--http-listen", "9090"],
         &["eval"],
         &["eval", "--output", "yaml", "-"],
     ] {
@@ -69,6 +97,12 @@ fn a_misspelt_verb_is_corrected() {
 fn an_address_without_a_port_is_explained() {
     let text = err(&output(&["serve", "--listen", "localhost"]));
     assert!(text.contains("expected HOST:PORT, such as `127.0.0.1:50051`"), "{text}");
+}
+
+#[test]
+fn where_admins_are_served_is_nothing_without_their_tokens() {
+    let text = err(&output(&["serve", "--admin-listen", "127.0.0.1:0"]));
+    assert!(text.contains("required") && text.contains("--admin-tokens <FILE>"), "{text}");
 }
 
 #[test]

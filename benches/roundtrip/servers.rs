@@ -127,6 +127,8 @@ pub(crate) fn run(role: Role) {
                 state_dir: None,
                 road: RoadConfig::default(),
                 server: ServerConfig::default(),
+                admin: None,
+                pages: None,
             })
             .unwrap();
         }

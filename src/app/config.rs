@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::app::reload::RoadConfig;
 use crate::server::ServerConfig;
+use crate::server::admin::AdminConfig;
 use crate::source::watch::Timing;
 use crate::telemetry::logs::LogSettings;
 use crate::telemetry::settings::Export;
@@ -28,6 +29,10 @@ pub struct Config {
     pub road: RoadConfig,
     /// The limits of the server.
     pub server: ServerConfig,
+    /// How admins are served; `None`: they are not.
+    pub admin: Option<AdminConfig>,
+    /// Where the pages are served, as `HOST:PORT`; `None`: they are not.
+    pub pages: Option<String>,
 }
 
 /// Where the policies are.

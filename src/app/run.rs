@@ -2,12 +2,13 @@
 
 use std::future::Future;
 use std::io::{self, IsTerminal, Write};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 
 use crate::app::begin::{Begun, begin};
@@ -20,6 +21,9 @@ use crate::engine::status::StartedFrom;
 use crate::engine::{self, Activator, Engine};
 use crate::policy::bundle::{Bundle, BundleError};
 use crate::policy::diagnostic::Colour;
+use crate::server::admin::desk::Desk;
+use crate::server::admin::{self, AdminListener, OpenError};
+use crate::server::pages::{self, PagesConfig, PagesError, PagesListener, Readiness, Sources};
 use crate::server::{self, Drained, ServeError};
 use crate::source::directory::{self, ReadError};
 use crate::source::embedded;
@@ -33,8 +37,8 @@ use crate::telemetry::{self, FLUSH_MAX, InitError};
 /// shorter; this is for what it does not foresee.
 const DRAIN_MAX: Duration = Duration::from_secs(11);
 
-/// Longest wait for our own tasks once serving has ended; there are two rounds of it.
-const JOIN_MAX: Duration = Duration::from_millis(300);
+/// Longest wait for our own tasks once serving has ended; there are three rounds of it.
+const JOIN_MAX: Duration = Duration::from_millis(250);
 
 /// Longest wait for threads that block, such as a read that hangs in the file system.
 const THREADS_MAX: Duration = Duration::from_millis(200);
@@ -43,7 +47,7 @@ const THREADS_MAX: Duration = Duration::from_millis(200);
 const STOP_MAX: Duration = Duration::from_secs(15);
 
 const _: () = assert!(
-    DRAIN_MAX.as_millis() + 2 * JOIN_MAX.as_millis() + FLUSH_MAX.as_millis() + THREADS_MAX.as_millis()
+    DRAIN_MAX.as_millis() + 3 * JOIN_MAX.as_millis() + FLUSH_MAX.as_millis() + THREADS_MAX.as_millis()
         <= STOP_MAX.as_millis(),
     "every step of stopping fits into the whole"
 );
@@ -77,6 +81,12 @@ pub enum RunError {
         /// Why not.
         source: io::Error,
     },
+    /// Admins cannot be served as asked.
+    #[error(transparent)]
+    Admin(#[from] OpenError),
+    /// The pages cannot be served as asked.
+    #[error(transparent)]
+    Pages(#[from] PagesError),
     /// Serving failed.
     #[error(transparent)]
     Serve(#[from] ServeError),
@@ -128,6 +138,8 @@ async fn run_on_runtime(config: Config) -> Result<Ended, RunError> {
 /// What stands before the first request can be answered.
 struct Opened {
     listener: TcpListener,
+    admins: Option<AdminListener>,
+    pages: Option<PagesListener>,
     engine: Engine,
     activator: Activator,
     beginning: Beginning,
@@ -141,8 +153,33 @@ async fn open(config: &Config) -> Result<Opened, RunError> {
     let (engine, activator) = engine::open_in(Arc::clone(&beginning.first.plans));
     let unbound = |source| RunError::Listen { address: config.listen.clone(), source };
     let listener = TcpListener::bind(&config.listen).await.map_err(unbound)?;
-    announce(&listener, &engine, beginning.started_from, config).map_err(unbound)?;
-    Ok(Opened { listener, engine, activator, beginning, state })
+    let admins = match &config.admin {
+        Some(admin) => Some(admin::open(admin.clone()).await?),
+        None => None,
+    };
+    let pages = match &config.pages {
+        Some(address) => Some(pages::open(address).await?),
+        None => None,
+    };
+    let addresses = Addresses {
+        data: listener.local_addr().map_err(unbound)?,
+        admins: match (&config.admin, &admins) {
+            (Some(admin), Some(admins)) => Some(
+                admins.address().map_err(|source| OpenError::Listen { address: admin.listen.to_string(), source })?,
+            ),
+            (Some(_) | None, _) => None,
+        },
+        pages: pages.as_ref().map(PagesListener::address),
+    };
+    announce(&addresses, &engine, beginning.started_from, config.logs.format);
+    Ok(Opened { listener, admins, pages, engine, activator, beginning, state })
+}
+
+/// Where whoever calls finds what is served.
+struct Addresses {
+    data: SocketAddr,
+    admins: Option<String>,
+    pages: Option<SocketAddr>,
 }
 
 /// Reads the bundle from where it is.
@@ -159,65 +196,125 @@ pub fn colour() -> Colour {
     if io::stderr().is_terminal() { Colour::On } else { Colour::Off }
 }
 
-/// One line on standard output that says where, for whoever started the process: with port 0 it
-/// is the only way to know.
-fn announce(listener: &TcpListener, engine: &Engine, from: StartedFrom, config: &Config) -> io::Result<()> {
-    let address = listener.local_addr()?;
+/// What standard output says of where: for whoever started the process, it is the only way to know
+/// with port 0. As text, whoever sees the last line has seen all of them.
+fn announce(addresses: &Addresses, engine: &Engine, from: StartedFrom, format: LogFormat) {
+    let Addresses { data: address, admins, pages } = addresses;
+    let pages = pages.map(|pages| pages.to_string());
     let snapshot = engine.current();
     let digest = snapshot.digest.to_string();
     let policies: Vec<String> = snapshot.plans().map(|plan| format!("`{}` {}", plan.id, plan.version)).collect();
     tracing::info!(%address, digest, generation = snapshot.generation, policies = policies.join(", "), "serving");
+    if admins.is_none() {
+        tracing::info!("{}", admin::OFF);
+    }
     let (aside, from) = match from {
         StartedFrom::Source => ("", "source"),
         StartedFrom::LastKnownGood => (", the last known good: the policies are broken", "last_known_good"),
     };
-    let line = match config.logs.format {
-        LogFormat::Text => format!("serving on {address}: {} ({digest}{aside})", policies.join(", ")),
+    let said = match format {
+        LogFormat::Text => {
+            let beside = |what: &str, at: &Option<String>| at.as_ref().map(|at| format!("serving {what} on {at}\n"));
+            format!(
+                "{}{}serving on {address}: {} ({digest}{aside})",
+                beside("admins", admins).unwrap_or_default(),
+                beside("pages", &pages).unwrap_or_default(),
+                policies.join(", ")
+            )
+        }
         LogFormat::Json => serde_json::json!({
-            "message": "serving", "address": address.to_string(), "digest": digest, "policies": policies,
-            "started_from": from,
+            "message": "serving", "address": address.to_string(), "admin_address": admins, "pages_address": pages,
+            "digest": digest, "policies": policies, "started_from": from,
         })
         .to_string(),
     };
     // Nobody listening on standard output is no reason not to serve.
-    let _ = writeln!(io::stdout(), "{line}");
-    Ok(())
+    let _ = writeln!(io::stdout(), "{said}");
 }
 
 /// How far the run has come.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Phase {
+    /// Callers and admins are served.
     Serving,
+    /// What has begun is finished. Who asked for something still gets an answer.
     Stopping,
+    /// Nobody is served any more.
+    Served,
 }
 
 async fn serve(config: Config, opened: Opened, mut signals: Signals) -> Result<Ended, RunError> {
     let Config { policies, timing, road, server: server_config, .. } = config;
-    let Opened { listener, engine, activator, beginning, state } = opened;
-    let (phase, stopping) = watch::channel(Phase::Serving);
+    let Opened { listener, admins, pages, engine, activator, beginning, state } = opened;
+    let (phase, reached) = watch::channel(Phase::Serving);
+    let (readiness, ready) = watch::channel(Readiness::Starting);
     let source = policies.clone();
     let loader = Loader { read: Box::new(move || read(&source)), admit, state };
     let Road { reloader, desk, hints, keeper } = lay(loader, activator, beginning, road);
-    let watcher = watch_policies(&policies, timing, hints.clone(), stopping.clone());
+    let watcher = watch_policies(&policies, timing, hints.clone(), reached.clone());
     let keeper = keeper.map(|keeper| tokio::spawn(keeper.run()));
-    let reloader = tokio::spawn(reloader.run(stopped(stopping.clone())));
+    let sources = Sources { readiness: ready, status: desk.status.clone() };
+    let pages = pages.map(|pages| tokio::spawn(serve_pages(pages, sources, until(Phase::Served, reached.clone()))));
+    // The road outlives those who are served on it, so that whoever asked gets an answer.
+    let reloader = tokio::spawn(reloader.run(until(Phase::Served, reached.clone())));
+    let mut admins =
+        admins.map(|admins| tokio::spawn(serve_admins(admins, desk.clone(), until(Phase::Stopping, reached.clone()))));
 
-    // Whoever shows the status or takes what admins ask for gets a clone of the desk here.
-    let serving = server::serve(listener, engine, server_config, stopped(stopping));
-    let ended = until_served(serving, &phase, &hints, &mut signals).await;
+    let serving = async {
+        readiness.send_replace(Readiness::Serving);
+        let served = server::serve(listener, engine, server_config, until(Phase::Stopping, reached)).await;
+        // Where it failed, nobody has asked to stop.
+        phase.send_replace(Phase::Stopping);
+        if let Some(task) = &mut admins {
+            ended("serving admins", task.await);
+        }
+        admins = None;
+        served
+    };
+    let stopping = || {
+        readiness.send_replace(Readiness::Draining);
+        phase.send_replace(Phase::Stopping);
+    };
+    let end = until_served(serving, stopping, &hints, &mut signals).await;
 
     // However serving ended, the other tasks end now: first those that begin something, then the
     // one that brings it to the disk.
-    phase.send_replace(Phase::Stopping);
+    stopping();
+    tokio::join!(join("watching the policies", watcher), join("serving admins", admins));
+    phase.send_replace(Phase::Served);
     drop(desk);
-    tokio::join!(join("watching the policies", watcher), join("reloading the policies", Some(reloader)));
-    join("keeping the state directory", keeper).await;
-    ended
+    tokio::join!(
+        async {
+            join("reloading the policies", Some(reloader)).await;
+            join("keeping the state directory", keeper).await;
+        },
+        join("serving pages", pages)
+    );
+    end
+}
+
+/// Serves admins. Where that fails, callers are served all the same.
+async fn serve_admins(listener: AdminListener, desk: Desk, stop: impl Future<Output = ()>) {
+    match admin::serve(listener, desk, stop).await {
+        Ok(Drained { connections_closed, connections_cut }) => {
+            tracing::info!(connections_closed, connections_cut, "stopped serving admins");
+        }
+        Err(error) => {
+            let problem: &dyn std::error::Error = &error;
+            tracing::error!(problem, "admins are not served: callers are, until the process is started again");
+        }
+    }
+}
+
+async fn serve_pages(listener: PagesListener, sources: Sources, stop: impl Future<Output = ()>) {
+    let Drained { connections_closed, connections_cut } =
+        pages::serve(listener, sources, PagesConfig::default(), stop).await;
+    tracing::info!(connections_closed, connections_cut, "stopped serving pages");
 }
 
 async fn until_served(
     serving: impl Future<Output = Result<Drained, ServeError>>,
-    phase: &watch::Sender<Phase>,
+    stopping: impl Fn(),
     hints: &Hints,
     signals: &mut Signals,
 ) -> Result<Ended, RunError> {
@@ -236,7 +333,7 @@ async fn until_served(
             (Asked::Reload, _) => hints.give(ReloadTrigger::Signal),
             (Asked::Stop, None) => {
                 tracing::info!("asked to stop: finishing what has begun; ask again to stop at once");
-                phase.send_replace(Phase::Stopping);
+                stopping();
                 overdue = Some(Instant::now() + DRAIN_MAX);
             }
             (Asked::Stop, Some(_)) => {
@@ -257,7 +354,7 @@ fn watch_policies(
     policies: &Policies,
     timing: Timing,
     hints: Hints,
-    stopping: watch::Receiver<Phase>,
+    reached: watch::Receiver<Phase>,
 ) -> Option<JoinHandle<()>> {
     match policies {
         Policies::Embedded => None,
@@ -267,16 +364,16 @@ fn watch_policies(
             Some(tokio::spawn(async move {
                 tokio::select! {
                     () = watching => {}
-                    () = stopped(stopping) => {}
+                    () = until(Phase::Stopping, reached) => {}
                 }
             }))
         }
     }
 }
 
-async fn stopped(mut stopping: watch::Receiver<Phase>) {
+async fn until(wanted: Phase, mut reached: watch::Receiver<Phase>) {
     // An error means that the sender is gone: the run is over, too.
-    let _ = stopping.wait_for(|phase| *phase == Phase::Stopping).await;
+    let _ = reached.wait_for(|phase| wanted <= *phase).await;
 }
 
 async fn due(at: Option<Instant>) {
@@ -290,11 +387,16 @@ async fn due(at: Option<Instant>) {
 async fn join(name: &'static str, task: Option<JoinHandle<()>>) {
     let Some(mut task) = task else { return };
     match tokio::time::timeout(JOIN_MAX, &mut task).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::error!(%error, "{name} failed, this is a bug"),
+        Ok(joined) => ended(name, joined),
         Err(_) => {
             tracing::warn!("{name} did not end in time");
             task.abort();
         }
+    }
+}
+
+fn ended(name: &'static str, joined: Result<(), JoinError>) {
+    if let Err(error) = joined {
+        tracing::error!(%error, "{name} failed, this is a bug");
     }
 }

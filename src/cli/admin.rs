@@ -32,10 +32,10 @@ pub(super) struct Access {
     #[arg(long, value_name = "FILE", env = "REQUITE_ADMIN_TLS_CA")]
     tls_ca: Option<PathBuf>,
     /// Your certificate, where the server asks for one
-    #[arg(long, value_name = "FILE", env = "REQUITE_ADMIN_TLS_CERT", requires = "tls_key", requires = "tls_ca")]
+    #[arg(long, value_name = "FILE", env = "REQUITE_ADMIN_CALLER_CERT", requires = "tls_key", requires = "tls_ca")]
     tls_cert: Option<PathBuf>,
     /// The key of your certificate
-    #[arg(long, value_name = "FILE", env = "REQUITE_ADMIN_TLS_KEY", requires = "tls_cert")]
+    #[arg(long, value_name = "FILE", env = "REQUITE_ADMIN_CALLER_KEY", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
 }
 
@@ -108,10 +108,18 @@ impl Replica {
             match verb(&client).await {
                 Ok(done) => Ok(done),
                 Err(error) => {
-                    if let Some(rejection) = error.rejection() {
-                        say(&diagnostics::rejection(&all_of(rejection, &client).await));
+                    let rejection = match error.rejection() {
+                        Some(rejection) => Some(all_of(rejection, &client).await),
+                        None => None,
+                    };
+                    if let Some(rejection) = &rejection {
+                        say(&diagnostics::rejection(rejection));
                     }
-                    let exit = explain(&error, right);
+                    let exit = match (explain(&error, right), rejection) {
+                        // All of it says more than what had room in the answer.
+                        (Exit::PolicyInvalid, Some(all)) if diagnostics::only_cases_failed(&all) => Exit::CasesFailed,
+                        (exit, _) => exit,
+                    };
                     if error.refused() == Some(Refused::Overtaken) {
                         say_in_force(&client).await;
                     }

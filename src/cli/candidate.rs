@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 
 use crate::app::run::colour as colour_of_reports;
-use crate::cli::admin::{Format, Replica, Right, Wanted, exit_of, expected, status};
+use crate::cli::admin::{Format, Replica, Right, Wanted, expected, status};
 use crate::cli::check::exit_of as exit_of_check;
 use crate::cli::exit::Exit;
 use crate::cli::output::{answer, say, say_unreadable};
@@ -183,8 +183,8 @@ impl Stage {
         say(&render(&rejection.diagnostics, bundle, colour_of_reports()));
         let dir = self.dir.as_deref().unwrap_or(Path::new("."));
         say(&format!("nothing was staged\n  help: mend the policies; `requite check {}` says the same", dir.display()));
-        let exit = exit_of(&error);
-        Ok(if exit == Exit::Unexpected { exit_of_check(&rejection) } else { exit })
+        // What was found here is all of it; an answer has room for some.
+        Ok(exit_of_check(&rejection))
     }
 }
 

@@ -27,16 +27,18 @@ pub(super) fn say(text: &str) {
     let _ = writeln!(err, "{}", text.trim_end_matches('\n'));
 }
 
-/// An error with everything that led to it, on one line. A library that wraps an error in one of
-/// the same text is heard once.
+/// An error with everything that led to it, on one line. What an error says of its own cause is
+/// heard once.
 pub(super) fn chain(error: &dyn Error) -> String {
     let mut texts = vec![error.to_string()];
     let mut next = error.source();
     while let Some(source) = next {
-        texts.push(source.to_string());
+        let text = source.to_string();
+        if !texts.last().is_some_and(|last| last.ends_with(&text)) {
+            texts.push(text);
+        }
         next = source.source();
     }
-    texts.dedup();
     texts.join(": ")
 }
 

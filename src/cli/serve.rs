@@ -13,6 +13,7 @@ use crate::cli::exit::Exit;
 use crate::cli::input::address;
 use crate::cli::output::{chain, say, say_unreadable};
 use crate::server::ServerConfig;
+use crate::server::admin::{AdminAddress, AdminConfig, AdminLimits, DEFAULT_ADDRESS, OpenError, TlsFiles};
 use crate::source::watch::Timing;
 use crate::telemetry::logs::{LogFormat, LogSettings};
 use crate::telemetry::settings::Export;
@@ -26,13 +27,18 @@ const DEFAULT_FILTER: &str = "info";
     long_about = "Serve decisions over gRPC.\n\n\
         Policies are watched: a change to the directory is checked and put in force within two seconds, \
         without a restart; so does SIGHUP. Policies with mistakes are reported and the ones before keep \
-        serving. With a state directory, a start on broken policies serves the last ones known to be good. SIGTERM or Ctrl-C finishes what has begun, a second one stops at once.\n\n\
+        serving. With a state directory, a start on broken policies serves the last ones known to be good. \
+        SIGTERM or Ctrl-C finishes what has begun, a second one stops at once.\n\n\
+        With --admin-tokens, admins are served on an address of their own: status, reload, candidates, rollback. \
+        With --http-listen, pages for probes and metrics are.\n\n\
         Where it listens is printed on standard output, logs go to standard error. Traces and metrics are \
         sent by OTLP over gRPC when OTEL_EXPORTER_OTLP_ENDPOINT is set, by the other OTEL_* variables as \
         usual.",
-    after_long_help = "Examples:\n  requite serve\n  requite serve --listen 0.0.0.0:50051 --policies /etc/requite/policies --log-format json\n\n\
-        Exit codes:\n  0  stopped as asked\n  1  it could not listen or use the state directory, or stopped at once while requests were in flight\n  \
-        2  the command line or an OTEL_* variable is wrong\n  3  the policies are invalid or cannot be read"
+    after_long_help = "Examples:\n  requite serve\n  requite serve --listen 0.0.0.0:50051 --policies /etc/requite/policies --log-format json\n  \
+        requite serve --policies my-policies --state-dir state --admin-tokens admin.tokens --http-listen 127.0.0.1:9090\n\n\
+        Exit codes:\n  0  stopped as asked\n  1  it could not listen or use the state directory, or stopped at once while \
+        requests were in flight\n  \
+        2  the command line, an OTEL_* variable, or the tokens or certificates for admins are wrong\n  3  the policies are invalid or cannot be read"
 )]
 pub(super) struct Serve {
     /// Where to listen; port 0 takes a free one
@@ -53,6 +59,24 @@ pub(super) struct Serve {
     /// … and have decided so many claims
     #[arg(long, value_name = "N", env = "REQUITE_KNOWN_GOOD_DECISIONS", default_value_t = 100)]
     known_good_decisions: u64,
+    /// Where admins are served [default: 127.0.0.1:50052]; port 0 takes a free one
+    #[arg(long, value_name = "HOST:PORT|unix:/PATH", env = "REQUITE_ADMIN_LISTEN", requires = "admin_tokens")]
+    admin_listen: Option<AdminAddress>,
+    /// Who may do what, a line `NAME RIGHTS TOKEN` for each admin; without it, admins are not served
+    #[arg(long, value_name = "FILE", env = "REQUITE_ADMIN_TOKENS")]
+    admin_tokens: Option<PathBuf>,
+    /// The certificate for admins, as PEM; needed where other hosts can connect
+    #[arg(long, value_name = "FILE", env = "REQUITE_ADMIN_TLS_CERT", requires_all = ["admin_tokens", "admin_tls_key"])]
+    admin_tls_cert: Option<PathBuf>,
+    /// Its key
+    #[arg(long, value_name = "FILE", env = "REQUITE_ADMIN_TLS_KEY", requires_all = ["admin_tokens", "admin_tls_cert"])]
+    admin_tls_key: Option<PathBuf>,
+    /// The roots of the certificates of admins, for those who show one instead of a token
+    #[arg(long, value_name = "FILE", env = "REQUITE_ADMIN_CLIENT_CA", requires_all = ["admin_tls_cert", "admin_tls_key"])]
+    admin_client_ca: Option<PathBuf>,
+    /// Where pages for probes and metrics are served; without it, they are not
+    #[arg(long, value_name = "HOST:PORT", env = "REQUITE_HTTP_LISTEN", value_parser = address)]
+    http_listen: Option<String>,
     /// How logs are written
     #[arg(long, value_enum, env = "REQUITE_LOG_FORMAT", default_value_t = Format::Text)]
     log_format: Format,
@@ -80,6 +104,7 @@ impl Serve {
                 return Exit::Usage;
             }
         };
+        let admin = self.admin();
         let filter = self.log_level.or_else(|| variable("RUST_LOG")).filter(|filter| !filter.trim().is_empty());
         let logs = LogSettings {
             format: match self.log_format {
@@ -101,12 +126,27 @@ impl Serve {
                 ..RoadConfig::default()
             },
             server: ServerConfig::default(),
+            admin,
+            pages: self.http_listen,
         });
         match ended {
             Ok(Ended::Stopped) => Exit::Done,
             Ok(Ended::Overdue | Ended::Cut) => Exit::Unexpected,
             Err(error) => failed(&error),
         }
+    }
+}
+
+impl Serve {
+    /// How admins are served, if they are: by whose tokens, and where.
+    fn admin(&self) -> Option<AdminConfig> {
+        let tls = self.admin_tls_cert.clone().zip(self.admin_tls_key.clone());
+        Some(AdminConfig {
+            credentials: self.admin_tokens.clone()?,
+            listen: self.admin_listen.clone().unwrap_or_else(|| AdminAddress::Tcp(DEFAULT_ADDRESS.to_owned())),
+            tls: tls.map(|(certificate, key)| TlsFiles { certificate, key, client_ca: self.admin_client_ca.clone() }),
+            limits: AdminLimits::default(),
+        })
     }
 }
 
@@ -134,6 +174,18 @@ fn failed(error: &RunError) -> Exit {
             ));
             Exit::Unexpected
         }
+        RunError::Admin(error) => {
+            let help = error.help().map(|help| format!("\n  help: {help}")).unwrap_or_default();
+            say(&format!("error: {}{help}", chain(error)));
+            exit_of(error)
+        }
+        RunError::Pages(error) => {
+            say(&format!(
+                "error: {}\n  help: choose another address with `--http-listen`, port 0 takes a free one",
+                chain(error)
+            ));
+            Exit::Unexpected
+        }
         RunError::State(error) => {
             say(&format!(
                 "error: {}\n  help: give each server a state directory of its own with `--state-dir`, on a disk that it may write",
@@ -145,5 +197,18 @@ fn failed(error: &RunError) -> Exit {
             say(&format!("error: {}", chain(error)));
             Exit::Unexpected
         }
+    }
+}
+
+/// Whether what was asked for is wrong, or the host did not give it.
+const fn exit_of(error: &OpenError) -> Exit {
+    match error {
+        OpenError::Credentials(_) | OpenError::Tls(_) | OpenError::Exposed { .. } | OpenError::TlsOnUnix { .. } => {
+            Exit::Usage
+        }
+        OpenError::Listen { .. }
+        | OpenError::SocketInUse { .. }
+        | OpenError::NotASocket { .. }
+        | OpenError::Reflection(_) => Exit::Unexpected,
     }
 }

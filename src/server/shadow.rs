@@ -243,7 +243,7 @@ where
             match (self.load)() {
                 Load::Calm => {
                     let began = Instant::now();
-                    self.work(first, began);
+                    self.work(*first, began);
                     self.rest(began.elapsed().saturating_mul(REST_PER_WORK).min(REST_MAX));
                 }
                 Load::Busy => {
@@ -277,8 +277,8 @@ where
     }
 
     /// One turn: what waits, until the time is over.
-    fn work(&self, first: Box<Job>, began: Instant) {
-        self.ask(self.take(*first));
+    fn work(&self, first: Job, began: Instant) {
+        self.ask(self.take(first));
         while began.elapsed() < TURN_TIME_MAX && !self.shared.stopping.load(Ordering::Acquire) {
             match self.waiting.try_recv() {
                 Ok(Message::Ask(job)) => self.ask(self.take(*job)),

@@ -12,6 +12,9 @@ pub(in crate::cli) fn rejection(rejection: &pb::PolicyRejection) -> String {
         page.push_str(&format!("error: {}\n", visible(problem)));
     }
     page.push_str(&list(&rejection.diagnostics));
+    if 0 < rejection.further_diagnostics {
+        page.push_str(&format!("and {} more; `requite status` shows all of them\n\n", rejection.further_diagnostics));
+    }
     let trigger = spoken(rejection.trigger().as_str_name(), "RELOAD_TRIGGER_");
     let what = match rejection.digest.as_str() {
         "" => "the source cannot be read".to_owned(),
@@ -19,7 +22,8 @@ pub(in crate::cli) fn rejection(rejection: &pb::PolicyRejection) -> String {
     };
     let errors = rejection.diagnostics.iter().filter(|it| it.severity() == DiagnosticSeverity::Error).count();
     let cases = counted(u64::from(rejection.cases_passed), "case");
-    page.push_str(&format!("{what} ({trigger}): {}, {cases} passed\n", counted(errors as u64, "error")));
+    let shown = if 0 < rejection.further_diagnostics { "at least " } else { "" };
+    page.push_str(&format!("{what} ({trigger}): {shown}{}, {cases} passed\n", counted(errors as u64, "error")));
     page
 }
 
@@ -43,8 +47,45 @@ fn one(diagnostic: &pb::PolicyDiagnostic) -> String {
     visible(&format!("{severity}[{code}]: {message}{place}{help}\n\n"))
 }
 
-/// Whether the policies are valid and only their cases come out otherwise.
+/// Whether the policies are valid and only their cases come out otherwise. Of a rejection that was
+/// cut short nobody knows: what was left out may be a mistake.
 pub(in crate::cli) fn only_cases_failed(rejection: &pb::PolicyRejection) -> bool {
+    if 0 < rejection.further_diagnostics {
+        return false;
+    }
     let mut errors = rejection.diagnostics.iter().filter(|it| it.severity() != DiagnosticSeverity::Warning).peekable();
     errors.peek().is_some() && errors.all(|diagnostic| diagnostic.code == CASE_FAILED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(codes: &[&str], further_diagnostics: u32) -> pb::PolicyRejection {
+        let one = |code: &&str| pb::PolicyDiagnostic {
+            severity: DiagnosticSeverity::Error.into(),
+            code: (*code).to_owned(),
+            ..pb::PolicyDiagnostic::default()
+        };
+        pb::PolicyRejection {
+            diagnostics: codes.iter().map(one).collect(),
+            further_diagnostics,
+            ..pb::PolicyRejection::default()
+        }
+    }
+
+    #[test]
+    fn only_cases_failed_where_all_is_known_and_all_are_cases() {
+        assert!(only_cases_failed(&failed(&[CASE_FAILED, CASE_FAILED], 0)));
+        assert!(!only_cases_failed(&failed(&[CASE_FAILED, "unknown-word"], 0)));
+        assert!(!only_cases_failed(&failed(&[CASE_FAILED], 7)), "what was left out may be a mistake");
+        assert!(!only_cases_failed(&failed(&[], 0)));
+    }
+
+    #[test]
+    fn what_was_left_out_is_counted() {
+        let page = rejection(&failed(&[CASE_FAILED], 7));
+        assert!(page.contains("and 7 more") && page.contains("at least 1 error"), "{page}");
+        assert!(!rejection(&failed(&[CASE_FAILED], 0)).contains("more"));
+    }
 }

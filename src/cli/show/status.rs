@@ -20,14 +20,27 @@ pub(in crate::cli) fn page(addr: &str, status: &pb::PolicyStatus) -> String {
     let source = status.source.clone().unwrap_or_default();
     let checked = moment(source.checked_at.as_ref().map(|at| at.seconds));
     row(&mut page, "source", &format!("{}, read {checked}: {}", source.location, of_source(status)));
-    let detail = if status.restart_detail.is_empty() { String::new() } else { format!(": {}", status.restart_detail) };
-    row(&mut page, "restart", &format!("{}{detail}", of_restart(status.restart())));
+    // The detail says the same, and which digest, or why not.
+    let restart = match (status.restart(), status.restart_detail.as_str()) {
+        (forecast @ RestartForecast::Same, _) | (forecast, "") => of_restart(forecast),
+        (
+            RestartForecast::Unspecified
+            | RestartForecast::Other
+            | RestartForecast::LastKnownGood
+            | RestartForecast::Failure,
+            detail,
+        ) => detail,
+    };
+    row(&mut page, "restart", restart);
     if let Some(revision) = &status.last_known_good {
         row(&mut page, "known good", &format!("{}, {}", revision.digest, since(revision)));
     }
     if let Some(candidate) = &status.candidate {
         let brief = candidate::brief(candidate);
         row(&mut page, "candidate", &format!("{}: {brief}; see `requite candidate status`", candidate.digest));
+    }
+    for notice in &status.notices {
+        row(&mut page, "notice", notice);
     }
     if let Some(rejection) = &status.last_rejection {
         let at = moment(rejection.rejected_at.as_ref().map(|at| at.seconds));
