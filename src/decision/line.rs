@@ -68,11 +68,13 @@ impl<'p, 'f, 'r, R: Recorder> Line<'p, 'f, 'r, R> {
     }
 
     /// The value of a given fact. Nobody hears of it.
+    #[inline]
     pub fn given(&self, fact: FactId) -> Option<Value> {
         self.facts.values.get(usize::from(fact.0)).copied().flatten()
     }
 
     /// The value of a fact.
+    #[inline]
     pub fn value(&mut self, fact: FactId) -> Evaluated {
         let Some(place) = fact.0.checked_sub(self.plan.given_facts).map(usize::from) else {
             let value = self.given(fact);
@@ -82,6 +84,12 @@ impl<'p, 'f, 'r, R: Recorder> Line<'p, 'f, 'r, R> {
         if let Some(Some(known)) = self.derived.get(place) {
             return *known;
         }
+        self.derive(fact, place)
+    }
+
+    /// Works out a derived fact, for the first time.
+    #[inline(never)]
+    fn derive(&mut self, fact: FactId, place: usize) -> Evaluated {
         // A fact uses facts above it only, so this ends after as many steps as there are facts.
         let plan = self.plan;
         let value = match plan.derived.get(place) {
@@ -118,6 +126,7 @@ impl<'p, 'f, 'r, R: Recorder> Line<'p, 'f, 'r, R> {
     }
 
     /// What a test says of this line.
+    #[inline]
     pub fn answer(&mut self, test: &Test) -> (Answer, Option<Fault>) {
         match self.value(test.fact) {
             Ok(value) => (test.accepts.answer(value), None),

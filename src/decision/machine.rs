@@ -43,10 +43,12 @@ type Stack = SmallVec<[Evaluated; 8]>;
 /// Runs a formula.
 pub fn run(formula: &Formula, plan: &Plan, environment: &mut impl Environment) -> Evaluated {
     // A lone number, word or fact is the common case, and needs no stack.
-    if let [op] = formula.ops.as_slice() {
-        return put(*op, environment);
-    }
-    if let Some(number) = of_numbers(formula, environment) {
+    let of_numbers = match formula.ops.as_slice() {
+        [op] => return put(*op, environment),
+        [a, b, op] => of_two(*a, *b, *op, environment),
+        ops => of_whole(ops, environment).or_else(|| of_numbers(formula, environment)),
+    };
+    if let Some(number) = of_numbers {
         return Ok(Some(Value::Quantity(number)));
     }
     let mut stack = Stack::new();
@@ -66,6 +68,61 @@ pub fn run(formula: &Formula, plan: &Plan, environment: &mut impl Environment) -
         stack.push(result);
     }
     pop(&mut stack)
+}
+
+/// The result of one operation on two numbers that are there; `None` where anything is out of the ordinary, and the
+/// long way is taken.
+fn of_two(a: Op, b: Op, op: Op, environment: &mut impl Environment) -> Option<Exact> {
+    let (Ok(Some(Value::Quantity(a))), Ok(Some(Value::Quantity(b)))) = (put(a, environment), put(b, environment))
+    else {
+        return None;
+    };
+    if op == Op::Multiply {
+        a.times(b).ok()
+    } else if op == Op::Subtract {
+        a.minus(b).ok()
+    } else if op == Op::Add {
+        a.plus(b).ok()
+    } else if op == Op::Max {
+        Some(a.max(b))
+    } else if op == Op::Min {
+        Some(a.min(b))
+    } else {
+        None
+    }
+}
+
+/// How deep the stack of whole numbers is.
+const WHOLE_DEPTH: usize = 8;
+
+/// The result of a formula that only adds and compares whole numbers of 64 bits that are all there: lengths of time,
+/// moments, amounts. `None` where anything is out of the ordinary, and the long way is taken.
+fn of_whole(ops: &[Op], environment: &mut impl Environment) -> Option<Exact> {
+    let mut stack = [0i64; WHOLE_DEPTH];
+    let mut depth = 0usize;
+    for op in ops {
+        if op.operands() == 0 {
+            let Ok(Some(Value::Quantity(number))) = put(*op, environment) else { return None };
+            *stack.get_mut(depth)? = number.whole_of_64_bits()?;
+            depth += 1;
+            continue;
+        }
+        let [a, b] = stack.get_mut(depth.checked_sub(2)?..depth)? else { return None };
+        *a = if *op == Op::Add {
+            a.checked_add(*b)?
+        } else if *op == Op::Subtract {
+            a.checked_sub(*b)?
+        } else if *op == Op::Max {
+            *a.max(b)
+        } else if *op == Op::Min {
+            *a.min(b)
+        } else {
+            return None;
+        };
+        depth -= 1;
+    }
+    let [result, ..] = stack;
+    (depth == 1).then(|| Exact::whole(result.into()))
 }
 
 /// The result of a formula that does nothing but calculate with numbers that are all there; `None` where anything is

@@ -108,12 +108,12 @@ fn parts<'d>(facts: &Facts<'_>, lines: &'d mut Lines, components: &'d mut Compon
 /// is rounded down, because a rounding error must not cost the customer; what the other tenders can
 /// take bounds it, so that all claims together return exactly what those paid.
 fn withhold_tenders(facts: &Facts<'_>, lines: &mut Lines, components: &mut Components) {
-    let paid = Amount::sum(facts.tenders.iter().map(|tender| tender.paid));
     let dead = facts.tenders.iter().filter(|tender| tender.refundability == Refundability::NotRefundable);
     let lost = Amount::sum(dead.map(|tender| tender.paid));
     if lost.is_zero() {
         return;
     }
+    let paid = Amount::sum(facts.tenders.iter().map(|tender| tender.paid));
     let parts = parts(facts, lines, components);
     let own = |part: &Part<'_>| {
         let gone = part.refund.plus(part.earlier);
@@ -247,14 +247,13 @@ pub fn next_steps(
 
 /// The review is over when the last line's is.
 fn review(claim: &Claim<'_, '_, '_>, lines: &Lines) -> Option<DateWindow> {
-    let start = claim.requested_on()?;
     // Nothing is reviewed before what is missing has come.
     let reviewed = lines.iter().filter(|line| line.outcome != Outcome::MoreInfoRequired);
     let windows = reviewed.filter_map(|line| verdict_of(claim.plan, line.rule).review);
     let (mut before, mut latest) = (None, None);
     // Lines of one order mostly have the same one.
     for window in windows.filter(|window| before.replace(*window) != Some(*window)) {
-        latest = window::latest(latest, Some(window::after(None, start, window, claim.plan).dates()));
+        latest = window::latest(latest, Some(claim.reviewed(window)?.dates(claim.plan)));
     }
     latest
 }

@@ -107,10 +107,10 @@ fn payout(claim: &Claim<'_, '_, '_>, rules: &[RuleRef], method: &str) -> Option<
     let mut latest = None;
     for rule in rules {
         let verdict = verdict_of(claim.plan, *rule);
-        let review = verdict.review.map(|review| window::after(None, start, review, claim.plan));
+        let review = verdict.review.and_then(|review| claim.reviewed(review));
         let window = verdict.payout.as_ref().map(|payout| {
             let window = own_window(verdict, method).map_or(payout.usual, |(_, window)| *window);
-            window::after(review, start, window, claim.plan).dates()
+            window::after(review, start, window, claim.plan).dates(claim.plan)
         });
         latest = window::latest(latest, window);
     }

@@ -22,9 +22,11 @@ pub enum Days {
 impl Days {
     /// As dates.
     #[must_use]
-    pub fn dates(self) -> DateWindow {
+    pub fn dates(self, plan: &Plan) -> DateWindow {
+        // The dates of the calendar are known; all others are worked out.
+        let date = |day: Day| plan.calendar.as_ref().and_then(|calendar| calendar.date(day)).or_else(|| day.date());
         match self {
-            Self::Between { earliest, latest } => match (earliest.date(), latest.date()) {
+            Self::Between { earliest, latest } => match (date(earliest), date(latest)) {
                 (Some(earliest), Some(latest)) => DateWindow::Dates { earliest, latest },
                 (_, _) => DateWindow::BeyondCalendar,
             },

@@ -27,6 +27,9 @@ pub type Parts = SmallVec<[Amount; 4]>;
 /// rounds as there are shares.
 #[must_use]
 pub fn allocate(amount: Amount, shares: &[Share]) -> Parts {
+    if let Some(parts) = at_once(amount, shares) {
+        return parts;
+    }
     let mut parts = Parts::from_elem(Amount::ZERO, shares.len());
     let capacity = Amount::sum(shares.iter().map(|share| share.capacity));
     let mut left = amount.min(capacity);
@@ -35,6 +38,40 @@ pub fn allocate(amount: Amount, shares: &[Share]) -> Parts {
         left = left.less(placed);
     }
     parts
+}
+
+/// The most shares that are split at once.
+const AT_ONCE_MAX: usize = 8;
+
+/// The parts, where the first round places everything, in numbers of 64 bits and between a few shares: the common
+/// case. `None` where anything is out of the ordinary, and the rounds are taken.
+fn at_once(amount: Amount, shares: &[Share]) -> Option<Parts> {
+    let total = shares.iter().try_fold(0i64, |total, share| total.checked_add(share.weight.minor()))?;
+    if total <= 0 || AT_ONCE_MAX < shares.len() {
+        return None;
+    }
+    let mut parts = Parts::new();
+    let mut remainders: SmallVec<[i64; AT_ONCE_MAX]> = SmallVec::new();
+    let mut spare = amount.minor();
+    for share in shares {
+        let product = amount.minor().checked_mul(share.weight.minor())?;
+        let (whole, remainder) = (product / total, product % total);
+        if share.capacity.minor() < whole + i64::from(remainder != 0) {
+            return None;
+        }
+        spare -= whole;
+        parts.push(Amount::from_minor(whole));
+        remainders.push(remainder);
+    }
+    while 0 < spare {
+        // Of equal remainders the earlier share comes first.
+        let largest = remainders.iter().copied().max()?;
+        let (remainder, part) = remainders.iter_mut().zip(&mut parts).find(|(remainder, _)| **remainder == largest)?;
+        *remainder = 0;
+        *part = part.plus(Amount::from_minor(1));
+        spare -= 1;
+    }
+    Some(parts)
 }
 
 /// What one share is offered in a round.
@@ -127,6 +164,22 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_split_at_once_is_that_of_the_rounds(
+            amount in 0i64..5_000,
+            shares in proptest::collection::vec((0i64..4_000, 0i64..4_000), 0..12),
+        ) {
+            let shares: Vec<Share> = shares.into_iter().map(|(weight, capacity)| share(weight, capacity)).collect();
+            if let Some(parts) = at_once(Amount::from_minor(amount), &shares) {
+                let mut rounds = Parts::from_elem(Amount::ZERO, shares.len());
+                if amount != 0 {
+                    let placed = round_of_allocation(Amount::from_minor(amount), &shares, &mut rounds);
+                    prop_assert_eq!(placed, Amount::from_minor(amount));
+                }
+                prop_assert_eq!(parts, rounds);
+            }
+        }
+
         #[test]
         fn parts_add_up_and_fit(
             amount in 0i64..1_000_000,

@@ -15,7 +15,12 @@ pub struct Calendar {
     covers: (Day, Day),
     /// The days from the first one on, in blocks of 64.
     blocks: Vec<Block>,
+    /// The date of each day from the first one on, so that none is worked out while a claim is decided.
+    dates: Vec<Date>,
 }
+
+/// How many dates are known beforehand: a hundred years of four bytes each.
+const DATES_MAX: usize = 36_525;
 
 /// 64 days that follow each other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,7 +42,7 @@ impl Calendar {
         extra_working_days: &BTreeSet<Date>,
     ) -> Self {
         let covers = (Day::of(covers.0), Day::of(covers.1));
-        let mut blocks = Vec::new();
+        let (mut blocks, mut dates) = (Vec::new(), Vec::new());
         let mut before = 0u32;
         let mut day = covers.0;
         while day <= covers.1 {
@@ -45,6 +50,9 @@ impl Calendar {
             for bit in 0..64 {
                 let Some(date) = day.plus(bit).filter(|day| *day <= covers.1).and_then(Day::date) else { break };
                 let free = holidays.contains(&date) || weekend.contains(&date.weekday());
+                if dates.len() < DATES_MAX {
+                    dates.push(date);
+                }
                 worked |= u64::from(extra_working_days.contains(&date) || !free) << bit;
             }
             blocks.push(Block { worked, before });
@@ -52,7 +60,14 @@ impl Calendar {
             let Some(next) = day.plus(64) else { break };
             day = next;
         }
-        Self { covers, blocks }
+        Self { covers, blocks, dates }
+    }
+
+    /// The date of a day, where it is known beforehand; `None` outside the range covered.
+    #[must_use]
+    pub fn date(&self, day: Day) -> Option<Date> {
+        let place = day.number().checked_sub(self.covers.0.number())?;
+        self.dates.get(usize::try_from(place).ok()?).copied()
     }
 
     /// Whether the day is worked; `None` outside the range covered.

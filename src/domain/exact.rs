@@ -59,6 +59,12 @@ impl Exact {
         Self { numerator: value, denominator: 1 }
     }
 
+    /// The product of two numbers of 64 bits, which always fits.
+    #[must_use]
+    pub const fn product_of(a: i64, b: i64) -> Self {
+        Self::whole(wide(a, b))
+    }
+
     /// `numerator / denominator`; `None` where the denominator is zero or the sign of the
     /// smallest number cannot be turned.
     #[must_use]
@@ -110,6 +116,12 @@ impl Exact {
         self.denominator() == 1
     }
 
+    /// The number, where it is whole and fits into 64 bits.
+    #[must_use]
+    pub fn whole_of_64_bits(self) -> Option<i64> {
+        if self.is_whole() { i64::try_from(self.numerator).ok() } else { None }
+    }
+
     /// Whether the value is below zero.
     #[must_use]
     pub const fn is_negative(self) -> bool {
@@ -123,6 +135,7 @@ impl Exact {
     }
 
     /// The sum.
+    #[inline]
     pub fn plus(self, other: Self) -> Result<Self, Overflow> {
         if self.is_whole() && other.is_whole() {
             return self.numerator.checked_add(other.numerator).map(Self::whole).ok_or(Overflow);
@@ -136,6 +149,7 @@ impl Exact {
     }
 
     /// The difference.
+    #[inline]
     pub fn minus(self, other: Self) -> Result<Self, Overflow> {
         if self.is_whole() && other.is_whole() {
             return self.numerator.checked_sub(other.numerator).map(Self::whole).ok_or(Overflow);
@@ -150,6 +164,7 @@ impl Exact {
     }
 
     /// The product.
+    #[inline]
     pub fn times(self, other: Self) -> Result<Self, Overflow> {
         if let (Some(a), Some(b)) = (self.small(), other.small()) {
             return Ok(Small::product(a, b));
@@ -161,6 +176,7 @@ impl Exact {
     }
 
     /// The quotient; `None` where `other` is zero.
+    #[inline]
     pub fn over(self, other: Self) -> Option<Result<Self, Overflow>> {
         if other.is_zero() {
             return None;
@@ -183,6 +199,7 @@ impl Exact {
 
     /// The largest whole number not above the value.
     #[must_use]
+    #[inline]
     pub fn floor(self) -> i128 {
         if self.is_whole() {
             return self.numerator;
@@ -201,6 +218,7 @@ impl Exact {
     }
 
     /// The nearest multiple of the increment, as the mode says.
+    #[inline]
     pub fn round(self, rounding: Rounding) -> Result<Self, Overflow> {
         if let (Some(value), Some(increment)) = (self.small(), rounding.increment.small())
             && let Some(steps) = value.steps_of(increment, rounding.mode)
@@ -221,6 +239,7 @@ impl Exact {
     }
 
     /// The number in 64 bits, where it fits: amounts, shares and moments do.
+    #[inline]
     fn small(self) -> Option<Small> {
         match (i64::try_from(self.numerator), i64::try_from(self.denominator)) {
             (Ok(numerator), Ok(denominator)) => Some(Small { numerator, denominator }),
@@ -244,6 +263,7 @@ impl Exact {
 impl RoundingMode {
     /// Whether a value between two multiples goes to the one away from zero: `half` is where it lies against the
     /// middle, and the nearer to zero of the two is an odd multiple or an even one.
+    #[inline]
     const fn is_away(self, half: Ordering, odd: bool) -> bool {
         match (self, half) {
             (Self::Down, _) => false,
@@ -266,16 +286,16 @@ struct Small {
 }
 
 impl Small {
+    #[inline]
     fn product(a: Self, b: Self) -> Exact {
         // Each is reduced, so only crosswise can there be a common divisor.
-        let (of_a, of_b) = (divisor(a.numerator, b.denominator), divisor(b.numerator, a.denominator));
-        Exact {
-            numerator: wide(a.numerator / of_a, b.numerator / of_b),
-            denominator: wide(a.denominator / of_b, b.denominator / of_a),
-        }
+        let (a_numerator, b_denominator) = reduced(a.numerator, b.denominator);
+        let (b_numerator, a_denominator) = reduced(b.numerator, a.denominator);
+        Exact { numerator: wide(a_numerator, b_numerator), denominator: wide(a_denominator, b_denominator) }
     }
 
     /// `None` where it does not fit into 64 bits before it is reduced.
+    #[inline]
     fn sum(a: Self, b: Self) -> Option<Exact> {
         let numerator = wide(a.numerator, b.denominator) + wide(b.numerator, a.denominator);
         let numerator = i64::try_from(numerator).ok()?;
@@ -285,6 +305,7 @@ impl Small {
     }
 
     /// How many times the increment the value is, rounded; `None` where it does not fit into 64 bits.
+    #[inline]
     fn steps_of(self, increment: Self, mode: RoundingMode) -> Option<i64> {
         let value = i64::try_from(wide(self.numerator, increment.denominator)).ok()?;
         let step = i64::try_from(wide(self.denominator, increment.numerator)).ok().filter(|&step| 0 < step)?;
@@ -297,11 +318,24 @@ impl Small {
     }
 }
 
-fn wide(a: i64, b: i64) -> i128 {
-    i128::from(a) * i128::from(b)
+#[inline]
+const fn wide(a: i64, b: i64) -> i128 {
+    // 63 bits times 63 bits: this never wraps, and without a check it is one instruction.
+    (a as i128).wrapping_mul(b as i128)
+}
+
+/// Both without their common divisor, for a second number above zero.
+#[inline]
+fn reduced(a: i64, above_zero: i64) -> (i64, i64) {
+    match divisor(a, above_zero) {
+        // The common case, and a division by one takes as long as any other.
+        1 => (a, above_zero),
+        common => (a / common, above_zero / common),
+    }
 }
 
 /// The greatest common divisor, for a second number above zero.
+#[inline]
 fn divisor(a: i64, above_zero: i64) -> i64 {
     let (mut a, mut b) = (a, above_zero);
     // One is the common case, and a division takes longer than everything else here.
@@ -318,6 +352,7 @@ impl PartialOrd for Exact {
 }
 
 impl Ord for Exact {
+    #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
         if self.denominator == other.denominator {
             return self.numerator.cmp(&other.numerator);

@@ -20,6 +20,10 @@ pub struct Currency {
 /// The largest number of decimal places that a currency may have: nine, as in `google.type.Money`.
 pub const EXPONENT_MAX: u8 = 9;
 
+/// Minor units of one unit, by the number of decimal places.
+const MINOR_PER_UNIT: [i64; EXPONENT_MAX as usize + 1] =
+    [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000];
+
 /// An amount in minor units; never below zero in a fact or a decision.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Amount(i64);
@@ -57,7 +61,7 @@ impl Currency {
     /// How many minor units make one unit.
     #[must_use]
     pub fn minor_per_unit(&self) -> i64 {
-        10i64.pow(u32::from(self.exponent.min(EXPONENT_MAX)))
+        MINOR_PER_UNIT.get(usize::from(self.exponent)).copied().unwrap_or(1_000_000_000)
     }
 
     /// The amount that `units` and `nanos` (billionths of a unit) stand for.
@@ -96,17 +100,22 @@ impl Currency {
     #[must_use]
     pub fn nanos(&self, amount: Amount) -> Exact {
         // At most 10^15 minor units of at most 10^9 billionths each: far inside 127 bits.
-        Exact::whole(i128::from(amount.minor()) * i128::from(self.nanos_per_minor()))
+        Exact::product_of(amount.minor(), self.nanos_per_minor())
     }
 
     /// Billionths of a unit in one minor unit.
     #[must_use]
     pub fn nanos_per_minor(&self) -> i64 {
-        1_000_000_000 / self.minor_per_unit()
+        // The same table from its end: the exponents of both add up to nine.
+        MINOR_PER_UNIT.iter().rev().nth(self.exponent.into()).copied().unwrap_or(1)
     }
 
     /// The amount of so many billionths of a unit, which were rounded to whole minor units.
     pub fn from_nanos(&self, nanos: Exact) -> Result<Amount, Overflow> {
+        if let Some(nanos) = nanos.whole_of_64_bits() {
+            let (minor, rest) = (nanos / self.nanos_per_minor(), nanos % self.nanos_per_minor());
+            return if rest == 0 { Ok(Amount(minor)) } else { Err(Overflow) };
+        }
         let minor = nanos.over(Exact::whole(i128::from(self.nanos_per_minor()))).ok_or(Overflow)??;
         Amount::from_exact(minor)
     }

@@ -85,12 +85,14 @@ impl Index {
 
     /// What a fact says about the rules; `None` where no rule tests it.
     #[must_use]
+    #[inline]
     pub fn column(&self, fact: FactId) -> Option<&Column> {
         self.columns.iter().find(|column| column.fact == fact)
     }
 
     /// All rules from a place on.
     #[must_use]
+    #[inline]
     pub fn candidates(&self, from: u32) -> Candidates<'_> {
         let left = match &self.sets {
             Sets::One(_) => Left::One(Full(self.rules).word(0, 0) & u64::MAX.checked_shl(from).unwrap_or(0)),
@@ -110,6 +112,7 @@ impl Index {
 
 impl<'i> Candidates<'i> {
     /// Leaves only those rules that a fact does not say *no* to.
+    #[inline]
     pub fn narrow(&mut self, column: &'i Column, known: Known) {
         let (own, always) = match known {
             Known::Absent => (Some(column.absent), None),
@@ -130,6 +133,7 @@ impl<'i> Candidates<'i> {
     }
 
     /// The first rule left; it is not handed out again.
+    #[inline]
     pub fn take_first(&mut self) -> Option<u32> {
         match &mut self.left {
             Left::One(left) => {

@@ -66,6 +66,7 @@ pub enum Answer {
 impl Accepts {
     /// Whether a value is accepted; `None` is a missing fact.
     #[must_use]
+    #[inline]
     pub fn answer(&self, value: Option<Value>) -> Answer {
         let holds = match (self, value) {
             (Self::Present, value) => value.is_some(),
@@ -115,6 +116,7 @@ impl WordSet {
 
     /// Whether the word is in it.
     #[must_use]
+    #[inline]
     pub fn contains(&self, word: u16) -> bool {
         self.0.get(usize::from(word / 64)).is_some_and(|bits| bits >> (word % 64) & 1 == 1)
     }
@@ -129,6 +131,7 @@ impl Interval {
 
     /// Whether the number lies in it.
     #[must_use]
+    #[inline]
     pub fn contains(&self, value: Exact) -> bool {
         let above = match self.lower {
             Bound::Included(lower) => lower <= value,

@@ -47,6 +47,7 @@ impl Steps {
         (self.fine.saturating_sub(1) >> self.shift) + 1
     }
 
+    #[inline]
     fn class(self, fine: usize) -> usize {
         fine.min(self.fine.saturating_sub(1)) >> self.shift
     }
@@ -64,6 +65,7 @@ impl Classes {
     }
 
     /// The class of a value; `None` for a value of another type.
+    #[inline]
     pub fn class(&self, value: Value) -> Option<usize> {
         match (self, value) {
             (Self::Any, _) => Some(0),
@@ -114,6 +116,7 @@ impl Edges {
     }
 
     /// The place of a number: even between two edges, odd on one.
+    #[inline]
     pub fn place(&self, number: Exact) -> usize {
         match self {
             Self::Scaled { per_one, edges } => match scaled(number, *per_one) {
@@ -137,6 +140,7 @@ impl Edges {
 }
 
 /// The largest multiple of the fraction not above a number, and whether it is the number; `None` beyond 64 bits.
+#[inline]
 fn scaled(number: Exact, per_one: i64) -> Option<(i64, bool)> {
     let numerator = i64::try_from(number.numerator()).ok()?;
     if number.is_whole() {
