@@ -11,6 +11,8 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::engine::history::Kept;
 use crate::policy::bundle::{Bundle, Digest};
@@ -23,6 +25,12 @@ const ASIDE: &str = "corrupt";
 
 /// What a file is called until it is whole.
 const UNFINISHED: &str = ".unfinished";
+
+/// How long a server waits for the one before it to end.
+const LOCK_WAIT_MAX: Duration = Duration::from_millis(500);
+
+/// Pause between two tries.
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// A state directory that is ours.
 #[derive(Debug)]
@@ -244,7 +252,7 @@ fn lock(root: &Path, problems: &mut Vec<String>) -> Result<Option<File>, StateEr
             return Ok(None);
         }
     };
-    match file.try_lock() {
+    match lock_within(&file, LOCK_WAIT_MAX) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut holder = String::new();
@@ -260,6 +268,18 @@ fn lock(root: &Path, problems: &mut Vec<String>) -> Result<Option<File>, StateEr
         problems.push(format!("the state directory `{}` cannot be written: {error}", root.display()));
     }
     Ok(Some(file))
+}
+
+/// Tries for a moment: a server that was told to stop may be about to end, and what it started a
+/// moment ago holds its files until it runs a program of its own.
+fn lock_within(file: &File, wait_max: Duration) -> Result<(), TryLockError> {
+    let by = Instant::now() + wait_max;
+    loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if Instant::now() < by => thread::sleep(LOCK_PAUSE),
+            result => return result,
+        }
+    }
 }
 
 fn name(digest: Digest, extension: &str) -> String {
