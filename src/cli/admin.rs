@@ -159,7 +159,7 @@ pub(super) fn explain(error: &AdminError, right: Right) -> Exit {
             "`requite revisions` lists what can be gone back to, `requite status` shows the candidate".to_owned()
         }
         Some(Refused::NoService) => "that is another listener of the server; see its `--admin-listen`".to_owned(),
-        Some(Refused::Other) => "see the log of the server".to_owned(),
+        Some(Refused::Other) => "see the log of the server, and whether it wants TLS there (`--tls-ca`)".to_owned(),
     };
     say(&format!("error: {}\n  help: {help}", visible(&chain(error))));
     exit_of(error)
