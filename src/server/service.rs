@@ -217,15 +217,13 @@ impl Answers {
         let digest = digest_text(&snapshot.digest);
         let mut answer = Answer::with_room_for(1);
         if let Some(written) = evaluation::answer_plain(&snapshot, &digest, message, &mut answer.writer()) {
-            count(&snapshot, &digest, written);
-            self.shadow.offer(&snapshot, answered(written, message));
+            self.answered_plain(&snapshot, &digest, written, message);
             return answer.into_response().into();
         }
         let Ok(request) = pb::EvaluateRefundRequest::decode(message) else { return Plain::No };
         match evaluation::answer(&snapshot, &request) {
             Ok(evaluated) => {
-                note(&snapshot, &evaluated);
-                self.shadow.offer_decoded(&snapshot, &request);
+                self.answered(&snapshot, &request, &evaluated);
                 answer.writer().fields(&evaluated.response);
                 answer.into_response().into()
             }
@@ -241,7 +239,8 @@ impl Answers {
         let snapshot = Arc::clone(&self.engine.current());
         let digest = digest_text(&snapshot.digest);
         let mut answer = Answer::with_room_for(items.len());
-        let mut decided = Vec::new();
+        // Counted once all are answered: a batch that comes to no answer has decided nothing.
+        let mut decided = Vec::with_capacity(items.len());
         for turn in items.chunks(BATCH_ITEMS_PER_TURN) {
             // Other calls get their turns, also those that came on the same connection.
             tokio::task::yield_now().await;
@@ -250,18 +249,40 @@ impl Answers {
             }
             for &item in turn {
                 match answer_item(&snapshot, &digest, item, &mut answer.writer()) {
-                    Item::Plain(request) => decided.push(request),
-                    Item::Built(Some(request)) => self.shadow.offer_decoded(&snapshot, &request),
-                    Item::Built(None) => {}
-                    Item::Unreadable => return Plain::No,
+                    Some(item) => decided.push(item),
+                    None => return Plain::No,
                 }
             }
         }
         let mut rest = answer.writer();
         rest.count(2, snapshot.generation);
         rest.text(3, &digest);
-        self.shadow.offer_all(&snapshot, decided);
+        for item in decided {
+            match item {
+                Item::Plain(written, message) => self.answered_plain(&snapshot, &digest, written, message),
+                Item::Built(built) => self.answered(&snapshot, &built.0, &built.1),
+                Item::Failed => {}
+            }
+        }
         answer.into_response().into()
+    }
+
+    /// Counts a plain request that was answered, and leaves it for the candidate.
+    fn answered_plain(&self, snapshot: &Arc<Snapshot>, digest: &str, written: Written<'_>, message: &[u8]) {
+        let Written { order_id, request_id, .. } = written;
+        count(snapshot, digest, written);
+        self.shadow.offer(snapshot, Answered { order_id, request_id, message });
+    }
+
+    /// The same for one that was decoded.
+    fn answered(&self, snapshot: &Arc<Snapshot>, request: &pb::EvaluateRefundRequest, evaluated: &Evaluated) {
+        let Evaluated { response, outcome, reason, elapsed } = evaluated;
+        let digest = response.policy.as_ref().map_or("", |policy| policy.digest.as_str());
+        let rule = response.lines.first().map_or("", |line| line.rule_id.as_str());
+        let written =
+            Written { outcome: *outcome, reason: *reason, rule, order_id: "", request_id: "", elapsed: *elapsed };
+        count(snapshot, digest, written);
+        self.shadow.offer_decoded(snapshot, request);
     }
 }
 
@@ -269,15 +290,20 @@ impl Answers {
 #[derive(Debug)]
 enum Item<'m> {
     /// It was plain, and answered.
-    Plain(Answered<'m>),
-    /// It was decoded; with it, where it was answered.
-    Built(Option<Box<pb::EvaluateRefundRequest>>),
-    /// Its bytes are no message.
-    Unreadable,
+    Plain(Written<'m>, &'m [u8]),
+    /// It was decoded, and answered.
+    Built(Box<(pb::EvaluateRefundRequest, Evaluated)>),
+    /// Its answer is an error of its own.
+    Failed,
 }
 
-/// Decides one item of a batch and writes its answer.
-fn answer_item<'m>(snapshot: &'m Snapshot, digest: &str, item: &'m [u8], response: &mut Writer<'_>) -> Item<'m> {
+/// Decides one item of a batch and writes its answer; `None` where its bytes are no message.
+fn answer_item<'m>(
+    snapshot: &'m Snapshot,
+    digest: &str,
+    item: &'m [u8],
+    response: &mut Writer<'_>,
+) -> Option<Item<'m>> {
     let mut written = None;
     response.message_or_none(1, |answer| {
         answer.message_or_none(1, |decision| {
@@ -286,19 +312,19 @@ fn answer_item<'m>(snapshot: &'m Snapshot, digest: &str, item: &'m [u8], respons
         })
     });
     if let Some(written) = written {
-        count(snapshot, digest, written);
-        return Item::Plain(answered(written, item));
+        return Some(Item::Plain(written, item));
     }
-    let Ok(request) = pb::EvaluateRefundRequest::decode(item) else { return Item::Unreadable };
-    let built = batch_item(snapshot, evaluation::answer(snapshot, &request));
-    response.built(1, &built);
-    Item::Built(is_answered(&built).then(|| Box::new(request)))
-}
-
-/// What of a request that was answered a candidate is asked about.
-fn answered<'m>(written: Written<'m>, message: &'m [u8]) -> Answered<'m> {
-    let Written { order_id, request_id, outcome: _, reason: _, rule: _, elapsed: _ } = written;
-    Answered { order_id, request_id, message }
+    let request = pb::EvaluateRefundRequest::decode(item).ok()?;
+    Some(match evaluation::answer(snapshot, &request) {
+        Ok(evaluated) => {
+            response.message(1, |answer| answer.built(1, &evaluated.response));
+            Item::Built(Box::new((request, evaluated)))
+        }
+        Err(failure) => {
+            response.message(1, |answer| answer.built(2, &failure.batch_error()));
+            Item::Failed
+        }
+    })
 }
 
 #[async_trait]
@@ -310,8 +336,7 @@ impl RefundPolicyService for Answers {
         Deadline::of(request.extensions()).check()?;
         let snapshot = Arc::clone(&self.engine.current());
         let evaluated = evaluation::answer(&snapshot, request.get_ref())?;
-        note(&snapshot, &evaluated);
-        self.shadow.offer_decoded(&snapshot, request.get_ref());
+        self.answered(&snapshot, request.get_ref(), &evaluated);
         Ok(Response::new(evaluated.response))
     }
 
@@ -327,15 +352,18 @@ impl RefundPolicyService for Answers {
         }
         // One snapshot for all of them, whatever is activated meanwhile.
         let snapshot = Arc::clone(&self.engine.current());
-        let mut items = Vec::with_capacity(requests.len());
+        let mut answers = Vec::with_capacity(requests.len());
         for turn in requests.chunks(BATCH_ITEMS_PER_TURN) {
             deadline.check()?;
-            items.extend(turn.iter().map(|request| batch_item(&snapshot, evaluation::answer(&snapshot, request))));
+            answers.extend(turn.iter().map(|request| evaluation::answer(&snapshot, request)));
             tokio::task::yield_now().await;
         }
-        for (request, _) in requests.iter().zip(&items).filter(|(_, item)| is_answered(item)) {
-            self.shadow.offer_decoded(&snapshot, request);
+        for (request, answer) in requests.iter().zip(&answers) {
+            if let Ok(evaluated) = answer {
+                self.answered(&snapshot, request, evaluated);
+            }
         }
+        let items = answers.into_iter().map(batch_item).collect();
         let (generation, digest) = (snapshot.generation, snapshot.digest.to_string());
         Ok(Response::new(pb::BatchEvaluateRefundResponse { items, generation, digest }))
     }
@@ -358,20 +386,13 @@ impl RefundPolicyService for Answers {
     }
 }
 
-fn batch_item(snapshot: &Snapshot, answer: Result<Evaluated, Failure>) -> pb::BatchItem {
+fn batch_item(answer: Result<Evaluated, Failure>) -> pb::BatchItem {
     use pb::batch_item::Answer;
     let answer = match answer {
-        Ok(evaluated) => {
-            note(snapshot, &evaluated);
-            Answer::Response(evaluated.response)
-        }
+        Ok(evaluated) => Answer::Response(evaluated.response),
         Err(failure) => Answer::Error(failure.batch_error()),
     };
     pb::BatchItem { answer: Some(answer) }
-}
-
-fn is_answered(item: &pb::BatchItem) -> bool {
-    matches!(item.answer, Some(pb::batch_item::Answer::Response(_)))
 }
 
 /// Counts what was decided, and tells telemetry.
@@ -384,18 +405,13 @@ fn count(snapshot: &Snapshot, digest: &str, written: Written<'_>) {
     telemetry::event::Decided { outcome, reason, elapsed }.record();
 }
 
-/// The same for what was decided and built.
-fn note(snapshot: &Snapshot, evaluated: &Evaluated) {
-    let Evaluated { response, outcome, reason, elapsed } = evaluated;
-    let digest = response.policy.as_ref().map_or("", |policy| policy.digest.as_str());
-    let rule = response.lines.first().map_or("", |line| line.rule_id.as_str());
-    let written = Written { outcome: *outcome, reason: *reason, rule, order_id: "", request_id: "", elapsed: *elapsed };
-    count(snapshot, digest, written);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::admit::admit;
+    use crate::engine::open;
+    use crate::server::json;
+    use crate::source::embedded;
 
     #[test]
     fn methods_are_known_by_their_paths() {
@@ -404,5 +420,21 @@ mod tests {
             assert!(method.full_name().starts_with(LimitedService::NAME));
         }
         assert_eq!(Method::of("/requite.v1.RefundPolicyService/Nothing"), Method::Unknown);
+    }
+
+    #[tokio::test]
+    async fn a_batch_that_comes_to_no_answer_has_decided_nothing() {
+        let (engine, _activator) = open(admit(&embedded::read().unwrap()).unwrap());
+        let answers = Answers { shadow: Shadow::of_nobody(engine.clone()), engine };
+        let request =
+            json::request_from_json(include_str!("../../policies/standard/requests/after-sales-appeal.json")).unwrap();
+        let good = pb::BatchEvaluateRefundRequest { requests: vec![request; 2] }.encode_to_vec();
+        // A third item, of one byte that is no message.
+        let bad = [good.as_slice(), &[1 << 3 | 2, 1, 0xff]].concat();
+        let deadline = Deadline::of(&http::Extensions::new());
+        assert!(matches!(answers.plain_batch(&bad, deadline).await, Plain::No));
+        assert_eq!(answers.engine.current().decisions(), 0);
+        assert!(matches!(answers.plain_batch(&good, deadline).await, Plain::Answered(_)));
+        assert_eq!(answers.engine.current().decisions(), 2);
     }
 }

@@ -160,14 +160,6 @@ impl Shadow {
         }
     }
 
-    /// Leaves the requests of a batch that these policies have answered.
-    pub(crate) fn offer_all<'m>(&self, live: &Arc<Snapshot>, requests: impl IntoIterator<Item = Answered<'m>>) {
-        let Some(candidate) = self.engine.candidate() else { return };
-        for request in requests {
-            self.queue(&candidate, live, request);
-        }
-    }
-
     /// The same for a request that was decoded.
     pub(crate) fn offer_decoded(&self, live: &Arc<Snapshot>, request: &pb::EvaluateRefundRequest) {
         if let Some(candidate) = self.engine.candidate() {

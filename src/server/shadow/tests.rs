@@ -237,7 +237,7 @@ fn large_requests_are_bounded_by_their_bytes() {
     let large = pb::EvaluateRefundRequest { request_id: "x".repeat(60_000), ..request() };
     let message = large.encode_to_vec();
     let answered = Answered { order_id: "", request_id: &large.request_id, message: &message };
-    running.shadow.offer_all(&running.engine.current(), vec![answered; 100]);
+    (0..100).for_each(|_| running.shadow.offer(&running.engine.current(), answered));
     let fitting =
         QUEUE_BYTES_MAX / pb::EvaluateRefundRequest { request_id: "x".repeat(60_000), ..request() }.encoded_len();
     // The thread may have taken one, or not yet.
