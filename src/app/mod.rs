@@ -3,6 +3,7 @@
 //! Everything that waits is started and ended here. What is decided, read or served is not known
 //! here, only that it is.
 
+mod background;
 pub mod begin;
 pub mod clock;
 pub mod config;

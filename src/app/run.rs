@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 
+use crate::app::background;
 use crate::app::begin::{Begun, begin};
 use crate::app::config::{Config, Policies};
 use crate::app::reload::hints::Hints;
@@ -109,12 +111,16 @@ pub enum Ended {
 /// Runs the service until it is asked to stop.
 pub fn run(config: Config) -> Result<Ended, RunError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(RunError::Runtime)?;
-    let ended = runtime.block_on(run_on_runtime(config));
-    runtime.shutdown_timeout(THREADS_MAX);
+    let background = background::runtime().map_err(RunError::Runtime)?;
+    let ended = runtime.block_on(run_on_runtime(config, background.handle()));
+    let latest = Instant::now() + THREADS_MAX;
+    for runtime in [runtime, background] {
+        runtime.shutdown_timeout(latest.saturating_duration_since(Instant::now()));
+    }
     ended
 }
 
-async fn run_on_runtime(config: Config) -> Result<Ended, RunError> {
+async fn run_on_runtime(config: Config, background: &Handle) -> Result<Ended, RunError> {
     // First of all: until this is done, a SIGHUP ends the process.
     let mut signals = Signals::install().map_err(RunError::Runtime)?;
     let guard = telemetry::init(&config.logs, &config.export)?;
@@ -124,7 +130,7 @@ async fn run_on_runtime(config: Config) -> Result<Ended, RunError> {
         () = signals.stop() => Ok(None),
     };
     let ended = match opened {
-        Ok(Some(opened)) => serve(config, opened, signals).await,
+        Ok(Some(opened)) => serve(config, opened, signals, background).await,
         Ok(None) => Ok(Ended::Stopped),
         Err(error) => Err(error),
     };
@@ -243,20 +249,24 @@ enum Phase {
     Served,
 }
 
-async fn serve(config: Config, opened: Opened, mut signals: Signals) -> Result<Ended, RunError> {
+async fn serve(config: Config, opened: Opened, mut signals: Signals, background: &Handle) -> Result<Ended, RunError> {
     let Config { policies, timing, road, server: server_config, .. } = config;
     let Opened { listener, admins, pages, engine, activator, beginning, state } = opened;
     let (phase, reached) = watch::channel(Phase::Serving);
     let (readiness, ready) = watch::channel(Readiness::Starting);
     let source = policies.clone();
     let loader = Loader { read: Box::new(move || read(&source)), admit, state };
-    let Road { reloader, desk, hints, keeper } = lay(loader, activator, beginning, road);
-    let watcher = watch_policies(&policies, timing, hints.clone(), reached.clone());
-    let keeper = keeper.map(|keeper| tokio::spawn(keeper.run()));
+    let Road { reloader, desk, hints, keeper } = {
+        // Its timers go with it.
+        let _behind = background.enter();
+        lay(loader, activator, beginning, road)
+    };
+    let watcher = watch_policies(&policies, timing, hints.clone(), reached.clone(), background);
+    let keeper = keeper.map(|keeper| background.spawn(keeper.run()));
     let sources = Sources { readiness: ready, status: desk.status.clone() };
     let pages = pages.map(|pages| tokio::spawn(serve_pages(pages, sources, until(Phase::Served, reached.clone()))));
     // The road outlives those who are served on it, so that whoever asked gets an answer.
-    let reloader = tokio::spawn(reloader.run(until(Phase::Served, reached.clone())));
+    let reloader = background.spawn(reloader.run(until(Phase::Served, reached.clone())));
     let mut admins =
         admins.map(|admins| tokio::spawn(serve_admins(admins, desk.clone(), until(Phase::Stopping, reached.clone()))));
 
@@ -355,13 +365,14 @@ fn watch_policies(
     timing: Timing,
     hints: Hints,
     reached: watch::Receiver<Phase>,
+    background: &Handle,
 ) -> Option<JoinHandle<()>> {
     match policies {
         Policies::Embedded => None,
         Policies::Directory(path) => {
             let changed = move || hints.give(ReloadTrigger::FileChange);
             let watching = watch_directory(path.clone(), timing, changed);
-            Some(tokio::spawn(async move {
+            Some(background.spawn(async move {
                 tokio::select! {
                     () = watching => {}
                     () = until(Phase::Stopping, reached) => {}
