@@ -157,6 +157,8 @@ fn a_directory_that_is_missing_or_a_file_is_named() {
     let dir = directory(&[("a.yaml", "a")]);
     assert_eq!(report(&dir.path().join("nowhere")), ["cannot read `DIR`: No such file or directory (os error 2)"]);
     assert_eq!(report(&dir.path().join("a.yaml")), ["cannot read `DIR`: Not a directory (os error 20)"]);
+    let [(_, help)] = read(&dir.path().join("a.yaml")).unwrap_err().lines().try_into().unwrap();
+    assert_eq!(help, "policies are read from a directory: name the one that holds the file");
 }
 
 #[test]

@@ -47,6 +47,17 @@ pub(super) enum InputError {
     NotText { from: Input },
 }
 
+impl InputError {
+    /// What to do about it.
+    const fn help(&self) -> &'static str {
+        match self {
+            Self::Io { .. } => "check that it exists and that this user may read it; `-` is standard input",
+            Self::TooLarge { .. } => "a request is one order and one claim: leave out what is not about them",
+            Self::NotText { .. } => "write it as UTF-8",
+        }
+    }
+}
+
 impl FromStr for Input {
     type Err = std::convert::Infallible;
 
@@ -85,7 +96,7 @@ pub(super) fn request(from: &Input) -> Result<pb::EvaluateRefundRequest, Exit> {
         say(&format!("error: {message}"));
         Exit::Usage
     };
-    let text = from.read().map_err(|error| said(chain(&error)))?;
+    let text = from.read().map_err(|error| said(format!("{}\n  help: {}", chain(&error), error.help())))?;
     request_from_json(&text).map_err(|error| said(unreadable(from, &text, &error)))
 }
 

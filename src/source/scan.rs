@@ -234,6 +234,9 @@ impl Problem {
     #[must_use]
     pub const fn help(&self) -> &'static str {
         match self.fault {
+            Fault::Io(IoFault { kind: io::ErrorKind::NotADirectory, .. }) => {
+                "policies are read from a directory: name the one that holds the file"
+            }
             Fault::Io(_) => "check that it exists and that this user may read it",
             Fault::NotAFile(_) => "rename it, or move it out of the policy directory",
             Fault::Extension => "rename it to `.yaml`",
