@@ -23,8 +23,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::engine::status::Status;
-use crate::server::accept::Connections;
-use crate::server::listener::Drained;
+use crate::server::accept::{Connections, Drained};
 use crate::server::stop::{StopSignal, stop_signal};
 use crate::telemetry::event::{Listener, Panicked};
 use crate::telemetry::prometheus;
