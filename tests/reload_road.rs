@@ -21,16 +21,10 @@ use requite::app::reload::{GoodAfter, RoadConfig};
 use requite::engine::status::{Admissible, Hold, KnownGood, Refusal, RestartForecast, StartedFrom, WhyFailed};
 use requite::policy::diff::ChangeKind;
 use requite::server::admin::desk::Ask;
-use requite::telemetry::event::{ReloadResult, ReloadTrigger, Success};
+use requite::telemetry::event::{ReloadTrigger, Success};
 use road_support::{BY_HAND, PATIENCE, Place, Running, bundle, digest, text};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
-
-fn counted(running: &Running, trigger: ReloadTrigger, result: ReloadResult) -> u64 {
-    let status = running.status();
-    let mut counts = status.reloads.counts();
-    counts.find(|(of, to, _)| (*of, *to) == (trigger, result)).unwrap().2
-}
 
 #[tokio::test]
 async fn a_reload_tells_what_changed_hands() {
@@ -52,8 +46,6 @@ async fn a_reload_tells_what_changed_hands() {
     let again = running.reload(Some(digest("2"))).await.unwrap();
     assert_eq!((again.before, again.after, again.generation), (digest("2"), digest("2"), 2));
     assert_eq!((again.changes.len(), again.at), (0, report.at));
-    assert_eq!(counted(&running, Admin, ReloadResult::Applied), 1);
-    assert_eq!(counted(&running, Admin, ReloadResult::Unchanged), 1);
     running.end().await;
 }
 
@@ -110,13 +102,13 @@ async fn a_rejected_reload_is_told_in_full_and_stays_in_the_status_until_one_suc
     let status = running.status();
     assert_eq!((status.in_force.digest, running.generation()), (digest("1"), 1));
     assert_eq!((status.last_failure.as_ref(), status.restart.clone()), (Some(&failed), RestartForecast::Failure));
-    assert_eq!((status.reloads.last(), status.source.digest), (Some(Success::No), Some(*rejected)));
+    assert_eq!((status.last_attempt.success, status.source.digest), (Success::No, Some(*rejected)));
 
     running.write(&text("1"));
     running.hint(FileChange).await;
     let status = running.status();
     assert_eq!((status.last_failure.clone(), status.restart.clone()), (None, RestartForecast::Same));
-    assert_eq!(status.reloads.last(), Some(Success::Yes));
+    assert_eq!(status.last_attempt.success, Success::Yes);
 
     fs::remove_dir_all(place.source()).unwrap();
     let Err(Refusal::Failed(failed)) = running.reload(None).await else { panic!("it is unreadable") };
@@ -297,7 +289,7 @@ async fn a_source_that_flaps_is_held_down_until_it_stays_the_same() {
     let in_force = digest("3");
     assert_eq!((running.digest(), running.generation()), (in_force, 3), "what came after the fourth turn stays out");
     assert!(matches!(status.source.hold, Hold::Flapping { .. }), "{:?}", status.source);
-    assert_eq!((status.reloads.flaps(), status.restart.clone()), (1, RestartForecast::Other(digest("5"))));
+    assert_eq!(status.restart, RestartForecast::Other(digest("5")));
     // Nobody hints any more: it is taken by itself.
     running.until("it has stayed the same", |status| status.in_force.digest == digest("5")).await;
     assert_eq!(running.status().source.hold, Hold::None);

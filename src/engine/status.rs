@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::money::{Amount, Currency};
+use crate::domain::money::Currency;
 use crate::domain::time::Timestamp;
 use crate::domain::words::{Outcome, ReasonCode};
 use crate::engine::snapshot::Snapshot;
@@ -13,7 +13,7 @@ use crate::policy::bundle::Digest;
 use crate::policy::diagnostic::Diagnostic;
 use crate::policy::diff::Change;
 use crate::telemetry::event::ReloadTrigger;
-use crate::telemetry::reloads::ReloadStats;
+use crate::telemetry::reloads::LastAttempt;
 
 /// Where a replica stands.
 #[derive(Clone, PartialEq, Debug)]
@@ -38,8 +38,8 @@ pub struct Status {
     pub last_known_good: Option<Revision>,
     /// The candidate, as it stood when the status was made.
     pub candidate: Option<CandidateReport>,
-    /// Attempts since the program was started, as metrics show them.
-    pub reloads: ReloadStats,
+    /// How the last attempt to put policies in force came out. How many there were is counted elsewhere.
+    pub last_attempt: LastAttempt,
     /// What else the admin should know, such as a state directory that cannot be written; a sentence
     /// each.
     pub notices: Vec<String>,
@@ -322,19 +322,4 @@ pub struct ReasonDifference {
     pub candidate: (Outcome, Option<ReasonCode>),
     /// How many requests.
     pub requests: u64,
-}
-
-/// What one of the two policies said to a request, as far as it is compared.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Observed {
-    /// The policy that decided.
-    pub policy: String,
-    /// The currency of the order.
-    pub currency: Currency,
-    /// The outcome and its primary reason.
-    pub outcome: (Outcome, Option<ReasonCode>),
-    /// The refund.
-    pub refund: Amount,
-    /// Each line: its place, the rule that decided it, what goes back for it.
-    pub lines: Vec<(u16, String, Amount)>,
 }

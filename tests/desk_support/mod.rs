@@ -26,7 +26,7 @@ use requite::server::admin::{self, AdminAddress, AdminConfig, AdminLimits, OpenE
 use requite::server::pb;
 use requite::server::pb::policy_admin_service_client::PolicyAdminServiceClient;
 use requite::telemetry::event::{ReloadResult, ReloadTrigger, Reloaded};
-use requite::telemetry::reloads::ReloadStats;
+use requite::telemetry::reloads::LastAttempt;
 use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -447,7 +447,7 @@ impl Teller {
             status.policies = PolicyLabel::all_of(&self.engine.current());
             status.candidate = self.candidate.as_ref().map(|(report, _)| report.clone());
             if let Some(attempt) = attempt {
-                status.reloads.note(attempt, now());
+                status.last_attempt = status.last_attempt.then(attempt.result, now());
             }
         });
     }
@@ -482,7 +482,7 @@ fn status(in_force: &Revision, snapshot: &Snapshot) -> Status {
         restart: RestartForecast::Same,
         last_known_good: None,
         candidate: None,
-        reloads: ReloadStats::default(),
+        last_attempt: LastAttempt::first(ReloadResult::Applied, now()),
         notices: vec!["the state directory is full".into()],
     }
 }

@@ -43,7 +43,7 @@ use crate::policy::bundle::Bundle;
 use crate::server::admin::desk::{Ask, Desk};
 use crate::source::directory::ReadError;
 use crate::telemetry::event::{ReloadResult, ReloadTrigger, Reloaded};
-use crate::telemetry::reloads::ReloadStats;
+use crate::telemetry::reloads::LastAttempt;
 
 /// Asks that may wait. Whoever asks when there are more waits for a place.
 const ASKS_MAX: usize = 32;
@@ -223,10 +223,7 @@ impl Beginning {
             Seen::Bad(_) => ReloadResult::Rejected,
             Seen::Unreadable => ReloadResult::Unreadable,
         };
-        let mut stats = ReloadStats::default();
-        let attempt = Reloaded { trigger: ReloadTrigger::Start, result };
-        attempt.record();
-        stats.note(attempt, started_at);
+        Reloaded { trigger: ReloadTrigger::Start, result }.record();
         let in_sync_at = failure.is_none().then_some(started_at);
         Standing {
             history: History::new(revision, first, earlier, revisions_max),
@@ -235,7 +232,7 @@ impl Beginning {
             source: Source { location, checked_at: started_at, in_sync_at, seen, last_held: seen.digest(), out: None },
             candidate: None,
             last_failure: failure.map(|why| Arc::new(Failed { at: started_at, trigger: ReloadTrigger::Start, why })),
-            stats,
+            last_attempt: LastAttempt::first(result, started_at),
             notices,
         }
     }
