@@ -340,7 +340,7 @@ async fn the_slow_poll_finds_what_nobody_noticed() {
 async fn who_watches_hears_of_changes_and_not_of_looks() {
     let place = Place::new("1");
     let running = place.run(RoadConfig { poll: Duration::from_millis(30), ..BY_HAND });
-    let mut watching = running.desk.status.clone();
+    let mut watching = running.desk.shown.told.clone();
     watching.mark_unchanged();
     let checked = running.status().source.checked_at;
     running.until("it is polled again", |status| status.source.checked_at != checked).await;
@@ -359,8 +359,10 @@ async fn known_as_good_takes_time_and_decisions() {
     let good = GoodAfter { served: Duration::from_millis(100), decisions: 3 };
     let running = place.run(RoadConfig { known_good: good, ..BY_HAND });
     running.engine.current().count(2);
-    let status = running.until("they are counted", |status| status.decisions == 2).await;
-    assert_eq!(status.in_force.known_good, KnownGood::NotYet);
+    // It is looked at once a second.
+    sleep(Duration::from_millis(1_500)).await;
+    let status = running.status();
+    assert_eq!((status.decisions, status.in_force.known_good), (2, KnownGood::NotYet));
     running.engine.current().count(1);
     running.until("it is good", |status| status.in_force.known_good == KnownGood::Yes).await;
     assert_eq!(running.status().last_known_good, None, "there is no state directory to fall back to");
@@ -409,5 +411,34 @@ async fn a_candidate_is_staged_and_promoted_or_let_go() {
     stage(&text("3")).await.unwrap();
     assert_eq!(running.ask(|reply| Ask::Discard { digest: None, reply }).await.unwrap().digest, digest("3"));
     assert_eq!((running.status().candidate.clone(), running.generation()), (None, 2));
+    running.end().await;
+}
+
+#[tokio::test]
+async fn the_status_has_the_figures_of_the_moment_it_is_asked_for() {
+    let place = Place::new("1");
+    let running = place.run(BY_HAND);
+    let stage = async |version: &str| {
+        let bundle = Some(bundle(&text(version)));
+        running
+            .ask(|reply| Ask::Stage { bundle, sample_per_thousand: 1_000, actor: "ops".into(), reply })
+            .await
+            .unwrap()
+    };
+    stage("2").await;
+    let candidate = running.engine.candidate().unwrap();
+    for asked in 1..=3 {
+        running.engine.current().count(1);
+        candidate.not_comparable(1);
+        let now = running.desk.shown.now();
+        assert_eq!((now.decisions, now.candidate.unwrap().not_comparable), (asked, asked), "without waiting");
+    }
+    // Figures of another candidate, or of another generation, are none of a status.
+    let shown = running.status();
+    stage("3").await;
+    running.put("4").await;
+    running.engine.current().count(9);
+    let then = (*shown).clone().as_of(shown.started_at, &running.engine);
+    assert_eq!(then, *shown);
     running.end().await;
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::domain::money::Currency;
 use crate::domain::time::Timestamp;
 use crate::domain::words::{Outcome, ReasonCode};
+use crate::engine::Engine;
 use crate::engine::snapshot::Snapshot;
 use crate::plan::Plan;
 use crate::policy::bundle::Digest;
@@ -43,6 +44,25 @@ pub struct Status {
     /// What else the admin should know, such as a state directory that cannot be written; a sentence
     /// each.
     pub notices: Vec<String>,
+}
+
+impl Status {
+    /// The same with the figures of now: claims are decided, and the candidate is asked, while nobody
+    /// puts anything in force. What is not of the revision and the candidate shown is left out.
+    #[must_use]
+    pub fn as_of(mut self, now: Timestamp, engine: &Engine) -> Self {
+        let current = engine.current();
+        if current.generation == self.in_force.generation {
+            self.decisions = current.decisions();
+        }
+        if let (Some(shown), Some(asked)) = (&mut self.candidate, engine.candidate()) {
+            let report = asked.report(now, &self.in_force);
+            if (report.digest, report.staged_at) == (shown.digest, shown.staged_at) {
+                *shown = report;
+            }
+        }
+        self
+    }
 }
 
 /// A bundle that was in force, or is.

@@ -17,6 +17,7 @@ pub mod pages;
 pub mod pb;
 mod service;
 mod shadow;
+pub mod shown;
 mod stop;
 pub mod text;
 mod unary;
