@@ -14,24 +14,8 @@ mod admin_support;
 use std::fs;
 use std::path::Path;
 
+use admin_support::page::commands;
 use admin_support::{ALL, BEFORE, Caller, Replica, copy, digest, run_with};
-
-/// The commands of the admin page, each with what the page says that it prints.
-fn commands(page: &str) -> Vec<(String, String)> {
-    let mut commands: Vec<(String, String)> = Vec::new();
-    let mut inside = false;
-    for line in page.lines() {
-        if line.starts_with("```") {
-            inside = line == "```console";
-        } else if let (true, Some(command)) = (inside, line.strip_prefix("$ ")) {
-            commands.push((command.to_owned(), String::new()));
-        } else if let (true, Some((_, printed))) = (inside, commands.last_mut()) {
-            printed.push_str(line);
-            printed.push('\n');
-        }
-    }
-    commands
-}
 
 fn printed(commands: &[(String, String)], command: &str) -> String {
     let found = commands.iter().find(|(known, _)| known == command);
