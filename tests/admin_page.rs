@@ -12,26 +12,9 @@
 mod admin_support;
 
 use std::fs;
-use std::path::Path;
 
+use admin_support::page::commands;
 use admin_support::{ALL, BEFORE, Caller, Replica, copy, digest, run_with};
-
-/// The commands of the admin page, each with what the page says that it prints.
-fn commands(page: &str) -> Vec<(String, String)> {
-    let mut commands: Vec<(String, String)> = Vec::new();
-    let mut inside = false;
-    for line in page.lines() {
-        if line.starts_with("```") {
-            inside = line == "```console";
-        } else if let (true, Some(command)) = (inside, line.strip_prefix("$ ")) {
-            commands.push((command.to_owned(), String::new()));
-        } else if let (true, Some((_, printed))) = (inside, commands.last_mut()) {
-            printed.push_str(line);
-            printed.push('\n');
-        }
-    }
-    commands
-}
 
 fn printed(commands: &[(String, String)], command: &str) -> String {
     let found = commands.iter().find(|(known, _)| known == command);
@@ -115,10 +98,6 @@ fn the_admin_page_names_every_call_and_no_flag_that_is_not_there() {
         tried += 1;
     }
     assert!(10 <= tried, "{tried}");
-    for (at, _) in page.match_indices("](") {
-        let target = page[at + 2..].split([')', '#']).next().unwrap();
-        assert!(Path::new("docs").join(target).exists(), "the page leads to `{target}`");
-    }
 }
 
 /// The words of a part of a command: one where it stood in quotes.

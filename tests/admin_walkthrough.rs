@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use admin_support::page::commands;
 use admin_support::{BEFORE, Caller, copy, digest, run_with, walkthrough};
 use serde_json::Value;
 use serve_support::{PATIENCE, Service, serve};
@@ -153,23 +154,6 @@ fn nanos(money: &Value) -> i64 {
 fn the_admin_page_holds_for_the_program_as_it_is_run() {
     let run = Run::start(&["--admin-listen", "127.0.0.1:0"]);
     walkthrough::walk(&run.caller(ALICE), run.source.path());
-}
-
-/// The commands of a part of the admin page, each with what the page says that it prints.
-fn commands(page: &str) -> Vec<(String, String)> {
-    let mut commands: Vec<(String, String)> = Vec::new();
-    let mut inside = false;
-    for line in page.lines() {
-        if line.starts_with("```") {
-            inside = line == "```console";
-        } else if let (true, Some(command)) = (inside, line.strip_prefix("$ ")) {
-            commands.push((command.to_owned(), String::new()));
-        } else if let (true, Some((_, printed))) = (inside, commands.last_mut()) {
-            printed.push_str(line);
-            printed.push('\n');
-        }
-    }
-    commands
 }
 
 /// What is printed without what is different each time: moments, lengths of time, ports.

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 use requite::engine::admit::admit;
 use requite::policy::bundle::{Bundle, BundleFile};
-use requite::policy::diagnostic::{Colour, Diagnostic, render};
+use requite::policy::diagnostic::{Colour, Diagnostic, Severity, render};
 
 /// Every code that a report can hold. A new one needs a broken policy that shows it.
 const CODES: &[&str] = &[
@@ -335,6 +335,50 @@ fn bounds_of_a_bundle_are_named() {
     let found = codes(&one_file(format!("{head}reasons:\n{words}rules: []\n{end}")));
     assert_eq!(found.len(), 201);
     assert_eq!(found.last(), Some(&"too-many-mistakes"));
+}
+
+/// A bundle of two policies and a case: `rules` that can never match, then `channels`, then a case
+/// that expects `outcome`.
+fn warned(rules: usize, channels: &str, outcome: &str) -> Bundle {
+    let head = "version: \"1\"\ntimezone: UTC\ncurrencies: [CNY]\n";
+    let end = "otherwise: { deny: NO_MATCHING_RULE }\n";
+    let rules: String = (0..=rules).map(|place| format!("  - {{ id: r{place}, refund: full }}\n")).collect();
+    let cases = "given: { requested_at: 2026-03-02T10:00:00Z, paid: 1.00 }\ncases:\n";
+    let files = [
+        ("bundle.yaml", "default: a\n".to_owned()),
+        ("a.policy.yaml", format!("policy: a\n{head}rules:\n{rules}{end}")),
+        ("b.policy.yaml", format!("policy: b\n{head}channels: [{channels}]\nrules: []\n{end}")),
+        ("z.cases.yaml", format!("{cases}  - {{ case: all, expect: {{ outcome: {outcome} }} }}\n")),
+    ];
+    Bundle::new(files.map(|(path, text)| BundleFile { path: path.to_owned(), bytes: text.into() }).into()).unwrap()
+}
+
+#[test]
+fn warnings_reject_nothing_however_many_they_are() {
+    for (rules, shown) in [(200, 200), (201, 201), (10_050, 201)] {
+        let bundle = warned(rules, "web", "approved_full");
+        let admission = admit(&bundle).unwrap_or_else(|_| panic!("{rules} warnings reject it"));
+        assert_eq!((admission.cases_passed, admission.plans.len(), admission.warnings.len()), (1, 2, shown));
+        assert!(admission.warnings.iter().all(|diagnostic| diagnostic.severity == Severity::Warning));
+    }
+    let bundle = warned(300, "web", "approved_full");
+    let report = render(&diagnostics(&bundle), &bundle, Colour::Off);
+    let end = "\n |\n = help: mend those above first\n\n0 errors, 201 warnings\n";
+    assert!(report.ends_with(&format!("\nwarning[too-many-mistakes]: there are 100 more warnings{end}")), "{report}");
+}
+
+#[test]
+fn warnings_hide_no_error() {
+    // More than are shown, and more than are noted.
+    for rules in [300, 10_050] {
+        for (channels, outcome, code) in [("Web", "denied", "not-a-slug"), ("web", "denied", "case-failed")] {
+            let bundle = warned(rules, channels, outcome);
+            let rejection = admit(&bundle).expect_err("an error rejects it");
+            let errors = rejection.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
+            assert_eq!(errors.map(|error| error.code).collect::<Vec<_>>(), [code], "{rules} warnings");
+            assert_eq!(rejection.diagnostics.len(), 201);
+        }
+    }
 }
 
 #[test]

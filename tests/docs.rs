@@ -327,10 +327,31 @@ fn everything_that_a_case_can_expect_is_explained() {
     }
 }
 
-/// What the headings of a page are called in links.
+/// What the headings of a page are called in links: in lower case, without punctuation, with dashes
+/// for spaces, and with a number where a heading above is called the same.
 fn anchors(page: &str) -> BTreeSet<String> {
-    let headings = page.lines().filter(|line| line.starts_with('#'));
-    headings.map(|line| line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-")).collect()
+    let mut anchors = BTreeSet::new();
+    let mut fenced = false;
+    for line in page.lines() {
+        fenced ^= line.starts_with("```");
+        let heading = line.trim_start_matches('#').strip_prefix(' ');
+        let Some(heading) = heading.filter(|_| line.starts_with('#') && !fenced) else { continue };
+        let kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
+        let plain: String = heading.trim().to_lowercase().chars().filter(kept).collect();
+        let name = plain.replace(' ', "-");
+        let numbered = (1..).map(|number| format!("{name}-{number}"));
+        let free = std::iter::once(name.clone()).chain(numbered).find(|name| !anchors.contains(name));
+        anchors.extend(free);
+    }
+    anchors
+}
+
+#[test]
+fn headings_are_called_as_renderers_call_them() {
+    let page = "# What is missed, and why\n\n## `round_to`: up or down?\n\n## Start-up\n\n#nothing\n\n\
+                ```console\n# a comment\n```\n\n## Start-up\n\n### 退款 (refunds)\n";
+    let expected = ["round_to-up-or-down", "start-up", "start-up-1", "what-is-missed-and-why", "退款-refunds"];
+    assert_eq!(anchors(page), expected.map(str::to_owned).into());
 }
 
 #[test]

@@ -44,7 +44,7 @@ async fn start(config: PagesConfig) -> Running {
     let listener = pages::open("127.0.0.1:0").await.unwrap();
     let address = listener.address();
     let (stop, stopped) = oneshot::channel::<()>();
-    let sources = Sources { readiness: ready, status: desk.status.clone() };
+    let sources = Sources { readiness: ready, shown: desk.shown.clone() };
     let task = tokio::spawn(async move {
         pages::serve(listener, sources, config, async { stopped.await.unwrap_or_default() }).await
     });

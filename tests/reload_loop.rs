@@ -283,12 +283,12 @@ async fn a_source_that_hangs_does_not_keep_anyone_from_going_back() {
     assert_eq!((report.after, report.generation), (bundle("first").digest(), 3));
     sleep(Duration::from_millis(500)).await;
     assert_eq!(service.reads(), reads + 1, "one thread hangs, and not one more for each try");
-    let problem = service.desk.status.borrow().last_failure.clone();
+    let problem = service.desk.shown.told.borrow().last_failure.clone();
     assert!(problem.is_none_or(|failed| matches!(failed.why, WhyFailed::Unreadable(_))));
-    assert_eq!(service.desk.status.borrow().source.digest, None);
+    assert_eq!(service.desk.shown.told.borrow().source.digest, None);
     drop(held);
     locked.join().unwrap();
-    service.until("it is read again", || service.desk.status.borrow().source.digest.is_some()).await;
+    service.until("it is read again", || service.desk.shown.told.borrow().source.digest.is_some()).await;
     assert_eq!(
         (service.engine.current().digest, hanging.len()),
         (bundle("first").digest(), 1),

@@ -21,16 +21,10 @@ use requite::app::reload::{GoodAfter, RoadConfig};
 use requite::engine::status::{Admissible, Hold, KnownGood, Refusal, RestartForecast, StartedFrom, WhyFailed};
 use requite::policy::diff::ChangeKind;
 use requite::server::admin::desk::Ask;
-use requite::telemetry::event::{ReloadResult, ReloadTrigger, Success};
+use requite::telemetry::event::{ReloadTrigger, Success};
 use road_support::{BY_HAND, PATIENCE, Place, Running, bundle, digest, text};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
-
-fn counted(running: &Running, trigger: ReloadTrigger, result: ReloadResult) -> u64 {
-    let status = running.status();
-    let mut counts = status.reloads.counts();
-    counts.find(|(of, to, _)| (*of, *to) == (trigger, result)).unwrap().2
-}
 
 #[tokio::test]
 async fn a_reload_tells_what_changed_hands() {
@@ -52,8 +46,6 @@ async fn a_reload_tells_what_changed_hands() {
     let again = running.reload(Some(digest("2"))).await.unwrap();
     assert_eq!((again.before, again.after, again.generation), (digest("2"), digest("2"), 2));
     assert_eq!((again.changes.len(), again.at), (0, report.at));
-    assert_eq!(counted(&running, Admin, ReloadResult::Applied), 1);
-    assert_eq!(counted(&running, Admin, ReloadResult::Unchanged), 1);
     running.end().await;
 }
 
@@ -110,13 +102,13 @@ async fn a_rejected_reload_is_told_in_full_and_stays_in_the_status_until_one_suc
     let status = running.status();
     assert_eq!((status.in_force.digest, running.generation()), (digest("1"), 1));
     assert_eq!((status.last_failure.as_ref(), status.restart.clone()), (Some(&failed), RestartForecast::Failure));
-    assert_eq!((status.reloads.last(), status.source.digest), (Some(Success::No), Some(*rejected)));
+    assert_eq!((status.last_attempt.success, status.source.digest), (Success::No, Some(*rejected)));
 
     running.write(&text("1"));
     running.hint(FileChange).await;
     let status = running.status();
     assert_eq!((status.last_failure.clone(), status.restart.clone()), (None, RestartForecast::Same));
-    assert_eq!(status.reloads.last(), Some(Success::Yes));
+    assert_eq!(status.last_attempt.success, Success::Yes);
 
     fs::remove_dir_all(place.source()).unwrap();
     let Err(Refusal::Failed(failed)) = running.reload(None).await else { panic!("it is unreadable") };
@@ -297,7 +289,7 @@ async fn a_source_that_flaps_is_held_down_until_it_stays_the_same() {
     let in_force = digest("3");
     assert_eq!((running.digest(), running.generation()), (in_force, 3), "what came after the fourth turn stays out");
     assert!(matches!(status.source.hold, Hold::Flapping { .. }), "{:?}", status.source);
-    assert_eq!((status.reloads.flaps(), status.restart.clone()), (1, RestartForecast::Other(digest("5"))));
+    assert_eq!(status.restart, RestartForecast::Other(digest("5")));
     // Nobody hints any more: it is taken by itself.
     running.until("it has stayed the same", |status| status.in_force.digest == digest("5")).await;
     assert_eq!(running.status().source.hold, Hold::None);
@@ -348,7 +340,7 @@ async fn the_slow_poll_finds_what_nobody_noticed() {
 async fn who_watches_hears_of_changes_and_not_of_looks() {
     let place = Place::new("1");
     let running = place.run(RoadConfig { poll: Duration::from_millis(30), ..BY_HAND });
-    let mut watching = running.desk.status.clone();
+    let mut watching = running.desk.shown.told.clone();
     watching.mark_unchanged();
     let checked = running.status().source.checked_at;
     running.until("it is polled again", |status| status.source.checked_at != checked).await;
@@ -367,8 +359,10 @@ async fn known_as_good_takes_time_and_decisions() {
     let good = GoodAfter { served: Duration::from_millis(100), decisions: 3 };
     let running = place.run(RoadConfig { known_good: good, ..BY_HAND });
     running.engine.current().count(2);
-    let status = running.until("they are counted", |status| status.decisions == 2).await;
-    assert_eq!(status.in_force.known_good, KnownGood::NotYet);
+    // It is looked at once a second.
+    sleep(Duration::from_millis(1_500)).await;
+    let status = running.status();
+    assert_eq!((status.decisions, status.in_force.known_good), (2, KnownGood::NotYet));
     running.engine.current().count(1);
     running.until("it is good", |status| status.in_force.known_good == KnownGood::Yes).await;
     assert_eq!(running.status().last_known_good, None, "there is no state directory to fall back to");
@@ -417,5 +411,34 @@ async fn a_candidate_is_staged_and_promoted_or_let_go() {
     stage(&text("3")).await.unwrap();
     assert_eq!(running.ask(|reply| Ask::Discard { digest: None, reply }).await.unwrap().digest, digest("3"));
     assert_eq!((running.status().candidate.clone(), running.generation()), (None, 2));
+    running.end().await;
+}
+
+#[tokio::test]
+async fn the_status_has_the_figures_of_the_moment_it_is_asked_for() {
+    let place = Place::new("1");
+    let running = place.run(BY_HAND);
+    let stage = async |version: &str| {
+        let bundle = Some(bundle(&text(version)));
+        running
+            .ask(|reply| Ask::Stage { bundle, sample_per_thousand: 1_000, actor: "ops".into(), reply })
+            .await
+            .unwrap()
+    };
+    stage("2").await;
+    let candidate = running.engine.candidate().unwrap();
+    for asked in 1..=3 {
+        running.engine.current().count(1);
+        candidate.not_comparable(1);
+        let now = running.desk.shown.now();
+        assert_eq!((now.decisions, now.candidate.unwrap().not_comparable), (asked, asked), "without waiting");
+    }
+    // Figures of another candidate, or of another generation, are none of a status.
+    let shown = running.status();
+    stage("3").await;
+    running.put("4").await;
+    running.engine.current().count(9);
+    let then = (*shown).clone().as_of(shown.started_at, &running.engine);
+    assert_eq!(then, *shown);
     running.end().await;
 }

@@ -30,7 +30,8 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use saving_support::{
-    LONG_PAUSE, REJECTED, Served, UNREADABLE, mounted, new_text, plain, run_by_someone_else, text, told_of,
+    LONG_PAUSE, REJECTED, Served, UNREADABLE, mounted, new_release, new_text, plain, run_by_someone_else, text,
+    told_of, with_another_name,
 };
 use serve_support::copy_standard;
 
@@ -55,14 +56,7 @@ fn appended_to() {
 #[test]
 fn written_in_chunks_with_pauses_longer_than_a_poll() {
     let served = Served::new();
-    let text = new_text();
-    let mut file = File::create(served.file()).unwrap();
-    for chunk in text.as_bytes().chunks(text.len() / 3 + 1) {
-        sleep(LONG_PAUSE);
-        assert_eq!(served.seen.digests.lock().unwrap().len(), 1, "a part of the file is never in force");
-        file.write_all(chunk).unwrap();
-    }
-    drop(file);
+    served.write_slowly(&served.file());
     served.ends_in_force();
     // Each part was looked at, and told as what it is.
     served.service.says(REJECTED);
@@ -154,8 +148,7 @@ fn saved_by_sed() {
 fn swapped_as_a_config_map() {
     let served = Served::laid_out(mounted);
     let root = served.root();
-    copy_standard(&root.join("..two"));
-    fs::write(root.join("..two/standard.policy.yaml"), new_text()).unwrap();
+    new_release(&root.join("..two"));
     symlink("..two", root.join("..data_tmp")).unwrap();
     fs::rename(root.join("..data_tmp"), root.join("..data")).unwrap();
     fs::remove_dir_all(root.join("..one")).unwrap();
@@ -198,8 +191,7 @@ fn written_with_the_size_and_the_time_of_before() {
 fn directory_replaced_at_once() {
     let served = Served::new();
     let next = served.beside("next");
-    copy_standard(&next);
-    fs::write(next.join("standard.policy.yaml"), new_text()).unwrap();
+    new_release(&next);
     fs::rename(served.root(), served.beside("old")).unwrap();
     fs::rename(&next, served.root()).unwrap();
     served.ends_in_force();
@@ -212,8 +204,7 @@ fn directory_gone_for_a_while_and_another_in_its_place() {
     fs::rename(served.root(), served.beside("old")).unwrap();
     served.ends_kept(UNREADABLE, "No such file");
     let next = served.beside("next");
-    copy_standard(&next);
-    fs::write(next.join("standard.policy.yaml"), new_text()).unwrap();
+    new_release(&next);
     fs::rename(&next, served.root()).unwrap();
     served.ends_in_force();
     served.goes_on();
@@ -223,11 +214,7 @@ fn directory_gone_for_a_while_and_another_in_its_place() {
 
 #[test]
 fn written_through_another_name_of_the_file() {
-    let served = Served::laid_out(|root| {
-        plain(root);
-        fs::create_dir(root.with_file_name("elsewhere")).unwrap();
-        fs::hard_link(root.join("standard.policy.yaml"), root.with_file_name("elsewhere").join("other")).unwrap();
-    });
+    let served = Served::laid_out(with_another_name);
     // Events go by names: the directory that is watched hears nothing of this.
     fs::write(served.beside("elsewhere/other"), new_text()).unwrap();
     served.ends_in_force();
@@ -236,19 +223,8 @@ fn written_through_another_name_of_the_file() {
 
 #[test]
 fn written_in_chunks_through_another_name_of_the_file() {
-    let served = Served::laid_out(|root| {
-        plain(root);
-        fs::create_dir(root.with_file_name("elsewhere")).unwrap();
-        fs::hard_link(root.join("standard.policy.yaml"), root.with_file_name("elsewhere").join("other")).unwrap();
-    });
-    let text = new_text();
-    let mut file = File::create(served.beside("elsewhere/other")).unwrap();
-    for chunk in text.as_bytes().chunks(text.len() / 3 + 1) {
-        sleep(LONG_PAUSE);
-        assert_eq!(served.seen.digests.lock().unwrap().len(), 1, "a part of the file is never in force");
-        file.write_all(chunk).unwrap();
-    }
-    drop(file);
+    let served = Served::laid_out(with_another_name);
+    served.write_slowly(&served.beside("elsewhere/other"));
     served.ends_in_force();
     served.goes_on();
 }
@@ -258,8 +234,7 @@ fn link_behind_a_link_swapped() {
     let served = Served::laid_out(|root| {
         let releases = root.with_file_name("releases");
         copy_standard(&releases.join("one"));
-        copy_standard(&releases.join("two"));
-        fs::write(releases.join("two/standard.policy.yaml"), new_text()).unwrap();
+        new_release(&releases.join("two"));
         fs::create_dir(root.with_file_name("hidden")).unwrap();
         symlink("../releases/one", root.with_file_name("hidden").join("current")).unwrap();
         fs::remove_dir(root).unwrap();

@@ -263,7 +263,7 @@ async fn serve(config: Config, opened: Opened, mut signals: Signals, background:
     };
     let watcher = watch_policies(&policies, timing, hints.clone(), reached.clone(), background);
     let keeper = keeper.map(|keeper| background.spawn(keeper.run()));
-    let sources = Sources { readiness: ready, status: desk.status.clone() };
+    let sources = Sources { readiness: ready, shown: desk.shown.clone() };
     let pages = pages.map(|pages| tokio::spawn(serve_pages(pages, sources, until(Phase::Served, reached.clone()))));
     // The road outlives those who are served on it, so that whoever asked gets an answer.
     let reloader = background.spawn(reloader.run(until(Phase::Served, reached.clone())));

@@ -11,6 +11,7 @@ use std::collections::HashSet;
 use crate::decision::explain::Silent;
 use crate::decision::version::{begins, governing};
 use crate::decision::{Purpose, decide, intake};
+use crate::domain::limits::DIAGNOSTICS_COLLECTED_MAX;
 use crate::plan::Plan;
 use crate::policy::bundle::{Bundle, BundleFile};
 use crate::policy::diagnostic::Diagnostic;
@@ -113,6 +114,8 @@ fn rehearse_file(file: &BundleFile, plans: &[Plan], default_policy: &str, rehear
         Some(())
     });
     rehearsal.diagnostics.append(&mut diagnostics);
+    // All of them are errors; far fewer are shown.
+    rehearsal.diagnostics.truncate(DIAGNOSTICS_COLLECTED_MAX);
 }
 
 /// Runs one case; notes what is wrong with it, or what came out differently.

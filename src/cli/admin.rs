@@ -50,6 +50,19 @@ pub(super) struct Replica {
     access: Access,
 }
 
+/// A change of one replica: what each takes beside what is to change.
+#[derive(Debug, Args)]
+pub(super) struct Change {
+    /// Why, for the audit record
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(super) reason: String,
+    /// How to print what came of it
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(super) output: Format,
+    #[command(flatten)]
+    pub(super) replica: Replica,
+}
+
 /// What a call needs of the caller's rights.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Right {

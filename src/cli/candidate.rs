@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 
 use crate::app::run::colour as colour_of_reports;
-use crate::cli::admin::{Format, Replica, Right, Wanted, expected, status};
+use crate::cli::admin::{Change, Format, Replica, Right, Wanted, expected, status};
 use crate::cli::check::exit_of as exit_of_check;
 use crate::cli::exit::Exit;
 use crate::cli::output::{answer, say, say_unreadable};
@@ -63,14 +63,8 @@ struct Stage {
     /// The share of live requests that it decides as well: `10%`, or `5/1000`
     #[arg(long, value_name = "SHARE", default_value = "100%", value_parser = share)]
     sample: u32,
-    /// Why, for the audit record
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    reason: String,
-    /// How to print what came of it
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    output: Format,
     #[command(flatten)]
-    replica: Replica,
+    change: Change,
 }
 
 /// Say how the candidate would have decided so far
@@ -109,14 +103,8 @@ struct Promote {
     /// Only if this digest is in force; absent: whichever is seen first
     #[arg(long, value_name = "DIGEST")]
     expect: Option<Wanted>,
-    /// Why, for the audit record
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    reason: String,
-    /// How to print what came of it
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    output: Format,
     #[command(flatten)]
-    replica: Replica,
+    change: Change,
 }
 
 /// Let the candidate go
@@ -131,14 +119,8 @@ struct Discard {
     /// The candidate meant; its first digits will do. Absent: the one that is staged
     #[arg(long, value_name = "DIGEST")]
     digest: Option<Wanted>,
-    /// Why, for the audit record
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    reason: String,
-    /// How to print what came of it
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    output: Format,
     #[command(flatten)]
-    replica: Replica,
+    change: Change,
 }
 
 impl Candidate {
@@ -158,17 +140,17 @@ impl Stage {
             Ok(bundle) => bundle,
             Err(error) => return say_unreadable(&error),
         };
-        self.replica.run(Right::Reload, async |client| {
+        self.change.replica.run(Right::Reload, async |client| {
             let request = pb::StageCandidateRequest {
                 files: bundle.as_ref().map(files),
                 sample_per_thousand: self.sample,
-                reason: self.reason.clone(),
+                reason: self.change.reason.clone(),
             };
             let response = match client.stage(request).await {
                 Ok(response) => response,
                 Err(error) => return self.rejected(error, bundle.as_ref()),
             };
-            let text = match self.output {
+            let text = match self.change.output {
                 Format::Json => admin_to_json(&response, "StageCandidateResponse"),
                 Format::Text => staged(&response),
             };
@@ -245,7 +227,7 @@ async fn found(client: &AdminClient, wanted: Option<&Wanted>) -> Result<Result<(
 
 impl Promote {
     fn run(self) -> Exit {
-        self.replica.run(Right::Reload, async |client| {
+        self.change.replica.run(Right::Reload, async |client| {
             let (digest, in_force) = match found(client, self.digest.as_ref()).await? {
                 Ok(found) => found,
                 Err(exit) => return Ok(exit),
@@ -255,9 +237,9 @@ impl Promote {
                 Err(exit) => return Ok(exit),
             };
             say(&format!("putting {} in force instead of {}", short(&digest), short(&expected_digest)));
-            let reason = self.reason.clone();
+            let reason = self.change.reason.clone();
             let response = client.promote(pb::PromoteCandidateRequest { digest, expected_digest, reason }).await?;
-            let text = match self.output {
+            let text = match self.change.output {
                 Format::Json => admin_to_json(&response, "PromoteCandidateResponse"),
                 Format::Text => {
                     let report = response.candidate.as_ref().map(candidate::text).unwrap_or_default();
@@ -272,7 +254,7 @@ impl Promote {
 
 impl Discard {
     fn run(self) -> Exit {
-        self.replica.run(Right::Reload, async |client| {
+        self.change.replica.run(Right::Reload, async |client| {
             let digest = match &self.digest {
                 None => String::new(),
                 Some(wanted) => match found(client, Some(wanted)).await? {
@@ -280,9 +262,9 @@ impl Discard {
                     Err(exit) => return Ok(exit),
                 },
             };
-            let request = pb::DiscardCandidateRequest { digest, reason: self.reason.clone() };
+            let request = pb::DiscardCandidateRequest { digest, reason: self.change.reason.clone() };
             let response = client.discard(request).await?;
-            let text = match self.output {
+            let text = match self.change.output {
                 Format::Json => admin_to_json(&response, "DiscardCandidateResponse"),
                 Format::Text => {
                     let gone = response.candidate.unwrap_or_default();

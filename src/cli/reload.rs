@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::admin::{Format, Replica, Right, Wanted, expected, status};
+use crate::cli::admin::{Change, Format, Right, Wanted, expected, status};
 use crate::cli::exit::Exit;
 use crate::cli::output::answer;
 use crate::cli::show::{activation, colour};
@@ -27,19 +27,13 @@ pub(super) struct Reload {
     /// Only if this digest is in force; its first digits will do
     #[arg(long, value_name = "DIGEST")]
     expect: Option<Wanted>,
-    /// Why, for the audit record
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    reason: String,
-    /// How to print what came of it
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    output: Format,
     #[command(flatten)]
-    replica: Replica,
+    change: Change,
 }
 
 impl Reload {
     pub(super) fn run(self) -> Exit {
-        self.replica.run(Right::Reload, async |client| {
+        self.change.replica.run(Right::Reload, async |client| {
             let mut expected_digest = String::new();
             if let Some(wanted) = &self.expect {
                 let in_force = status(client).await?.in_force.unwrap_or_default().digest;
@@ -48,9 +42,9 @@ impl Reload {
                     Err(exit) => return Ok(exit),
                 };
             }
-            let reason = self.reason.clone();
+            let reason = self.change.reason.clone();
             let response = client.reload(pb::ReloadPolicyRequest { expected_digest, reason }).await?;
-            let text = match self.output {
+            let text = match self.change.output {
                 Format::Json => admin_to_json(&response, "ReloadPolicyResponse"),
                 Format::Text => activation::text(&response.activation.unwrap_or_default(), colour()),
             };

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::admin::{Format, Replica, Right, Wanted, expected};
+use crate::cli::admin::{Change, Format, Replica, Right, Wanted, expected};
 use crate::cli::exit::Exit;
 use crate::cli::output::{answer, say};
 use crate::cli::show::{activation, colour, short, status};
@@ -28,19 +28,13 @@ pub(super) struct Rollback {
     /// Only if this digest is in force; absent: whichever is seen first
     #[arg(long, value_name = "DIGEST")]
     expect: Option<Wanted>,
-    /// Why, for the audit record
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    reason: String,
-    /// How to print what came of it
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    output: Format,
     #[command(flatten)]
-    replica: Replica,
+    change: Change,
 }
 
 impl Rollback {
     pub(super) fn run(self) -> Exit {
-        self.replica.run(Right::Rollback, async |client| {
+        self.change.replica.run(Right::Rollback, async |client| {
             let revisions = client.revisions(pb::ListPolicyRevisionsRequest {}).await?.revisions;
             let Some(in_force) = revisions.first() else {
                 say("error: the server lists no revision, not even the one in force\n  help: see its log");
@@ -60,9 +54,9 @@ impl Rollback {
                 in_force.generation,
                 short(&to_digest)
             ));
-            let reason = self.reason.clone();
+            let reason = self.change.reason.clone();
             let response = client.rollback(pb::RollbackPolicyRequest { to_digest, expected_digest, reason }).await?;
-            let text = match self.output {
+            let text = match self.change.output {
                 Format::Json => admin_to_json(&response, "RollbackPolicyResponse"),
                 Format::Text => activation::text(&response.activation.unwrap_or_default(), colour()),
             };

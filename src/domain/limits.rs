@@ -83,7 +83,7 @@ pub const WINDOW_DAYS_MAX: u16 = 400;
 /// Mistakes reported for one bundle before the rest is only counted.
 pub const DIAGNOSTICS_MAX: usize = 200;
 
-/// Mistakes noted while a bundle is read; what comes after these is not even counted.
+/// Errors noted while a bundle is read, and as many warnings; what comes after these is not even counted.
 pub const DIAGNOSTICS_COLLECTED_MAX: usize = 10_000;
 
 const _: () = assert!(

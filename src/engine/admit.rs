@@ -4,8 +4,8 @@
 use crate::cases::{Rehearsal, rehearse};
 use crate::plan::Plan;
 use crate::policy::bundle::{Bundle, Digest};
-use crate::policy::diagnostic::{Diagnostic, Severity};
-use crate::policy::load::{Loaded, load, sorted};
+use crate::policy::diagnostic::{Diagnostic, Severity, sorted};
+use crate::policy::load::{Loaded, load};
 
 /// A bundle that may be put in force.
 #[derive(Debug)]
@@ -39,12 +39,13 @@ pub fn admit(bundle: &Bundle) -> Result<Admission, Rejection> {
     let digest = bundle.digest();
     let (loaded, mut diagnostics) = load(bundle);
     let Some(Loaded { plans, default_policy }) = loaded else {
-        return Err(Rejection { digest, diagnostics, cases_passed: 0 });
+        return Err(Rejection { digest, diagnostics: sorted(diagnostics), cases_passed: 0 });
     };
     let Rehearsal { passed, diagnostics: found, exercised: _ } = rehearse(bundle, &plans, &default_policy);
     diagnostics.extend(found);
+    let failed = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
     let diagnostics = sorted(diagnostics);
-    if diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
+    if failed {
         return Err(Rejection { digest, diagnostics, cases_passed: passed });
     }
     Ok(Admission { digest, default_policy, plans, warnings: diagnostics, cases_passed: passed })

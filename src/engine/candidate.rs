@@ -18,7 +18,7 @@ use crate::domain::money::{Amount, Currency};
 use crate::domain::time::Timestamp;
 use crate::domain::words::{Outcome, ReasonCode};
 use crate::engine::snapshot::{Plans, Snapshot};
-use crate::engine::status::{CandidateReport, MoneyDifference, Observed, ReasonDifference, Revision, RuleDifference};
+use crate::engine::status::{CandidateReport, MoneyDifference, ReasonDifference, Revision, RuleDifference};
 use crate::plan::Plan;
 use crate::policy::bundle::Digest;
 
@@ -64,6 +64,21 @@ pub enum Sampled {
     Yes,
     /// It is not.
     No,
+}
+
+/// What one of the two policies said to a request, as far as it is compared.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Observed {
+    /// The policy that decided.
+    pub policy: String,
+    /// The currency of the order.
+    pub currency: Currency,
+    /// The outcome and its primary reason.
+    pub outcome: (Outcome, Option<ReasonCode>),
+    /// The refund.
+    pub refund: Amount,
+    /// Each line: its place, the rule that decided it, what goes back for it.
+    pub lines: Vec<(u16, String, Amount)>,
 }
 
 impl Candidate {

@@ -72,8 +72,8 @@ pub fn open(first: Admission) -> (Engine, Activator) {
 #[must_use]
 pub fn open_in<P: Place>(first: impl Into<Arc<Plans>>) -> (Engine<P>, Activator<P>) {
     let current = Arc::new(P::holding(Arc::new(Snapshot::new(first, 1))));
-    let staged = Arc::<Staged>::default();
-    (Engine { current: Arc::clone(&current), staged: Arc::clone(&staged) }, Activator { current, staged })
+    let activator = Activator { current, staged: Arc::default() };
+    (activator.engine(), activator)
 }
 
 impl<P> Clone for Engine<P> {
@@ -113,6 +113,12 @@ impl<P: Place> Activator<P> {
         }
         let found = self.current();
         Err(Overtaken { found: found.digest, generation: found.generation })
+    }
+
+    /// A reader of the same.
+    #[must_use]
+    pub fn engine(&self) -> Engine<P> {
+        Engine { current: Arc::clone(&self.current), staged: Arc::clone(&self.staged) }
     }
 
     /// What is in force: to be taken before the work on what shall come after it.

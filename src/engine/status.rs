@@ -4,16 +4,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::money::{Amount, Currency};
+use crate::domain::money::Currency;
 use crate::domain::time::Timestamp;
 use crate::domain::words::{Outcome, ReasonCode};
+use crate::engine::Engine;
 use crate::engine::snapshot::Snapshot;
 use crate::plan::Plan;
 use crate::policy::bundle::Digest;
 use crate::policy::diagnostic::Diagnostic;
 use crate::policy::diff::Change;
 use crate::telemetry::event::ReloadTrigger;
-use crate::telemetry::reloads::ReloadStats;
+use crate::telemetry::reloads::LastAttempt;
 
 /// Where a replica stands.
 #[derive(Clone, PartialEq, Debug)]
@@ -38,11 +39,30 @@ pub struct Status {
     pub last_known_good: Option<Revision>,
     /// The candidate, as it stood when the status was made.
     pub candidate: Option<CandidateReport>,
-    /// Attempts since the program was started, as metrics show them.
-    pub reloads: ReloadStats,
+    /// How the last attempt to put policies in force came out. How many there were is counted elsewhere.
+    pub last_attempt: LastAttempt,
     /// What else the admin should know, such as a state directory that cannot be written; a sentence
     /// each.
     pub notices: Vec<String>,
+}
+
+impl Status {
+    /// The same with the figures of now: claims are decided, and the candidate is asked, while nobody
+    /// puts anything in force. What is not of the revision and the candidate shown is left out.
+    #[must_use]
+    pub fn as_of(mut self, now: Timestamp, engine: &Engine) -> Self {
+        let current = engine.current();
+        if current.generation == self.in_force.generation {
+            self.decisions = current.decisions();
+        }
+        if let (Some(shown), Some(asked)) = (&mut self.candidate, engine.candidate()) {
+            let report = asked.report(now, &self.in_force);
+            if (report.digest, report.staged_at) == (shown.digest, shown.staged_at) {
+                *shown = report;
+            }
+        }
+        self
+    }
 }
 
 /// A bundle that was in force, or is.
@@ -322,19 +342,4 @@ pub struct ReasonDifference {
     pub candidate: (Outcome, Option<ReasonCode>),
     /// How many requests.
     pub requests: u64,
-}
-
-/// What one of the two policies said to a request, as far as it is compared.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Observed {
-    /// The policy that decided.
-    pub policy: String,
-    /// The currency of the order.
-    pub currency: Currency,
-    /// The outcome and its primary reason.
-    pub outcome: (Outcome, Option<ReasonCode>),
-    /// The refund.
-    pub refund: Amount,
-    /// Each line: its place, the rule that decided it, what goes back for it.
-    pub lines: Vec<(u16, String, Amount)>,
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
+use crate::domain::limits::DIAGNOSTICS_MAX;
 use crate::policy::bundle::Bundle;
 
 /// One mistake, or one thing worth a look.
@@ -21,7 +22,7 @@ pub struct Diagnostic {
     pub help: Option<String>,
 }
 
-/// How bad it is.
+/// How bad it is, the worst first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Severity {
     /// The bundle is rejected.
@@ -66,6 +67,39 @@ impl fmt::Display for Diagnostic {
             Some(help) => write!(f, " (help: {help})"),
             None => Ok(()),
         }
+    }
+}
+
+/// By place. Of very many, the errors before the warnings, the first ones, and at the end how many
+/// more there are: an error where one of these is.
+#[must_use]
+pub fn sorted(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let by_place = |a: &Diagnostic, b: &Diagnostic| a.place.cmp(&b.place).then_with(|| a.code.cmp(b.code));
+    diagnostics.sort_by(by_place);
+    diagnostics.dedup();
+    if DIAGNOSTICS_MAX < diagnostics.len() {
+        diagnostics.sort_by_key(|diagnostic| diagnostic.severity);
+        let left_out = diagnostics.split_off(DIAGNOSTICS_MAX);
+        diagnostics.sort_by(by_place);
+        diagnostics.push(more(&left_out));
+    }
+    diagnostics
+}
+
+/// What stands for those that are not shown.
+fn more(left_out: &[Diagnostic]) -> Diagnostic {
+    let severity = left_out.iter().map(|diagnostic| diagnostic.severity).min().unwrap_or(Severity::Warning);
+    let what = match severity {
+        Severity::Error => "more mistake",
+        Severity::Warning => "more warning",
+    };
+    let are = if left_out.len() == 1 { "is" } else { "are" };
+    Diagnostic {
+        severity,
+        code: "too-many-mistakes",
+        message: format!("there {are} {}", plural(left_out.len(), what)),
+        place: None,
+        help: Some("mend those above first".to_owned()),
     }
 }
 
@@ -126,12 +160,58 @@ fn render_one(diagnostic: &Diagnostic, bundle: &Bundle, renderer: &Renderer) -> 
 
 fn summary(diagnostics: &[Diagnostic]) -> String {
     let count = |severity| diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count();
-    let plural = |count: usize, word: &str| match count {
-        1 => format!("1 {word}"),
-        _ => format!("{count} {word}s"),
-    };
     match (count(Severity::Error), count(Severity::Warning)) {
         (errors, 0) => plural(errors, "error"),
         (errors, warnings) => format!("{}, {}", plural(errors, "error"), plural(warnings, "warning")),
+    }
+}
+
+fn plural(count: usize, word: &str) -> String {
+    match count {
+        1 => format!("1 {word}"),
+        _ => format!("{count} {word}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(severity: Severity, start: usize) -> Diagnostic {
+        let place = Place { file: "shop.policy.yaml".into(), start, ..Place::default() };
+        Diagnostic { severity, code: "unknown-word", message: String::new(), place: Some(place), help: None }
+    }
+
+    /// So many warnings, and below them so many errors, as they are shown.
+    fn shown(warnings: usize, errors: usize) -> Vec<Diagnostic> {
+        let errors = (warnings..warnings + errors).map(|start| at(Severity::Error, start));
+        sorted((0..warnings).map(|start| at(Severity::Warning, start)).chain(errors).collect())
+    }
+
+    fn count(shown: &[Diagnostic], severity: Severity) -> usize {
+        shown.iter().filter(|diagnostic| diagnostic.severity == severity && diagnostic.place.is_some()).count()
+    }
+
+    #[test]
+    fn no_more_are_shown_than_fit_and_the_rest_is_counted() {
+        assert_eq!(shown(DIAGNOSTICS_MAX, 0).len(), DIAGNOSTICS_MAX);
+        for (warnings, errors, severity, rest) in [
+            (DIAGNOSTICS_MAX + 1, 0, Severity::Warning, "there is 1 more warning"),
+            (DIAGNOSTICS_MAX, 7, Severity::Warning, "there are 7 more warnings"),
+            (0, DIAGNOSTICS_MAX + 2, Severity::Error, "there are 2 more mistakes"),
+            (3, DIAGNOSTICS_MAX + 2, Severity::Error, "there are 5 more mistakes"),
+        ] {
+            let shown = shown(warnings, errors);
+            assert_eq!(shown.len(), DIAGNOSTICS_MAX + 1);
+            let last = shown.last().unwrap();
+            assert_eq!((last.code, last.severity, last.message.as_str()), ("too-many-mistakes", severity, rest));
+        }
+    }
+
+    #[test]
+    fn an_error_is_shown_before_any_warning_is_and_each_stands_at_its_place() {
+        let shown = shown(10 * DIAGNOSTICS_MAX, 3);
+        assert_eq!((count(&shown, Severity::Error), count(&shown, Severity::Warning)), (3, DIAGNOSTICS_MAX - 3));
+        assert!(shown[..DIAGNOSTICS_MAX].is_sorted_by(|a, b| a.place < b.place));
     }
 }

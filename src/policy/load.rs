@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::domain::limits::DIAGNOSTICS_MAX;
 use crate::plan::Plan;
 use crate::policy::bundle::{Bundle, BundleFile};
 use crate::policy::calendar;
@@ -62,7 +61,7 @@ pub fn role(path: &str) -> FileRole {
 }
 
 /// Reads, checks and compiles all policies of a bundle. `None` where anything was an error; the
-/// diagnostics are complete in both cases, sorted by place, at most [`DIAGNOSTICS_MAX`] of them.
+/// diagnostics are complete in both cases, and in no order.
 #[must_use]
 pub fn load(bundle: &Bundle) -> (Option<Loaded>, Vec<Diagnostic>) {
     let mut diagnostics = Vec::new();
@@ -91,7 +90,7 @@ pub fn load(bundle: &Bundle) -> (Option<Loaded>, Vec<Diagnostic>) {
     }
     let default_policy = default_policy(bundle, &written, &mut diagnostics);
     let failed = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
-    (default_policy.filter(|_| !failed).map(|default_policy| Loaded { plans, default_policy }), sorted(diagnostics))
+    (default_policy.filter(|_| !failed).map(|default_policy| Loaded { plans, default_policy }), diagnostics)
 }
 
 type Tree<'b> = (&'b str, Node);
@@ -182,10 +181,12 @@ pub fn read_file<T>(
 ) -> Option<T> {
     // A file that is no text has been reported with the others.
     let source = Source::open(file, 0).ok()?;
-    let node = parse(&source, diagnostics);
+    let mut structural = Vec::new();
+    let node = parse(&source, &mut structural);
     let sources = Sources::new(vec![source]);
     let mut reader = Reader::new(&sources);
     let read = node.and_then(|node| read(&node, &mut reader));
+    diagnostics.append(&mut structural);
     diagnostics.append(&mut reader.diagnostics);
     read
 }
@@ -234,20 +235,4 @@ fn whole_bundle(code: &'static str, message: &str, help: &str) -> Diagnostic {
 fn whole_file(file: &BundleFile, code: &'static str, message: String, help: &str) -> Diagnostic {
     let place = Place { file: file.path.clone(), line: 1, column: 1, start: 0, end: 0 };
     Diagnostic { severity: Severity::Error, code, message, place: Some(place), help: Some(help.to_owned()) }
-}
-
-/// By place; of very many, the first ones and a count.
-#[must_use]
-pub fn sorted(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
-    diagnostics.sort_by(|a, b| a.place.cmp(&b.place).then_with(|| a.code.cmp(b.code)));
-    diagnostics.dedup();
-    if let Some(more) = diagnostics.len().checked_sub(DIAGNOSTICS_MAX).filter(|&more| 0 < more) {
-        diagnostics.truncate(DIAGNOSTICS_MAX);
-        diagnostics.push(whole_bundle(
-            "too-many-mistakes",
-            &format!("there are {more} more mistakes"),
-            "mend those above first",
-        ));
-    }
-    diagnostics
 }

@@ -19,6 +19,8 @@ pub struct Reader<'s, 't> {
     pub sources: &'s Sources<'t>,
     /// What is wrong so far.
     pub diagnostics: Vec<Diagnostic>,
+    /// How many of these are warnings.
+    warnings: usize,
     /// How many known words may still be held against wrong ones.
     comparisons_left: usize,
 }
@@ -32,7 +34,7 @@ impl<'s, 't> Reader<'s, 't> {
     /// A reader of these files, with nothing wrong yet.
     #[must_use]
     pub const fn new(sources: &'s Sources<'t>) -> Self {
-        Self { sources, diagnostics: Vec::new(), comparisons_left: COMPARISONS_MAX }
+        Self { sources, diagnostics: Vec::new(), warnings: 0, comparisons_left: COMPARISONS_MAX }
     }
 
     /// Reports an error.
@@ -46,9 +48,17 @@ impl<'s, 't> Reader<'s, 't> {
     }
 
     fn push(&mut self, severity: Severity, code: &'static str, span: Span, message: String, help: String) {
-        // A hostile file must not fill the memory with its mistakes; far fewer are shown anyway.
-        if DIAGNOSTICS_COLLECTED_MAX <= self.diagnostics.len() {
+        // A hostile file must not fill the memory with its mistakes; far fewer are shown anyway. Errors
+        // and warnings have room of their own: whatever was warned of, an error rejects the bundle.
+        let noted = match severity {
+            Severity::Error => self.diagnostics.len().saturating_sub(self.warnings),
+            Severity::Warning => self.warnings,
+        };
+        if DIAGNOSTICS_COLLECTED_MAX <= noted {
             return;
+        }
+        if severity == Severity::Warning {
+            self.warnings = self.warnings.saturating_add(1);
         }
         let help = (!help.is_empty()).then_some(help);
         self.diagnostics.push(Diagnostic { severity, code, message, place: Some(self.sources.place(span)), help });

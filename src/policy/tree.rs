@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span as Mark};
 
-use crate::domain::limits::{YAML_DEPTH_MAX, YAML_NODES_MAX};
+use crate::domain::limits::{DIAGNOSTICS_COLLECTED_MAX, YAML_DEPTH_MAX, YAML_NODES_MAX};
 use crate::policy::diagnostic::{Diagnostic, Severity};
 use crate::policy::source::{Located, Source, Span};
 
@@ -61,7 +61,8 @@ impl Node {
 }
 
 /// Reads a file into a tree. The first structural error ends the reading; duplicate keys do not,
-/// and are all reported.
+/// and are reported until there are [`DIAGNOSTICS_COLLECTED_MAX`] errors, with those of other files
+/// that are there already. There must be no warnings among them.
 pub fn parse(source: &Source<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<Node> {
     let mut builder = Builder { source, diagnostics, open: Vec::new(), root: None, nodes: 0 };
     for event in Parser::new_from_str(source.text) {
@@ -259,6 +260,10 @@ impl Builder<'_, '_, '_> {
     }
 
     fn report(&mut self, code: &'static str, message: String, span: Span, help: &str) {
+        // With so many errors, one more says nothing new.
+        if DIAGNOSTICS_COLLECTED_MAX <= self.diagnostics.len() {
+            return;
+        }
         self.diagnostics.push(Diagnostic {
             severity: Severity::Error,
             code,
@@ -323,6 +328,12 @@ mod tests {
             "{}",
             problems[0]
         );
+    }
+
+    #[test]
+    fn duplicate_keys_do_not_fill_the_memory() {
+        let (_, problems) = read(&"a: 1\n".repeat(2 * DIAGNOSTICS_COLLECTED_MAX));
+        assert_eq!(problems.len(), DIAGNOSTICS_COLLECTED_MAX);
     }
 
     #[test]

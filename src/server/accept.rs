@@ -1,7 +1,5 @@
-//! Taking connections of people and tools: few, bounded, each served by a task that ends with the
-//! listener.
-//!
-//! The listener for callers has a loop of its own.
+//! Taking connections: a bounded number at once, each served by a task that ends with the listener.
+//! What is said on them is not known here.
 
 use std::future::Future;
 use std::io;
@@ -12,7 +10,6 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::server::limits::ACCEPT_PAUSE;
-use crate::server::listener::{Drained, concerns_one_connection};
 use crate::telemetry::event::{Listener, OpenConnection};
 
 /// What connections come from.
@@ -30,6 +27,15 @@ impl Accept for TcpListener {
     async fn next(&self) -> io::Result<TcpStream> {
         self.accept().await.map(|(stream, _)| stream)
     }
+}
+
+/// How the connections that were open at the stop ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Drained {
+    /// They finished what was in progress.
+    pub connections_closed: usize,
+    /// They did not in time.
+    pub connections_cut: usize,
 }
 
 /// The connections that are open.
@@ -85,7 +91,8 @@ impl Connections {
         }
     }
 
-    /// Serves a connection, or closes it at once where there are too many.
+    /// Serves a connection, or closes it at once where there are too many: a client that is turned
+    /// away can go elsewhere, one that waits in the backlog cannot.
     fn take<F>(&mut self, serve: impl FnOnce() -> F)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -116,4 +123,16 @@ impl Connections {
         self.tasks.shutdown().await;
         Drained { connections_closed, connections_cut }
     }
+}
+
+/// Whether an error of `accept` is about the connection that it would have been, and says nothing
+/// about the next.
+fn concerns_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
 }

@@ -1,4 +1,4 @@
-//! One connection, from its first byte to its last.
+//! One connection of HTTP/2, from its first byte to its last, whoever listens.
 //!
 //! The builder of the library's own server does not expose every bound that matters, so the
 //! HTTP/2 layer is set up here.
@@ -26,32 +26,52 @@ use tokio::time::timeout;
 use tonic::body::Body;
 
 use crate::server::limits::{
-    CALLS_PER_TURN, CONCURRENT_STREAMS_MAX, CONNECTION_WINDOW_BYTES, HEADER_LIST_BYTES_MAX, KEEPALIVE_INTERVAL,
-    KEEPALIVE_TIMEOUT, LOCAL_ERROR_RESETS_MAX, PENDING_RESET_STREAMS_MAX, STREAM_WINDOW_BYTES, TURNS_MAX,
+    CALLS_PER_TURN, CONNECTION_WINDOW_BYTES, HEADER_LIST_BYTES_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT,
+    LOCAL_ERROR_RESETS_MAX, PENDING_RESET_STREAMS_MAX, TURNS_MAX,
 };
 use crate::server::stop::StopSignal;
 
 /// What every HTTP/2 client says first.
-pub(crate) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Serves a connection until it is closed, or until it is drained.
-pub(crate) async fn serve<S>(stream: TcpStream, services: S, first_bytes: Duration, mut stop: StopSignal)
-where
+/// What a connection may take; what is not here is the same for all.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// How long it may take to say that it speaks HTTP/2.
+    pub(crate) first_bytes_timeout: Duration,
+    /// Streams open at once.
+    pub(crate) streams_max: u32,
+    /// What may be sent on one stream before it was read.
+    pub(crate) stream_window_bytes: u32,
+}
+
+/// Answers are small and awaited: none should wait for more to send.
+pub(crate) fn without_delay(stream: &TcpStream) {
+    // Where that cannot be had, they wait a little.
+    let _ = stream.set_nodelay(true);
+}
+
+/// Serves a connection until it is closed, or until it is drained. The log calls the other side `peer`.
+pub(crate) async fn serve<S>(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: Option<&str>,
+    services: S,
+    bounds: Bounds,
+    mut stop: StopSignal,
+) where
     S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>,
     S::Future: Send + 'static,
 {
-    // Answers are small and awaited: none should wait for more to send.
-    let _ = stream.set_nodelay(true);
     let greeted = tokio::select! {
-        greeted = timeout(first_bytes, greeted(stream)) => greeted,
+        greeted = timeout(bounds.first_bytes_timeout, greeted(stream)) => greeted,
         () = stop.draining() => return,
     };
     let Ok(Ok(io)) = greeted else {
-        tracing::debug!("a connection was closed that did not begin with HTTP/2");
+        tracing::debug!(peer, "a connection was closed that did not begin with HTTP/2");
         return;
     };
     let calls = Calls::default();
-    let mut connection = pin!(http2_builder(calls.clone()).serve_connection(TokioIo::new(io), services));
+    let mut connection = pin!(http2_builder(calls.clone(), bounds).serve_connection(TokioIo::new(io), services));
     let ended = tokio::select! {
         biased;
         ended = poll_fn(|cx| turns(connection.as_mut(), &calls, cx)) => ended,
@@ -61,13 +81,13 @@ where
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended with an error");
+        tracing::debug!(peer, %error, "a connection ended with an error");
     }
     calls.end().await;
 }
 
 /// What has arrived is read, the calls in it get a turn, and their answers are sent together.
-pub(crate) fn turns<C: Future>(mut connection: Pin<&mut C>, calls: &Calls, cx: &mut Context<'_>) -> Poll<C::Output> {
+fn turns<C: Future>(mut connection: Pin<&mut C>, calls: &Calls, cx: &mut Context<'_>) -> Poll<C::Output> {
     for _ in 0..TURNS_MAX {
         if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
             return Poll::Ready(ended);
@@ -83,15 +103,16 @@ pub(crate) fn turns<C: Future>(mut connection: Pin<&mut C>, calls: &Calls, cx: &
 }
 
 /// The bounds of one connection.
-pub(crate) fn http2_builder(calls: Calls) -> http2::Builder<Calls> {
+fn http2_builder(calls: Calls, bounds: Bounds) -> http2::Builder<Calls> {
+    let Bounds { first_bytes_timeout: _, streams_max, stream_window_bytes } = bounds;
     let mut builder = http2::Builder::new(calls);
     builder
         .timer(TokioTimer::new())
-        .max_concurrent_streams(CONCURRENT_STREAMS_MAX)
+        .max_concurrent_streams(streams_max)
         .max_pending_accept_reset_streams(PENDING_RESET_STREAMS_MAX)
         .max_local_error_reset_streams(LOCAL_ERROR_RESETS_MAX)
         .max_header_list_size(HEADER_LIST_BYTES_MAX)
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_stream_window_size(stream_window_bytes)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT);
@@ -100,7 +121,7 @@ pub(crate) fn http2_builder(calls: Calls) -> http2::Builder<Calls> {
 
 /// Waits for the preface, and gives the connection back as if it were unread. The HTTP/2 layer
 /// itself waits for it for ever, without keepalive.
-async fn greeted(mut stream: TcpStream) -> io::Result<Greeted> {
+async fn greeted<S: AsyncRead + Unpin>(mut stream: S) -> io::Result<Greeted<S>> {
     let mut preface = [0; PREFACE.len()];
     stream.read_exact(&mut preface).await?;
     if preface != *PREFACE {
@@ -111,13 +132,13 @@ async fn greeted(mut stream: TcpStream) -> io::Result<Greeted> {
 
 /// A connection whose preface has been seen.
 #[derive(Debug)]
-struct Greeted {
+struct Greeted<S> {
     /// What of the preface has not been read again.
     unread: &'static [u8],
-    stream: TcpStream,
+    stream: S,
 }
 
-impl AsyncRead for Greeted {
+impl<S: AsyncRead + Unpin> AsyncRead for Greeted<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.unread.is_empty() {
             return Pin::new(&mut self.stream).poll_read(cx, into);
@@ -129,7 +150,7 @@ impl AsyncRead for Greeted {
     }
 }
 
-impl AsyncWrite for Greeted {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Greeted<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
@@ -161,7 +182,7 @@ impl AsyncWrite for Greeted {
 /// their own would cost more than the answer. What does wait becomes a task. All end with the
 /// connection: by themselves, or cut when it is dropped.
 #[derive(Clone, Default)]
-pub(crate) struct Calls(Arc<Mutex<Unanswered>>);
+struct Calls(Arc<Mutex<Unanswered>>);
 
 #[derive(Default)]
 struct Unanswered {
@@ -196,7 +217,7 @@ impl Calls {
     }
 
     /// Cuts those that are not finished: the connection is gone, so nobody would get their answers.
-    pub(crate) async fn end(self) {
+    async fn end(self) {
         let Unanswered { begun, waiting: mut tasks } = std::mem::take(&mut *self.unanswered());
         drop(begun);
         tasks.shutdown().await;

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -11,26 +11,26 @@ use hyper::body::Incoming;
 use hyper::service::Service as HyperService;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep};
 use tonic::body::Body;
 use tonic::server::NamedService as _;
 use tonic::service::Routes;
 use tower::Service;
 
 use crate::engine::Engine;
-use crate::server::connection;
+use crate::server::accept::{Connections, Drained};
+use crate::server::connection::{self, Bounds};
 use crate::server::guard::Guard;
 use crate::server::health::Reported;
 use crate::server::limits::{
-    ACCEPT_PAUSE, CONNECTIONS_MAX, DRAIN_TIME_MAX, FIRST_BYTES_TIMEOUT, SMALL_MESSAGE_BYTES_MAX, STOP_NOTICE,
-    STOP_TIME_MAX,
+    CONCURRENT_STREAMS_MAX, CONNECTIONS_MAX, DRAIN_TIME_MAX, FIRST_BYTES_TIMEOUT, SMALL_MESSAGE_BYTES_MAX, STOP_NOTICE,
+    STOP_TIME_MAX, STREAM_WINDOW_BYTES,
 };
 use crate::server::pb::FILE_DESCRIPTOR_SET;
 use crate::server::service::LimitedService;
 use crate::server::shadow::{self, Shadow};
 use crate::server::stop::{StopSignal, StopSwitch, stop_signal};
-use crate::telemetry::event::{Listener, OpenConnection};
+use crate::telemetry::event::Listener;
 
 /// How a server runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,15 +54,6 @@ impl Default for ServerConfig {
             drain_time_max: DRAIN_TIME_MAX,
         }
     }
-}
-
-/// How the connections that were open at the stop ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Drained {
-    /// They finished what was in progress.
-    pub connections_closed: usize,
-    /// They did not in time.
-    pub connections_cut: usize,
 }
 
 /// Why a server could not be started.
@@ -121,18 +112,20 @@ async fn run<S: Services>(
     stop: impl Future<Output = ()>,
     stopping: impl Future<Output = ()>,
 ) -> Drained {
-    let mut connections = Connections {
-        tasks: JoinSet::new(),
-        max: connections_max(config.connections_max),
-        crowding: Crowding::Room,
-        services,
+    let bounds = Bounds {
         first_bytes_timeout: config.first_bytes_timeout,
-        signal,
+        streams_max: CONCURRENT_STREAMS_MAX,
+        stream_window_bytes: STREAM_WINDOW_BYTES,
     };
-    connections.accept(&listener, stop).await;
+    let serve = |stream: TcpStream| {
+        connection::without_delay(&stream);
+        connection::serve(stream, None, services.clone(), bounds, signal.clone())
+    };
+    let mut connections = Connections::new(Listener::Data, connections_max(config.connections_max));
+    connections.accept(&listener, serve, stop).await;
     let stopped_at = Instant::now();
     stopping.await;
-    connections.accept(&listener, sleep(config.stop_notice.min(STOP_TIME_MAX))).await;
+    connections.accept(&listener, serve, sleep(config.stop_notice.min(STOP_TIME_MAX))).await;
     drop(listener);
     switch.drain();
     connections.drain((Instant::now() + config.drain_time_max).min(stopped_at + STOP_TIME_MAX)).await
@@ -193,97 +186,12 @@ fn routes(health: &Reported, signal: &StopSignal) -> Result<Routes, ServeError> 
         .prepare())
 }
 
-/// The connections that are open.
-struct Connections<S> {
-    tasks: JoinSet<()>,
-    max: usize,
-    crowding: Crowding,
-    services: S,
-    first_bytes_timeout: Duration,
-    signal: StopSignal,
-}
-
-/// Whether there is room for another connection; kept so that the log hears of changes only.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Crowding {
-    Room,
-    Full,
-}
-
-impl<S: Services> Connections<S> {
-    /// Takes connections until something is ready.
-    async fn accept(&mut self, listener: &TcpListener, until: impl Future<Output = ()>) {
-        let mut until = pin!(until);
-        loop {
-            tokio::select! {
-                biased;
-                () = until.as_mut() => return,
-                Some(_) = self.tasks.join_next() => {}
-                accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => self.take(stream),
-                    Err(error) if concerns_one_connection(&error) => {}
-                    Err(error) => {
-                        tracing::warn!(%error, "no connection can be taken");
-                        tokio::select! {
-                            () = until.as_mut() => return,
-                            () = sleep(ACCEPT_PAUSE) => {}
-                        }
-                    }
-                },
-            }
-        }
-    }
-
-    /// Serves a connection, or closes it at once where there are too many: a client that is turned
-    /// away can go elsewhere, one that waits in the backlog cannot.
-    fn take(&mut self, stream: TcpStream) {
-        if self.max <= self.tasks.len() {
-            if self.crowding == Crowding::Room {
-                tracing::warn!(connections = self.tasks.len(), "full: further connections are closed at once");
-            }
-            self.crowding = Crowding::Full;
-            return;
-        }
-        self.crowding = Crowding::Room;
-        let (services, signal) = (self.services.clone(), self.signal.clone());
-        let open = OpenConnection::on(Listener::Data);
-        let serving = connection::serve(stream, services, self.first_bytes_timeout, signal);
-        self.tasks.spawn(async move {
-            serving.await;
-            drop(open);
-        });
-    }
-
-    /// Waits for the connections to end; cuts those that have not by then.
-    async fn drain(mut self, by: Instant) -> Drained {
-        let mut connections_closed = 0;
-        while let Ok(Some(_)) = timeout_at(by, self.tasks.join_next()).await {
-            connections_closed += 1;
-        }
-        let connections_cut = self.tasks.len();
-        self.tasks.shutdown().await;
-        Drained { connections_closed, connections_cut }
-    }
-}
-
-/// Whether an error of `accept` is about the connection that it would have been, and says nothing
-/// about the next.
-pub(crate) fn concerns_one_connection(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionRefused
-            | io::ErrorKind::Interrupted
-    )
-}
-
 /// The configured number, or half of the descriptors that the process may have if that is less:
 /// files, sources and telemetry need some too.
 fn connections_max(configured: usize) -> usize {
     match std::fs::read_to_string("/proc/self/limits").ok().and_then(|limits| descriptors_max(&limits)) {
-        Some(descriptors) => configured.min(descriptors / 2).max(1),
-        None => configured.max(1),
+        Some(descriptors) => configured.min(descriptors / 2),
+        None => configured,
     }
 }
 

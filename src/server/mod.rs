@@ -17,10 +17,12 @@ pub mod pages;
 pub mod pb;
 mod service;
 mod shadow;
+pub mod shown;
 mod stop;
 pub mod text;
 mod unary;
 pub(crate) mod wire;
 
+pub use accept::Drained;
 pub use evaluation::evaluate;
-pub use listener::{Drained, ServeError, ServerConfig, data_service, serve, serve_routes};
+pub use listener::{ServeError, ServerConfig, data_service, serve, serve_routes};

@@ -272,9 +272,13 @@ mod tests {
     }
 
     #[test]
-    fn listeners_count_at_their_own_place() {
-        for (place, listener) in Listener::ALL.into_iter().enumerate() {
-            assert_eq!(listener as usize, place);
+    fn words_count_at_their_own_place() {
+        let listeners = Listener::ALL.map(|listener| listener as usize);
+        let triggers = ReloadTrigger::ALL.map(|trigger| trigger as usize);
+        let results = ReloadResult::ALL.map(|result| result as usize);
+        for places in [listeners.as_slice(), &triggers, &results] {
+            assert!(places.iter().copied().eq(0..places.len()), "{places:?}");
         }
+        assert_eq!(reloads().len(), triggers.len() * results.len());
     }
 }

@@ -120,7 +120,7 @@ impl Panicked {
 }
 
 impl Reloaded {
-    /// Counts it. What else metrics tell of it goes by way of [`crate::telemetry::reloads`].
+    /// Counts it. How the last one came out goes by way of [`crate::telemetry::reloads`].
     pub fn record(self) {
         let Self { trigger, result } = self;
         counts::reloaded(trigger, result);

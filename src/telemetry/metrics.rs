@@ -99,7 +99,7 @@ fn gauges(meter: &Meter) {
         .with_description("Whether the last attempt to put policies in force succeeded: 1 or 0.")
         .with_callback(|gauge| {
             if let Some(shown) = ConfigGauges::shown() {
-                gauge.observe(u64::from(shown.last == Success::Yes), &[]);
+                gauge.observe(u64::from(shown.last_attempt.success == Success::Yes), &[]);
             }
         })
         .build();
@@ -108,7 +108,7 @@ fn gauges(meter: &Meter) {
         .with_unit("s")
         .with_description("When the last successful attempt was, in seconds since 1970.")
         .with_callback(|gauge| {
-            if let Some(at) = ConfigGauges::shown().and_then(|shown| shown.last_success_at) {
+            if let Some(at) = ConfigGauges::shown().and_then(|shown| shown.last_attempt.succeeded_at) {
                 gauge.observe(at.nanos() as f64 / NANOS_PER_SECOND as f64, &[]);
             }
         })

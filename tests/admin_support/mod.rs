@@ -2,6 +2,7 @@
 //! and says its numbers about candidates by heart. On a real socket, over the real wire.
 
 mod caller;
+pub mod page;
 pub mod walkthrough;
 
 use std::path::{Path, PathBuf};

@@ -25,8 +25,9 @@ use requite::server::admin::desk::{Ask, Desk, Files, Staged};
 use requite::server::admin::{self, AdminAddress, AdminConfig, AdminLimits, OpenError, TlsFiles};
 use requite::server::pb;
 use requite::server::pb::policy_admin_service_client::PolicyAdminServiceClient;
+use requite::server::shown::Shown;
 use requite::telemetry::event::{ReloadResult, ReloadTrigger, Reloaded};
-use requite::telemetry::reloads::ReloadStats;
+use requite::telemetry::reloads::LastAttempt;
 use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -128,7 +129,7 @@ pub async fn start_in(dir: TempDir, config: AdminConfig) -> Result<Running, Open
     let address = listener.address().unwrap();
     let (desk, teller) = Teller::open();
     let (source, slowness, begun) = (teller.0.source.clone(), teller.0.slowness.clone(), teller.0.begun.clone());
-    let status = desk.status.clone();
+    let status = desk.shown.told.clone();
     let teller = tokio::spawn(teller.0.run(teller.1));
     let (stop, stopped) = oneshot::channel::<()>();
     let task = tokio::spawn(async move {
@@ -257,8 +258,10 @@ impl Teller {
         let (engine, activator) = open(admit(&first).unwrap());
         let revision = revision(first.digest(), 1, ReloadTrigger::Start, "");
         let snapshot = Arc::clone(&engine.current());
-        let (status, seen) = watch::channel(Arc::new(status(&revision, &snapshot)));
+        snapshot.count(7);
+        let (status, told) = watch::channel(Arc::new(status(&revision, &snapshot)));
         let (asks, asked) = mpsc::channel(4);
+        let desk = Desk { asks, shown: Shown { told, engine: engine.clone(), clock: now } };
         let teller = Self {
             source: Arc::new(Mutex::new(first.clone())),
             slowness: Arc::default(),
@@ -270,7 +273,7 @@ impl Teller {
             candidate: None,
             status,
         };
-        (Desk { asks, status: seen }, (teller, asked))
+        (desk, (teller, asked))
     }
 
     /// Works through what is asked.
@@ -447,7 +450,7 @@ impl Teller {
             status.policies = PolicyLabel::all_of(&self.engine.current());
             status.candidate = self.candidate.as_ref().map(|(report, _)| report.clone());
             if let Some(attempt) = attempt {
-                status.reloads.note(attempt, now());
+                status.last_attempt = status.last_attempt.then(attempt.result, now());
             }
         });
     }
@@ -468,7 +471,7 @@ fn status(in_force: &Revision, snapshot: &Snapshot) -> Status {
     Status {
         in_force: in_force.clone(),
         policies: PolicyLabel::all_of(snapshot),
-        decisions: 7,
+        decisions: snapshot.decisions(),
         started_from: StartedFrom::Source,
         started_at: now(),
         source: SourceStatus {
@@ -482,7 +485,7 @@ fn status(in_force: &Revision, snapshot: &Snapshot) -> Status {
         restart: RestartForecast::Same,
         last_known_good: None,
         candidate: None,
-        reloads: ReloadStats::default(),
+        last_attempt: LastAttempt::first(ReloadResult::Applied, now()),
         notices: vec!["the state directory is full".into()],
     }
 }

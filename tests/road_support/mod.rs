@@ -187,7 +187,7 @@ impl Running {
     }
 
     pub fn status(&self) -> Arc<Status> {
-        Arc::clone(&self.desk.status.borrow())
+        Arc::new(self.desk.shown.now())
     }
 
     pub async fn until(&self, what: &str, holds: impl Fn(&Status) -> bool) -> Arc<Status> {

@@ -2,7 +2,8 @@
 //! sees what is in force meanwhile.
 
 use std::collections::BTreeSet;
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
+use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -76,6 +77,19 @@ pub fn mounted(root: &Path) {
     }
 }
 
+/// The same, with another name of the policy's file elsewhere.
+pub fn with_another_name(root: &Path) {
+    plain(root);
+    fs::create_dir(root.with_file_name("elsewhere")).unwrap();
+    fs::hard_link(root.join("standard.policy.yaml"), root.with_file_name("elsewhere").join("other")).unwrap();
+}
+
+/// A new directory that holds the new text.
+pub fn new_release(root: &Path) {
+    copy_standard(root);
+    fs::write(root.join("standard.policy.yaml"), new_text()).unwrap();
+}
+
 impl Served {
     pub fn new() -> Self {
         Self::laid_out(plain)
@@ -130,6 +144,17 @@ impl Served {
         while !holds() {
             assert!(began.elapsed() < IN_FORCE_MAX, "{what}, got {:#?}", self.seen.digests.lock().unwrap());
             sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Writes the new text in parts, so that each is read before the next is there.
+    pub fn write_slowly(&self, path: &Path) {
+        let text = new_text();
+        let mut file = File::create(path).unwrap();
+        for chunk in text.as_bytes().chunks(text.len() / 3 + 1) {
+            sleep(LONG_PAUSE);
+            assert_eq!(self.seen.digests.lock().unwrap().len(), 1, "a part of the file is never in force");
+            file.write_all(chunk).unwrap();
         }
     }
 

@@ -27,14 +27,12 @@ const RETRY_PAUSE_MAX: Duration = Duration::from_secs(60);
 pub type Wanted = Arc<Vec<Kept>>;
 
 /// How the state directory is doing.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Disk {
     /// The latest revision on it that is known as good: what a start falls back to.
     pub last_known_good: Option<Digest>,
     /// What keeps it from holding what it should.
     pub trouble: Option<String>,
-    /// Writes that failed.
-    pub failures: u64,
 }
 
 /// Keeps the state directory.
@@ -61,7 +59,7 @@ impl Keeper {
     pub fn new(state: Arc<StateDir>, there: &[Kept], wanted: watch::Receiver<Wanted>) -> (Self, watch::Receiver<Disk>) {
         let there = there.iter().map(entry).collect();
         let store = Store { state, there, written: BTreeSet::new() };
-        let disk = watch::Sender::new(Disk { last_known_good: store.last_known_good(), ..Disk::default() });
+        let disk = watch::Sender::new(Disk { last_known_good: store.last_known_good(), trouble: None });
         let receiver = disk.subscribe();
         (Self { store, wanted, disk }, receiver)
     }
@@ -127,8 +125,7 @@ impl Keeper {
         }
         let last_known_good = self.store.last_known_good();
         self.disk.send_if_modified(|disk| {
-            let failures = disk.failures.saturating_add(u64::from(!done));
-            let next = Disk { last_known_good, trouble, failures };
+            let next = Disk { last_known_good, trouble };
             let changed = *disk != next;
             *disk = next;
             changed

@@ -93,9 +93,8 @@ impl Reloader {
 
     /// Counts an attempt.
     pub(super) fn attempted(&mut self, trigger: ReloadTrigger, result: ReloadResult) {
-        let attempt = Reloaded { trigger, result };
-        attempt.record();
-        self.standing.stats.note(attempt, clock::now());
+        Reloaded { trigger, result }.record();
+        self.standing.last_attempt = self.standing.last_attempt.then(result, clock::now());
     }
 
     fn report(&self, outcome: &Outcome, in_force: Digest) -> Result<ActivationReport, Refusal> {
@@ -254,7 +253,6 @@ impl Reloader {
         match course {
             Course::Begun => {
                 Flapped.record();
-                self.standing.stats.note_flapping();
                 tracing::warn!(
                     %digest,
                     "the policies change between good and bad again and again: from now on only what stays the same is put in force; SIGHUP or a reload ask takes it at once"

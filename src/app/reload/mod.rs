@@ -41,9 +41,10 @@ use crate::engine::history::{Held, History, Kept};
 use crate::engine::status::{Failed, KnownGood, Revision, StartedFrom, Status, WhyFailed};
 use crate::policy::bundle::Bundle;
 use crate::server::admin::desk::{Ask, Desk};
+use crate::server::shown::Shown;
 use crate::source::directory::ReadError;
 use crate::telemetry::event::{ReloadResult, ReloadTrigger, Reloaded};
-use crate::telemetry::reloads::ReloadStats;
+use crate::telemetry::reloads::LastAttempt;
 
 /// Asks that may wait. Whoever asks when there are more waits for a place.
 const ASKS_MAX: usize = 32;
@@ -51,7 +52,7 @@ const ASKS_MAX: usize = 32;
 /// Bundles held against everything at once, beside the road.
 const VALIDATIONS_MAX: usize = 2;
 
-/// How often decisions are counted into the status, and whether what is in force is known as good.
+/// How often it is looked at whether what is in force is known as good by now.
 const TICK: Duration = Duration::from_secs(1);
 
 /// How long reading the source may take; the largest bundle of a slow disk takes a second.
@@ -179,7 +180,8 @@ pub fn lay(loader: Loader, activator: Activator, beginning: Beginning, config: R
     let standing = beginning.standing(activator.current().generation, config.revisions_max);
     let now = disk.as_ref().map(|(_, disk)| disk.borrow().clone());
     let moving = Moving { snapshot: &activator.current(), held_until: None, disk: now.as_ref() };
-    let (status, seen) = watch::channel(Arc::new(standing.status(&moving)));
+    let (status, told) = watch::channel(Arc::new(standing.status(&moving)));
+    let desk = Desk { asks: ask, shown: Shown { told, engine: activator.engine(), clock: clock::now } };
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut reloader = Reloader {
@@ -202,7 +204,7 @@ pub fn lay(loader: Loader, activator: Activator, beginning: Beginning, config: R
         status,
     };
     reloader.changed();
-    Road { reloader, desk: Desk { asks: ask, status: seen }, hints, keeper }
+    Road { reloader, desk, hints, keeper }
 }
 
 impl Beginning {
@@ -223,10 +225,7 @@ impl Beginning {
             Seen::Bad(_) => ReloadResult::Rejected,
             Seen::Unreadable => ReloadResult::Unreadable,
         };
-        let mut stats = ReloadStats::default();
-        let attempt = Reloaded { trigger: ReloadTrigger::Start, result };
-        attempt.record();
-        stats.note(attempt, started_at);
+        Reloaded { trigger: ReloadTrigger::Start, result }.record();
         let in_sync_at = failure.is_none().then_some(started_at);
         Standing {
             history: History::new(revision, first, earlier, revisions_max),
@@ -235,7 +234,7 @@ impl Beginning {
             source: Source { location, checked_at: started_at, in_sync_at, seen, last_held: seen.digest(), out: None },
             candidate: None,
             last_failure: failure.map(|why| Arc::new(Failed { at: started_at, trigger: ReloadTrigger::Start, why })),
-            stats,
+            last_attempt: LastAttempt::first(result, started_at),
             notices,
         }
     }
@@ -300,8 +299,6 @@ impl Reloader {
         while self.beside.try_join_next().is_some() {}
         if self.becomes_good() {
             self.changed();
-        } else {
-            self.publish();
         }
     }
 
@@ -328,7 +325,7 @@ impl Reloader {
     }
 
     /// Shows the status. Who watches it is woken where it says something new: times of looks and counts
-    /// are kept up to date without a word.
+    /// change without a word.
     fn publish(&mut self) {
         let disk = self.disk.as_mut().map(|(_, disk)| disk.borrow().clone());
         let held_until =

@@ -10,8 +10,7 @@ use crate::engine::history::History;
 use crate::engine::snapshot::Snapshot;
 use crate::engine::status::{Failed, Hold, PolicyLabel, RestartForecast, SourceStatus, StartedFrom, Status, WhyFailed};
 use crate::policy::bundle::Digest;
-use crate::telemetry::event::Success;
-use crate::telemetry::reloads::{ConfigGauges, ReloadStats};
+use crate::telemetry::reloads::{ConfigGauges, LastAttempt};
 
 /// What the road knows.
 #[derive(Debug)]
@@ -22,7 +21,7 @@ pub(super) struct Standing {
     pub(super) source: Source,
     pub(super) candidate: Option<Candidate>,
     pub(super) last_failure: Option<Arc<Failed>>,
-    pub(super) stats: ReloadStats,
+    pub(super) last_attempt: LastAttempt,
     /// What is told for as long as the program runs.
     pub(super) notices: Vec<String>,
 }
@@ -138,18 +137,14 @@ impl Standing {
             restart: self.restart(disk),
             last_known_good: good.map(|kept| kept.revision.clone()),
             candidate: self.candidate.as_ref().map(|candidate| candidate.report(self.history.in_force())),
-            reloads: self.stats.with_not_kept(disk.map_or(0, |disk| disk.failures)),
+            last_attempt: self.last_attempt,
             notices: self.notices.iter().cloned().chain(trouble).collect(),
         }
     }
 
     /// What the gauges show.
     pub(super) fn gauges(&self) -> ConfigGauges {
-        ConfigGauges {
-            last: self.stats.last().unwrap_or(Success::No),
-            last_success_at: self.stats.last_success_at(),
-            digest: self.history.in_force().digest.to_string(),
-        }
+        ConfigGauges { last_attempt: self.last_attempt, digest: self.history.in_force().digest.to_string() }
     }
 }
 
@@ -176,7 +171,7 @@ pub(super) fn is_news(before: &Status, after: &Status) -> bool {
         },
         last_failure: before.last_failure.clone(),
         candidate: before.candidate.clone(),
-        reloads: before.reloads,
+        last_attempt: before.last_attempt,
         ..after.clone()
     };
     !(same_failure && same_hold && staged(before) == staged(after) && of_before == *before)

@@ -3,13 +3,14 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::engine::snapshot::Snapshot;
-use crate::engine::status::{ActivationReport, Assessment, CandidateReport, Refusal, Revision, Status};
+use crate::engine::status::{ActivationReport, Assessment, CandidateReport, Refusal, Revision};
 use crate::policy::bundle::{Bundle, Digest};
 use crate::policy::diagnostic::Diagnostic;
 use crate::policy::diff::Change;
+use crate::server::shown::Shown;
 
 /// Where the answer goes. Whoever asked may be gone: what was asked for is done all the same.
 pub type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
@@ -112,6 +113,6 @@ pub struct Staged {
 pub struct Desk {
     /// Takes what is asked.
     pub asks: mpsc::Sender<Ask>,
-    /// Where the replica stands, after every change.
-    pub status: watch::Receiver<Arc<Status>>,
+    /// Where the replica stands.
+    pub shown: Shown,
 }

@@ -127,7 +127,7 @@ impl Shared {
         if method == Method::Reflection {
             return self.reflect(request).await;
         }
-        let record = Record::begin(caller, peer.address, method.name(), self.desk.status.clone());
+        let record = Record::begin(caller, peer.address, method.name(), self.desk.shown.told.clone());
         let deadline = match self.deadline(method, record.caller(), &request) {
             Ok(deadline) => deadline,
             Err(failure) => {

@@ -35,7 +35,7 @@ pub use config::{
 pub use credentials::{CredentialsError, LineProblem, Right};
 pub use files::FileError;
 
-use crate::server::accept::Connections;
+use crate::server::accept::{Connections, Drained};
 use crate::server::admin::desk::Desk;
 use crate::server::admin::gate::Shared;
 use crate::server::admin::keep::{Kept, Seen};
@@ -44,7 +44,6 @@ use crate::server::admin::listen::Bound;
 use crate::server::admin::record::Mentions;
 use crate::server::admin::service::Admins;
 use crate::server::limits::SMALL_MESSAGE_BYTES_MAX;
-use crate::server::listener::Drained;
 use crate::server::pb::FILE_DESCRIPTOR_SET;
 use crate::server::pb::policy_admin_service_server::{PolicyAdminServiceServer, SERVICE_NAME};
 use crate::server::stop::stop_signal;

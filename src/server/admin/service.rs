@@ -113,8 +113,7 @@ impl PolicyAdminService for Admins {
         request: Request<pb::GetPolicyStatusRequest>,
     ) -> Result<Response<pb::GetPolicyStatusResponse>, Status> {
         let pb::GetPolicyStatusRequest {} = request.into_inner();
-        let now = Arc::clone(&self.desk.status.borrow());
-        Ok(Response::new(pb::GetPolicyStatusResponse { status: Some(status::status(&now)) }))
+        Ok(Response::new(pb::GetPolicyStatusResponse { status: Some(status::status(&self.desk.shown.now())) }))
     }
 
     type WatchPolicyStatusStream = StatusStream;
@@ -128,7 +127,7 @@ impl PolicyAdminService for Admins {
         let permit: OwnedSemaphorePermit =
             Arc::clone(&self.watchers).try_acquire_owned().map_err(|_| AdminFailure::TooManyWatchers)?;
         let credentials = Arc::clone(&self.kept.credentials);
-        Ok(Response::new(StatusStream::new(self.desk.status.clone(), &self.stop, call, credentials, permit)))
+        Ok(Response::new(StatusStream::new(self.desk.shown.clone(), &self.stop, call, credentials, permit)))
     }
 
     async fn list_policy_revisions(

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use arc_swap::ArcSwap;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Sleep, sleep_until};
 use tokio_stream::Stream;
 use tokio_stream::wrappers::WatchStream;
@@ -19,6 +19,7 @@ use crate::server::admin::failure::AdminFailure;
 use crate::server::admin::gate::Call;
 use crate::server::errors::Failure;
 use crate::server::pb;
+use crate::server::shown::Shown;
 use crate::server::stop::{Stage, StopSignal};
 use crate::server::wire;
 
@@ -28,6 +29,7 @@ pub(crate) struct StatusStream {
 }
 
 struct Watch {
+    shown: Shown,
     news: WatchStream<Arc<status::Status>>,
     stages: WatchStream<Stage>,
     over: Option<Pin<Box<Sleep>>>,
@@ -39,15 +41,15 @@ struct Watch {
 impl StatusStream {
     /// For one caller, who takes one of the places for watchers.
     pub(crate) fn new(
-        status: watch::Receiver<Arc<status::Status>>,
+        shown: Shown,
         stop: &StopSignal,
         call: Call,
         credentials: Arc<ArcSwap<Credentials>>,
         place: OwnedSemaphorePermit,
     ) -> Self {
         let over = call.asked_until.map(|until| Box::pin(sleep_until(until)));
-        let (news, stages) = (WatchStream::new(status), WatchStream::new(stop.stages()));
-        Self { watch: Some(Watch { news, stages, over, call, credentials, _place: place }) }
+        let (news, stages) = (WatchStream::new(shown.told.clone()), WatchStream::new(stop.stages()));
+        Self { watch: Some(Watch { shown, news, stages, over, call, credentials, _place: place }) }
     }
 }
 
@@ -57,7 +59,7 @@ impl Watch {
             return Poll::Ready(Err(Failure::DeadlineExceeded.into()));
         }
         match Pin::new(&mut self.news).poll_next(cx) {
-            Poll::Ready(Some(now)) => return Poll::Ready(self.permitted().map(|()| message(&now))),
+            Poll::Ready(Some(_)) => return Poll::Ready(self.permitted().map(|()| self.message())),
             Poll::Ready(None) => return Poll::Ready(Err(AdminFailure::Stopping)),
             Poll::Pending => {}
         }
@@ -70,6 +72,10 @@ impl Watch {
         }
     }
 
+    fn message(&self) -> pb::WatchPolicyStatusResponse {
+        pb::WatchPolicyStatusResponse { status: Some(wire::status::status(&self.shown.now())) }
+    }
+
     /// A stream may outlive what its caller was let in for.
     fn permitted(&self) -> Result<(), AdminFailure> {
         match self.credentials.load().recognise(self.call.caller.shown.clone()) {
@@ -78,10 +84,6 @@ impl Watch {
             Ok(_) => Err(AdminFailure::NotPermitted { right: Right::Read }),
         }
     }
-}
-
-fn message(now: &status::Status) -> pb::WatchPolicyStatusResponse {
-    pb::WatchPolicyStatusResponse { status: Some(wire::status::status(now)) }
 }
 
 impl Stream for StatusStream {

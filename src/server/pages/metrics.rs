@@ -33,18 +33,16 @@ fn config(page: &mut Page, status: &Status) {
         started_from: _,
         started_at: _,
         source: _,
-        last_failure,
+        last_failure: _,
         restart,
         last_known_good: _,
         candidate: _,
-        reloads,
+        last_attempt,
         notices,
     } = status;
-    // Before anything was counted, what is in force tells.
-    let succeeded = match reloads.last() {
-        Some(Success::Yes) => 1,
-        Some(Success::No) => 0,
-        None => u8::from(last_failure.is_none()),
+    let succeeded = match last_attempt.success {
+        Success::Yes => 1,
+        Success::No => 0,
     };
     page.metric(
         "requite_config_last_reload_successful",
@@ -57,7 +55,7 @@ fn config(page: &mut Page, status: &Status) {
         Kind::Gauge,
         "When the last successful attempt was, in seconds since 1970.",
     )
-    .sample(&[], unix(reloads.last_success_at().unwrap_or(in_force.activated_at)));
+    .sample(&[], unix(last_attempt.succeeded_at.unwrap_or(in_force.activated_at)));
     let generation = in_force.generation.to_string();
     page.metric("requite_config_info", Kind::Gauge, "The policies in force; always 1.")
         .sample(&[("digest", &in_force.digest.to_string()), ("generation", &generation)], 1);

@@ -8,7 +8,6 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue};
@@ -22,9 +21,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::engine::status::Status;
-use crate::server::accept::Connections;
-use crate::server::listener::Drained;
+use crate::server::accept::{Connections, Drained};
+use crate::server::shown::Shown;
 use crate::server::stop::{StopSignal, stop_signal};
 use crate::telemetry::event::{Listener, Panicked};
 use crate::telemetry::prometheus;
@@ -91,7 +89,7 @@ pub struct Sources {
     /// Whether callers are served.
     pub readiness: watch::Receiver<Readiness>,
     /// Where the replica stands with its policies.
-    pub status: watch::Receiver<Arc<Status>>,
+    pub shown: Shown,
 }
 
 /// Why the pages cannot be served.
@@ -222,8 +220,8 @@ fn ready(readiness: Readiness) -> Page {
 
 /// Reads files of the system, so it is made where that may block.
 async fn metrics_page(sources: &Sources) -> Page {
-    let (status, readiness) = (Arc::clone(&sources.status.borrow()), *sources.readiness.borrow());
-    match tokio::task::spawn_blocking(move || metrics::text(&status, readiness)).await {
+    let (shown, readiness) = (sources.shown.clone(), *sources.readiness.borrow());
+    match tokio::task::spawn_blocking(move || metrics::text(&shown.now(), readiness)).await {
         Ok(text) => (StatusCode::OK, prometheus::CONTENT_TYPE, text),
         Err(error) => {
             Panicked { method: "metrics" }.record();

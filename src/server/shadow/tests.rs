@@ -1,7 +1,6 @@
 //! What the thread for candidates does when all goes well, and when nothing does.
 
-use std::sync::Mutex;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Sender, channel};
 
 use super::*;
 use crate::domain::money::{Amount, Currency};
@@ -119,6 +118,27 @@ fn running(
     Running { engine, activator, shadow, thread }
 }
 
+/// The same with a candidate.
+fn running_with(
+    candidate: &Arc<Candidate>,
+    evaluate: impl Fn(&Snapshot, &pb::EvaluateRefundRequest) -> Option<Observed> + Send + 'static,
+    load: Load,
+) -> Running {
+    let mut running = running(evaluate, load);
+    running.activator.stage(Some(Arc::clone(candidate)));
+    running
+}
+
+/// An evaluation that hangs in the first request until the test lets it go.
+fn hanging() -> (Sender<()>, impl Fn(&Snapshot, &pb::EvaluateRefundRequest) -> Option<Observed> + Send + 'static) {
+    let (go, gone) = channel();
+    (go, move |_: &Snapshot, _: &pb::EvaluateRefundRequest| {
+        // Nothing is ever sent: the end of the sender lets go.
+        let _ = gone.recv();
+        Some(said(100))
+    })
+}
+
 impl Running {
     fn offer(&self) {
         self.shadow.offer_decoded(&self.engine.current(), &request());
@@ -173,9 +193,8 @@ fn a_candidate_that_panics_is_counted_and_given_up() {
         assert!(snapshot.generation != 0, "told to");
         Some(said(100))
     };
-    let mut running = running(evaluate, Load::Calm);
     let broken = candidate("broken");
-    running.activator.stage(Some(Arc::clone(&broken)));
+    let running = running_with(&broken, evaluate, Load::Calm);
     for sent in 1..=FAILURES_MAX + 10 {
         running.offer();
         until("it was asked", || broken.is_given_up() || report(&broken).failed == sent);
@@ -188,9 +207,8 @@ fn a_candidate_that_panics_is_counted_and_given_up() {
 
 #[test]
 fn what_the_candidate_cannot_read_is_not_compared() {
-    let mut running = running(|snapshot, _| (snapshot.generation != 0).then(|| said(100)), Load::Calm);
     let narrow = candidate("narrow");
-    running.activator.stage(Some(Arc::clone(&narrow)));
+    let running = running_with(&narrow, |snapshot, _| (snapshot.generation != 0).then(|| said(100)), Load::Calm);
     running.offer();
     until("it was asked", || report(&narrow).not_comparable == 1);
     assert_eq!(report(&narrow).compared, 0);
@@ -199,16 +217,9 @@ fn what_the_candidate_cannot_read_is_not_compared() {
 
 #[test]
 fn a_full_queue_sheds_and_holds_no_more_than_its_bounds() {
-    // The thread hangs in the first request until the test lets it go.
-    let (go, gone) = channel::<()>();
-    let gone = Mutex::new(gone);
-    let evaluate = move |_: &Snapshot, _: &pb::EvaluateRefundRequest| {
-        let _ = gone.lock().unwrap().recv();
-        Some(said(100))
-    };
-    let mut running = running(evaluate, Load::Calm);
+    let (go, evaluate) = hanging();
     let slow = candidate("slow");
-    running.activator.stage(Some(Arc::clone(&slow)));
+    let running = running_with(&slow, evaluate, Load::Calm);
     running.offer();
     until("it hangs", || running.shadow.shared.queued_bytes.load(Ordering::Relaxed) == 0);
     for _ in 0..3 * QUEUE_MAX {
@@ -225,15 +236,9 @@ fn a_full_queue_sheds_and_holds_no_more_than_its_bounds() {
 
 #[test]
 fn large_requests_are_bounded_by_their_bytes() {
-    let (go, gone) = channel::<()>();
-    let gone = Mutex::new(gone);
-    let evaluate = move |_: &Snapshot, _: &pb::EvaluateRefundRequest| {
-        let _ = gone.lock().unwrap().recv();
-        Some(said(100))
-    };
-    let mut running = running(evaluate, Load::Calm);
+    let (go, evaluate) = hanging();
     let slow = candidate("slow");
-    running.activator.stage(Some(Arc::clone(&slow)));
+    let running = running_with(&slow, evaluate, Load::Calm);
     let large = pb::EvaluateRefundRequest { request_id: "x".repeat(60_000), ..request() };
     let message = large.encode_to_vec();
     let answered = Answered { order_id: "", request_id: &large.request_id, message: &message };
@@ -249,9 +254,8 @@ fn large_requests_are_bounded_by_their_bytes() {
 
 #[test]
 fn while_the_service_is_busy_everything_is_shed() {
-    let mut running = running(|_, _| panic!("is not asked"), Load::Busy);
     let candidate = candidate("patient");
-    running.activator.stage(Some(Arc::clone(&candidate)));
+    let running = running_with(&candidate, |_, _| panic!("is not asked"), Load::Busy);
     for _ in 0..10 {
         running.offer();
     }
@@ -262,15 +266,9 @@ fn while_the_service_is_busy_everything_is_shed() {
 
 #[test]
 fn what_waits_for_a_discarded_candidate_is_dropped() {
-    let (go, gone) = channel::<()>();
-    let gone = Mutex::new(gone);
-    let evaluate = move |_: &Snapshot, _: &pb::EvaluateRefundRequest| {
-        let _ = gone.lock().unwrap().recv();
-        Some(said(100))
-    };
-    let mut running = running(evaluate, Load::Calm);
+    let (go, evaluate) = hanging();
     let (first, second) = (candidate("first"), candidate("second"));
-    running.activator.stage(Some(Arc::clone(&first)));
+    let mut running = running_with(&first, evaluate, Load::Calm);
     running.offer();
     until("it hangs", || running.shadow.shared.queued_bytes.load(Ordering::Relaxed) == 0);
     for _ in 0..5 {
@@ -295,12 +293,9 @@ fn what_waits_for_a_discarded_candidate_is_dropped() {
 fn the_thread_ends_whatever_it_is_at() {
     let idle = running(|_, _| Some(said(1)), Load::Calm);
     idle.end();
-    let mut waiting = running(|_, _| Some(said(1)), Load::Calm);
-    waiting.activator.stage(Some(candidate("staged")));
-    waiting.offer();
-    waiting.end();
-    let mut resting = running(|_, _| Some(said(1)), Load::Busy);
-    resting.activator.stage(Some(candidate("staged")));
-    resting.offer();
-    resting.end();
+    for load in [Load::Calm, Load::Busy] {
+        let at_work = running_with(&candidate("staged"), |_, _| Some(said(1)), load);
+        at_work.offer();
+        at_work.end();
+    }
 }

@@ -24,8 +24,8 @@ pub(crate) fn status(status: &Status) -> pb::PolicyStatus {
         restart,
         last_known_good,
         candidate,
-        // Numbers of metrics, which are not repeated here.
-        reloads: _,
+        // For metrics, which are not repeated here.
+        last_attempt: _,
         notices,
     } = status;
     let (forecast, restart_detail) = restart_forecast(restart);
