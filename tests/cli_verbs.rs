@@ -155,6 +155,11 @@ fn check_and_test_tell_a_failed_case_from_a_bad_policy() {
         assert!(!report.contains("`late with proof`"), "{verb}: {report}");
         assert!(report.ends_with("1 case failed, 1 passed\n"), "{verb}: {report}");
     }
+    // More than are shown are failed cases all the same.
+    let many: String = (0..250).map(|n| BAD_CASE.replace("without proof", &format!("without proof, {n}"))).collect();
+    let ran = requite(&["test", path(&with_cases(&many))]);
+    let report = ran.complaint(4);
+    assert!(report.ends_with("250 cases failed, 0 passed\n"), "{report}");
     let text = fs::read_to_string(policy(&dir)).unwrap();
     fs::write(policy(&dir), text.replace("deny: ORDER_CANCELLED", "deny: NOTHING_KNOWN")).unwrap();
     requite(&["test", path(&dir)]).complaint(3);

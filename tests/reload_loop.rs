@@ -67,7 +67,12 @@ fn admit(bundle: &Bundle) -> Result<Admission, Rejection> {
             place: None,
             help: None,
         };
-        return Err(Rejection { digest: bundle.digest(), diagnostics: vec![diagnostic], cases_passed: 0 });
+        return Err(Rejection {
+            digest: bundle.digest(),
+            diagnostics: vec![diagnostic],
+            cases_passed: 0,
+            only_cases_failed: None,
+        });
     }
     Ok(Admission {
         digest: bundle.digest(),

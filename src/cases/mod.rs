@@ -61,6 +61,8 @@ pub const CASES_MAX: usize = 20_000;
 pub struct Rehearsal {
     /// How many cases came out as expected.
     pub passed: usize,
+    /// How many did not.
+    pub failed: usize,
     /// Each case that did not, and each mistake in a file of cases.
     pub diagnostics: Vec<Diagnostic>,
     /// The rules that decided a line in some case, as policy id and rule id.
@@ -153,6 +155,7 @@ fn run(
     if differences.is_empty() {
         rehearsal.passed += 1;
     } else {
+        rehearsal.failed += 1;
         let list = differences.join("; ");
         reader.error(
             CASE_FAILED,

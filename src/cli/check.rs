@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::app::run::colour;
-use crate::cases::CASE_FAILED;
 use crate::cli::exit::Exit;
 use crate::cli::output::{answer, say, say_unreadable};
 use crate::engine::admit::{Admission, Rejection, admit};
 use crate::policy::bundle::Bundle;
-use crate::policy::diagnostic::{Diagnostic, Severity, render};
+use crate::policy::diagnostic::{Diagnostic, render};
 use crate::source::directory;
 
 /// Say whether a directory of policies would be put in force
@@ -47,12 +46,10 @@ pub(super) fn admitted(dir: &Path) -> Result<(Admission, Bundle), Exit> {
         Ok(admission) => Ok((admission, bundle)),
         Err(rejection) => {
             say(&render(&rejection.diagnostics, &bundle, colour()));
-            let exit = exit_of(&rejection);
-            if exit == Exit::CasesFailed {
-                let failed = rejection.diagnostics.iter().filter(|diagnostic| diagnostic.code == CASE_FAILED).count();
+            if let Some(failed) = rejection.only_cases_failed {
                 say(&format!("{} failed, {} passed", counted(failed, "case"), rejection.cases_passed));
             }
-            Err(exit)
+            Err(exit_of(&rejection))
         }
     }
 }
@@ -65,9 +62,8 @@ pub(super) fn say_warnings(warnings: &[Diagnostic], bundle: &Bundle) {
 }
 
 /// A mistake in a policy outweighs a case: the case may only show the mistake.
-pub(super) fn exit_of(rejection: &Rejection) -> Exit {
-    let mut errors = rejection.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
-    if errors.all(|diagnostic| diagnostic.code == CASE_FAILED) { Exit::CasesFailed } else { Exit::PolicyInvalid }
+pub(super) const fn exit_of(rejection: &Rejection) -> Exit {
+    if rejection.only_cases_failed.is_some() { Exit::CasesFailed } else { Exit::PolicyInvalid }
 }
 
 fn summary(admission: &Admission, dir: &Path) -> String {

@@ -1,7 +1,7 @@
 //! Whether a bundle may be put in force. Pure: the same bundle gets the same answer everywhere,
 //! from the server, the command line and the tests.
 
-use crate::cases::{Rehearsal, rehearse};
+use crate::cases::{CASE_FAILED, Rehearsal, rehearse};
 use crate::plan::Plan;
 use crate::policy::bundle::{Bundle, Digest};
 use crate::policy::diagnostic::{Diagnostic, Severity, sorted};
@@ -32,6 +32,8 @@ pub struct Rejection {
     pub diagnostics: Vec<Diagnostic>,
     /// How many of the bundle's own cases passed; none where the policies themselves are wrong.
     pub cases_passed: usize,
+    /// How many of them came out differently, where nothing else is wrong; `None` where there are other mistakes.
+    pub only_cases_failed: Option<usize>,
 }
 
 /// Reads, checks, compiles and rehearses a bundle.
@@ -39,14 +41,15 @@ pub fn admit(bundle: &Bundle) -> Result<Admission, Rejection> {
     let digest = bundle.digest();
     let (loaded, mut diagnostics) = load(bundle);
     let Some(Loaded { plans, default_policy }) = loaded else {
-        return Err(Rejection { digest, diagnostics: sorted(diagnostics), cases_passed: 0 });
+        return Err(Rejection { digest, diagnostics: sorted(diagnostics), cases_passed: 0, only_cases_failed: None });
     };
-    let Rehearsal { passed, diagnostics: found, exercised: _ } = rehearse(bundle, &plans, &default_policy);
+    let Rehearsal { passed, failed, diagnostics: found, exercised: _ } = rehearse(bundle, &plans, &default_policy);
     diagnostics.extend(found);
-    let failed = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
-    let diagnostics = sorted(diagnostics);
-    if failed {
-        return Err(Rejection { digest, diagnostics, cases_passed: passed });
+    let mut errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).peekable();
+    if errors.peek().is_some() {
+        let only_cases_failed = errors.all(|error| error.code == CASE_FAILED).then_some(failed);
+        return Err(Rejection { digest, diagnostics: sorted(diagnostics), cases_passed: passed, only_cases_failed });
     }
+    let diagnostics = sorted(diagnostics);
     Ok(Admission { digest, default_policy, plans, warnings: diagnostics, cases_passed: passed })
 }

@@ -122,7 +122,7 @@ impl Loader {
 
 impl From<Rejection> for WhyFailed {
     fn from(rejection: Rejection) -> Self {
-        let Rejection { digest, diagnostics, cases_passed } = rejection;
+        let Rejection { digest, diagnostics, cases_passed, only_cases_failed: _ } = rejection;
         Self::Rejected { digest, diagnostics, cases_passed }
     }
 }
