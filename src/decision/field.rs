@@ -29,6 +29,15 @@ impl Display for Shown<'_> {
     }
 }
 
+/// Why a second one cannot have this id.
+pub(super) fn twice(id: &str, of: &str) -> String {
+    if id.is_empty() {
+        format!("must be given where there are several {of}")
+    } else {
+        format!("`{}` stands twice", shown(id))
+    }
+}
+
 /// A field of one entry of a list, written only where there is a message.
 #[derive(Clone, Copy)]
 pub(super) struct Of<'a> {
@@ -51,7 +60,7 @@ impl Display for Of<'_> {
 #[derive(Default)]
 pub(super) struct Seen<'a> {
     few: SmallVec<[&'a str; 8]>,
-    many: HashSet<&'a str>,
+    many: Option<HashSet<&'a str>>,
 }
 
 impl<'a> Seen<'a> {
@@ -64,11 +73,11 @@ impl<'a> Seen<'a> {
             }
             return new;
         }
-        !self.few.contains(&id) && self.many.insert(id)
+        !self.few.contains(&id) && self.many.get_or_insert_default().insert(id)
     }
 
     /// Whether an id was met.
     pub(super) fn contains(&self, id: &str) -> bool {
-        self.few.contains(&id) || (!self.many.is_empty() && self.many.contains(id))
+        self.few.contains(&id) || self.many.as_ref().is_some_and(|many| many.contains(id))
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use smallvec::SmallVec;
 
 use crate::decision::field::{Shown, shown};
-use crate::decision::intake::{Intake, set};
+use crate::decision::intake::{Intake, place, set};
 use crate::domain::exact::Exact;
 use crate::domain::facts::{FactId, Value, Values};
 use crate::domain::limits::{DECIMAL_DIGITS_MAX, DECIMAL_PLACES_MAX};
@@ -25,11 +25,14 @@ pub(super) fn anchors(plan: &Plan) -> impl Iterator<Item = &str> {
 
 /// The fact of a name in `order.times`.
 pub(super) fn anchor(plan: &Plan, name: &str) -> Option<FactId> {
+    // Most are of these few, and what is compared needs no hash.
+    if let Some(known) = KNOWN_MOMENTS.iter().find(|known| known.name() == name) {
+        return Some(place(*known));
+    }
     let fact = plan.fact_names.get(name).copied()?;
     match plan.fact(fact)?.origin {
         Origin::Anchor => Some(fact),
-        Origin::BuiltIn(moment) => KNOWN_MOMENTS.contains(&moment).then_some(fact),
-        Origin::Component | Origin::Input(_) | Origin::Derived => None,
+        Origin::BuiltIn(_) | Origin::Component | Origin::Input(_) | Origin::Derived => None,
     }
 }
 
@@ -62,7 +65,9 @@ pub(super) fn read(
             None => intake.bad(field, format!("is not an input that the policy declares for {}", scope_name(scope))),
         }
     }
-    for (fact, definition) in plan.facts.iter().enumerate() {
+    // What a policy declares to be given stands between what every policy knows and what it derives.
+    let declared = plan.facts.iter().enumerate().take(usize::from(plan.given_facts)).skip(BuiltIn::ALL.len());
+    for (fact, definition) in declared {
         let Origin::Input(input) = &definition.origin else { continue };
         let fact = FactId(u16::try_from(fact).unwrap_or(u16::MAX));
         if input.scope == scope && !seen.contains(&fact) {

@@ -31,7 +31,7 @@ use crate::domain::words::{Outcome, ReasonCode};
 use crate::plan::Plan;
 use crate::plan::evidence::Requirement;
 
-pub use intake::{Purpose, intake};
+pub use intake::{Purpose, Rows, intake, intake_into};
 
 /// Decides a claim. Never fails: what cannot be decided is an outcome of its own.
 pub fn decide(plan: &Plan, facts: &Facts<'_>, recorder: &mut impl Recorder) -> Decision {

@@ -8,24 +8,24 @@ use prost::Message as _;
 use tonic::Status;
 
 use crate::decision::explain::{Recorder, Silent};
-use crate::decision::{EvidenceAssessment, Purpose, assess_evidence, decide, intake};
+use crate::decision::{EvidenceAssessment, Purpose, Rows, assess_evidence, decide, intake, intake_into};
 use crate::domain::decision::Decision;
 use crate::domain::facts::Facts;
 use crate::domain::limits::SHORT_TEXT_BYTES_MAX;
 use crate::domain::money::Currency;
-use crate::domain::request::{FieldViolation, Request};
+use crate::domain::request::{Claim, FieldViolation, Order, Request};
 use crate::domain::words::{Outcome, ReasonCode};
 use crate::engine::snapshot::Snapshot;
 use crate::plan::Plan;
 use crate::plan::vocabulary::VocabularyId;
 use crate::server::errors::Failure;
 use crate::server::pb;
-use crate::server::wire::answer::{Heading, write};
+use crate::server::wire::answer::{DECISION_ID_BYTES, Heading, policy, write};
 use crate::server::wire::decision::{Names, next_steps, policy_ref, response, rule_id};
 use crate::server::wire::explanation::{Transcript, message};
 use crate::server::wire::words::{to_primary_reason, to_reason_codes};
 use crate::server::wire::writer::Writer;
-use crate::server::wire::{evidence, plain, request};
+use crate::server::wire::{evidence, hex, plain, request};
 
 /// An answer, and what is counted about it.
 #[derive(Clone, PartialEq, Debug)]
@@ -83,8 +83,10 @@ pub fn answer(snapshot: &Snapshot, request: &pb::EvaluateRefundRequest) -> Resul
             (decision, elapsed, Some(explanation))
         }
     };
+    let order_and_claim = [&*order.encode_to_vec(), &claim.encode_to_vec()];
+    let decision_id = decision_id(&mut Vec::new(), snapshot, plan, request_id, order_and_claim);
     let response = pb::EvaluateRefundResponse {
-        decision_id: decision_id(snapshot, plan, request_id, [&order.encode_to_vec(), &claim.encode_to_vec()]),
+        decision_id: hex::text(decision_id),
         request_id: request_id.clone(),
         policy: Some(policy_ref(snapshot, plan)),
         explanation,
@@ -105,29 +107,71 @@ pub(crate) struct Written<'s> {
     pub(crate) elapsed: Duration,
 }
 
-/// Decides a plain request from its bytes and writes the answer; `digest` is that of the snapshot.
-/// `None`, and nothing written, where [`answer`] must look at it: it comes to the same answer, or
-/// says what is wrong.
-pub(crate) fn answer_plain<'s>(
-    snapshot: &'s Snapshot,
-    digest: &str,
-    message: &'s [u8],
-    response: &mut Writer<'_>,
-) -> Option<Written<'s>> {
-    let request = plain::read(message)?;
-    let plain::PlainRequest { request_id, policy_id, policy_digest, min_generation, language, ref said, .. } = request;
-    let plan = plan_for(snapshot, policy_id, policy_digest, min_generation, said).ok()?;
-    let language = plan.language(language)?;
-    let facts = intake(plan, said, Purpose::Decision).ok()?;
-    let currency = currency(plan, &facts).ok()?;
-    let names = Names { plan, order: &said.order, claim: &said.claim, currency, language };
-    let (decision, elapsed) = timed(plan, &facts, &mut Silent);
-    let decision_id = decision_id(snapshot, plan, request_id, [request.order, request.claim]);
-    let heading = Heading { decision_id: &decision_id, request_id, digest, generation: snapshot.generation };
-    write(response, heading, &decision, names);
-    let rule = decision.lines.first().map_or("", |line| rule_id(plan, line.rule));
-    let reason = decision.reason_codes.first().copied();
-    Some(Written { outcome: decision.outcome, reason, rule, order_id: said.order.id, request_id, elapsed })
+/// Where the plain requests of one call are answered, one after the other: what room one of them
+/// took, the next one uses again.
+#[derive(Debug)]
+pub(crate) struct Desk<'m> {
+    snapshot: &'m Snapshot,
+    /// The digest of the snapshot.
+    digest: &'m str,
+    request: Request<'m>,
+    rows: Rows,
+    identity: Vec<u8>,
+    policy: PolicyWritten<'m>,
+}
+
+/// What answers say about the plan that decided, in the bytes of their messages.
+#[derive(Debug, Default)]
+struct PolicyWritten<'m> {
+    plan: Option<&'m Plan>,
+    bytes: Vec<u8>,
+}
+
+impl<'m> Desk<'m> {
+    /// A desk for what this snapshot answers.
+    pub(crate) fn new(snapshot: &'m Snapshot, digest: &'m str) -> Self {
+        let request = Request { order: Order::default(), claim: Claim::default() };
+        let (rows, identity, policy) = (Rows::default(), Vec::new(), PolicyWritten::default());
+        Self { snapshot, digest, request, rows, identity, policy }
+    }
+
+    /// Decides a plain request from its bytes and writes the answer. `None`, and nothing written,
+    /// where [`answer`] must look at it: it comes to the same answer, or says what is wrong.
+    pub(crate) fn answer(&mut self, message: &'m [u8], response: &mut Writer<'_>) -> Option<Written<'m>> {
+        let Self { snapshot, digest, request: said, rows, identity, policy } = self;
+        let plain::PlainRequest { request_id, policy_id, policy_digest, min_generation, language, order, claim } =
+            plain::read(message, said)?;
+        let plan = plan_for(snapshot, policy_id, policy_digest, min_generation, said).ok()?;
+        let language = plan.language(language)?;
+        let mut facts = intake_into(rows, plan, said, Purpose::Decision);
+        let facts = facts.as_mut().ok()?;
+        let currency = currency(plan, facts).ok()?;
+        let names = Names { plan, order: &said.order, claim: &said.claim, currency, language };
+        let begun = Instant::now();
+        let decision = decide(plan, facts, &mut Silent);
+        let elapsed = begun.elapsed();
+        rows.take_back(facts);
+        let heading = Heading {
+            decision_id: decision_id(identity, snapshot, plan, request_id, [order, claim]),
+            request_id,
+            policy: policy.of(plan, digest, snapshot.generation),
+        };
+        write(response, heading, &decision, names);
+        let rule = decision.lines.first().map_or("", |line| rule_id(plan, line.rule));
+        let reason = decision.reason_codes.first().copied();
+        Some(Written { outcome: decision.outcome, reason, rule, order_id: said.order.id, request_id, elapsed })
+    }
+}
+
+impl<'m> PolicyWritten<'m> {
+    fn of(&mut self, plan: &'m Plan, digest: &str, generation: u64) -> &[u8] {
+        if !self.plan.is_some_and(|written| std::ptr::eq(written, plan)) {
+            self.bytes.clear();
+            policy(&mut Writer::at_end_of(&mut self.bytes), plan, digest, generation);
+            self.plan = Some(plan);
+        }
+        &self.bytes
+    }
 }
 
 /// Tells whether the material of a claim is enough.
@@ -278,24 +322,28 @@ fn is_part_of(path: &str, whole: &str) -> bool {
 }
 
 /// The identity of a decision: what it follows from, and nothing else. Parts are preceded by their
-/// lengths, so that no two requests read the same.
-fn decision_id(snapshot: &Snapshot, plan: &Plan, request_id: &str, order_and_claim: [&[u8]; 2]) -> String {
+/// lengths, so that no two requests read the same. They are laid side by side in `said`.
+fn decision_id(
+    said: &mut Vec<u8>,
+    snapshot: &Snapshot,
+    plan: &Plan,
+    request_id: &str,
+    order_and_claim: [&[u8]; 2],
+) -> [u8; DECISION_ID_BYTES] {
     let [order, claim] = order_and_claim;
-    let mut said = Vec::with_capacity(USUAL_REQUEST_BYTES);
+    let parts = [snapshot.digest.bytes().as_slice(), plan.id.as_bytes(), request_id.as_bytes(), order, claim];
+    said.clear();
+    said.reserve(USUAL_REQUEST_BYTES);
     said.extend_from_slice(b"requite decision 1\n");
-    for part in [snapshot.digest.bytes().as_slice(), plan.id.as_bytes(), request_id.as_bytes(), order, claim] {
+    for part in parts {
         said.extend_from_slice(&(part.len() as u64).to_le_bytes());
         said.extend_from_slice(part);
     }
-    let hex = blake3::hash(&said).to_hex();
-    hex.get(..DECISION_ID_DIGITS).unwrap_or_default().to_owned()
+    blake3::hash(said).as_bytes().first_chunk().copied().unwrap_or_default()
 }
 
 /// Room for what a usual decision follows from.
 const USUAL_REQUEST_BYTES: usize = 1024;
-
-/// Hex digits of a decision's id: 128 bits, so that no two of them ever meet.
-const DECISION_ID_DIGITS: usize = 32;
 
 #[cfg(test)]
 mod tests {
@@ -325,25 +373,34 @@ mod tests {
     fn a_plain_answer_is_the_answer_byte_for_byte() {
         let admission = crate::engine::admit::admit(&crate::source::embedded::read().unwrap()).unwrap();
         let snapshot = Snapshot::new(admission, 7);
-        let requests = concat!(env!("CARGO_MANIFEST_DIR"), "/policies/standard/requests");
-        let mut compared = 0;
-        for file in std::fs::read_dir(requests).unwrap() {
-            let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/policies/standard/requests");
+        let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+        let request = |path| {
+            let text = std::fs::read_to_string(path).unwrap();
             let mut request = crate::server::json::request_from_json(&text).unwrap();
             request.explain = pb::ExplainLevel::None.into();
+            (request.encode_to_vec(), request)
+        };
+        let mut requests: Vec<_> = files.map(request).collect();
+        // Each comes after each of two others: what is left on the desk makes no difference.
+        requests.extend(requests.clone().into_iter().rev());
+        let digest = snapshot.digest.to_string();
+        let mut desk = Desk::new(&snapshot, &digest);
+        let mut compared = 0;
+        for (message, request) in &requests {
             let mut bytes = Vec::new();
-            let digest = snapshot.digest.to_string();
-            let message = request.encode_to_vec();
-            let written = answer_plain(&snapshot, &digest, &message, &mut Writer::at_end_of(&mut bytes)).unwrap();
-            let Evaluated { response, outcome, reason, elapsed: _ } = answer(&snapshot, &request).unwrap();
+            let written = desk.answer(message, &mut Writer::at_end_of(&mut bytes)).unwrap();
+            let Evaluated { response, outcome, reason, elapsed: _ } = answer(&snapshot, request).unwrap();
             assert_eq!(bytes, response.encode_to_vec(), "{}", request.request_id);
             assert_eq!(
                 (written.outcome, written.reason, written.rule),
                 (outcome, reason, response.lines[0].rule_id.as_str())
             );
+            // What cannot be read leaves nothing, either.
+            assert!(desk.answer(&message[..message.len() - 1], &mut Writer::at_end_of(&mut bytes)).is_none());
             compared += 1;
         }
-        assert!(10 < compared, "only {compared} requests");
+        assert!(20 < compared, "only {compared} requests");
     }
 
     #[test]
@@ -368,10 +425,11 @@ mod tests {
         let (snapshot, plan) = (snapshot(1), samples::plan());
         let (order, claim) = (samples::order(), samples::claim());
         let id_of = |snapshot: &Snapshot, request_id: &str, order: &pb::Order, claim: &pb::Claim| {
-            decision_id(snapshot, &plan, request_id, [&order.encode_to_vec(), &claim.encode_to_vec()])
+            // Whatever was laid there before makes no difference.
+            let mut said = request_id.repeat(9).into_bytes();
+            decision_id(&mut said, snapshot, &plan, request_id, [&order.encode_to_vec(), &claim.encode_to_vec()])
         };
         let id = id_of(&snapshot, "r-1", &order, &claim);
-        assert_eq!(id.len(), DECISION_ID_DIGITS);
         assert_eq!(id, id_of(&self::snapshot(9), "r-1", &order, &claim));
         let other_claim = pb::Claim { text: "late".into(), ..samples::claim() };
         assert_ne!(id, id_of(&snapshot, "r-2", &order, &claim));

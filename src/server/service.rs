@@ -22,7 +22,7 @@ use tower::{BoxError, Service};
 use crate::engine::Engine;
 use crate::engine::snapshot::Snapshot;
 use crate::server::errors::Failure;
-use crate::server::evaluation::{self, Evaluated, Written};
+use crate::server::evaluation::{self, Desk, Evaluated, Written};
 use crate::server::guard::Deadline;
 use crate::server::limits::{
     BATCH_ITEMS_MAX, BATCH_ITEMS_PER_TURN, BATCHES_AT_ONCE_MAX, EVALUATION_MESSAGE_BYTES_MAX,
@@ -216,7 +216,7 @@ impl Answers {
         let snapshot = self.engine.current();
         let digest = digest_text(&snapshot.digest);
         let mut answer = Answer::with_room_for(1);
-        if let Some(written) = evaluation::answer_plain(&snapshot, &digest, message, &mut answer.writer()) {
+        if let Some(written) = Desk::new(&snapshot, &digest).answer(message, &mut answer.writer()) {
             self.answered_plain(&snapshot, &digest, written, message);
             return answer.into_response().into();
         }
@@ -241,6 +241,7 @@ impl Answers {
         let mut answer = Answer::with_room_for(items.len());
         // Counted once all are answered: a batch that comes to no answer has decided nothing.
         let mut decided = Vec::with_capacity(items.len());
+        let mut desk = Desk::new(&snapshot, &digest);
         for turn in items.chunks(BATCH_ITEMS_PER_TURN) {
             // Other calls get their turns, also those that came on the same connection.
             tokio::task::yield_now().await;
@@ -248,7 +249,7 @@ impl Answers {
                 return Plain::Failed(failure);
             }
             for &item in turn {
-                match answer_item(&snapshot, &digest, item, &mut answer.writer()) {
+                match answer_item(&snapshot, &mut desk, item, &mut answer.writer()) {
                     Some(item) => decided.push(item),
                     None => return Plain::No,
                 }
@@ -299,15 +300,15 @@ enum Item<'m> {
 
 /// Decides one item of a batch and writes its answer; `None` where its bytes are no message.
 fn answer_item<'m>(
-    snapshot: &'m Snapshot,
-    digest: &str,
+    snapshot: &Snapshot,
+    desk: &mut Desk<'m>,
     item: &'m [u8],
     response: &mut Writer<'_>,
 ) -> Option<Item<'m>> {
     let mut written = None;
-    response.message_or_none(1, |answer| {
-        answer.message_or_none(1, |decision| {
-            written = evaluation::answer_plain(snapshot, digest, item, decision);
+    response.long_message_or_none(1, |answer| {
+        answer.long_message_or_none(1, |decision| {
+            written = desk.answer(item, decision);
             written.map(|_| ())
         })
     });

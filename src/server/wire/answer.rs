@@ -2,6 +2,10 @@
 //! explanation. What is rare in it is built as [`super::decision`] builds it; a test holds the two
 //! against each other.
 
+use std::ops::Range;
+
+use smallvec::SmallVec;
+
 use crate::domain::decision::{
     ComponentDecision, DateWindow, Decision, Deduction, EvidenceReport, LineDecision, TenderRefund,
 };
@@ -19,10 +23,27 @@ use crate::server::wire::writer::Writer;
 /// What does not follow from the decision.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Heading<'a> {
-    pub(crate) decision_id: &'a str,
+    /// To be told in hexadecimal digits.
+    pub(crate) decision_id: [u8; DECISION_ID_BYTES],
     pub(crate) request_id: &'a str,
-    pub(crate) digest: &'a str,
-    pub(crate) generation: u64,
+    /// What [`policy`] has written.
+    pub(crate) policy: &'a [u8],
+}
+
+/// 128 bits, so that no two ids ever meet.
+pub(crate) const DECISION_ID_BYTES: usize = 16;
+
+/// Writes which policy answers: a field that all answers by one version of it have in common.
+pub(crate) fn policy(response: &mut Writer<'_>, plan: &Plan, digest: &str, generation: u64) {
+    response.message(16, |to| {
+        to.text(1, &plan.id);
+        to.text(2, &plan.version);
+        to.text(3, digest);
+        to.count(4, generation);
+        if let Some(effective) = plan.effective {
+            to.built(5, &moment(effective.from));
+        }
+    });
 }
 
 /// Writes an `EvaluateRefundResponse`.
@@ -40,20 +61,24 @@ pub(crate) fn write(response: &mut Writer<'_>, heading: Heading<'_>, decision: &
         review,
         payout,
     } = decision;
-    response.text(1, heading.decision_id);
+    response.hex(1, heading.decision_id);
     response.text(2, heading.request_id);
     response.number(3, to_outcome(*outcome) as i32);
     response.number(4, to_primary_reason(reason_codes));
     response.words(5, reason_codes.iter().map(|&code| to_reason_code(code) as i32));
     response.message(6, |to| money(to, *refund, names));
+    // Each line tells its deductions once more, in the same words.
+    let mut of_lines: SmallVec<[Range<usize>; 1]> = SmallVec::with_capacity(lines.len());
     for line in lines {
+        let begins = response.written();
         deductions(response, 7, &line.deductions, names.line_id(line.line), names);
+        of_lines.push(begins..response.written());
     }
     for component in components {
         deductions(response, 7, &component.deductions, names.component(component.component).1, names);
     }
-    for line in lines {
-        response.message(8, |to| line_decision(to, line, names));
+    for (line, deductions) in lines.iter().zip(of_lines) {
+        response.message(8, |to| line_decision(to, line, deductions, names));
     }
     for tender in tenders {
         response.message(9, |to| tender_refund(to, *tender, names));
@@ -71,7 +96,7 @@ pub(crate) fn write(response: &mut Writer<'_>, heading: Heading<'_>, decision: &
     for (number, window) in [(14, review), (15, payout)] {
         date_window(response, number, *window);
     }
-    response.message(16, |to| policy(to, heading, names.plan));
+    response.again(heading.policy);
     lines.iter().flat_map(|line| missing_facts(line, names)).for_each(|fact| response.built(18, &fact));
     for component in components {
         response.message(19, |to| component_decision(to, component, names));
@@ -100,7 +125,8 @@ fn deductions(to: &mut Writer<'_>, number: u32, deductions: &[Deduction], line_i
     }
 }
 
-fn line_decision(to: &mut Writer<'_>, decision: &LineDecision, names: Names<'_>) {
+/// Writes a line, whose deductions stand at these places already.
+fn line_decision(to: &mut Writer<'_>, decision: &LineDecision, taken: Range<usize>, names: Names<'_>) {
     let LineDecision {
         line,
         outcome,
@@ -109,7 +135,7 @@ fn line_decision(to: &mut Writer<'_>, decision: &LineDecision, names: Names<'_>)
         liable,
         base,
         refund,
-        deductions: taken,
+        deductions: _,
         compensations: _,
         amounts_due: _,
         missing_facts: _,
@@ -120,7 +146,7 @@ fn line_decision(to: &mut Writer<'_>, decision: &LineDecision, names: Names<'_>)
     to.text(4, names.rule_id(*rule));
     to.number(5, liable.map_or(0, |party| to_liable_party(party) as i32));
     to.message(6, |to| money(to, *refund, names));
-    deductions(to, 7, taken, names.line_id(*line), names);
+    to.again_from(taken);
     to.words(8, reason_codes.iter().map(|&code| to_reason_code(code) as i32));
     to.message(9, |to| money(to, *base, names));
 }
@@ -157,27 +183,28 @@ fn evidence_report(to: &mut Writer<'_>, report: &EvidenceReport, names: Names<'_
 fn date_window(to: &mut Writer<'_>, number: u32, window: Option<DateWindow>) {
     match window {
         Some(DateWindow::Dates { earliest, latest }) => to.message(number, |to| {
-            to.message(1, |to| date(to, earliest));
-            to.message(2, |to| date(to, latest));
+            date(to, 1, earliest);
+            date(to, 2, latest);
         }),
         Some(DateWindow::BeyondCalendar) => to.message(number, |to| to.number(3, 1)),
         None => {}
     }
 }
 
-fn date(to: &mut Writer<'_>, date: Date) {
-    to.number(1, date.year());
-    to.number(2, date.month());
-    to.number(3, date.day());
-}
-
-fn policy(to: &mut Writer<'_>, heading: Heading<'_>, plan: &Plan) {
-    to.text(1, &plan.id);
-    to.text(2, &plan.version);
-    to.text(3, heading.digest);
-    to.count(4, heading.generation);
-    if let Some(effective) = plan.effective {
-        to.built(5, &moment(effective.from));
+/// Every answer has several dates, and nearly all of them have this form.
+fn date(to: &mut Writer<'_>, number: u8, date: Date) {
+    let (year, month, day) = (date.year(), date.month(), date.day());
+    match (u16::try_from(year), month.cast_unsigned(), day.cast_unsigned()) {
+        // A year of two times seven bits, a month and a day of one byte each: seven bytes.
+        (Ok(year @ 0x80..0x4000), month @ 1..0x80, day @ 1..0x80) => {
+            let [low, high] = [(year & 0x7f | 0x80).to_le_bytes(), (year >> 7).to_le_bytes()].map(|[low, _]| low);
+            to.again(&[number << 3 | 2, 7, 1 << 3, low, high, 2 << 3, month, 3 << 3, day]);
+        }
+        (_, _, _) => to.message(u32::from(number), |to| {
+            to.number(1, year);
+            to.number(2, month);
+            to.number(3, day);
+        }),
     }
 }
 
@@ -195,7 +222,9 @@ mod tests {
         let (plan, order, claim) = (samples::plan(), samples::order(), samples::claim());
         let said = samples::said(&order, &claim);
         let names = samples::names(&plan, &said);
-        let heading = Heading { decision_id: "d-1", request_id: "r-1", digest: "blake3:00", generation: 7 };
+        let mut policy_bytes = Vec::new();
+        super::policy(&mut Writer::at_end_of(&mut policy_bytes), &plan, "blake3:00", 7);
+        let heading = Heading { decision_id: [0xd1; 16], request_id: "r-1", policy: &policy_bytes };
         let mut bytes = Vec::new();
         write(&mut Writer::at_end_of(&mut bytes), heading, decision, names);
         let policy = pb::PolicyRef {
@@ -206,13 +235,26 @@ mod tests {
             effective_from: None,
         };
         let expected = pb::EvaluateRefundResponse {
-            decision_id: "d-1".into(),
+            decision_id: "d1".repeat(16),
             request_id: "r-1".into(),
             policy: Some(policy),
             ..response(decision, names)
         };
         assert_eq!(pb::EvaluateRefundResponse::decode(bytes.as_slice()), Ok(expected.clone()));
         assert_eq!(bytes, expected.encode_to_vec());
+    }
+
+    #[test]
+    fn a_date_of_any_year_is_written_as_the_message_of_it() {
+        for year in [-5, 0, 1, 99, 127, 128, 255, 256, 2026, 9999] {
+            for (month, day) in [(1, 1), (2, 28), (12, 31)] {
+                let mut bytes = Vec::new();
+                date(&mut Writer::at_end_of(&mut bytes), 2, jiff::civil::date(year, month, day));
+                let sent = pb::Date { year: year.into(), month: month.into(), day: day.into() };
+                let window = pb::DateWindow { latest: Some(sent), ..Default::default() };
+                assert_eq!(bytes, window.encode_to_vec(), "{year}-{month}-{day}");
+            }
+        }
     }
 
     #[test]
@@ -224,6 +266,11 @@ mod tests {
             [RejectedEvidence { evidence: 0, problem: EvidenceProblem::AnotherOrder }].into_iter().collect();
         decision.evidence.text_findings = [TextFinding { phrase: 0, start: 3, end: 12 }].into_iter().collect();
         decision.evidence.missing = [0b11].into_iter().collect();
+        holds(&decision);
+        let mut second = decision.lines[0].clone();
+        second.line = 1;
+        second.deductions.push(second.deductions[0]);
+        decision.lines.push(second);
         holds(&decision);
         decision.reason_codes.clear();
         decision.lines[0].deductions.clear();

@@ -13,10 +13,10 @@ use crate::plan::fact::{InputScope, Origin};
 use crate::plan::rule::{Action, Rule, Step, Verdict};
 use crate::policy::bundle::Digest;
 use crate::server::pb;
-use crate::server::wire::evidence;
 use crate::server::wire::words::{
     to_deduction_kind, to_liable_party, to_outcome, to_primary_reason, to_reason_codes, to_refund_method,
 };
+use crate::server::wire::{evidence, hex};
 
 /// What a line is decided by where no rule matches.
 pub(crate) const OTHERWISE: &str = "otherwise";
@@ -214,19 +214,8 @@ pub(crate) fn policy_ref(snapshot: &Snapshot, plan: &Plan) -> pb::PolicyRef {
 
 /// A digest as it is written everywhere, without a formatter: every answer has one.
 pub(crate) fn digest_text(digest: &Digest) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |half: u8| DIGITS.get(usize::from(half)).copied().map_or('0', char::from);
-    let mut text = String::with_capacity(DIGEST_TEXT_BYTES);
-    text.push_str("blake3:");
-    for &byte in digest.bytes() {
-        text.push(digit(byte >> 4));
-        text.push(digit(byte & 15));
-    }
-    text
+    ["blake3:", &hex::text(*digest.bytes())].concat()
 }
-
-/// `blake3:` and 64 hex digits.
-const DIGEST_TEXT_BYTES: usize = 71;
 
 /// A moment as messages have it.
 pub(crate) fn moment(timestamp: Timestamp) -> prost_types::Timestamp {
@@ -376,7 +365,7 @@ mod tests {
         let files = vec![BundleFile { path: "a.policy.yaml".into(), bytes: b"-".to_vec() }];
         let digest = Bundle::new(files).unwrap().digest();
         let text = digest_text(&digest);
-        assert_eq!((text.as_str(), text.len()), (digest.to_string().as_str(), DIGEST_TEXT_BYTES));
+        assert_eq!(text, digest.to_string());
     }
 
     #[test]

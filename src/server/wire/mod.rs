@@ -8,6 +8,7 @@ pub(crate) mod decision;
 pub(crate) mod evidence;
 pub(crate) mod explanation;
 mod fields;
+pub(crate) mod hex;
 pub(crate) mod path;
 pub(crate) mod plain;
 pub(crate) mod request;

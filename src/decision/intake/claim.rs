@@ -1,0 +1,103 @@
+//! What the customer asks for and says, and the material that goes with it.
+
+use smallvec::SmallVec;
+
+use crate::decision::field::{Of, Seen, shown};
+use crate::decision::intake::Intake;
+use crate::domain::facts::{About, ClaimFacts, Comparison, EvidenceFacts};
+use crate::domain::limits::ENTRIES_MAX;
+use crate::domain::money::Amount;
+use crate::domain::request::{Claim, Evidence, Order, PromisedActual};
+use crate::plan::vocabulary::VocabularyId;
+
+impl Intake<'_> {
+    /// The claim; `None` only where the moment of the request is missing.
+    pub(super) fn claim<'a>(&mut self, order: &Order<'a>, claim: &Claim<'a>) -> Option<ClaimFacts<'a>> {
+        let Claim {
+            request_type: _,
+            reason,
+            liable_party: _,
+            text,
+            promised_actual,
+            evidence,
+            channel: _,
+            requested_at,
+            requested_amount,
+            line_ids: _,
+        } = claim;
+        if requested_at.is_none() {
+            self.bad("claim.requested_at", "is mandatory: the service has no clock of its own");
+        }
+        let requested_amount = self.amount(*requested_amount, "claim.requested_amount");
+        if requested_amount == Some(Amount::ZERO) {
+            self.bad("claim.requested_amount", "must be above zero; leave it out to ask for all that can be had");
+        }
+        let reason = self.word(reason, VocabularyId::REASON, "claim.reason");
+        let evidence = self.evidence(order, evidence);
+        Some(ClaimFacts {
+            requested_at: (*requested_at)?,
+            reason,
+            text,
+            comparison: comparison(promised_actual),
+            evidence,
+            requested_amount,
+        })
+    }
+
+    fn evidence<'a>(&mut self, order: &Order<'a>, pieces: &[Evidence<'a>]) -> SmallVec<[EvidenceFacts<'a>; 2]> {
+        let mut seen = Seen::default();
+        let mut facts = SmallVec::new();
+        for (at, piece) in pieces.iter().enumerate() {
+            let field = |name| Of { list: "claim.evidence", at, name };
+            let Evidence { id, kind, media_type, size_bytes, sha256, captured_at, order_id, source, fields } = piece;
+            if !id.is_empty() && !seen.insert(id) {
+                self.bad(field("evidence_id"), format!("`{}` stands twice", shown(id)));
+            }
+            if kind.is_empty() {
+                self.bad(field("kind"), "is mandatory");
+            }
+            if *size_bytes < 0 {
+                self.bad(field("size_bytes"), format!("must not be negative, got {size_bytes}"));
+            }
+            let hex = sha256.len() == 64 && sha256.bytes().all(|byte| byte.is_ascii_hexdigit());
+            if !sha256.is_empty() && !hex {
+                self.bad(field("sha256"), "must be 64 hexadecimal digits");
+            }
+            self.count(fields.len(), ENTRIES_MAX, field("fields"));
+            for (text, name) in
+                [(id, "evidence_id"), (media_type, "media_type"), (order_id, "order_id"), (source, "source")]
+            {
+                self.short(text, field(name));
+            }
+            let about = if order_id.is_empty() || order.id.is_empty() || *order_id == order.id {
+                About::ThisOrder
+            } else {
+                About::AnotherOrder
+            };
+            let filled = fields.iter().filter(|(_, value)| says_something(value)).map(|(name, _)| *name).collect();
+            if let Some(kind) = self.word(kind, VocabularyId::EVIDENCE_KIND, field("kind")) {
+                facts.push(EvidenceFacts {
+                    id,
+                    kind,
+                    media_type,
+                    size_bytes: *size_bytes,
+                    captured_at: *captured_at,
+                    about,
+                    fields: filled,
+                });
+            }
+        }
+        facts
+    }
+}
+
+/// A pair counts where both sides say something.
+fn comparison(pairs: &[PromisedActual<'_>]) -> Comparison {
+    let both = |pair: &PromisedActual<'_>| says_something(pair.promised) && says_something(pair.actual);
+    if pairs.iter().any(both) { Comparison::Given } else { Comparison::NotGiven }
+}
+
+/// Whether a text is more than blank.
+fn says_something(text: &str) -> bool {
+    text.chars().any(|character| !character.is_whitespace())
+}

@@ -1,0 +1,132 @@
+//! The lines of the order: each with the facts of its own beside those that all have in common.
+
+use std::fmt::Display;
+
+use smallvec::SmallVec;
+
+use crate::decision::field::{Of, Seen, shown, twice};
+use crate::decision::inputs;
+use crate::decision::intake::{Intake, Rows, Sums, place, set};
+use crate::domain::exact::Exact;
+use crate::domain::facts::{Coverage, LineFacts, Value, Values};
+use crate::domain::money::Amount;
+use crate::domain::request::{Claim, Fraction, Line, Order};
+use crate::plan::fact::{BuiltIn, InputScope};
+use crate::plan::vocabulary::VocabularyId;
+
+impl Intake<'_> {
+    /// The lines, in input order.
+    pub(super) fn lines<'a>(
+        &mut self,
+        order: &Order<'a>,
+        claim: &Claim<'a>,
+        shared: &Values,
+        rows: &mut Rows,
+    ) -> SmallVec<[LineFacts<'a>; 1]> {
+        let mut ids = Seen::default();
+        for (at, line) in order.lines.iter().enumerate() {
+            if !ids.insert(line.id) {
+                self.bad(format!("order.lines[{at}].line_id"), twice(line.id, "lines"));
+            }
+        }
+        let mut claimed = Seen::default();
+        for (at, id) in claim.line_ids.iter().enumerate() {
+            if !ids.contains(id) {
+                self.bad(format!("claim.line_ids[{at}]"), format!("the order has no line `{}`", shown(id)));
+            } else if !claimed.insert(id) {
+                self.bad(format!("claim.line_ids[{at}]"), format!("`{}` stands twice", shown(id)));
+            }
+        }
+        let order_tags = self.tags(&order.tags, "order.tags");
+        let mut lines: SmallVec<[LineFacts<'a>; 1]> = SmallVec::new();
+        for (at, line) in order.lines.iter().enumerate() {
+            let coverage = if claim.line_ids.is_empty() || claimed.contains(line.id) {
+                Coverage::Claimed
+            } else {
+                Coverage::NotClaimed
+            };
+            let mut row = rows.take();
+            row.extend_from_slice(shared);
+            lines.push(self.line(line, at, order_tags, row, coverage));
+        }
+        lines
+    }
+
+    fn line<'a>(
+        &mut self,
+        line: &Line<'a>,
+        at: usize,
+        order_tags: u64,
+        mut values: Values,
+        coverage: Coverage,
+    ) -> LineFacts<'a> {
+        let field = |name| Of { list: "order.lines", at, name };
+        let Line {
+            id,
+            product_type,
+            stage,
+            sub_stage,
+            paid,
+            list_price,
+            refunded,
+            completed,
+            declared_cost,
+            tags,
+            inputs,
+        } = line;
+        if paid.is_none() {
+            self.sums = Sums::Unknown;
+            self.bad(field("paid"), "is mandatory: a missing price is never zero");
+        }
+        let paid = self.amount(*paid, field("paid"));
+        let earlier = self.amount(*refunded, field("refunded")).unwrap_or(Amount::ZERO);
+        if let Some(paid) = paid
+            && paid < earlier
+        {
+            self.sums = Sums::Unknown;
+            self.bad(field("refunded"), "must not be more than `paid`");
+        }
+        let list_price = self.amount(*list_price, field("list_price"));
+        let declared_cost = self.amount(*declared_cost, field("declared_cost"));
+        let completed = completed.and_then(|completed| self.completed(completed, field("completed")));
+        let tags = order_tags | self.tags(tags, field("tags"));
+        let product_type = self.word(product_type, VocabularyId::PRODUCT_TYPE, field("product_type"));
+        let sub_stage = self.word(sub_stage, VocabularyId::SUB_STAGE, field("sub_stage"));
+        inputs::read(self, inputs, InputScope::Line, field("inputs"), &mut values);
+        let paid = paid.unwrap_or(Amount::ZERO);
+        let mut put = |fact, value| set(&mut values, place(fact), value);
+        put(BuiltIn::Stage, stage.map(|word| Value::Word(word.index())));
+        put(BuiltIn::SubStage, sub_stage.map(Value::Word));
+        put(BuiltIn::ProductType, product_type.map(Value::Word));
+        put(BuiltIn::Tags, Some(Value::Set(tags)));
+        put(BuiltIn::Paid, Some(self.money(paid)));
+        put(BuiltIn::Refunded, Some(self.money(earlier)));
+        put(BuiltIn::Refundable, Some(self.money(paid.less(earlier))));
+        put(BuiltIn::ListPrice, list_price.map(|amount| self.money(amount)));
+        put(BuiltIn::DeclaredCost, declared_cost.map(|amount| self.money(amount)));
+        put(BuiltIn::CompletedShare, completed.map(|(share, ..)| Value::Quantity(share)));
+        put(BuiltIn::UnitsCompleted, completed.map(|(_, done, _)| Value::Quantity(done)));
+        put(BuiltIn::UnitsTotal, completed.map(|(_, _, total)| Value::Quantity(total)));
+        LineFacts { id, values, paid, refunded: earlier, coverage }
+    }
+
+    /// The share completed, the units done, and the units in all.
+    fn completed(
+        &mut self,
+        Fraction { numerator, denominator }: Fraction,
+        field: impl Display + Copy,
+    ) -> Option<(Exact, Exact, Exact)> {
+        if denominator <= 0 {
+            self.bad(format!("{field}.denominator"), format!("must be above zero, got {denominator}"));
+        }
+        if numerator < 0 {
+            self.bad(format!("{field}.numerator"), format!("must not be negative, got {numerator}"));
+        }
+        if 0 < denominator && denominator < numerator {
+            self.bad(field, format!("more units are done than there are: {numerator} of {denominator}"));
+        }
+        let (done, total) = (Exact::whole(i128::from(numerator)), Exact::whole(i128::from(denominator)));
+        let share = done.over(total)?.ok()?;
+        Some((share, done, total))
+    }
+}

@@ -1,0 +1,142 @@
+//! What was paid for beside the lines, by what it was paid, and whether all of that adds up.
+
+use smallvec::{SmallVec, smallvec};
+
+use crate::decision::field::{Of, Seen, shown, twice};
+use crate::decision::intake::{Intake, Sums, place, set};
+use crate::domain::facts::{ComponentFacts, LineFacts, TenderFacts};
+use crate::domain::money::Amount;
+use crate::domain::request::{Component, Order, Refundability, Tender};
+use crate::plan::fact::BuiltIn;
+use crate::plan::vocabulary::VocabularyId;
+
+impl Intake<'_> {
+    /// How the order was paid; where it does not say, one tender without a name paid everything.
+    pub(super) fn tenders<'a>(
+        &mut self,
+        order: &Order<'a>,
+        lines: &[LineFacts<'a>],
+        components: &[ComponentFacts],
+    ) -> SmallVec<[TenderFacts<'a>; 2]> {
+        if order.tenders.is_empty() {
+            let (paid, refunded) = totals(lines, components);
+            return smallvec![TenderFacts {
+                id: "",
+                method: "",
+                paid,
+                refunded,
+                refundability: Refundability::Refundable
+            }];
+        }
+        let mut ids = Seen::default();
+        let mut tenders = SmallVec::new();
+        for (at, tender) in order.tenders.iter().enumerate() {
+            let field = |name| Of { list: "order.tenders", at, name };
+            let Tender { id, method, paid, refunded, refundability } = tender;
+            if !ids.insert(id) {
+                self.bad(field("tender_id"), twice(id, "tenders"));
+            }
+            if paid.is_none() {
+                self.sums = Sums::Unknown;
+                self.bad(field("paid"), "is mandatory");
+            }
+            let paid = self.amount(*paid, field("paid")).unwrap_or(Amount::ZERO);
+            let refunded = self.amount(*refunded, field("refunded")).unwrap_or(Amount::ZERO);
+            if paid < refunded {
+                self.sums = Sums::Unknown;
+                self.bad(field("refunded"), "must not be more than `paid`");
+            }
+            let kept = self.plan.tenders.not_refundable.iter().any(|kept| kept == method);
+            let refundability = if kept { Refundability::NotRefundable } else { *refundability };
+            tenders.push(TenderFacts { id, method, paid, refunded, refundability });
+        }
+        tenders
+    }
+
+    /// Shipping, tax and the like.
+    pub(super) fn components(&mut self, order: &Order<'_>) -> SmallVec<[ComponentFacts; 1]> {
+        let mut facts = SmallVec::new();
+        for (at, component) in order.components.iter().enumerate() {
+            let Component { name, paid, refunded, line_id } = component;
+            let field = |name| Of { list: "order.components", at, name };
+            if name.is_empty() {
+                self.bad(field("name"), "is mandatory");
+            }
+            if paid.is_none() {
+                self.sums = Sums::Unknown;
+                self.bad(field("paid"), "is mandatory");
+            }
+            let line =
+                order.lines.iter().position(|line| line.id == *line_id).and_then(|line| u16::try_from(line).ok());
+            if !line_id.is_empty() && line.is_none() {
+                self.bad(field("line_id"), format!("the order has no line `{}`", shown(line_id)));
+            }
+            let name = self.word(name, VocabularyId::COMPONENT, field("name"));
+            let paid = self.amount(*paid, field("paid")).unwrap_or(Amount::ZERO);
+            let refunded = self.amount(*refunded, field("refunded")).unwrap_or(Amount::ZERO);
+            if paid < refunded {
+                self.sums = Sums::Unknown;
+                self.bad(field("refunded"), "must not be more than `paid`");
+            }
+            let line = line.filter(|_| !line_id.is_empty());
+            match name {
+                Some(name) => facts.push(ComponentFacts { name, paid, refunded, line }),
+                None => self.sums = Sums::Unknown,
+            }
+        }
+        facts
+    }
+
+    /// What the whole order cost, and what each line and its order paid for each component; nothing
+    /// where there is none.
+    pub(super) fn component_facts(&self, components: &[ComponentFacts], lines: &mut [LineFacts<'_>]) {
+        let total = self.money(totals(lines, components).0);
+        for line in lines.iter_mut() {
+            set(&mut line.values, place(BuiltIn::OrderPaid), Some(total));
+        }
+        for (name, fact) in self.plan.component_facts.iter().enumerate() {
+            for (place, line) in lines.iter_mut().enumerate() {
+                let own = components.iter().filter(|component| {
+                    usize::from(component.name) == name && component.line.is_none_or(|line| usize::from(line) == place)
+                });
+                let paid = Amount::sum(own.map(|component| component.paid));
+                set(&mut line.values, *fact, Some(self.money(paid)));
+            }
+        }
+    }
+
+    /// What the lines come to is what the tenders paid; the same for what went back.
+    pub(super) fn adds_up(
+        &mut self,
+        order: &Order<'_>,
+        lines: &[LineFacts<'_>],
+        components: &[ComponentFacts],
+        tenders: &[TenderFacts<'_>],
+    ) {
+        if lines.is_empty() {
+            self.bad("order.lines", "at least one line is needed");
+            return;
+        }
+        if order.tenders.is_empty() || self.sums == Sums::Unknown {
+            return;
+        }
+        let Some((_, currency)) = self.currency else { return };
+        let shown = |amounts: (Amount, Amount)| (currency.decimal(amounts.0), currency.decimal(amounts.1));
+        let totals = totals(lines, components);
+        let paid = (Amount::sum(tenders.iter().map(|tender| tender.paid)), totals.0);
+        let refunded = (Amount::sum(tenders.iter().map(|tender| tender.refunded)), totals.1);
+        for (what, sums) in [("paid", paid), ("refunded", refunded)] {
+            if sums.0 != sums.1 {
+                let (tenders, lines) = shown(sums);
+                self.bad("order.tenders", format!("the tenders' `{what}` comes to {tenders} {currency}, the lines' and components' to {lines} {currency}; they must be equal"));
+            }
+        }
+    }
+}
+
+/// What was paid for lines and components, and what went back of them.
+fn totals(lines: &[LineFacts<'_>], components: &[ComponentFacts]) -> (Amount, Amount) {
+    let paid = lines.iter().map(|line| line.paid).chain(components.iter().map(|component| component.paid));
+    let refunded = lines.iter().map(|line| line.refunded).chain(components.iter().map(|component| component.refunded));
+    (Amount::sum(paid), Amount::sum(refunded))
+}
