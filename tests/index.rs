@@ -34,7 +34,6 @@ use requite::domain::words::{ReasonCode, RefundMethod};
 use requite::engine::admit::admit;
 use requite::plan::Plan;
 use requite::plan::fact::BuiltIn;
-use requite::plan::index::Known;
 use requite::plan::rule::{Action, Rule, Verdict};
 use requite::plan::rules::Rules;
 use requite::plan::test::{Accepts, Answer, Interval, Test, WordSet};
@@ -45,7 +44,7 @@ use crate::number::Chance;
 /// What is known of each fact of a line; a fact that cannot be computed is neither.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Fact {
-    Known(Known),
+    Known(Option<Value>),
     Faulty,
 }
 
@@ -66,8 +65,7 @@ fn rule(tests: Vec<Test>) -> Rule {
 
 fn says_no(test: &Test, facts: &[Fact]) -> bool {
     match facts[usize::from(test.fact.0)] {
-        Fact::Known(Known::Absent) => test.accepts.answer(None) == Answer::No,
-        Fact::Known(Known::Value(value)) => test.accepts.answer(Some(value)) == Answer::No,
+        Fact::Known(value) => test.accepts.answer(value.as_ref()) == Answer::No,
         Fact::Faulty => false,
     }
 }
@@ -83,7 +81,7 @@ fn left_by_index(rules: &Rules, from: usize, facts: &[Fact]) -> (Vec<u32>, Vec<u
     let mut candidates = rules.index().candidates(u32::try_from(from).unwrap());
     for column in rules.index().columns() {
         if let Fact::Known(known) = facts[usize::from(column.fact.0)] {
-            candidates.narrow(column, known);
+            candidates.narrow(column, known.as_ref());
         }
     }
     let all: Vec<u32> = std::iter::from_fn(|| candidates.take_first()).collect();
@@ -148,11 +146,11 @@ fn quantity(chance: &mut Chance, fact: u16, wide: u64) -> Exact {
 
 fn fact(chance: &mut Chance, fact: u16, wide: u64) -> Fact {
     match below(chance, 12) {
-        0 => return Fact::Known(Known::Absent),
+        0 => return Fact::Known(None),
         1 => return Fact::Faulty,
         _ => {}
     }
-    Fact::Known(Known::Value(match fact {
+    Fact::Known(Some(match fact {
         0 => Value::Flag(below(chance, 2) == 0),
         1 | 2 => Value::Word(u16::try_from(below(chance, wide.min(4_000) + 5)).unwrap()),
         3 => Value::Set(below(chance, 1 << 12)),
@@ -232,7 +230,7 @@ fn an_index_of_ranges_that_overlap_keeps_to_its_room_and_its_answers() {
         let per_rule = rules.index().bytes() / usize::try_from(COUNT).unwrap();
         assert!(per_rule <= 256, "{name}: {per_rule} bytes for each rule");
         for value in (0..4 * COUNT).step_by(1_777) {
-            let facts = [Fact::Known(Known::Value(Value::Quantity(Exact::whole(value.into()))))];
+            let facts = [Fact::Known(Some(Value::Quantity(Exact::whole(value.into()))))];
             let (left, found) = left_by_index(&rules, 0, &facts);
             assert_eq!(found, without_a_no(&rules, 0, &facts), "{name} at {value}");
             let more = left.len() - found.len();
@@ -279,7 +277,7 @@ fn every_row_of_every_table_is_found_at_once() {
                 quantity(asked.price_units, 1),
                 quantity(asked.share_hundredths, 100),
             ];
-            let facts = values.map(|value| Fact::Known(Known::Value(value)));
+            let facts = values.map(|value| Fact::Known(Some(value)));
             let (left, found) = left_by_index(&rules, 0, &facts);
             assert_eq!((left.as_slice(), found.len()), ([u32::try_from(at).unwrap()].as_slice(), 1), "{size}");
         }

@@ -6,11 +6,11 @@
 use smallvec::SmallVec;
 
 use crate::decision::explain::Recorder;
-use crate::decision::line::{Held, Line, MissingFacts};
-use crate::decision::machine::{Fault, run};
+use crate::decision::line::{Held, Line, MissingFacts, Standing};
+use crate::decision::machine::{Environment as _, Fault, carried, run};
 use crate::domain::allocate::{Share, allocate};
 use crate::domain::decision::{Deduction, DeductionSource, RuleRef};
-use crate::domain::exact::{Exact, Rounding, RoundingMode};
+use crate::domain::exact::{Exact, Rounding, RoundingMode, Short};
 use crate::domain::facts::Value;
 use crate::domain::money::{Amount, Currency};
 use crate::plan::formula::Formula;
@@ -54,15 +54,6 @@ enum Known {
     No,
 }
 
-/// What is left of a line or an order, and what the step before took; `None` where a fact is missing for it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Standing {
-    /// What is left.
-    left: Option<Amount>,
-    /// What the step before took.
-    previous: Option<Amount>,
-}
-
 /// What a step came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum StepResult {
@@ -97,6 +88,7 @@ impl Taken {
 }
 
 /// Takes the steps from one line.
+#[inline]
 pub fn deduct<R: Recorder>(
     steps: &[Step],
     rule: RuleRef,
@@ -174,8 +166,7 @@ pub fn step_amount<R: Recorder>(
     line: &mut Line<'_, '_, '_, R>,
     missing: &mut MissingFacts,
 ) -> Result<StepResult, Fault> {
-    line.remaining = standing.left.map(|left| currency.nanos(left));
-    line.previous = standing.previous.map(|previous| currency.nanos(previous));
+    line.standing = standing;
     match line.holds(&step.tests) {
         Held::Yes => {}
         Held::No => return Ok(StepResult::NotTaken),
@@ -185,16 +176,41 @@ pub fn step_amount<R: Recorder>(
             return Ok(StepResult::Unknown);
         }
     }
+    if let Some((short, taken)) = taken_plainly(step, currency, line) {
+        line.recorder.deduction(source, short.into(), taken);
+        return Ok(StepResult::Takes(taken));
+    }
     let Some(exact) = exact_amount(&step.amount, line, missing)? else { return Ok(StepResult::Unknown) };
-    let rounded = match (step.rounded, line.remaining) {
-        (Rounded::Deduction, _) | (Rounded::Refund, None) => exact.round(rounding(step.rounding, currency))?,
-        (Rounded::Refund, Some(left)) => left.minus(left.minus(exact)?.round(rounding(step.rounding, currency))?)?,
+    let (rounding, remaining) = (rounding(step.rounding, currency), line.remaining());
+    let rounded = match (step.rounded, remaining) {
+        (Rounded::Deduction, _) | (Rounded::Refund, None) => exact.round(rounding)?,
+        (Rounded::Refund, Some(left)) => left.minus(left.minus(exact)?.round(rounding)?)?,
     };
     let bounded = bounded(rounded, step.at_least.as_ref(), step.at_most.as_ref(), currency, line, missing)?;
-    let (Some(bounded), Some(left)) = (bounded, line.remaining) else { return Ok(StepResult::Unknown) };
+    let (Some(bounded), Some(left)) = (bounded, remaining) else { return Ok(StepResult::Unknown) };
     let taken = currency.from_nanos(bounded.min(left))?;
     line.recorder.deduction(source, exact, taken);
     Ok(StepResult::Takes(taken))
+}
+
+/// What most steps come to, exactly and as it is taken: a formula, rounded to the minor unit, without bounds of its
+/// own, where numbers of 64 bits do. `None` for any other, which takes the long way.
+#[inline]
+fn taken_plainly<R: Recorder>(
+    step: &Step,
+    currency: &Currency,
+    line: &mut Line<'_, '_, '_, R>,
+) -> Option<(Short, Amount)> {
+    let Step { amount: StepAmount::Formula(formula), at_least: None, at_most: None, rounding: None, .. } = step else {
+        return None;
+    };
+    if step.rounded == Rounded::Refund {
+        return None;
+    }
+    let left = line.standing.left?;
+    let exact = carried(formula, line)?;
+    let minor = exact.rounded(currency.nanos_per_minor(), TO_MINOR_UNIT)?;
+    Some((exact, Amount::from_minor(minor.max(0)).min(left)))
 }
 
 /// What is given or owed beside the refund; `None` where it is not, or a fact is missing and noted.
@@ -257,8 +273,11 @@ fn number<R: Recorder>(
     }
 }
 
+/// How amounts are rounded to the minor unit where a policy does not say.
+const TO_MINOR_UNIT: RoundingMode = RoundingMode::HalfUp;
+
 fn to_minor_unit(currency: &Currency) -> Rounding {
-    Rounding { increment: Exact::whole(i128::from(currency.nanos_per_minor())), mode: RoundingMode::HalfUp }
+    Rounding { increment: Exact::whole(i128::from(currency.nanos_per_minor())), mode: TO_MINOR_UNIT }
 }
 
 /// The rounding of a step; without an increment of its own, to the currency's minor unit.

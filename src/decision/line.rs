@@ -9,6 +9,8 @@ use crate::decision::explain::Recorder;
 use crate::decision::machine::{Environment, Evaluated, Fault, run, wanting};
 use crate::domain::exact::Exact;
 use crate::domain::facts::{FactId, LineFacts, Value};
+use crate::domain::limits::DERIVED_FACTS_MAX;
+use crate::domain::money::{Amount, Currency};
 use crate::plan::Plan;
 use crate::plan::fact::{Derived, Row};
 use crate::plan::formula::Formula;
@@ -23,14 +25,27 @@ pub struct Line<'p, 'f, 'r, R> {
     pub plan: &'p Plan,
     /// The line's facts.
     pub facts: &'f LineFacts<'f>,
+    /// The order's currency.
+    pub currency: &'p Currency,
     /// Hears what is looked at.
     pub recorder: &'r mut R,
-    /// What earlier deductions have left, in billionths of a unit; `None` where one of them is not known.
-    pub remaining: Option<Exact>,
-    /// What the deduction before took, in billionths of a unit; `None` where it is not known.
-    pub previous: Option<Exact>,
-    /// Derived facts worked out so far.
-    derived: SmallVec<[Option<Evaluated>; 16]>,
+    /// What earlier deductions have done.
+    pub standing: Standing,
+    /// Derived facts worked out so far, in the order in which they were asked for.
+    derived: SmallVec<[Evaluated; 8]>,
+    /// For each derived fact, how many were worked out when it was: one more than its place among them. Zero: not yet.
+    worked_out: [u8; DERIVED_FACTS_MAX],
+}
+
+const _: () = assert!(DERIVED_FACTS_MAX < u8::MAX as usize, "the derived facts of a line are counted in a byte");
+
+/// What is left of a line or an order, and what the step before took; `None` where a fact is missing for it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Standing {
+    /// What is left.
+    pub left: Option<Amount>,
+    /// What the step before took.
+    pub previous: Option<Amount>,
 }
 
 /// What several tests come to together.
@@ -47,49 +62,52 @@ pub enum Held {
 }
 
 impl<R: Recorder> Environment for Line<'_, '_, '_, R> {
-    fn fact(&mut self, fact: FactId) -> Evaluated {
+    #[inline]
+    fn fact(&mut self, fact: FactId) -> Result<Option<&Value>, Fault> {
         self.value(fact)
     }
 
     fn remaining(&self) -> Option<Exact> {
-        self.remaining
+        self.standing.left.map(|left| self.currency.nanos(left))
     }
 
     fn previous(&self) -> Option<Exact> {
-        self.previous
+        self.standing.previous.map(|previous| self.currency.nanos(previous))
     }
 }
 
 impl<'p, 'f, 'r, R: Recorder> Line<'p, 'f, 'r, R> {
     /// A line of which nothing has been worked out yet.
-    pub fn new(plan: &'p Plan, facts: &'f LineFacts<'f>, recorder: &'r mut R) -> Self {
-        let derived = SmallVec::from_elem(None, plan.derived.len());
-        Self { plan, facts, recorder, remaining: Some(Exact::ZERO), previous: Some(Exact::ZERO), derived }
+    pub fn new(plan: &'p Plan, currency: &'p Currency, facts: &'f LineFacts<'f>, recorder: &'r mut R) -> Self {
+        let standing = Standing { left: Some(Amount::ZERO), previous: Some(Amount::ZERO) };
+        let worked_out = [0; DERIVED_FACTS_MAX];
+        Self { plan, facts, currency, recorder, standing, derived: SmallVec::new(), worked_out }
     }
 
     /// The value of a given fact. Nobody hears of it.
     #[inline]
-    pub fn given(&self, fact: FactId) -> Option<Value> {
-        self.facts.values.get(usize::from(fact.0)).copied().flatten()
+    pub fn given(&self, fact: FactId) -> Option<&'f Value> {
+        self.facts.values.get(usize::from(fact.0)).and_then(Option::as_ref)
     }
 
-    /// The value of a fact.
+    /// The value of a fact; `None` where it is missing.
     #[inline]
-    pub fn value(&mut self, fact: FactId) -> Evaluated {
+    pub fn value(&mut self, fact: FactId) -> Result<Option<&Value>, Fault> {
         let Some(place) = fact.0.checked_sub(self.plan.given_facts).map(usize::from) else {
             let value = self.given(fact);
-            self.recorder.fact(fact, value);
+            self.recorder.fact(fact, value.copied());
             return Ok(value);
         };
-        if let Some(Some(known)) = self.derived.get(place) {
-            return *known;
-        }
-        self.derive(fact, place)
+        let nth = match self.worked_out.get(place).and_then(|nth| nth.checked_sub(1)) {
+            Some(nth) => usize::from(nth),
+            None => self.derive(fact, place),
+        };
+        self.derived.get(nth).map_or(Ok(None), |known| known.as_ref().map(Option::as_ref).map_err(|fault| *fault))
     }
 
-    /// Works out a derived fact, for the first time.
+    /// Works out a derived fact, for the first time; its place among those worked out.
     #[inline(never)]
-    fn derive(&mut self, fact: FactId, place: usize) -> Evaluated {
+    fn derive(&mut self, fact: FactId, place: usize) -> usize {
         // A fact uses facts above it only, so this ends after as many steps as there are facts.
         let plan = self.plan;
         let value = match plan.derived.get(place) {
@@ -97,11 +115,13 @@ impl<'p, 'f, 'r, R: Recorder> Line<'p, 'f, 'r, R> {
             Some(Derived::Table { rows, otherwise }) => self.table(rows, otherwise),
             None => Ok(None),
         };
-        if let Some(memo) = self.derived.get_mut(place) {
-            *memo = Some(value);
+        let nth = self.derived.len();
+        self.derived.push(value);
+        if let (Some(count), Ok(now)) = (self.worked_out.get_mut(place), u8::try_from(nth + 1)) {
+            *count = now;
         }
         self.recorder.fact(fact, value.ok().flatten());
-        value
+        nth
     }
 
     fn table(&mut self, rows: &'p [Row], otherwise: &'p Formula) -> Evaluated {

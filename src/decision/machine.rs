@@ -4,11 +4,11 @@
 
 use smallvec::{SmallVec, smallvec};
 
-use crate::domain::exact::{Exact, Overflow, Rounding, RoundingMode};
+use crate::domain::exact::{Exact, Overflow, Rounding, RoundingMode, Short};
 use crate::domain::facts::{FactId, Value};
 use crate::domain::time::{Day, Timestamp};
 use crate::plan::Plan;
-use crate::plan::formula::{Formula, Op};
+use crate::plan::formula::{Binary, Formula, Leaf, Numeric, Op, Unary};
 
 /// Why a formula has no result on these facts although none is missing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,213 +30,108 @@ pub type Evaluated = Result<Option<Value>, Fault>;
 
 /// Where a formula finds the values of facts.
 pub trait Environment {
-    /// The value of a fact.
-    fn fact(&mut self, fact: FactId) -> Evaluated;
+    /// The value of a fact; `None` where it is missing.
+    fn fact(&mut self, fact: FactId) -> Result<Option<&Value>, Fault>;
     /// What earlier deductions have left, in billionths of a unit; `None` where one of them is not known.
     fn remaining(&self) -> Option<Exact>;
     /// What the deduction before took, in billionths of a unit; `None` where it is not known.
     fn previous(&self) -> Option<Exact>;
 }
 
-type Stack = SmallVec<[Evaluated; 8]>;
-
 /// Runs a formula.
+#[inline]
 pub fn run(formula: &Formula, plan: &Plan, environment: &mut impl Environment) -> Evaluated {
-    // A lone number, word or fact is the common case, and needs no stack.
-    let of_numbers = match formula.ops.as_slice() {
-        [op] => return put(*op, environment),
-        [a, b, op] => of_two(*a, *b, *op, environment),
-        ops => of_whole(ops, environment).or_else(|| of_numbers(formula, environment)),
-    };
-    if let Some(number) = of_numbers {
-        return Ok(Some(Value::Quantity(number)));
-    }
-    let mut stack = Stack::new();
-    for op in &formula.ops {
-        let result = match op.operands() {
-            0 => put(*op, environment),
-            1 => {
-                let a = pop(&mut stack);
-                unary(*op, a, plan)
-            }
-            _ => {
-                let b = pop(&mut stack);
-                let a = pop(&mut stack);
-                binary(*op, a, b, plan)
-            }
-        };
-        stack.push(result);
-    }
-    pop(&mut stack)
-}
-
-/// The result of one operation on two numbers that are there; `None` where anything is out of the ordinary, and the
-/// long way is taken.
-fn of_two(a: Op, b: Op, op: Op, environment: &mut impl Environment) -> Option<Exact> {
-    let (Ok(Some(Value::Quantity(a))), Ok(Some(Value::Quantity(b)))) = (put(a, environment), put(b, environment))
-    else {
-        return None;
-    };
-    if op == Op::Multiply {
-        a.times(b).ok()
-    } else if op == Op::Subtract {
-        a.minus(b).ok()
-    } else if op == Op::Add {
-        a.plus(b).ok()
-    } else if op == Op::Max {
-        Some(a.max(b))
-    } else if op == Op::Min {
-        Some(a.min(b))
-    } else {
-        None
+    match formula.ops.as_slice() {
+        // A lone fact is the common case, then a lone word or number.
+        [Op::Put(Leaf::Fact(fact))] => environment.fact(*fact).map(Option::<&Value>::copied),
+        [Op::Put(leaf)] => put(leaf, environment),
+        _ => match carried(formula, environment) {
+            Some(short) => number(short.into()),
+            None => at_length(formula, plan, environment),
+        },
     }
 }
 
-/// How deep the stack of whole numbers is.
-const WHOLE_DEPTH: usize = 8;
-
-/// The result of a formula that only adds and compares whole numbers of 64 bits that are all there: lengths of time,
-/// moments, amounts. `None` where anything is out of the ordinary, and the long way is taken.
-fn of_whole(ops: &[Op], environment: &mut impl Environment) -> Option<Exact> {
-    let mut stack = [0i64; WHOLE_DEPTH];
-    let mut depth = 0usize;
-    for op in ops {
-        if op.operands() == 0 {
-            let Ok(Some(Value::Quantity(number))) = put(*op, environment) else { return None };
-            *stack.get_mut(depth)? = number.whole_of_64_bits()?;
-            depth += 1;
-            continue;
-        }
-        let [a, b] = stack.get_mut(depth.checked_sub(2)?..depth)? else { return None };
-        *a = if *op == Op::Add {
-            a.checked_add(*b)?
-        } else if *op == Op::Subtract {
-            a.checked_sub(*b)?
-        } else if *op == Op::Max {
-            *a.max(b)
-        } else if *op == Op::Min {
-            *a.min(b)
-        } else {
+/// The result of a formula that carries one number of 64 bits through sums, products and bounds; `None` where
+/// anything else is met, and the long way is to be taken.
+#[inline]
+pub fn carried(formula: &Formula, environment: &mut impl Environment) -> Option<Short> {
+    let Some((Op::Put(first), rest)) = formula.ops.split_first() else { return None };
+    let mut so_far = short(first, environment)?;
+    for op in rest {
+        let (Op::With(Binary::Numbers(numeric), leaf) | Op::After(leaf, Binary::Numbers(numeric))) = op else {
             return None;
         };
-        depth -= 1;
-    }
-    let [result, ..] = stack;
-    (depth == 1).then(|| Exact::whole(result.into()))
-}
-
-/// The result of a formula that does nothing but calculate with numbers that are all there; `None` where anything is
-/// out of the ordinary, and the long way is taken.
-fn of_numbers(formula: &Formula, environment: &mut impl Environment) -> Option<Exact> {
-    let mut stack: SmallVec<[Exact; 6]> = SmallVec::new();
-    for op in &formula.ops {
-        let number = match *op {
-            Op::Fact(fact) => match environment.fact(fact) {
-                Ok(Some(Value::Quantity(number))) => number,
-                Ok(Some(Value::Flag(_) | Value::Word(_) | Value::Set(_) | Value::Text) | None) | Err(_) => return None,
-            },
-            Op::Number(number) => number,
-            Op::Remaining => environment.remaining()?,
-            Op::Previous => environment.previous()?,
-            Op::Add => two(&mut stack, Exact::plus)?,
-            Op::Subtract => two(&mut stack, Exact::minus)?,
-            Op::Multiply => two(&mut stack, Exact::times)?,
-            Op::Min => two(&mut stack, |a, b| Ok(a.min(b)))?,
-            Op::Max => two(&mut stack, |a, b| Ok(a.max(b)))?,
-            Op::Word(_)
-            | Op::Flag(_)
-            | Op::Divide
-            | Op::Negate
-            | Op::Floor
-            | Op::Ceil
-            | Op::Round(_)
-            | Op::Equal
-            | Op::Less
-            | Op::LessOrEqual
-            | Op::And
-            | Op::Or
-            | Op::Not
-            | Op::IfAbsent
-            | Op::AddDays
-            | Op::SubtractDays
-            | Op::DaysBetween
-            | Op::BusinessDaysBetween
-            | Op::StartOfDay
-            | Op::EndOfDay
-            | Op::NextDay => return None,
+        let leaf = short(leaf, environment)?;
+        let (a, b) = if let Op::After(..) = op { (leaf, so_far) } else { (so_far, leaf) };
+        so_far = match numeric {
+            Numeric::Add => a.plus(b)?,
+            Numeric::Subtract => a.minus(b)?,
+            Numeric::Multiply => a.times(b)?,
+            Numeric::Min => a.min(b),
+            Numeric::Max => a.max(b),
+            Numeric::Divide
+            | Numeric::Round(_)
+            | Numeric::Less
+            | Numeric::LessOrEqual
+            | Numeric::AddDays
+            | Numeric::SubtractDays
+            | Numeric::DaysBetween
+            | Numeric::BusinessDaysBetween => return None,
         };
-        stack.push(number);
     }
-    stack.pop()
+    Some(so_far)
 }
 
-/// Takes two numbers and gives what they come to.
-fn two(stack: &mut SmallVec<[Exact; 6]>, of: impl FnOnce(Exact, Exact) -> Result<Exact, Overflow>) -> Option<Exact> {
-    let (b, a) = (stack.pop()?, stack.pop()?);
-    of(a, b).ok()
+/// A leaf that is a number of 64 bits.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "it mostly reads one value, and a call takes longer")]
+fn short(leaf: &Leaf, environment: &mut impl Environment) -> Option<Short> {
+    if let Leaf::Fact(fact) = leaf {
+        return if let Ok(Some(Value::Quantity(number))) = environment.fact(*fact) { number.short() } else { None };
+    }
+    match leaf {
+        Leaf::Number(number) => number.short(),
+        Leaf::Remaining => environment.remaining()?.short(),
+        Leaf::Previous => environment.previous()?.short(),
+        Leaf::Fact(_) | Leaf::Word(_) | Leaf::Flag(_) => None,
+    }
+}
+
+/// Runs any formula, with numbers of any length.
+#[inline(never)]
+fn at_length(formula: &Formula, plan: &Plan, environment: &mut impl Environment) -> Evaluated {
+    formula
+        .run(|leaf| put(leaf, environment), |op, a| unary(op, a, plan), |op, a, b| binary(op, a, b, plan))
+        .unwrap_or(Err(Fault::NotComputable))
 }
 
 /// The facts for want of which a formula has no value: not those that a decisive side of `and` or `or`, or the value
 /// of `if_absent`, makes up for.
 pub fn wanting(formula: &Formula, plan: &Plan, environment: &mut impl Environment) -> SmallVec<[FactId; 2]> {
-    let mut stack: SmallVec<[(Evaluated, SmallVec<[FactId; 2]>); 8]> = SmallVec::new();
-    for op in &formula.ops {
-        let lost = || (Err(Fault::NotComputable), SmallVec::new());
-        let (result, facts) = match op.operands() {
-            0 => (put(*op, environment), if let Op::Fact(fact) = op { smallvec![*fact] } else { SmallVec::new() }),
-            1 => {
-                let (a, facts) = stack.pop().unwrap_or_else(lost);
-                (unary(*op, a, plan), facts)
-            }
-            _ => {
-                let (b, of_b) = stack.pop().unwrap_or_else(lost);
-                let (a, mut facts) = stack.pop().unwrap_or_else(lost);
-                facts.extend(of_b);
-                (binary(*op, a, b, plan), facts)
-            }
-        };
-        stack.push((result, if result == Ok(None) { facts } else { SmallVec::new() }));
-    }
-    stack.pop().map(|(_, facts)| facts).unwrap_or_default()
+    type Wanting = (Evaluated, SmallVec<[FactId; 2]>);
+    let of = |result: Evaluated, facts| (result, if result == Ok(None) { facts } else { SmallVec::new() });
+    let put = |leaf: &Leaf| {
+        let facts = if let Leaf::Fact(fact) = leaf { smallvec![*fact] } else { SmallVec::new() };
+        of(put(leaf, environment), facts)
+    };
+    let one = |op, (a, facts): Wanting| of(unary(op, a, plan), facts);
+    let two = |op, (a, mut facts): Wanting, (b, of_b): Wanting| {
+        facts.extend(of_b);
+        of(binary(op, a, b, plan), facts)
+    };
+    formula.run(put, one, two).map(|(_, facts)| facts).unwrap_or_default()
 }
 
-/// The compiler leaves no formula that takes more than it has put.
-fn pop(stack: &mut Stack) -> Evaluated {
-    stack.pop().unwrap_or(Err(Fault::NotComputable))
-}
-
-fn put(op: Op, environment: &mut impl Environment) -> Evaluated {
-    match op {
-        Op::Fact(fact) => environment.fact(fact),
-        Op::Number(number) => Ok(Some(Value::Quantity(number))),
-        Op::Word(word) => Ok(Some(Value::Word(word))),
-        Op::Flag(flag) => Ok(Some(Value::Flag(flag))),
-        Op::Remaining => Ok(environment.remaining().map(Value::Quantity)),
-        Op::Previous => Ok(environment.previous().map(Value::Quantity)),
-        Op::Add
-        | Op::Subtract
-        | Op::Multiply
-        | Op::Divide
-        | Op::Negate
-        | Op::Min
-        | Op::Max
-        | Op::Floor
-        | Op::Ceil
-        | Op::Round(_)
-        | Op::Equal
-        | Op::Less
-        | Op::LessOrEqual
-        | Op::And
-        | Op::Or
-        | Op::Not
-        | Op::IfAbsent
-        | Op::AddDays
-        | Op::SubtractDays
-        | Op::DaysBetween
-        | Op::BusinessDaysBetween
-        | Op::StartOfDay
-        | Op::EndOfDay
-        | Op::NextDay => Err(Fault::NotComputable),
+#[inline]
+fn put(leaf: &Leaf, environment: &mut impl Environment) -> Evaluated {
+    match leaf {
+        Leaf::Fact(fact) => environment.fact(*fact).map(Option::<&Value>::copied),
+        Leaf::Number(number) => Ok(Some(Value::Quantity(*number))),
+        Leaf::Word(word) => Ok(Some(Value::Word(*word))),
+        Leaf::Flag(flag) => Ok(Some(Value::Flag(*flag))),
+        Leaf::Remaining => Ok(environment.remaining().map(Value::Quantity)),
+        Leaf::Previous => Ok(environment.previous().map(Value::Quantity)),
     }
 }
 
@@ -244,36 +139,48 @@ fn number(value: Exact) -> Evaluated {
     Ok(Some(Value::Quantity(value)))
 }
 
-fn unary(op: Op, a: Evaluated, plan: &Plan) -> Evaluated {
+fn unary(op: Unary, a: Evaluated, plan: &Plan) -> Evaluated {
     let Some(a) = a? else { return Ok(None) };
     match (op, a) {
-        (Op::Not, Value::Flag(flag)) => Ok(Some(Value::Flag(!flag))),
-        (Op::Negate, Value::Quantity(a)) => number(a.negate()?),
-        (Op::Floor, Value::Quantity(a)) => number(Exact::whole(a.floor())),
-        (Op::Ceil, Value::Quantity(a)) => number(Exact::whole(a.ceil())),
-        (Op::StartOfDay, Value::Quantity(a)) => number(start(a, 0, plan)?),
-        (Op::NextDay, Value::Quantity(a)) => number(start(a, 1, plan)?),
-        (Op::EndOfDay, Value::Quantity(a)) => number(start(a, 1, plan)?.minus(Exact::ONE)?),
+        (Unary::Not, Value::Flag(flag)) => Ok(Some(Value::Flag(!flag))),
+        (Unary::Negate, Value::Quantity(a)) => number(a.negate()?),
+        (Unary::Floor, Value::Quantity(a)) => number(Exact::whole(a.floor())),
+        (Unary::Ceil, Value::Quantity(a)) => number(Exact::whole(a.ceil())),
+        (Unary::StartOfDay, Value::Quantity(a)) => number(start(a, 0, plan)?),
+        (Unary::NextDay, Value::Quantity(a)) => number(start(a, 1, plan)?),
+        (Unary::EndOfDay, Value::Quantity(a)) => number(start(a, 1, plan)?.minus(Exact::ONE)?),
         // The checker gives operations operands of their types.
-        (_, _) => Err(Fault::NotComputable),
+        (
+            Unary::Not
+            | Unary::Negate
+            | Unary::Floor
+            | Unary::Ceil
+            | Unary::StartOfDay
+            | Unary::NextDay
+            | Unary::EndOfDay,
+            _,
+        ) => Err(Fault::NotComputable),
     }
 }
 
-fn binary(op: Op, a: Evaluated, b: Evaluated, plan: &Plan) -> Evaluated {
-    if op == Op::And {
-        return either(a, b, false);
-    }
-    if op == Op::Or {
-        return either(a, b, true);
-    }
-    if op == Op::IfAbsent {
-        return if a?.is_none() { b } else { a };
-    }
-    let (Some(a), Some(b)) = (a?, b?) else { return Ok(None) };
-    match (op, a, b) {
-        (Op::Equal, a, b) => Ok(Some(Value::Flag(a == b))),
-        (_, Value::Quantity(a), Value::Quantity(b)) => quantities(op, a, b, plan),
-        (_, _, _) => Err(Fault::NotComputable),
+#[inline]
+fn binary(op: Binary, a: Evaluated, b: Evaluated, plan: &Plan) -> Evaluated {
+    match op {
+        Binary::Numbers(op) => match (a?, b?) {
+            (Some(Value::Quantity(a)), Some(Value::Quantity(b))) => numbers(op, a, b, plan),
+            (None, _) | (_, None) => Ok(None),
+            (Some(_), Some(_)) => Err(Fault::NotComputable),
+        },
+        Binary::Equal => Ok(a?.zip(b?).map(|(a, b)| Value::Flag(a == b))),
+        Binary::And => either(a, b, false),
+        Binary::Or => either(a, b, true),
+        Binary::IfAbsent => {
+            if a?.is_none() {
+                b
+            } else {
+                a
+            }
+        }
     }
 }
 
@@ -290,44 +197,28 @@ fn either(a: Evaluated, b: Evaluated, decisive: bool) -> Evaluated {
     }
 }
 
-fn quantities(op: Op, a: Exact, b: Exact, plan: &Plan) -> Evaluated {
+#[inline]
+fn numbers(op: Numeric, a: Exact, b: Exact, plan: &Plan) -> Evaluated {
     match op {
-        Op::Add => number(a.plus(b)?),
-        Op::Subtract => number(a.minus(b)?),
-        Op::Multiply => number(a.times(b)?),
-        Op::Divide => number(a.over(b).ok_or(Fault::NotComputable)??),
-        Op::Min => number(a.min(b)),
-        Op::Max => number(a.max(b)),
-        Op::Round(mode) => number(round(a, b, mode)?),
-        Op::Less => Ok(Some(Value::Flag(a < b))),
-        Op::LessOrEqual => Ok(Some(Value::Flag(a <= b))),
-        Op::AddDays => number(shifted(a, b, plan)?),
-        Op::SubtractDays => number(shifted(a, b.negate()?, plan)?),
-        Op::DaysBetween => {
+        Numeric::Add => number(a.plus(b)?),
+        Numeric::Subtract => number(a.minus(b)?),
+        Numeric::Multiply => number(a.times(b)?),
+        Numeric::Divide => number(a.over(b).ok_or(Fault::NotComputable)??),
+        Numeric::Min => number(a.min(b)),
+        Numeric::Max => number(a.max(b)),
+        Numeric::Round(mode) => number(round(a, b, mode)?),
+        Numeric::Less => Ok(Some(Value::Flag(a < b))),
+        Numeric::LessOrEqual => Ok(Some(Value::Flag(a <= b))),
+        Numeric::AddDays => number(shifted(a, b, plan)?),
+        Numeric::SubtractDays => number(shifted(a, b.negate()?, plan)?),
+        Numeric::DaysBetween => {
             number(Exact::whole(i128::from(day(b, plan)?.number()) - i128::from(day(a, plan)?.number())))
         }
-        Op::BusinessDaysBetween => {
+        Numeric::BusinessDaysBetween => {
             let calendar = plan.calendar.as_ref().ok_or(Fault::BeyondCalendar)?;
             let days = calendar.business_days_between(day(a, plan)?, day(b, plan)?).ok_or(Fault::BeyondCalendar)?;
             number(Exact::whole(i128::from(days)))
         }
-        Op::Fact(_)
-        | Op::Number(_)
-        | Op::Word(_)
-        | Op::Flag(_)
-        | Op::Remaining
-        | Op::Previous
-        | Op::Negate
-        | Op::Floor
-        | Op::Ceil
-        | Op::Equal
-        | Op::And
-        | Op::Or
-        | Op::Not
-        | Op::IfAbsent
-        | Op::StartOfDay
-        | Op::EndOfDay
-        | Op::NextDay => Err(Fault::NotComputable),
     }
 }
 
@@ -354,4 +245,129 @@ fn start(nanos: Exact, days_later: i32, plan: &Plan) -> Result<Exact, Fault> {
 fn shifted(nanos: Exact, days: Exact, plan: &Plan) -> Result<Exact, Fault> {
     let days = if days.is_whole() { i64::try_from(days.numerator()).ok() } else { None }.ok_or(Fault::NotComputable)?;
     plan.zone.days_later(moment(nanos)?, days).map(Exact::whole).ok_or(Fault::NotComputable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::formula::{joined, then};
+    use proptest::prelude::*;
+
+    /// Facts by their places; the first is missing, the second not computable.
+    struct Known(Vec<Evaluated>);
+
+    impl Environment for Known {
+        fn fact(&mut self, FactId(fact): FactId) -> Result<Option<&Value>, Fault> {
+            self.0[usize::from(fact)].as_ref().map(Option::as_ref).map_err(|fault| *fault)
+        }
+
+        fn remaining(&self) -> Option<Exact> {
+            Some(Exact::whole(7))
+        }
+
+        fn previous(&self) -> Option<Exact> {
+            None
+        }
+    }
+
+    /// Numbers on both sides of 64 bits, and what is no number.
+    fn known() -> impl Strategy<Value = Vec<Evaluated>> {
+        let near = (-40i128..40, 1i128..9);
+        let wide = (prop_oneof![proptest::num::i64::ANY, Just(i64::MIN), Just(i64::MAX)], 1i64..=i64::MAX)
+            .prop_map(|(numerator, denominator)| (numerator.into(), denominator.into()));
+        let wider = (proptest::num::i128::ANY.prop_map(|n| n / 2), 1i128..=i128::MAX / 2);
+        let quantity = prop_oneof![6 => near, 2 => wide, 1 => wider]
+            .prop_map(|(numerator, denominator)| number(Exact::fraction(numerator, denominator).unwrap()));
+        proptest::collection::vec(quantity, 6).prop_map(|quantities| {
+            [Ok(None), Err(Fault::NotComputable), Ok(Some(Value::Flag(true)))].into_iter().chain(quantities).collect()
+        })
+    }
+
+    fn leaf() -> impl Strategy<Value = Vec<Op>> {
+        let leaf = prop_oneof![
+            2 => (0u16..9).prop_map(|fact| Leaf::Fact(FactId(fact))),
+            9 => (3u16..9).prop_map(|fact| Leaf::Fact(FactId(fact))),
+            2 => (-9i128..9).prop_map(|whole| Leaf::Number(Exact::whole(whole))),
+            1 => Just(Leaf::Remaining),
+        ];
+        leaf.prop_map(|leaf| vec![Op::Put(leaf)])
+    }
+
+    fn ops() -> impl Strategy<Value = Vec<Op>> {
+        let op = proptest::sample::select(vec![
+            Numeric::Add,
+            Numeric::Subtract,
+            Numeric::Multiply,
+            Numeric::Divide,
+            Numeric::Min,
+            Numeric::Max,
+        ]);
+        leaf().prop_recursive(4, 10, 2, move |inner| {
+            let joined = |(op, a, b)| joined(a, b, Binary::Numbers(op));
+            prop_oneof![
+                4 => (op.clone(), inner.clone(), leaf()).prop_map(joined),
+                4 => (op.clone(), leaf(), inner.clone()).prop_map(joined),
+                1 => (op.clone(), inner.clone(), inner.clone()).prop_map(joined),
+                1 => inner.prop_map(|ops| then(ops, Unary::Floor)),
+            ]
+        })
+    }
+
+    /// What a formula of numbers comes to, by operations on numbers of any length.
+    fn long(formula: &Formula, environment: &mut Known) -> Evaluated {
+        let one = |_, a: Evaluated| match a? {
+            Some(Value::Quantity(a)) => number(Exact::whole(a.floor())),
+            Some(_) => Err(Fault::NotComputable),
+            None => Ok(None),
+        };
+        let two = |op, a: Evaluated, b: Evaluated| {
+            let (Some(a), Some(b)) = (a?, b?) else { return Ok(None) };
+            let (Value::Quantity(a), Value::Quantity(b)) = (a, b) else { return Err(Fault::NotComputable) };
+            let Binary::Numbers(op) = op else { panic!("{op:?} is not among the operations above") };
+            number(match op {
+                Numeric::Add => a.plus(b)?,
+                Numeric::Subtract => a.minus(b)?,
+                Numeric::Multiply => a.times(b)?,
+                Numeric::Divide => a.over(b).ok_or(Fault::NotComputable)??,
+                Numeric::Min => a.min(b),
+                Numeric::Max => a.max(b),
+                Numeric::Round(_)
+                | Numeric::Less
+                | Numeric::LessOrEqual
+                | Numeric::AddDays
+                | Numeric::SubtractDays
+                | Numeric::DaysBetween
+                | Numeric::BusinessDaysBetween => panic!("{op:?} is not among the operations above"),
+            })
+        };
+        formula.run(|leaf| put(leaf, environment), one, two).unwrap()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2_000) })]
+
+        #[test]
+        fn what_is_carried_is_what_the_long_way_comes_to(facts in known(), ops in ops()) {
+            let formula = Formula { text: String::new(), ops };
+            let mut environment = Known(facts);
+            if let Some(short) = carried(&formula, &mut environment) {
+                prop_assert_eq!(number(short.into()), long(&formula, &mut environment), "{:?}", formula.ops);
+            }
+        }
+    }
+
+    #[test]
+    fn usual_formulas_are_carried() {
+        let fact = |fact| vec![Op::Put(Leaf::Fact(FactId(fact)))];
+        let numbers = |a, b, op| joined(a, b, Binary::Numbers(op));
+        let share = numbers(fact(0), fact(1), Numeric::Multiply);
+        let late = numbers(fact(0), numbers(fact(2), fact(0), Numeric::Add), Numeric::Subtract);
+        let late = numbers(vec![Op::Put(Leaf::Number(Exact::ZERO))], late, Numeric::Max);
+        let quantity = |numerator, denominator| number(Exact::fraction(numerator, denominator).unwrap());
+        let mut facts = Known(vec![quantity(200_000_000_000, 1), quantity(3, 8), quantity(-90, 1)]);
+        for (ops, expected) in [(share, 75_000_000_000), (late, 90)] {
+            let carried = carried(&Formula { text: String::new(), ops }, &mut facts).map(Exact::from);
+            assert_eq!(carried, Some(Exact::whole(expected)));
+        }
+    }
 }

@@ -13,7 +13,6 @@ use crate::decision::line::Line;
 use crate::decision::machine::Fault;
 use crate::domain::facts::FactId;
 use crate::plan::Plan;
-use crate::plan::index::Known;
 use crate::plan::rule::Rule;
 use crate::plan::test::Answer;
 
@@ -34,9 +33,7 @@ pub enum Found {
 pub fn search<R: Recorder>(plan: &Plan, from: u32, line: &mut Line<'_, '_, '_, R>) -> Found {
     let index = plan.rules.index();
     let mut candidates = index.candidates(from);
-    for column in index.columns().iter().take_while(|column| column.fact.0 < plan.given_facts) {
-        candidates.narrow(column, line.given(column.fact).map_or(Known::Absent, Known::Value));
-    }
+    candidates.narrow_before(FactId(plan.given_facts), |fact| line.given(fact));
     let mut found = Found::Otherwise;
     while let Some(place) = candidates.take_first() {
         let Some(rule) = plan.rules.get(place as usize) else { break };
@@ -48,7 +45,7 @@ pub fn search<R: Recorder>(plan: &Plan, from: u32, line: &mut Line<'_, '_, '_, R
             Tried::Not(fact) if fact.0 < plan.given_facts => {}
             Tried::Not(fact) => {
                 if let (Some(column), Ok(value)) = (index.column(fact), line.value(fact)) {
-                    candidates.narrow(column, value.map_or(Known::Absent, Known::Value));
+                    candidates.narrow(column, value);
                 }
             }
         }

@@ -96,7 +96,7 @@ impl<'p, 'f, 'a> Claim<'p, 'f, 'a> {
 /// Finds the rule of a line and follows it.
 fn line<R: Recorder>(claim: &Claim<'_, '_, '_>, place: u16, facts: &LineFacts<'_>, recorder: &mut R) -> Judged {
     let plan = claim.plan;
-    let mut line = Line::new(plan, facts, recorder);
+    let mut line = Line::new(plan, claim.currency, facts, recorder);
     if let Some((outcome, codes, missing)) = not_governed(plan, &mut line) {
         let undecided = undecided(place, RuleRef::Otherwise, outcome, codes, None);
         return Judged::Decided(LineDecision { missing_facts: missing, ..undecided });
@@ -108,7 +108,34 @@ fn line<R: Recorder>(claim: &Claim<'_, '_, '_>, place: u16, facts: &LineFacts<'_
 /// may only improve is held against what the policy below it decides, and the better one counts.
 fn judge<R: Recorder>(claim: &Claim<'_, '_, '_>, place: u16, from: u32, line: &mut Line<'_, '_, '_, R>) -> Judged {
     let found = search(claim.plan, from, line);
-    let judged = match found {
+    match improved_below(claim.plan, found) {
+        None => judged(claim, place, found, line),
+        Some(below) => improved(claim, place, found, below, line),
+    }
+}
+
+/// What was found above, or what the policy below it decides where that is better.
+#[inline(never)]
+fn improved<R: Recorder>(
+    claim: &Claim<'_, '_, '_>,
+    place: u16,
+    found: Found,
+    below: u32,
+    line: &mut Line<'_, '_, '_, R>,
+) -> Judged {
+    let judged = judged(claim, place, found, line);
+    let Judged::Decided(above) = &judged else { return judged };
+    // Each layer is left behind for good, so this ends after as many steps as there are layers.
+    match judge(claim, place, below, line) {
+        Judged::Decided(other) if better(above, &other) => judged,
+        other @ (Judged::Decided(_) | Judged::Together(..)) => other,
+    }
+}
+
+/// Does what was found.
+#[inline]
+fn judged<R: Recorder>(claim: &Claim<'_, '_, '_>, place: u16, found: Found, line: &mut Line<'_, '_, '_, R>) -> Judged {
+    match found {
         Found::Rule(rule) => follow(claim, place, RuleRef::Rule(rule), line),
         Found::Otherwise => follow(claim, place, RuleRef::Otherwise, line),
         Found::Missing(rule) => Judged::Decided(unknown(claim, place, rule, line)),
@@ -117,12 +144,6 @@ fn judge<R: Recorder>(claim: &Claim<'_, '_, '_>, place: u16, from: u32, line: &m
             let liable = liable(line);
             Judged::Decided(undecided(place, RuleRef::Rule(rule), Outcome::ManualReview, codes, liable))
         }
-    };
-    let (Judged::Decided(above), Some(below)) = (&judged, improved_below(claim.plan, found)) else { return judged };
-    // Each layer is left behind for good, so this ends after as many steps as there are layers.
-    match judge(claim, place, below, line) {
-        Judged::Decided(other) if better(above, &other) => judged,
-        other @ (Judged::Decided(_) | Judged::Together(..)) => other,
     }
 }
 
@@ -177,7 +198,7 @@ fn not_governed<R: Recorder>(
 ) -> Option<(Outcome, ReasonCodes, MissingFacts)> {
     let effective = plan.effective?;
     match line.value(effective.by) {
-        Ok(Some(Value::Quantity(at))) if effective.governs(at) => None,
+        Ok(Some(Value::Quantity(at))) if effective.governs(*at) => None,
         Ok(Some(_)) | Err(_) => {
             Some((Outcome::ManualReview, smallvec![ReasonCode::PolicyNotInForce], MissingFacts::new()))
         }
@@ -225,41 +246,58 @@ fn refunded<R: Recorder>(
     line: &mut Line<'_, '_, '_, R>,
 ) -> LineDecision {
     let verdict = verdict_of(claim.plan, rule);
-    let mut codes = unmet(claim, verdict);
+    let lacking = unmet(claim, verdict);
     let liable = liable(line);
-    let worked_out = deducted.and_then(|deductions| {
-        let refund = line.facts.refundable().less(sum(&deductions));
-        line.remaining = Some(claim.currency.nanos(refund));
-        let compensations = extras(&verdict.compensations, claim.currency, line)?;
-        let amounts_due = extras(&verdict.amounts_due, claim.currency, line)?;
-        Ok((refund, deductions, compensations, amounts_due))
-    });
-    match worked_out {
+    let deductions = match deducted {
+        Ok(deductions) => deductions,
+        Err(no_amount) => return without_amount(no_amount, place, rule, lacking, liable),
+    };
+    let (base, taken) = (line.facts.refundable(), sum(&deductions));
+    let refund = base.less(taken);
+    line.standing.left = Some(refund);
+    let compensations = match extras(&verdict.compensations, claim.currency, line) {
+        Ok(compensations) => compensations,
+        Err(no_amount) => return without_amount(no_amount, place, rule, lacking, liable),
+    };
+    let amounts_due = match extras(&verdict.amounts_due, claim.currency, line) {
+        Ok(amounts_due) => amounts_due,
+        Err(no_amount) => return without_amount(no_amount, place, rule, lacking, liable),
+    };
+    if !lacking.is_empty() {
+        return undecided(place, rule, Outcome::MoreInfoRequired, lacking, liable);
+    }
+    let (outcome, reason_codes) = crate::decision::settle::approved(refund, taken);
+    LineDecision {
+        line: place,
+        outcome,
+        reason_codes,
+        rule,
+        liable,
+        base,
+        refund,
+        deductions,
+        compensations,
+        amounts_due,
+        missing_facts: MissingFacts::new(),
+    }
+}
+
+/// The decision on a line whose amount could not be worked out.
+fn without_amount(
+    no_amount: NoAmount,
+    place: u16,
+    rule: RuleRef,
+    mut lacking: ReasonCodes,
+    liable: Option<LiableParty>,
+) -> LineDecision {
+    match no_amount {
         // A fault is for a person, whatever the claim still lacks.
-        Err(NoAmount::Faulty(fault)) => {
-            undecided(place, rule, Outcome::ManualReview, smallvec![fault_code(fault)], liable)
-        }
-        Err(NoAmount::Missing(missing)) => {
-            codes.push(ReasonCode::FactMissing);
-            codes.sort_unstable();
-            LineDecision { missing_facts: missing, ..undecided(place, rule, Outcome::MoreInfoRequired, codes, liable) }
-        }
-        Ok(_) if !codes.is_empty() => undecided(place, rule, Outcome::MoreInfoRequired, codes, liable),
-        Ok((refund, deductions, compensations, amounts_due)) => {
-            let (outcome, reason_codes) = crate::decision::settle::approved(refund, sum(&deductions));
-            LineDecision {
-                line: place,
-                outcome,
-                reason_codes,
-                rule,
-                liable,
-                base: line.facts.refundable(),
-                refund,
-                deductions,
-                compensations,
-                amounts_due,
-                missing_facts: MissingFacts::new(),
-            }
+        NoAmount::Faulty(fault) => undecided(place, rule, Outcome::ManualReview, smallvec![fault_code(fault)], liable),
+        NoAmount::Missing(missing) => {
+            lacking.push(ReasonCode::FactMissing);
+            lacking.sort_unstable();
+            let undecided = undecided(place, rule, Outcome::MoreInfoRequired, lacking, liable);
+            LineDecision { missing_facts: missing, ..undecided }
         }
     }
 }
@@ -289,7 +327,9 @@ pub fn lines<R: Recorder>(claim: &Claim<'_, '_, '_>, recorder: &mut R) -> SmallV
         together.retain(|(_, of)| *of != rule);
         decided.extend(rule_together(claim, rule, &places, recorder));
     }
-    decided.sort_by_key(|line: &LineDecision| line.line);
+    if 1 < decided.len() {
+        decided.sort_by_key(|line: &LineDecision| line.line);
+    }
     decided
 }
 
@@ -311,7 +351,7 @@ fn rule_together<R: Recorder>(
     let outcome = deduct_together(steps, rule, &mut taken, |at, step, source, standing, missing| {
         let Some((place, facts)) = facts.get(at) else { return Ok(StepResult::NotTaken) };
         recorder.line(*place);
-        let mut line = Line::new(plan, facts, recorder);
+        let mut line = Line::new(plan, claim.currency, facts, recorder);
         step_amount(step, source, claim.currency, standing, &mut line, missing)
     });
     facts
@@ -319,18 +359,22 @@ fn rule_together<R: Recorder>(
         .zip(taken)
         .map(|((place, facts), taken)| {
             let deducted = outcome.clone().map(|()| taken.deductions);
-            refunded(claim, *place, rule, deducted, &mut Line::new(plan, facts, recorder))
+            refunded(claim, *place, rule, deducted, &mut Line::new(plan, claim.currency, facts, recorder))
         })
         .collect()
 }
 
 /// What is given or owed beside a refund.
+#[inline]
 fn extras<R: Recorder>(
     extras: &[Extra],
     currency: &Currency,
     line: &mut Line<'_, '_, '_, R>,
 ) -> Result<SmallVec<[ExtraAmount; 1]>, NoAmount> {
     let mut amounts = SmallVec::new();
+    if extras.is_empty() {
+        return Ok(amounts);
+    }
     let mut missing = MissingFacts::new();
     for (place, extra) in extras.iter().enumerate() {
         if let Some(amount) = extra_amount(extra, currency, line, &mut missing)?
@@ -343,6 +387,7 @@ fn extras<R: Recorder>(
 }
 
 /// What a rule says, or the policy's `otherwise`.
+#[inline]
 pub fn verdict_of(plan: &Plan, rule: RuleRef) -> &Verdict {
     match rule {
         RuleRef::Rule(place) => plan.rules.get(place as usize).map_or(&plan.otherwise, |rule| &rule.verdict),
@@ -368,8 +413,10 @@ fn unmet(claim: &Claim<'_, '_, '_>, verdict: &Verdict) -> ReasonCodes {
             }
         }
     }
-    codes.sort_unstable();
-    codes.dedup();
+    if 1 < codes.len() {
+        codes.sort_unstable();
+        codes.dedup();
+    }
     codes
 }
 
@@ -382,7 +429,7 @@ fn fault_code(fault: Fault) -> ReasonCode {
 
 fn liable<R: Recorder>(line: &mut Line<'_, '_, '_, R>) -> Option<LiableParty> {
     match line.value(line.plan.liable) {
-        Ok(Some(Value::Word(word))) => LiableParty::from_index(word),
+        Ok(Some(Value::Word(word))) => LiableParty::from_index(*word),
         Ok(Some(Value::Flag(_) | Value::Set(_) | Value::Quantity(_) | Value::Text) | None) | Err(_) => None,
     }
 }

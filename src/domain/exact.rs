@@ -3,17 +3,34 @@
 //! Every operation either gives the true result or says `Overflow`. The only way to lose
 //! precision is [`Exact::round`], and it names its increment and its mode.
 
+mod short;
+
 use std::cmp::Ordering;
 use std::fmt;
 
 use num_rational::Ratio;
 use num_traits::{CheckedAdd, CheckedDiv, CheckedMul, CheckedSub, Signed};
 
+use crate::domain::exact::short::wide;
 use crate::domain::limits::{DECIMAL_DIGITS_MAX, DECIMAL_PLACES_MAX};
+
+pub use short::Short;
 
 /// A number with an exact value: numerator and denominator of 127 bits each, always reduced.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Exact {
+pub struct Exact(Parts);
+
+/// What a number is made of. What fits into 64 bits is always held in 64 bits, so equal numbers are held alike.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Parts {
+    Short(Short),
+    Long(Long),
+}
+
+/// A number that does not fit into 64 bits. Packed, so that it makes no number larger than its parts.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(Rust, packed(8))]
+struct Long {
     numerator: i128,
     denominator: i128,
 }
@@ -55,12 +72,19 @@ impl Exact {
 
     /// A whole number.
     #[must_use]
+    #[inline]
     pub const fn whole(value: i128) -> Self {
-        Self { numerator: value, denominator: 1 }
+        let short = value as i64;
+        if short as i128 == value {
+            Self(Parts::Short(Short { numerator: short, denominator: 1 }))
+        } else {
+            Self(Parts::Long(Long { numerator: value, denominator: 1 }))
+        }
     }
 
     /// The product of two numbers of 64 bits, which always fits.
     #[must_use]
+    #[inline]
     pub const fn product_of(a: i64, b: i64) -> Self {
         Self::whole(wide(a, b))
     }
@@ -100,36 +124,61 @@ impl Exact {
 
     /// The numerator of the reduced fraction; carries the sign.
     #[must_use]
+    #[inline]
     pub const fn numerator(self) -> i128 {
-        self.numerator
+        match self.0 {
+            Parts::Short(short) => short.numerator as i128,
+            Parts::Long(long) => long.numerator,
+        }
     }
 
     /// The denominator of the reduced fraction; more than zero.
     #[must_use]
+    #[inline]
     pub const fn denominator(self) -> i128 {
-        self.denominator
+        match self.0 {
+            Parts::Short(short) => short.denominator as i128,
+            Parts::Long(long) => long.denominator,
+        }
     }
 
     /// Whether there is nothing behind the decimal point.
     #[must_use]
+    #[inline]
     pub const fn is_whole(self) -> bool {
         self.denominator() == 1
     }
 
+    /// The number, where it fits into 64 bits.
+    #[must_use]
+    #[inline]
+    pub const fn short(self) -> Option<Short> {
+        match self.0 {
+            Parts::Short(short) => Some(short),
+            Parts::Long(_) => None,
+        }
+    }
+
     /// The number, where it is whole and fits into 64 bits.
     #[must_use]
-    pub fn whole_of_64_bits(self) -> Option<i64> {
-        if self.is_whole() { i64::try_from(self.numerator).ok() } else { None }
+    #[inline]
+    pub const fn whole_of_64_bits(self) -> Option<i64> {
+        match self.0 {
+            Parts::Short(Short { numerator, denominator: 1 }) => Some(numerator),
+            Parts::Short(_) | Parts::Long(_) => None,
+        }
     }
 
     /// Whether the value is below zero.
     #[must_use]
+    #[inline]
     pub const fn is_negative(self) -> bool {
         self.numerator() < 0
     }
 
     /// Whether the value is zero.
     #[must_use]
+    #[inline]
     pub const fn is_zero(self) -> bool {
         self.numerator() == 0
     }
@@ -137,13 +186,18 @@ impl Exact {
     /// The sum.
     #[inline]
     pub fn plus(self, other: Self) -> Result<Self, Overflow> {
-        if self.is_whole() && other.is_whole() {
-            return self.numerator.checked_add(other.numerator).map(Self::whole).ok_or(Overflow);
-        }
-        if let (Some(a), Some(b)) = (self.small(), other.small())
-            && let Some(sum) = Small::sum(a, b)
+        if let (Some(a), Some(b)) = (self.short(), other.short())
+            && let Some(sum) = a.plus(b)
         {
-            return Ok(sum);
+            return Ok(sum.into());
+        }
+        self.long_plus(other)
+    }
+
+    #[inline(never)]
+    fn long_plus(self, other: Self) -> Result<Self, Overflow> {
+        if self.is_whole() && other.is_whole() {
+            return self.numerator().checked_add(other.numerator()).map(Self::whole).ok_or(Overflow);
         }
         self.ratio().checked_add(&other.ratio()).map(Self::from_ratio).ok_or(Overflow)
     }
@@ -151,14 +205,18 @@ impl Exact {
     /// The difference.
     #[inline]
     pub fn minus(self, other: Self) -> Result<Self, Overflow> {
-        if self.is_whole() && other.is_whole() {
-            return self.numerator.checked_sub(other.numerator).map(Self::whole).ok_or(Overflow);
-        }
-        if let (Some(a), Some(b)) = (self.small(), other.small())
-            && let Some(minus_b) = b.numerator.checked_neg()
-            && let Some(difference) = Small::sum(a, Small { numerator: minus_b, ..b })
+        if let (Some(a), Some(b)) = (self.short(), other.short())
+            && let Some(difference) = a.minus(b)
         {
-            return Ok(difference);
+            return Ok(difference.into());
+        }
+        self.long_minus(other)
+    }
+
+    #[inline(never)]
+    fn long_minus(self, other: Self) -> Result<Self, Overflow> {
+        if self.is_whole() && other.is_whole() {
+            return self.numerator().checked_sub(other.numerator()).map(Self::whole).ok_or(Overflow);
         }
         self.ratio().checked_sub(&other.ratio()).map(Self::from_ratio).ok_or(Overflow)
     }
@@ -166,11 +224,16 @@ impl Exact {
     /// The product.
     #[inline]
     pub fn times(self, other: Self) -> Result<Self, Overflow> {
-        if let (Some(a), Some(b)) = (self.small(), other.small()) {
-            return Ok(Small::product(a, b));
+        if let (Some(a), Some(b)) = (self.short(), other.short()) {
+            return Ok(a.product(b));
         }
+        self.long_times(other)
+    }
+
+    #[inline(never)]
+    fn long_times(self, other: Self) -> Result<Self, Overflow> {
         if self.is_whole() && other.is_whole() {
-            return self.numerator.checked_mul(other.numerator).map(Self::whole).ok_or(Overflow);
+            return self.numerator().checked_mul(other.numerator()).map(Self::whole).ok_or(Overflow);
         }
         self.ratio().checked_mul(&other.ratio()).map(Self::from_ratio).ok_or(Overflow)
     }
@@ -181,13 +244,13 @@ impl Exact {
         if other.is_zero() {
             return None;
         }
-        if self.numerator == i128::MIN || other.numerator == i128::MIN {
-            return Some(Err(Overflow));
-        }
-        if let (Some(a), Some(b)) = (self.small(), other.small())
-            && 0 < b.numerator
+        if let (Some(a), Some(b)) = (self.short(), other.short())
+            && let Some(turned) = b.turned()
         {
-            return Some(Ok(Small::product(a, Small { numerator: b.denominator, denominator: b.numerator })));
+            return Some(Ok(a.product(turned)));
+        }
+        if self.numerator() == i128::MIN || other.numerator() == i128::MIN {
+            return Some(Err(Overflow));
         }
         Some(self.ratio().checked_div(&other.ratio()).map(Self::from_ratio).ok_or(Overflow))
     }
@@ -201,12 +264,11 @@ impl Exact {
     #[must_use]
     #[inline]
     pub fn floor(self) -> i128 {
-        if self.is_whole() {
-            return self.numerator;
-        }
-        match self.small() {
-            Some(Small { numerator, denominator }) => i128::from(numerator.div_euclid(denominator)),
-            None => self.numerator.div_euclid(self.denominator),
+        match self.0 {
+            Parts::Short(Short { numerator, denominator: 1 }) => numerator.into(),
+            Parts::Short(Short { numerator, denominator }) => numerator.div_euclid(denominator).into(),
+            Parts::Long(Long { numerator, denominator: 1 }) => numerator,
+            Parts::Long(Long { numerator, denominator }) => numerator.div_euclid(denominator),
         }
     }
 
@@ -220,31 +282,31 @@ impl Exact {
     /// The nearest multiple of the increment, as the mode says.
     #[inline]
     pub fn round(self, rounding: Rounding) -> Result<Self, Overflow> {
-        if let (Some(value), Some(increment)) = (self.small(), rounding.increment.small())
+        if let (Some(value), Some(increment)) = (self.short(), rounding.increment.short())
             && let Some(steps) = value.steps_of(increment, rounding.mode)
         {
-            return Self::whole(i128::from(steps)).times(rounding.increment);
+            return Ok(Short::whole(steps).product(increment));
         }
         let steps = self.over(rounding.increment).unwrap_or(Err(Overflow))?;
         Self::whole(steps.round_to_whole(rounding.mode)?).times(rounding.increment)
     }
 
     fn ratio(self) -> Ratio<i128> {
-        Ratio::new_raw(self.numerator, self.denominator)
+        Ratio::new_raw(self.numerator(), self.denominator())
     }
 
     fn from_ratio(ratio: Ratio<i128>) -> Self {
         let (numerator, denominator) = ratio.into_raw();
-        Self { numerator, denominator }
+        Self::reduced(numerator, denominator)
     }
 
-    /// The number in 64 bits, where it fits: amounts, shares and moments do.
+    /// A fraction that is reduced already.
     #[inline]
-    fn small(self) -> Option<Small> {
-        match (i64::try_from(self.numerator), i64::try_from(self.denominator)) {
-            (Ok(numerator), Ok(denominator)) => Some(Small { numerator, denominator }),
-            (_, _) => None,
-        }
+    fn reduced(numerator: i128, denominator: i128) -> Self {
+        Self(match (i64::try_from(numerator), i64::try_from(denominator)) {
+            (Ok(numerator), Ok(denominator)) => Parts::Short(Short { numerator, denominator }),
+            (_, _) => Parts::Long(Long { numerator, denominator }),
+        })
     }
 
     fn round_to_whole(self, mode: RoundingMode) -> Result<i128, Overflow> {
@@ -257,6 +319,13 @@ impl Exact {
         let away = mode.is_away(rest.plus(rest)?.cmp(&Self::ONE), below.rem_euclid(2) == 1);
         let whole = if away { below.checked_add(1).ok_or(Overflow)? } else { below };
         Ok(if self.is_negative() { whole.checked_neg().ok_or(Overflow)? } else { whole })
+    }
+}
+
+impl From<Short> for Exact {
+    #[inline]
+    fn from(short: Short) -> Self {
+        Self(Parts::Short(short))
     }
 }
 
@@ -277,75 +346,8 @@ impl RoundingMode {
     }
 }
 
-/// A reduced fraction of 64 bits. Products of two of its parts always fit into 127, so most of what formulas do needs
-/// neither a check nor a long division. What does not fit takes the long way to the same result.
-#[derive(Clone, Copy)]
-struct Small {
-    numerator: i64,
-    denominator: i64,
-}
-
-impl Small {
-    #[inline]
-    fn product(a: Self, b: Self) -> Exact {
-        // Each is reduced, so only crosswise can there be a common divisor.
-        let (a_numerator, b_denominator) = reduced(a.numerator, b.denominator);
-        let (b_numerator, a_denominator) = reduced(b.numerator, a.denominator);
-        Exact { numerator: wide(a_numerator, b_numerator), denominator: wide(a_denominator, b_denominator) }
-    }
-
-    /// `None` where it does not fit into 64 bits before it is reduced.
-    #[inline]
-    fn sum(a: Self, b: Self) -> Option<Exact> {
-        let numerator = wide(a.numerator, b.denominator) + wide(b.numerator, a.denominator);
-        let numerator = i64::try_from(numerator).ok()?;
-        let denominator = i64::try_from(wide(a.denominator, b.denominator)).ok()?;
-        let divisor = divisor(numerator, denominator);
-        Some(Exact { numerator: i128::from(numerator / divisor), denominator: i128::from(denominator / divisor) })
-    }
-
-    /// How many times the increment the value is, rounded; `None` where it does not fit into 64 bits.
-    #[inline]
-    fn steps_of(self, increment: Self, mode: RoundingMode) -> Option<i64> {
-        let value = i64::try_from(wide(self.numerator, increment.denominator)).ok()?;
-        let step = i64::try_from(wide(self.denominator, increment.numerator)).ok().filter(|&step| 0 < step)?;
-        let (below, rest) = (value / step, (value % step).abs());
-        if rest == 0 {
-            return Some(below);
-        }
-        let away = mode.is_away(rest.cmp(&(step - rest)), below % 2 != 0);
-        below.checked_add(if away { value.signum() } else { 0 })
-    }
-}
-
-#[inline]
-const fn wide(a: i64, b: i64) -> i128 {
-    // 63 bits times 63 bits: this never wraps, and without a check it is one instruction.
-    (a as i128).wrapping_mul(b as i128)
-}
-
-/// Both without their common divisor, for a second number above zero.
-#[inline]
-fn reduced(a: i64, above_zero: i64) -> (i64, i64) {
-    match divisor(a, above_zero) {
-        // The common case, and a division by one takes as long as any other.
-        1 => (a, above_zero),
-        common => (a / common, above_zero / common),
-    }
-}
-
-/// The greatest common divisor, for a second number above zero.
-#[inline]
-fn divisor(a: i64, above_zero: i64) -> i64 {
-    let (mut a, mut b) = (a, above_zero);
-    // One is the common case, and a division takes longer than everything else here.
-    while 1 < b {
-        (a, b) = (b, (a % b).abs());
-    }
-    if b == 1 { 1 } else { a }
-}
-
 impl PartialOrd for Exact {
+    #[inline]
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
@@ -354,11 +356,8 @@ impl PartialOrd for Exact {
 impl Ord for Exact {
     #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
-        if self.denominator == other.denominator {
-            return self.numerator.cmp(&other.numerator);
-        }
-        if let (Some(a), Some(b)) = (self.small(), other.small()) {
-            return wide(a.numerator, b.denominator).cmp(&wide(b.numerator, a.denominator));
+        if let (Some(a), Some(b)) = (self.short(), other.short()) {
+            return a.cmp(&b);
         }
         // Compares by continued fractions where a cross product would not fit.
         self.ratio().cmp(&other.ratio())

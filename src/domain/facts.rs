@@ -16,7 +16,10 @@ use crate::domain::time::Timestamp;
 pub struct FactId(pub u16);
 
 /// The value of a fact. Which variant it is follows from the fact's type.
+///
+/// The variant stands in a byte of its own: it is looked at more often than anything else.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(u8)]
 pub enum Value {
     /// Yes or no.
     Flag(bool),

@@ -176,7 +176,7 @@ impl Derived {
     #[must_use]
     pub fn facts(&self) -> Vec<crate::domain::facts::FactId> {
         match self {
-            Self::Formula(formula) => formula.facts().collect(),
+            Self::Formula(formula) => formula.facts(),
             Self::Table { rows, otherwise } => {
                 let of_row =
                     |row: &Row| row.tests.iter().map(|test| test.fact).chain(row.value.facts()).collect::<Vec<_>>();

@@ -14,7 +14,7 @@ use smallvec::SmallVec;
 
 use crate::domain::facts::{FactId, Value};
 use crate::plan::index::classes::Classes;
-use crate::plan::index::sets::{Full, Pair, Sets};
+use crate::plan::index::sets::{FEW_RULES, Full, Kept, Pair, Rows};
 use crate::plan::rule::Rule;
 
 /// Which rules can still decide, by the values of single facts.
@@ -24,7 +24,8 @@ pub struct Index {
     rules: u32,
     /// The facts that rules test, in their order.
     columns: Vec<Column>,
-    sets: Sets,
+    /// The sets of the columns, where there are more rules than bits in a word.
+    rows: Rows,
 }
 
 /// What one fact says about the rules.
@@ -34,12 +35,8 @@ pub struct Column {
     pub fact: FactId,
     /// How its values fall into classes.
     classes: Classes,
-    /// The rules left where the fact is missing, as a place in the sets.
-    absent: u32,
-    /// The rules left whatever value the fact has.
-    always: u32,
-    /// For each class, the further rules left.
-    of_class: Vec<u32>,
+    /// The rules that they leave.
+    kept: Kept,
 }
 
 /// The rules left by the facts looked at so far, handed out from the first to the last.
@@ -55,19 +52,10 @@ pub struct Candidates<'i> {
     reason = "it lives on the stack for one search, and a box would be taken from the heap"
 )]
 enum Left<'i> {
-    /// Up to 64 rules: one bit each.
-    One(u64),
+    /// Up to [`FEW_RULES`]: one bit each.
+    Few(u64),
     /// More rules: where to go on, and the sets that a rule must be in.
     Many { rules: Full, from: u32, pairs: SmallVec<[Pair<'i>; 8]> },
-}
-
-/// What is known of a fact.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Known {
-    /// The fact is missing.
-    Absent,
-    /// It has this value.
-    Value(Value),
 }
 
 impl Index {
@@ -83,20 +71,23 @@ impl Index {
         &self.columns
     }
 
-    /// What a fact says about the rules; `None` where no rule tests it.
+    /// What a fact says about the rules; `None` where no rule tests it. Derived facts, which are looked up one by
+    /// one, are the last columns.
     #[must_use]
     #[inline]
     pub fn column(&self, fact: FactId) -> Option<&Column> {
-        self.columns.iter().find(|column| column.fact == fact)
+        self.columns.iter().rfind(|column| column.fact == fact)
     }
 
     /// All rules from a place on.
     #[must_use]
     #[inline]
     pub fn candidates(&self, from: u32) -> Candidates<'_> {
-        let left = match &self.sets {
-            Sets::One(_) => Left::One(Full(self.rules).word(0, 0) & u64::MAX.checked_shl(from).unwrap_or(0)),
-            Sets::Many(_) => Left::Many { rules: Full(self.rules), from, pairs: SmallVec::new() },
+        let rules = Full(self.rules);
+        let left = if self.rules as usize <= FEW_RULES {
+            Left::Few(rules.word(0, 0) & u64::MAX.checked_shl(from).unwrap_or(0))
+        } else {
+            Left::Many { rules, from, pairs: SmallVec::new() }
         };
         Candidates { index: self, left }
     }
@@ -104,39 +95,65 @@ impl Index {
     /// How much room the sets take, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let classes =
-            self.columns.iter().map(|column| column.of_class.len() * size_of::<u32>() + column.classes.bytes());
-        self.sets.bytes() + classes.sum::<usize>()
+        let columns = self.columns.iter().map(|column| column.kept.bytes() + column.classes.bytes());
+        self.rows.bytes() + columns.sum::<usize>()
+    }
+}
+
+impl Column {
+    /// The rules that a value leaves, one bit each, where there are few; `None` is a missing fact.
+    #[inline]
+    fn few(&self, value: Option<&Value>) -> u64 {
+        let Kept::Few { absent, of_class } = &self.kept else { return u64::MAX };
+        let Some(value) = value else { return *absent };
+        match self.classes.class(value) {
+            Some(class) => of_class.get(class).copied().unwrap_or(0),
+            // A value of another type than the tests': they all say no, each for itself.
+            None => u64::MAX,
+        }
     }
 }
 
 impl<'i> Candidates<'i> {
-    /// Leaves only those rules that a fact does not say *no* to.
+    /// Leaves only those rules that a fact does not say *no* to; `None` is a missing fact.
     #[inline]
-    pub fn narrow(&mut self, column: &'i Column, known: Known) {
-        let (own, always) = match known {
-            Known::Absent => (Some(column.absent), None),
-            Known::Value(value) => {
-                // A value of another type than the tests': they all say no, each for itself.
-                let Some(class) = column.classes.class(value) else { return };
-                (column.of_class.get(class).copied(), Some(column.always))
-            }
-        };
-        match (&self.index.sets, &mut self.left) {
-            (Sets::One(sets), Left::One(left)) => {
-                let set = |place: Option<u32>| place.and_then(|place| sets.get(place as usize)).copied().unwrap_or(0);
-                *left &= set(own) | set(always);
-            }
-            (Sets::Many(rows), Left::Many { pairs, .. }) => pairs.push(rows.pair(own, always)),
-            (Sets::One(_), Left::Many { .. }) | (Sets::Many(_), Left::One(_)) => {}
+    pub fn narrow(&mut self, column: &'i Column, value: Option<&Value>) {
+        match &mut self.left {
+            Left::Few(left) => *left &= column.few(value),
+            Left::Many { .. } => self.narrow_many(column, value),
         }
+    }
+
+    /// Leaves only those rules that none of the facts of the first columns, before a fact, says *no* to.
+    #[inline]
+    pub fn narrow_before<'v>(&mut self, end: FactId, value: impl Fn(FactId) -> Option<&'v Value>) {
+        let index = self.index;
+        let columns = index.columns.iter().take_while(|column| column.fact < end);
+        match &mut self.left {
+            Left::Few(left) => *left = columns.fold(*left, |left, column| left & column.few(value(column.fact))),
+            Left::Many { .. } => columns.for_each(|column| self.narrow_many(column, value(column.fact))),
+        }
+    }
+
+    #[inline(never)]
+    fn narrow_many(&mut self, column: &'i Column, value: Option<&Value>) {
+        let (Kept::Many { absent, always, of_class }, Left::Many { pairs, .. }) = (&column.kept, &mut self.left) else {
+            return;
+        };
+        let class = value.map(|value| column.classes.class(value));
+        pairs.push(match class {
+            None => self.index.rows.pair(Some(*absent), None),
+            Some(Some(class)) => self.index.rows.pair(of_class.get(class).copied(), Some(*always)),
+            // A value of another type than the tests': they all say no, each for itself.
+            Some(None) => return,
+        });
     }
 
     /// The first rule left; it is not handed out again.
     #[inline]
     pub fn take_first(&mut self) -> Option<u32> {
         match &mut self.left {
-            Left::One(left) => {
+            Left::Few(left) => {
                 let first = (*left != 0).then(|| left.trailing_zeros());
                 *left &= left.wrapping_sub(1);
                 first

@@ -20,6 +20,7 @@ pub struct Test {
 
 /// The values that a test accepts.
 #[derive(Clone, PartialEq, Debug)]
+#[repr(u8)]
 pub enum Accepts {
     /// The fact is there, whatever it is.
     Present,
@@ -41,7 +42,12 @@ pub enum Accepts {
 
 /// A set of words of one vocabulary, one bit each.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct WordSet(SmallVec<[u64; 2]>);
+pub struct WordSet {
+    /// The first 64 words of the vocabulary: mostly all of them.
+    first: u64,
+    /// The rest, 64 in each.
+    rest: Vec<u64>,
+}
 
 /// A range of numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -67,18 +73,27 @@ impl Accepts {
     /// Whether a value is accepted; `None` is a missing fact.
     #[must_use]
     #[inline]
-    pub fn answer(&self, value: Option<Value>) -> Answer {
+    pub fn answer(&self, value: Option<&Value>) -> Answer {
+        match (self, value) {
+            // Most tests are on words.
+            (Self::Words(words), Some(Value::Word(word))) => Answer::known(words.contains(*word)),
+            (_, value) => self.answer_of_any(value),
+        }
+    }
+
+    #[inline(never)]
+    fn answer_of_any(&self, value: Option<&Value>) -> Answer {
         let holds = match (self, value) {
             (Self::Present, value) => value.is_some(),
             (Self::Absent, value) => value.is_none(),
             (_, None) => return Answer::Unknown,
-            (Self::Flag(wanted), Some(Value::Flag(flag))) => *wanted == flag,
-            (Self::Words(words), Some(Value::Word(word))) => words.contains(word),
+            (Self::Flag(wanted), Some(Value::Flag(flag))) => wanted == flag,
+            (Self::Words(words), Some(Value::Word(word))) => words.contains(*word),
             (Self::HasAny(mask), Some(Value::Set(set))) => set & mask != 0,
             (Self::HasAll(mask), Some(Value::Set(set))) => set & mask == *mask,
             (Self::HasNone(mask), Some(Value::Set(set))) => set & mask == 0,
             (Self::Within(intervals), Some(Value::Quantity(number))) => {
-                intervals.iter().any(|interval| interval.contains(number))
+                intervals.iter().any(|interval| interval.contains(*number))
             }
             // The checker gives a test the type of its fact.
             (
@@ -86,7 +101,14 @@ impl Accepts {
                 Some(_),
             ) => false,
         };
-        if holds { Answer::Yes } else { Answer::No }
+        Answer::known(holds)
+    }
+}
+
+impl Answer {
+    #[inline]
+    const fn known(holds: bool) -> Self {
+        if holds { Self::Yes } else { Self::No }
     }
 }
 
@@ -97,10 +119,10 @@ impl WordSet {
         let mut set = Self::default();
         for word in words {
             let (block, bit) = (usize::from(word / 64), word % 64);
-            if set.0.len() <= block {
-                set.0.resize(block + 1, 0);
+            if set.rest.len() < block {
+                set.rest.resize(block, 0);
             }
-            if let Some(bits) = set.0.get_mut(block) {
+            if let Some(bits) = block.checked_sub(1).map_or(Some(&mut set.first), |block| set.rest.get_mut(block)) {
                 *bits |= 1 << bit;
             }
         }
@@ -110,15 +132,20 @@ impl WordSet {
     /// The last of its words.
     #[must_use]
     pub fn last(&self) -> Option<u16> {
-        let (block, bits) = self.0.iter().enumerate().rev().find(|(_, bits)| **bits != 0)?;
-        u16::try_from(block * 64 + 63 - bits.leading_zeros() as usize).ok()
+        let blocks = std::iter::once(&self.first).chain(&self.rest).zip((0u16..).step_by(64));
+        let (bits, from) = blocks.filter(|(bits, _)| **bits != 0).last()?;
+        Some(from + u16::try_from(bits.ilog2()).ok()?)
     }
 
     /// Whether the word is in it.
     #[must_use]
     #[inline]
     pub fn contains(&self, word: u16) -> bool {
-        self.0.get(usize::from(word / 64)).is_some_and(|bits| bits >> (word % 64) & 1 == 1)
+        let bits = match usize::from(word / 64).checked_sub(1) {
+            None => self.first,
+            Some(block) => self.rest.get(block).copied().unwrap_or(0),
+        };
+        bits >> (word % 64) & 1 == 1
     }
 }
 

@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 use crate::domain::exact::Exact;
 use crate::domain::facts::{FactId, Value};
 use crate::plan::index::classes::{Classes, Edges, Steps};
-use crate::plan::index::sets::{Rows, Sets};
+use crate::plan::index::sets::{FEW_RULES, Kept, Rows};
 use crate::plan::index::{Column, Index};
 use crate::plan::rule::Rule;
 use crate::plan::test::{Accepts, Answer, Interval, Test};
@@ -37,13 +37,13 @@ pub fn index(rules: &[Rule]) -> Index {
             tested.entry(test.fact).or_default().push((place, test));
         }
     }
-    let mut sets = if count <= 64 { Sets::One(Vec::new()) } else { Sets::Many(Rows::default()) };
-    let columns = tested.into_iter().map(|(fact, tests)| column(fact, &tests, count, &mut sets)).collect();
-    Index { rules: u32::try_from(count).unwrap_or(u32::MAX), columns, sets }
+    let mut rows = Rows::default();
+    let columns = tested.into_iter().map(|(fact, tests)| column(fact, &tests, count, &mut rows)).collect();
+    Index { rules: u32::try_from(count).unwrap_or(u32::MAX), columns, rows }
 }
 
 /// What the tests of one fact come to.
-fn column(fact: FactId, tests: &[(u32, &Test)], count: usize, sets: &mut Sets) -> Column {
+fn column(fact: FactId, tests: &[(u32, &Test)], count: usize, rows: &mut Rows) -> Column {
     let fine = classes(tests);
     let mut always = vec![true; count];
     let mut absent = vec![true; count];
@@ -78,14 +78,18 @@ fn column(fact: FactId, tests: &[(u32, &Test)], count: usize, sets: &mut Sets) -
     }
     ranged.retain(|(rule, _)| never.binary_search(rule).is_err());
     let events = Events::new(&ranged);
+    let mut sweep = Sweep::new(count);
+    if count <= FEW_RULES {
+        let (absent, always) = (one_word(&absent), one_word(&always));
+        let of_class = events.sweep(&fine, &mut sweep, |sweep| always | sweep.words.first().copied().unwrap_or(0));
+        return Column { fact, classes: fine, kept: Kept::Few { absent, of_class } };
+    }
     let budget = WORDS_FREE.max(count.saturating_mul(WORDS_PER_RULE_MAX));
     let mut classes = fine;
-    if let Sets::Many(_) = sets {
-        while budget < events.words(&classes, count) && coarsen(&mut classes) {}
-    }
-    let mut sweep = Sweep::new(count);
-    let of_class = events.sweep(&classes, &mut sweep, |sweep| sweep.add_to(sets));
-    Column { fact, classes, absent: add(&absent, sets), always: add(&always, sets), of_class }
+    while budget < events.words(&classes, count) && coarsen(&mut classes) {}
+    let of_class = events.sweep(&classes, &mut sweep, |sweep| rows.add(sweep.filled_words()));
+    let kept = Kept::Many { absent: add(&absent, rows), always: add(&always, rows), of_class };
+    Column { fact, classes, kept }
 }
 
 /// The classes that the tests of one fact need.
@@ -137,7 +141,7 @@ fn ranges(accepts: &Accepts, classes: &Classes) -> Option<Ranges> {
         }
         (Accepts::HasAny(mask) | Accepts::HasAll(mask) | Accepts::HasNone(mask), Classes::Sets(words)) => {
             let known = words.iter().fold(0, |known, word| known | 1u64 << word);
-            let holds = |class: usize| accepts.answer(Some(Value::Set(of_class(words, class)))) == Answer::Yes;
+            let holds = |class: usize| accepts.answer(Some(&Value::Set(of_class(words, class)))) == Answer::Yes;
             // What asks for a word that no class knows is left to the rule itself.
             (mask & !known == 0).then(|| runs(classes.count(), holds))
         }
@@ -233,13 +237,12 @@ impl Events {
         self.sweep(classes, &mut Sweep::new(count), |sweep| {
             // A set and its groups take room as well.
             words = words.saturating_add(sweep.filled + 2 * sweep.filled.min(count.div_ceil(64 * 64)) + 2);
-            0
         });
         words
     }
 
     /// Goes through the classes; where the open ranges have changed, `set` makes a set of them.
-    fn sweep(&self, classes: &Classes, sweep: &mut Sweep, mut set: impl FnMut(&Sweep) -> u32) -> Vec<u32> {
+    fn sweep<S: Copy>(&self, classes: &Classes, sweep: &mut Sweep, mut set: impl FnMut(&Sweep) -> S) -> Vec<S> {
         let (mut begins, mut ends) = (self.begins.iter().peekable(), self.ends.iter().peekable());
         let shift = shift(classes);
         let mut of_class = Vec::with_capacity(classes.count());
@@ -308,29 +311,22 @@ impl Sweep {
         }
     }
 
-    fn add_to(&self, sets: &mut Sets) -> u32 {
-        match sets {
-            Sets::One(words) => add_word(self.words.first().copied().unwrap_or(0), words),
-            Sets::Many(rows) => {
-                let filled = self.groups.iter().enumerate().flat_map(|(group, bits)| {
-                    (0..64).filter(move |bit| bits >> bit & 1 == 1).map(move |bit| group * 64 + bit)
-                });
-                rows.add(filled.filter_map(|at| Some((at, *self.words.get(at)?))))
-            }
-        }
+    /// The words that are not empty, with their places.
+    fn filled_words(&self) -> impl Iterator<Item = (usize, u64)> {
+        let filled =
+            self.groups.iter().enumerate().flat_map(|(group, bits)| {
+                (0..64).filter(move |bit| bits >> bit & 1 == 1).map(move |bit| group * 64 + bit)
+            });
+        filled.filter_map(|at| Some((at, *self.words.get(at)?)))
     }
 }
 
 /// Adds the set of the rules that are marked.
-fn add(marked: &[bool], sets: &mut Sets) -> u32 {
-    let word = |rules: &[bool]| rules.iter().rev().fold(0, |word, rule| word << 1 | u64::from(*rule));
-    match sets {
-        Sets::One(words) => add_word(word(marked), words),
-        Sets::Many(rows) => rows.add(marked.chunks(64).map(word).enumerate().filter(|(_, word)| *word != 0)),
-    }
+fn add(marked: &[bool], rows: &mut Rows) -> u32 {
+    rows.add(marked.chunks(64).map(one_word).enumerate().filter(|(_, word)| *word != 0))
 }
 
-fn add_word(word: u64, words: &mut Vec<u64>) -> u32 {
-    words.push(word);
-    u32::try_from(words.len() - 1).unwrap_or(u32::MAX)
+/// The rules that are marked, one bit each; of up to 64.
+fn one_word(marked: &[bool]) -> u64 {
+    marked.iter().rev().fold(0, |word, rule| word << 1 | u64::from(*rule))
 }

@@ -5,6 +5,7 @@ use crate::domain::facts::Value;
 
 /// How the values of a fact fall into classes.
 #[derive(Clone, PartialEq, Debug)]
+#[repr(u8)]
 pub enum Classes {
     /// Rules only ask whether the fact is there: all values are alike.
     Any,
@@ -66,13 +67,22 @@ impl Classes {
 
     /// The class of a value; `None` for a value of another type.
     #[inline]
-    pub fn class(&self, value: Value) -> Option<usize> {
+    pub fn class(&self, value: &Value) -> Option<usize> {
+        match (self, value) {
+            // Most classes are of words.
+            (Self::Words(steps), Value::Word(word)) => Some(steps.class(usize::from(*word))),
+            (_, value) => self.class_of_any(value),
+        }
+    }
+
+    #[inline(never)]
+    fn class_of_any(&self, value: &Value) -> Option<usize> {
         match (self, value) {
             (Self::Any, _) => Some(0),
-            (Self::Flag, Value::Flag(flag)) => Some(usize::from(flag)),
-            (Self::Words(steps), Value::Word(word)) => Some(steps.class(usize::from(word))),
-            (Self::Sets(words), Value::Set(set)) => Some(chosen(words, set)),
-            (Self::Numbers(edges, steps), Value::Quantity(number)) => Some(steps.class(edges.place(number))),
+            (Self::Flag, Value::Flag(flag)) => Some(usize::from(*flag)),
+            (Self::Words(steps), Value::Word(word)) => Some(steps.class(usize::from(*word))),
+            (Self::Sets(words), Value::Set(set)) => Some(chosen(words, *set)),
+            (Self::Numbers(edges, steps), Value::Quantity(number)) => Some(steps.class(edges.place(*number))),
             (Self::Flag | Self::Words(_) | Self::Sets(_) | Self::Numbers(..), _) => None,
         }
     }
@@ -116,7 +126,6 @@ impl Edges {
     }
 
     /// The place of a number: even between two edges, odd on one.
-    #[inline]
     pub fn place(&self, number: Exact) -> usize {
         match self {
             Self::Scaled { per_one, edges } => match scaled(number, *per_one) {

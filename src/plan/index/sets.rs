@@ -4,14 +4,29 @@
 //! level has one bit for what is not empty below, and only what is not empty is stored; so an
 //! intersection skips thousands of rules with one word, and a small set of many rules is small.
 
-/// The sets of one index, by their places.
+/// The rules that the values of one fact leave.
 #[derive(Clone, PartialEq, Debug)]
-pub enum Sets {
-    /// Of up to 64 rules.
-    One(Vec<u64>),
-    /// Of more rules.
-    Many(Rows),
+pub enum Kept {
+    /// Of up to [`FEW_RULES`]: one bit each.
+    Few {
+        /// The rules left where the fact is missing.
+        absent: u64,
+        /// The rules left by each class.
+        of_class: Vec<u64>,
+    },
+    /// Of more rules: sets, by their places in the rows of the index.
+    Many {
+        /// The rules left where the fact is missing.
+        absent: u32,
+        /// The rules left whatever value the fact has.
+        always: u32,
+        /// For each class, the further rules left.
+        of_class: Vec<u32>,
+    },
 }
+
+/// So many rules are one bit each of a word.
+pub const FEW_RULES: usize = 64;
 
 /// Sets of many rules.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -58,19 +73,22 @@ pub struct Full(pub u32);
 
 const NONE: Row = Row { filled: 0, groups: 0 };
 
-impl Sets {
-    /// How much room they take.
+impl Kept {
+    /// How much room they take, without the rows.
     pub fn bytes(&self) -> usize {
         match self {
-            Self::One(words) => size_of_val(words.as_slice()),
-            Self::Many(Rows { rows, groups, words }) => {
-                size_of_val(rows.as_slice()) + size_of_val(groups.as_slice()) + size_of_val(words.as_slice())
-            }
+            Self::Few { absent: _, of_class } => size_of_val(of_class.as_slice()),
+            Self::Many { absent: _, always: _, of_class } => size_of_val(of_class.as_slice()),
         }
     }
 }
 
 impl Rows {
+    /// How much room they take.
+    pub fn bytes(&self) -> usize {
+        size_of_val(self.rows.as_slice()) + size_of_val(self.groups.as_slice()) + size_of_val(self.words.as_slice())
+    }
+
     /// Adds the set of these words, which are given with their places, in order, without empty ones.
     pub fn add(&mut self, words: impl Iterator<Item = (usize, u64)>) -> u32 {
         let mut row = Row { filled: 0, groups: place(self.groups.len()) };
@@ -169,12 +187,14 @@ impl Full {
     }
 
     /// One of its words.
+    #[inline]
     pub fn word(self, group: u32, word: u32) -> u64 {
         lowest(self.0.saturating_sub(group << 12 | word << 6))
     }
 }
 
 /// The lowest so many bits; all where there are more.
+#[inline]
 fn lowest(count: u32) -> u64 {
     u64::MAX.checked_shl(count).map_or(u64::MAX, |above| !above)
 }

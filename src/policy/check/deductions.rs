@@ -5,7 +5,7 @@ use std::ops::Bound;
 use crate::domain::exact::{Exact, Rounding, RoundingMode};
 use crate::domain::words::DeductionKind;
 use crate::plan::fact::{Dimension, FactType, InputRange, NANOS_PER_UNIT, Origin};
-use crate::plan::formula::{Formula, Op};
+use crate::plan::formula::{Formula, Leaf, Op};
 use crate::plan::rule::{Extra, Rounded, Step, StepAmount, StepScope};
 use crate::plan::test::Interval;
 use crate::policy::check::condition::{self, Seam, lower_key, range, seam};
@@ -307,7 +307,7 @@ fn covers_everything(
 
 /// What is never below zero, such as a share that a request sends, may have tiers that begin there.
 fn begins_at_zero(first: &Interval, on: &Formula, draft: &Draft) -> bool {
-    let [Op::Fact(fact)] = on.ops.as_slice() else { return false };
+    let [Op::Put(Leaf::Fact(fact))] = on.ops.as_slice() else { return false };
     let never_negative = match draft.facts.get(usize::from(fact.0)).map(|fact| (&fact.origin, fact.fact_type)) {
         Some((Origin::BuiltIn(_) | Origin::Component, FactType::Quantity(Dimension::Number | Dimension::Money))) => {
             true

@@ -5,7 +5,7 @@ use crate::domain::limits::VOCABULARY_WORDS_MAX;
 use crate::domain::words::LiableParty;
 use crate::plan::evidence::Requirement;
 use crate::plan::fact::{BuiltIn, Derived, Dimension, FactType, Input, InputRange, InputScope, Origin, Row};
-use crate::plan::formula::{Formula, Op};
+use crate::plan::formula::{Formula, Leaf, Op};
 use crate::plan::rule::Reason;
 use crate::plan::vocabulary::{Vocabulary, VocabularyId};
 use crate::policy::check::condition;
@@ -380,7 +380,7 @@ pub fn liable(written: Option<&Table<FactKey>>, draft: &mut Draft, reader: &mut 
 /// The operation that puts a formula's only number, if it is nothing else.
 pub fn only_number(formula: &Formula) -> Option<crate::domain::exact::Exact> {
     match formula.ops.as_slice() {
-        [Op::Number(number)] => Some(*number),
+        [Op::Put(Leaf::Number(number))] => Some(*number),
         _ => None,
     }
 }

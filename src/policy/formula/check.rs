@@ -9,7 +9,7 @@ use crate::domain::exact::{Exact, RoundingMode};
 use crate::domain::facts::FactId;
 use crate::domain::money::Currency;
 use crate::plan::fact::{Dimension, FactDefinition, FactType, NANOS_PER_UNIT};
-use crate::plan::formula::{Formula, Op};
+use crate::plan::formula::{Binary, Formula, Leaf, Numeric, Op, Unary, joined, then};
 use crate::plan::vocabulary::{Vocabularies, VocabularyId};
 use crate::policy::formula::describe::{describe, describe_kind};
 use crate::policy::formula::functions::{FUNCTIONS, call};
@@ -20,7 +20,7 @@ use crate::policy::read::{Reader, suggestion};
 use crate::policy::source::{Located, Span};
 use crate::policy::unknown::unknown_word;
 
-/// Values that the machine's stack holds for one formula.
+/// Values that one formula may hold at once.
 pub const FORMULA_STACK_MAX: usize = 64;
 
 /// The names that a formula may use.
@@ -102,7 +102,8 @@ pub fn formula(
 ) -> Option<(Formula, FactType)> {
     let typed = typed(text, scope, reader)?;
     let (ops, fact_type) = finish(typed, wanted, scope, reader)?;
-    if FORMULA_STACK_MAX < stack_depth(&ops) {
+    let formula = Formula { text: text.value.clone(), ops };
+    if FORMULA_STACK_MAX < formula.depth() {
         reader.error(
             "formula-too-complex",
             text.span,
@@ -111,7 +112,7 @@ pub fn formula(
         );
         return None;
     }
-    Some((Formula { text: text.value.clone(), ops }, fact_type))
+    Some((formula, fact_type))
 }
 
 /// Parses and types a formula, and leaves open what a plain number or a lone word is.
@@ -153,7 +154,7 @@ pub fn finish(
             Some((to_dimension(typed, Dimension::Number, scope, reader)?.ops, FactType::Quantity(Dimension::Number)))
         }
         (Kind::Word(word), Wanted::Type(FactType::Word(vocabulary))) => {
-            Some((vec![word_op(&word, vocabulary, typed.span, scope, reader)?], FactType::Word(vocabulary)))
+            Some((vec![Op::Put(word_leaf(&word, vocabulary, typed.span, scope, reader)?)], FactType::Word(vocabulary)))
         }
         (Kind::Word(word), Wanted::Any | Wanted::Type(_)) => {
             unknown_name(&word, typed.span, scope, reader);
@@ -204,11 +205,11 @@ pub(super) fn argument(expression: &Expression, scope: &Scope<'_>, reader: &mut 
 
 fn literal_value(text: &str, span: Span, reader: &mut Reader<'_, '_>) -> Option<Typed> {
     if let Some(number) = literal::number(text) {
-        return Some(Typed { ops: vec![Op::Number(number)], kind: Kind::Constant(number), span });
+        return Some(Typed { ops: vec![Op::Put(Leaf::Number(number))], kind: Kind::Constant(number), span });
     }
     for dimension in [Dimension::Elapsed, Dimension::Days, Dimension::BusinessDays] {
         if let Some(number) = literal::quantity(text, dimension) {
-            return Some(quantity(vec![Op::Number(number)], dimension, span));
+            return Some(quantity(vec![Op::Put(Leaf::Number(number))], dimension, span));
         }
     }
     reader.error(
@@ -222,10 +223,14 @@ fn literal_value(text: &str, span: Span, reader: &mut Reader<'_, '_>) -> Option<
 
 fn name_value(name: &str, span: Span, scope: &Scope<'_>, reader: &mut Reader<'_, '_>) -> Option<Typed> {
     match (name, scope.context) {
-        ("true", _) => return Some(flag(vec![Op::Flag(true)], span)),
-        ("false", _) => return Some(flag(vec![Op::Flag(false)], span)),
-        ("remaining", Context::Deduction) => return Some(quantity(vec![Op::Remaining], Dimension::Money, span)),
-        ("previous", Context::Deduction) => return Some(quantity(vec![Op::Previous], Dimension::Money, span)),
+        ("true", _) => return Some(flag(vec![Op::Put(Leaf::Flag(true))], span)),
+        ("false", _) => return Some(flag(vec![Op::Put(Leaf::Flag(false))], span)),
+        ("remaining", Context::Deduction) => {
+            return Some(quantity(vec![Op::Put(Leaf::Remaining)], Dimension::Money, span));
+        }
+        ("previous", Context::Deduction) => {
+            return Some(quantity(vec![Op::Put(Leaf::Previous)], Dimension::Money, span));
+        }
         ("remaining" | "previous", Context::Fact) => {
             reader.error(
                 "unknown-name",
@@ -241,7 +246,9 @@ fn name_value(name: &str, span: Span, scope: &Scope<'_>, reader: &mut Reader<'_,
         return None;
     }
     match scope.names.get(name).and_then(|&id| Some((id, scope.facts.get(usize::from(id.0))?))) {
-        Some((id, definition)) => Some(Typed { ops: vec![Op::Fact(id)], kind: Kind::Of(definition.fact_type), span }),
+        Some((id, definition)) => {
+            Some(Typed { ops: vec![Op::Put(Leaf::Fact(id))], kind: Kind::Of(definition.fact_type), span })
+        }
         None => Some(Typed { ops: Vec::new(), kind: Kind::Word(name.to_owned()), span }),
     }
 }
@@ -256,13 +263,13 @@ fn unary(
     match (operator, &operand.kind) {
         (UnaryOperator::Negate, Kind::Constant(number)) => {
             let number = number.negate().ok()?;
-            Some(Typed { ops: vec![Op::Number(number)], kind: Kind::Constant(number), span })
+            Some(Typed { ops: vec![Op::Put(Leaf::Number(number))], kind: Kind::Constant(number), span })
         }
         (UnaryOperator::Negate, Kind::Of(FactType::Quantity(dimension))) if *dimension != Dimension::Timestamp => {
             let dimension = *dimension;
-            Some(quantity(then(operand.ops, Op::Negate), dimension, span))
+            Some(quantity(then(operand.ops, Unary::Negate), dimension, span))
         }
-        (UnaryOperator::Not, Kind::Of(FactType::Flag)) => Some(flag(then(operand.ops, Op::Not), span)),
+        (UnaryOperator::Not, Kind::Of(FactType::Flag)) => Some(flag(then(operand.ops, Unary::Not), span)),
         (UnaryOperator::Negate, _) => {
             mismatch("`-` needs a number before it can turn its sign", &operand, scope, reader)
         }
@@ -295,11 +302,11 @@ fn binary(
             arithmetic(operator, left, right, span, scope, reader)
         }
         BinaryOperator::Equal => Some(flag(equal(left, right, scope, reader)?, span)),
-        BinaryOperator::NotEqual => Some(flag(then(equal(left, right, scope, reader)?, Op::Not), span)),
-        BinaryOperator::Less => compare(left, right, Op::Less, span, scope, reader),
-        BinaryOperator::LessOrEqual => compare(left, right, Op::LessOrEqual, span, scope, reader),
-        BinaryOperator::Greater => compare(right, left, Op::Less, span, scope, reader),
-        BinaryOperator::GreaterOrEqual => compare(right, left, Op::LessOrEqual, span, scope, reader),
+        BinaryOperator::NotEqual => Some(flag(then(equal(left, right, scope, reader)?, Unary::Not), span)),
+        BinaryOperator::Less => compare(left, right, Numeric::Less, span, scope, reader),
+        BinaryOperator::LessOrEqual => compare(left, right, Numeric::LessOrEqual, span, scope, reader),
+        BinaryOperator::Greater => compare(right, left, Numeric::Less, span, scope, reader),
+        BinaryOperator::GreaterOrEqual => compare(right, left, Numeric::LessOrEqual, span, scope, reader),
         BinaryOperator::And | BinaryOperator::Or => {
             for side in [&left, &right] {
                 if side.kind != Kind::Of(FactType::Flag) {
@@ -311,7 +318,7 @@ fn binary(
                     );
                 }
             }
-            let op = if operator == BinaryOperator::And { Op::And } else { Op::Or };
+            let op = if operator == BinaryOperator::And { Binary::And } else { Binary::Or };
             Some(flag(joined(left.ops, right.ops, op), span))
         }
     }
@@ -339,7 +346,7 @@ fn constant(operator: BinaryOperator, a: Exact, b: Exact, span: Span, reader: &m
         },
     };
     match result {
-        Ok(number) => Some(Typed { ops: vec![Op::Number(number)], kind: Kind::Constant(number), span }),
+        Ok(number) => Some(Typed { ops: vec![Op::Put(Leaf::Number(number))], kind: Kind::Constant(number), span }),
         Err(_) => {
             reader.error("number-too-large", span, "this number is too large to be exact", "");
             None
@@ -368,7 +375,7 @@ fn arithmetic(
         (Some(other), None) => {
             let right = to_dimension(right, if scaling { Number } else { other }, scope, reader)?;
             if operator == BinaryOperator::Divide
-                && right.ops.iter().any(|op| matches!(op, Op::Number(number) if number.is_zero()))
+                && right.ops.iter().any(|op| matches!(op, Op::Put(Leaf::Number(number)) if number.is_zero()))
             {
                 reader.error("division-by-zero", span, "this divides by zero", "divide by a number other than zero");
                 return None;
@@ -379,17 +386,21 @@ fn arithmetic(
     };
     let (a, b) = (dimension(&left)?, dimension(&right)?);
     let (op, result) = match (operator, a, b) {
-        (BinaryOperator::Subtract, Timestamp, Timestamp) => (Op::Subtract, Elapsed),
-        (BinaryOperator::Add, Timestamp, Elapsed) | (BinaryOperator::Add, Elapsed, Timestamp) => (Op::Add, Timestamp),
-        (BinaryOperator::Subtract, Timestamp, Elapsed) => (Op::Subtract, Timestamp),
-        (BinaryOperator::Add, Timestamp, Days) => (Op::AddDays, Timestamp),
-        (BinaryOperator::Subtract, Timestamp, Days) => (Op::SubtractDays, Timestamp),
-        (BinaryOperator::Add, Number | Money | Elapsed | Days | BusinessDays, _) if a == b => (Op::Add, a),
-        (BinaryOperator::Subtract, Number | Money | Elapsed | Days | BusinessDays, _) if a == b => (Op::Subtract, a),
-        (BinaryOperator::Multiply, Number, Number | Money | Elapsed | Days | BusinessDays) => (Op::Multiply, b),
-        (BinaryOperator::Multiply, Money | Elapsed | Days | BusinessDays, Number) => (Op::Multiply, a),
-        (BinaryOperator::Divide, Number | Money | Elapsed | Days | BusinessDays, Number) => (Op::Divide, a),
-        (BinaryOperator::Divide, Money | Elapsed | Days | BusinessDays, _) if a == b => (Op::Divide, Number),
+        (BinaryOperator::Subtract, Timestamp, Timestamp) => (Numeric::Subtract, Elapsed),
+        (BinaryOperator::Add, Timestamp, Elapsed) | (BinaryOperator::Add, Elapsed, Timestamp) => {
+            (Numeric::Add, Timestamp)
+        }
+        (BinaryOperator::Subtract, Timestamp, Elapsed) => (Numeric::Subtract, Timestamp),
+        (BinaryOperator::Add, Timestamp, Days) => (Numeric::AddDays, Timestamp),
+        (BinaryOperator::Subtract, Timestamp, Days) => (Numeric::SubtractDays, Timestamp),
+        (BinaryOperator::Add, Number | Money | Elapsed | Days | BusinessDays, _) if a == b => (Numeric::Add, a),
+        (BinaryOperator::Subtract, Number | Money | Elapsed | Days | BusinessDays, _) if a == b => {
+            (Numeric::Subtract, a)
+        }
+        (BinaryOperator::Multiply, Number, Number | Money | Elapsed | Days | BusinessDays) => (Numeric::Multiply, b),
+        (BinaryOperator::Multiply, Money | Elapsed | Days | BusinessDays, Number) => (Numeric::Multiply, a),
+        (BinaryOperator::Divide, Number | Money | Elapsed | Days | BusinessDays, Number) => (Numeric::Divide, a),
+        (BinaryOperator::Divide, Money | Elapsed | Days | BusinessDays, _) if a == b => (Numeric::Divide, Number),
         _ => {
             let (left, right) = (describe_kind(&left.kind, scope), describe_kind(&right.kind, scope));
             let help = if operator == BinaryOperator::Add && a == Timestamp && b == BusinessDays {
@@ -406,7 +417,7 @@ fn arithmetic(
             return None;
         }
     };
-    Some(quantity(joined(left.ops, right.ops, op), result, span))
+    Some(quantity(joined(left.ops, right.ops, Binary::Numbers(op)), result, span))
 }
 
 fn equal(left: Typed, right: Typed, scope: &Scope<'_>, reader: &mut Reader<'_, '_>) -> Option<Vec<Op>> {
@@ -426,19 +437,19 @@ fn equal(left: Typed, right: Typed, scope: &Scope<'_>, reader: &mut Reader<'_, '
             (left.ops, right.ops)
         }
     };
-    Some(joined(left, right, Op::Equal))
+    Some(joined(left, right, Binary::Equal))
 }
 
 fn compare(
     left: Typed,
     right: Typed,
-    op: Op,
+    op: Numeric,
     span: Span,
     scope: &Scope<'_>,
     reader: &mut Reader<'_, '_>,
 ) -> Option<Typed> {
     let (left, right) = same_dimension(left, right, "a comparison", scope, reader)?;
-    Some(flag(joined(left.ops, right.ops, op), span))
+    Some(flag(joined(left.ops, right.ops, Binary::Numbers(op)), span))
 }
 
 /// Gives both sides one dimension, as `min`, `max` and comparisons need it.
@@ -519,7 +530,7 @@ pub(super) fn to_dimension(
             return None;
         }
     };
-    Some(quantity(vec![Op::Number(scaled)], dimension, typed.span))
+    Some(quantity(vec![Op::Put(Leaf::Number(scaled))], dimension, typed.span))
 }
 
 /// `nanos` are the number in billionths, of which every minor unit is so many.
@@ -546,16 +557,16 @@ fn check_minor_unit(
     Some(())
 }
 
-fn word_op(
+fn word_leaf(
     word: &str,
     vocabulary: VocabularyId,
     span: Span,
     scope: &Scope<'_>,
     reader: &mut Reader<'_, '_>,
-) -> Option<Op> {
+) -> Option<Leaf> {
     let words = scope.vocabularies.get(vocabulary)?;
     if let Some(place) = words.place(word) {
-        return Some(Op::Word(place));
+        return Some(Leaf::Word(place));
     }
     unknown_word(word, span, &words.name, words.words(), reader);
     None
@@ -597,27 +608,6 @@ pub(super) fn quantity(ops: Vec<Op>, dimension: Dimension, span: Span) -> Typed 
 
 fn flag(ops: Vec<Op>, span: Span) -> Typed {
     Typed { ops, kind: Kind::Of(FactType::Flag), span }
-}
-
-pub(super) fn then(mut ops: Vec<Op>, op: Op) -> Vec<Op> {
-    ops.push(op);
-    ops
-}
-
-pub(super) fn joined(mut left: Vec<Op>, right: Vec<Op>, op: Op) -> Vec<Op> {
-    left.extend(right);
-    left.push(op);
-    left
-}
-
-fn stack_depth(ops: &[Op]) -> usize {
-    let mut depth = 0usize;
-    let mut deepest = 0;
-    for op in ops {
-        depth = depth.saturating_sub(op.operands()) + 1;
-        deepest = deepest.max(depth);
-    }
-    deepest
 }
 
 /// The rounding modes by their names.

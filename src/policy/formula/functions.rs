@@ -3,10 +3,10 @@
 use crate::domain::exact::{Exact, RoundingMode};
 use crate::domain::facts::FactId;
 use crate::plan::fact::{BuiltIn, Dimension, FactType, NANOS_PER_UNIT};
-use crate::plan::formula::Op;
+use crate::plan::formula::{Binary, Leaf, Numeric, Op, Unary, joined, then};
 use crate::policy::formula::check::{
-    CalendarUse, Kind, ROUNDING_MODES, Scope, Typed, Wanted, argument, dimension, finish, joined, quantity,
-    same_dimension, then, to_dimension,
+    CalendarUse, Kind, ROUNDING_MODES, Scope, Typed, Wanted, argument, dimension, finish, quantity, same_dimension,
+    to_dimension,
 };
 use crate::policy::formula::{Expression, ExpressionKind};
 use crate::policy::read::{Reader, quoted_list, suggestion};
@@ -26,30 +26,30 @@ pub struct Function {
 
 #[derive(Clone, Copy, Debug)]
 enum Which {
-    Fold(Op),
+    Fold(Numeric),
     Clamp,
-    Whole(Op),
+    Whole(Unary),
     Round,
     Since,
     Until,
-    DaysSince(Op, Dimension),
-    DaysUntil(Op, Dimension),
-    Day(Op),
+    DaysSince(Numeric, Dimension),
+    DaysUntil(Numeric, Dimension),
+    Day(Unary),
     IfAbsent,
     Money,
 }
 
 /// Every function of the language.
 pub const FUNCTIONS: &[Function] = &[
-    function("min", "min(a, b, …)", "The smallest of the values.", Which::Fold(Op::Min)),
-    function("max", "max(a, b, …)", "The largest of the values.", Which::Fold(Op::Max)),
+    function("min", "min(a, b, …)", "The smallest of the values.", Which::Fold(Numeric::Min)),
+    function("max", "max(a, b, …)", "The largest of the values.", Which::Fold(Numeric::Max)),
     function("clamp", "clamp(a, low, high)", "`a`, but not below `low` and not above `high`.", Which::Clamp),
-    function("floor", "floor(number)", "The largest whole number not above.", Which::Whole(Op::Floor)),
+    function("floor", "floor(number)", "The largest whole number not above.", Which::Whole(Unary::Floor)),
     function(
         "ceil",
         "ceil(number)",
         "The smallest whole number not below: started hours, started days.",
-        Which::Whole(Op::Ceil),
+        Which::Whole(Unary::Ceil),
     ),
     function(
         "round",
@@ -73,43 +73,43 @@ pub const FUNCTIONS: &[Function] = &[
         "days_since",
         "days_since(moment)",
         "Calendar days from the moment's date to the request's, in the policy's zone.",
-        Which::DaysSince(Op::DaysBetween, Dimension::Days),
+        Which::DaysSince(Numeric::DaysBetween, Dimension::Days),
     ),
     function(
         "days_until",
         "days_until(moment)",
         "Calendar days from the request's date to the moment's, in the policy's zone.",
-        Which::DaysUntil(Op::DaysBetween, Dimension::Days),
+        Which::DaysUntil(Numeric::DaysBetween, Dimension::Days),
     ),
     function(
         "business_days_since",
         "business_days_since(moment)",
         "Business days after the moment's date up to the request's.",
-        Which::DaysSince(Op::BusinessDaysBetween, Dimension::BusinessDays),
+        Which::DaysSince(Numeric::BusinessDaysBetween, Dimension::BusinessDays),
     ),
     function(
         "business_days_until",
         "business_days_until(moment)",
         "Business days after the request's date up to the moment's.",
-        Which::DaysUntil(Op::BusinessDaysBetween, Dimension::BusinessDays),
+        Which::DaysUntil(Numeric::BusinessDaysBetween, Dimension::BusinessDays),
     ),
     function(
         "start_of_day",
         "start_of_day(moment)",
         "The first moment of its day in the policy's zone.",
-        Which::Day(Op::StartOfDay),
+        Which::Day(Unary::StartOfDay),
     ),
     function(
         "end_of_day",
         "end_of_day(moment)",
         "The last nanosecond of its day in the policy's zone.",
-        Which::Day(Op::EndOfDay),
+        Which::Day(Unary::EndOfDay),
     ),
     function(
         "next_day",
         "next_day(moment)",
         "The first moment of the day after, in the policy's zone.",
-        Which::Day(Op::NextDay),
+        Which::Day(Unary::NextDay),
     ),
     function(
         "if_absent",
@@ -152,8 +152,8 @@ pub(super) fn call(
         }
         (Which::Clamp, [value, low, high]) => {
             let [value, low, high] = [value, low, high].map(|expression| argument(expression, scope, reader));
-            let raised = pair(value?, low?, Op::Max, span, name, scope, reader)?;
-            pair(raised, high?, Op::Min, span, name, scope, reader)
+            let raised = pair(value?, low?, Numeric::Max, span, name, scope, reader)?;
+            pair(raised, high?, Numeric::Min, span, name, scope, reader)
         }
         (Which::Whole(op), [value]) => {
             let ops = of_type(value, Dimension::Number, scope, reader)?;
@@ -166,21 +166,21 @@ pub(super) fn call(
         }
         (Which::Since, [moment]) => {
             let moment = of_type(moment, Dimension::Timestamp, scope, reader)?;
-            Some(quantity(joined(now(), moment, Op::Subtract), Dimension::Elapsed, span))
+            Some(quantity(joined(now(), moment, Binary::Numbers(Numeric::Subtract)), Dimension::Elapsed, span))
         }
         (Which::Until, [moment]) => {
             let moment = of_type(moment, Dimension::Timestamp, scope, reader)?;
-            Some(quantity(joined(moment, now(), Op::Subtract), Dimension::Elapsed, span))
+            Some(quantity(joined(moment, now(), Binary::Numbers(Numeric::Subtract)), Dimension::Elapsed, span))
         }
         (Which::DaysSince(op, days), [moment]) => {
             let moment = of_type(moment, Dimension::Timestamp, scope, reader)?;
             countable(days, span, scope, reader)?;
-            Some(quantity(joined(moment, now(), op), days, span))
+            Some(quantity(joined(moment, now(), Binary::Numbers(op)), days, span))
         }
         (Which::DaysUntil(op, days), [moment]) => {
             let moment = of_type(moment, Dimension::Timestamp, scope, reader)?;
             countable(days, span, scope, reader)?;
-            Some(quantity(joined(now(), moment, op), days, span))
+            Some(quantity(joined(now(), moment, Binary::Numbers(op)), days, span))
         }
         (Which::Day(op), [moment]) => {
             let moment = of_type(moment, Dimension::Timestamp, scope, reader)?;
@@ -189,8 +189,8 @@ pub(super) fn call(
         (Which::IfAbsent, [fact, value]) => if_absent(fact, value, span, scope, reader),
         (Which::Money, [value]) => {
             let ops = of_type(value, Dimension::Number, scope, reader)?;
-            let unit = vec![Op::Number(Exact::whole(NANOS_PER_UNIT))];
-            Some(quantity(joined(ops, unit, Op::Multiply), Dimension::Money, span))
+            let unit = vec![Op::Put(Leaf::Number(Exact::whole(NANOS_PER_UNIT)))];
+            Some(quantity(joined(ops, unit, Binary::Numbers(Numeric::Multiply)), Dimension::Money, span))
         }
         (_, _) => {
             let message = format!("`{name}` does not take {} arguments", arguments.len());
@@ -204,13 +204,13 @@ pub(super) fn call(
 fn now() -> Vec<Op> {
     let place =
         BuiltIn::ALL.iter().position(|fact| *fact == BuiltIn::RequestedAt).and_then(|place| u16::try_from(place).ok());
-    vec![Op::Fact(FactId(place.unwrap_or(0)))]
+    vec![Op::Put(Leaf::Fact(FactId(place.unwrap_or(0))))]
 }
 
 fn pair(
     left: Typed,
     right: Typed,
-    op: Op,
+    op: Numeric,
     span: Span,
     name: &str,
     scope: &Scope<'_>,
@@ -218,7 +218,7 @@ fn pair(
 ) -> Option<Typed> {
     let (left, right) = same_dimension(left, right, name, scope, reader)?;
     let common = dimension(&left)?;
-    Some(quantity(joined(left.ops, right.ops, op), common, span))
+    Some(quantity(joined(left.ops, right.ops, Binary::Numbers(op)), common, span))
 }
 
 fn of_type(
@@ -254,7 +254,7 @@ fn round(
 ) -> Option<Typed> {
     let (value, step) = (argument(value, scope, reader), argument(step, scope, reader));
     let (value, step) = same_dimension(value?, step?, "round", scope, reader)?;
-    let positive = matches!(step.ops.as_slice(), [Op::Number(number)] if Exact::ZERO < *number);
+    let positive = matches!(step.ops.as_slice(), [Op::Put(Leaf::Number(number))] if Exact::ZERO < *number);
     if !positive {
         reader.error(
             "formula-type",
@@ -265,7 +265,7 @@ fn round(
         return None;
     }
     let common = dimension(&value)?;
-    Some(quantity(joined(value.ops, step.ops, Op::Round(mode)), common, span))
+    Some(quantity(joined(value.ops, step.ops, Binary::Numbers(Numeric::Round(mode))), common, span))
 }
 
 fn rounding_mode(mode: &Expression, reader: &mut Reader<'_, '_>) -> Option<RoundingMode> {
@@ -299,7 +299,7 @@ fn if_absent(
                 FactType::Flag | FactType::Word(_) | FactType::Set(_) | FactType::Text => value,
             };
             let (ops, fact_type) = finish(value, Wanted::Type(fact_type), scope, reader)?;
-            Some(Typed { ops: joined(fact.ops, ops, Op::IfAbsent), kind: Kind::Of(fact_type), span })
+            Some(Typed { ops: joined(fact.ops, ops, Binary::IfAbsent), kind: Kind::Of(fact_type), span })
         }
         Kind::Constant(_) => {
             reader.error("formula-type", fact.span, "a number written out is never absent", "put a fact here");
