@@ -15,19 +15,29 @@ use crate::plan::rule::ComponentRefund;
 
 /// Decides every component, in input order.
 pub fn components(claim: &Claim<'_, '_, '_>, lines: &[LineDecision]) -> SmallVec<[ComponentDecision; 1]> {
-    let facts = claim.facts.components.iter().enumerate();
-    facts
-        .map(|(place, component)| {
-            let (base, refund) = amounts(claim, component, lines);
-            let held_back = base.less(refund);
-            let mut deductions = SmallVec::new();
-            if !held_back.is_zero() {
-                let kind = DeductionKind::NonRefundableComponent;
-                deductions.push(Deduction { kind, source: DeductionSource::Component, base, amount: held_back });
-            }
-            ComponentDecision { component: u16::try_from(place).unwrap_or(u16::MAX), base, refund, deductions }
-        })
-        .collect()
+    let mut components = SmallVec::new();
+    for (facts, place) in claim.facts.components.iter().zip(0u16..) {
+        components.push(component(claim, place, facts, lines));
+    }
+    components
+}
+
+/// Decides one of them. Most orders have none: then nothing of this is set up.
+#[inline(never)]
+fn component(
+    claim: &Claim<'_, '_, '_>,
+    component: u16,
+    facts: &ComponentFacts,
+    lines: &[LineDecision],
+) -> ComponentDecision {
+    let (base, refund) = amounts(claim, facts, lines);
+    let held_back = base.less(refund);
+    let mut deductions = SmallVec::new();
+    if !held_back.is_zero() {
+        let kind = DeductionKind::NonRefundableComponent;
+        deductions.push(Deduction { kind, source: DeductionSource::Component, base, amount: held_back });
+    }
+    ComponentDecision { component, base, refund, deductions }
 }
 
 /// What the claim can be about of a component, and what goes back of it.

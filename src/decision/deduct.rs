@@ -143,7 +143,7 @@ pub fn deduct_together(
                 };
                 let shares: SmallVec<[Share; 4]> =
                     lines.iter().map(|taken| Share { weight: taken.left, capacity: taken.left }).collect();
-                for (taken, part) in lines.iter_mut().zip(allocate(amount, &shares)) {
+                for (taken, part) in lines.iter_mut().zip(allocate(amount, shares.iter().copied())) {
                     taken.take(step, source, part);
                 }
             }

@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use crate::domain::decision::{EvidenceProblem, EvidenceReport, EvidenceVerdict, RejectedEvidence};
+use crate::domain::decision::{EvidenceProblem, EvidenceReport, EvidenceVerdict, RejectedEvidence, TextFinding};
 use crate::domain::exact::Exact;
 use crate::domain::facts::{About, EvidenceFacts, FactId, Facts, Value};
 use crate::domain::limits::EVIDENCE_ALTERNATIVES_MAX;
@@ -88,37 +88,48 @@ fn captured(kind: &EvidenceKind, captured_at: Timestamp, facts: &Facts<'_>) -> O
     None
 }
 
-/// Holds the material against requirements, all of which must be met.
-pub fn report(requirements: &[&Requirement], material: &Material, facts: &Facts<'_>) -> EvidenceReport {
-    if requirements.is_empty() {
-        return EvidenceReport::not_required();
-    }
-    let mut used = 0;
-    let mut missing = Ways::from_elem(0, 1);
-    let mut verdict = EvidenceVerdict::Sufficient;
-    for requirement in requirements {
-        match met_by(requirement, material.kinds) {
-            Some(set) => used |= set,
-            None => {
+/// Holds the material against the requirements at these places of the plan, all of which must be met; `findings` are
+/// the vague phrases of the text.
+pub fn report(
+    plan: &Plan,
+    places: &[u16],
+    material: &Material,
+    facts: &Facts<'_>,
+    findings: &[TextFinding],
+) -> EvidenceReport {
+    let (mut verdict, mut used) = (EvidenceVerdict::NotRequired, 0);
+    let mut missing = Ways::new();
+    for requirement in places.iter().filter_map(|place| plan.requirements.get(usize::from(*place))) {
+        match (verdict, met_by(requirement, material.kinds)) {
+            (EvidenceVerdict::Insufficient, Some(_)) => {}
+            (EvidenceVerdict::Sufficient | EvidenceVerdict::NotRequired, Some(set)) => {
+                verdict = EvidenceVerdict::Sufficient;
+                used |= set;
+            }
+            (_, None) => {
+                if verdict != EvidenceVerdict::Insufficient {
+                    // The first that is not met: until now nothing at all was enough.
+                    missing.push(0);
+                }
                 verdict = EvidenceVerdict::Insufficient;
                 missing = joined(&missing, requirement.alternatives.iter().map(|set| set & !material.kinds));
             }
         }
     }
-    if verdict == EvidenceVerdict::Sufficient {
-        missing.clear();
-    }
     let satisfied_by = match verdict {
         EvidenceVerdict::Sufficient => pieces(used, material, facts),
         EvidenceVerdict::Insufficient | EvidenceVerdict::NotRequired => SmallVec::new(),
     };
-    EvidenceReport {
-        verdict,
-        satisfied_by,
-        missing,
-        rejected: material.rejected.clone(),
-        text_findings: SmallVec::new(),
-    }
+    let rejected = match verdict {
+        EvidenceVerdict::Sufficient | EvidenceVerdict::Insufficient => copied(&material.rejected),
+        EvidenceVerdict::NotRequired => SmallVec::new(),
+    };
+    EvidenceReport { verdict, satisfied_by, missing, rejected, text_findings: copied(findings) }
+}
+
+/// A list of its own; most have nothing in them.
+fn copied<T: Copy>(list: &[T]) -> SmallVec<[T; 1]> {
+    if list.is_empty() { SmallVec::new() } else { SmallVec::from_slice(list) }
 }
 
 /// The alternative that the kinds satisfy, if one is.
@@ -144,14 +155,14 @@ fn joined(ways: &[u64], more: impl Iterator<Item = u64> + Clone) -> Ways {
     kept
 }
 
+/// The good pieces of these kinds.
 fn pieces(kinds: u64, material: &Material, facts: &Facts<'_>) -> SmallVec<[u16; 4]> {
-    let good = |place: usize| material.rejected.iter().all(|rejected| usize::from(rejected.evidence) != place);
-    facts
-        .claim
-        .evidence
-        .iter()
-        .enumerate()
-        .filter(|(place, piece)| bit(piece.kind) & kinds != 0 && good(*place))
-        .filter_map(|(place, _)| u16::try_from(place).ok())
-        .collect()
+    let mut places = SmallVec::new();
+    let rejected = material.rejected.as_slice();
+    for (piece, place) in facts.claim.evidence.iter().zip(0u16..) {
+        if bit(piece.kind) & kinds != 0 && !rejected.iter().any(|rejected| rejected.evidence == place) {
+            places.push(place);
+        }
+    }
+    places
 }

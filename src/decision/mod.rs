@@ -25,11 +25,10 @@ use smallvec::SmallVec;
 
 use crate::decision::evidence::Material;
 use crate::decision::explain::Recorder;
-use crate::domain::decision::{Decision, EvidenceReport, EvidenceVerdict, ReasonCodes};
+use crate::domain::decision::{CodeSet, Decision, EvidenceReport, EvidenceVerdict, ReasonCodes};
 use crate::domain::facts::Facts;
 use crate::domain::words::{Outcome, ReasonCode};
 use crate::plan::Plan;
-use crate::plan::evidence::Requirement;
 
 pub use intake::{Purpose, Rows, intake, intake_into};
 
@@ -57,32 +56,29 @@ pub struct EvidenceAssessment {
 pub fn assess_evidence(plan: &Plan, facts: &Facts<'_>) -> EvidenceAssessment {
     let material: Material = evidence::inspect(plan, facts);
     let reason = facts.claim.reason.and_then(|reason| plan.reasons.get(usize::from(reason)));
-    let requirement: Option<&Requirement> =
-        reason.and_then(|reason| plan.requirements.get(usize::from(reason.requirement?)));
-    let mut report = evidence::report(requirement.as_slice(), &material, facts);
+    let requirement = reason.and_then(|reason| reason.requirement);
+    let findings = text::vague_phrases(&plan.text, &facts.claim);
+    let mut report = evidence::report(plan, requirement.as_slice(), &material, facts, &findings);
     report.rejected = material.rejected;
-    report.text_findings = text::vague_phrases(&plan.text, &facts.claim);
-    let mut reason_codes = ReasonCodes::new();
+    let mut codes = evidence_codes(&report);
     if facts.claim.reason.is_none() {
-        reason_codes.push(ReasonCode::ReasonRequired);
+        codes.insert(ReasonCode::ReasonRequired);
     }
     if !report.text_findings.is_empty() {
-        reason_codes.push(ReasonCode::ReasonTooVague);
+        codes.insert(ReasonCode::ReasonTooVague);
     }
-    reason_codes.extend(evidence_codes(&report));
-    reason_codes.sort_unstable();
-    reason_codes.dedup();
-    let next_steps = settle::next_steps(plan, Outcome::MoreInfoRequired, &reason_codes, std::iter::empty());
-    EvidenceAssessment { reason_codes, report, next_steps }
+    let next_steps = settle::next_steps(plan, Outcome::MoreInfoRequired, codes, &[]);
+    EvidenceAssessment { reason_codes: codes.codes(), report, next_steps }
 }
 
 /// What an insufficient report stands for; nothing for a sufficient one.
-fn evidence_codes(report: &EvidenceReport) -> ReasonCodes {
+fn evidence_codes(report: &EvidenceReport) -> CodeSet {
     match report.verdict {
-        EvidenceVerdict::Sufficient | EvidenceVerdict::NotRequired => ReasonCodes::new(),
+        EvidenceVerdict::Sufficient | EvidenceVerdict::NotRequired => CodeSet::default(),
         EvidenceVerdict::Insufficient => {
-            let rejected = report.rejected.iter().map(|rejected| rejected.problem.reason_code());
-            std::iter::once(ReasonCode::EvidenceMissing).chain(rejected).collect()
+            let mut codes = CodeSet::of(&[ReasonCode::EvidenceMissing]);
+            report.rejected.iter().for_each(|rejected| codes.insert(rejected.problem.reason_code()));
+            codes
         }
     }
 }

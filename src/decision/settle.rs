@@ -7,10 +7,11 @@ use crate::decision::components::{components, has_amount, share_of};
 use crate::decision::evidence::report;
 use crate::decision::tenders::split;
 use crate::decision::verdict::{Claim, verdict_of};
-use crate::decision::window;
+use crate::decision::window::times;
 use crate::domain::allocate::{Share, allocate};
 use crate::domain::decision::{
-    ComponentDecision, DateWindow, Decision, Deduction, DeductionSource, EvidenceReport, LineDecision, ReasonCodes,
+    CodeSet, ComponentDecision, Decision, Deduction, DeductionSource, EvidenceReport, LineDecision, ReasonCodes,
+    TextFinding,
 };
 use crate::domain::exact::RoundingMode;
 use crate::domain::facts::{Facts, TenderFacts};
@@ -18,7 +19,6 @@ use crate::domain::money::Amount;
 use crate::domain::request::Refundability;
 use crate::domain::words::{DeductionKind, Outcome, ReasonCode, RefundMethod};
 use crate::plan::Plan;
-use crate::plan::evidence::Requirement;
 use crate::plan::rule::Demand;
 
 type Components = SmallVec<[ComponentDecision; 1]>;
@@ -27,35 +27,35 @@ type Lines = SmallVec<[LineDecision; 1]>;
 /// Puts the lines together.
 pub fn order(claim: &Claim<'_, '_, '_>, mut lines: Lines) -> Decision {
     let mut components = components(claim, &lines);
-    withhold_tenders(claim.facts, &mut lines, &mut components);
-    withhold_unrequested(claim.facts, &mut lines, &mut components);
+    let dead = claim.facts.tenders.iter().filter(|tender| tender.refundability == Refundability::NotRefundable);
+    let lost = Amount::sum(dead.map(|tender| tender.paid));
+    if !lost.is_zero() {
+        withhold_lost(lost, claim.facts, &mut lines, &mut components);
+    }
+    if let Some(requested) = claim.facts.claim.requested_amount {
+        withhold_unrequested(requested, claim.facts, &mut lines, &mut components);
+    }
     let of_lines = Amount::sum(lines.iter().map(|line| line.refund));
     let refund = of_lines.plus(Amount::sum(components.iter().map(|component| component.refund)));
-    let tenders = split(refund, claim, &lines);
-    let (outcome, reason_codes) = outcome(&lines, &components);
-    let evidence = evidence(claim, &lines);
-    let rule_steps = lines.iter().flat_map(|line| verdict_of(claim.plan, line.rule).next_steps.iter().copied());
-    let next_steps = next_steps(claim.plan, outcome, &reason_codes, rule_steps);
-    let review = review(claim, &lines);
-    let payout = match outcome {
-        Outcome::ApprovedFull | Outcome::ApprovedPartial => {
-            tenders.iter().fold(None, |latest, tender| window::latest(latest, tender.payout))
-        }
-        // Nothing is paid out before the order as a whole is decided.
-        Outcome::MoreInfoRequired | Outcome::ManualReview | Outcome::Denied => None,
-    };
+    let (outcome, codes) = outcome(&lines, &components);
+    let times = times(claim, &lines, None);
+    let (tenders, payout) = split(refund, claim, &lines, times);
     Decision {
         outcome,
+        reason_codes: codes.codes(),
         refund,
-        components,
         tenders,
         method: method(claim.plan, &lines),
-        evidence,
-        next_steps,
-        reason_codes,
-        review,
-        payout,
+        evidence: evidence(claim, &lines),
+        next_steps: next_steps(claim.plan, outcome, codes, &lines),
+        review: times.review.map(|days| days.dates(claim.plan.calendar.as_deref())),
+        payout: match outcome {
+            Outcome::ApprovedFull | Outcome::ApprovedPartial => payout,
+            // Nothing is paid out before the order as a whole is decided.
+            Outcome::MoreInfoRequired | Outcome::ManualReview | Outcome::Denied => None,
+        },
         lines,
+        components,
     }
 }
 
@@ -107,12 +107,8 @@ fn parts<'d>(facts: &Facts<'_>, lines: &'d mut Lines, components: &'d mut Compon
 /// before: so a line that is claimed in several steps gets as much as if it were claimed at once. It
 /// is rounded down, because a rounding error must not cost the customer; what the other tenders can
 /// take bounds it, so that all claims together return exactly what those paid.
-fn withhold_tenders(facts: &Facts<'_>, lines: &mut Lines, components: &mut Components) {
-    let dead = facts.tenders.iter().filter(|tender| tender.refundability == Refundability::NotRefundable);
-    let lost = Amount::sum(dead.map(|tender| tender.paid));
-    if lost.is_zero() {
-        return;
-    }
+#[inline(never)]
+fn withhold_lost(lost: Amount, facts: &Facts<'_>, lines: &mut Lines, components: &mut Components) {
     let paid = Amount::sum(facts.tenders.iter().map(|tender| tender.paid));
     let parts = parts(facts, lines, components);
     let own = |part: &Part<'_>| {
@@ -127,7 +123,7 @@ fn withhold_tenders(facts: &Facts<'_>, lines: &mut Lines, components: &mut Compo
         .collect();
     let room = Amount::sum(facts.tenders.iter().map(TenderFacts::refundable));
     let over = Amount::sum(left.iter().map(|share| share.capacity)).less(room);
-    for (kept, more) in kept.iter_mut().zip(allocate(over, &left)) {
+    for (kept, more) in kept.iter_mut().zip(allocate(over, left.iter().copied())) {
         *kept = kept.plus(more);
     }
     take(&kept, parts, DeductionKind::NonRefundableComponent, DeductionSource::NonRefundableTender);
@@ -139,13 +135,12 @@ fn withhold_tenders(facts: &Facts<'_>, lines: &mut Lines, components: &mut Compo
 
 /// Holds back what the customer did not ask for. The answer stays what it was: all that was
 /// asked for is all of it.
-fn withhold_unrequested(facts: &Facts<'_>, lines: &mut Lines, components: &mut Components) {
-    let Some(requested) = facts.claim.requested_amount else { return };
+#[inline(never)]
+fn withhold_unrequested(requested: Amount, facts: &Facts<'_>, lines: &mut Lines, components: &mut Components) {
     let parts = parts(facts, lines, components);
-    let shares: SmallVec<[Share; 4]> =
-        parts.iter().map(|part| Share { weight: *part.refund, capacity: *part.refund }).collect();
-    let refund = Amount::sum(shares.iter().map(|share| share.capacity));
-    let kept = allocate(refund.less(requested), &shares);
+    let refund = Amount::sum(parts.iter().map(|part| *part.refund));
+    let shares = parts.iter().map(|part| Share { weight: *part.refund, capacity: *part.refund });
+    let kept = allocate(refund.less(requested), shares);
     take(&kept, parts, DeductionKind::NotRequested, DeductionSource::RequestedAmount);
 }
 
@@ -160,16 +155,14 @@ fn take(amounts: &[Amount], parts: Parts<'_>, kind: DeductionKind, source: Deduc
 }
 
 /// The order's answer from its parts': a person or a question first, then all, nothing, or a part.
-fn outcome(lines: &Lines, components: &Components) -> (Outcome, ReasonCodes) {
-    if let ([line], true) = (lines.as_slice(), components.is_empty()) {
-        let mut codes = line.reason_codes.clone();
-        codes.sort_unstable();
-        codes.dedup();
-        return (line.outcome, codes);
+fn outcome(lines: &[LineDecision], components: &[ComponentDecision]) -> (Outcome, CodeSet) {
+    let (mut outcomes, mut codes) = (0u8, CodeSet::default());
+    for line in lines {
+        outcomes |= 1 << line.outcome.index();
+        line.reason_codes.iter().for_each(|code| codes.insert(*code));
     }
-    let any = |wanted: Outcome| lines.iter().any(|line| line.outcome == wanted);
-    let all = |wanted: Outcome| lines.iter().all(|line| line.outcome == wanted);
-    let mut codes: ReasonCodes = lines.iter().flat_map(|line| line.reason_codes.iter().copied()).collect();
+    let any = |wanted: Outcome| outcomes & 1 << wanted.index() != 0;
+    let all = |wanted: Outcome| outcomes & !(1 << wanted.index()) == 0;
     let kept = |deduction: &Deduction| deduction.kind != DeductionKind::NotRequested;
     let component_kept = components.iter().any(|component| component.deductions.iter().any(kept));
     let component_refunded = components.iter().any(|component| !component.refund.is_zero());
@@ -183,83 +176,76 @@ fn outcome(lines: &Lines, components: &Components) -> (Outcome, ReasonCodes) {
         Outcome::ApprovedFull
     } else {
         if component_kept {
-            codes.push(ReasonCode::DeductionsApplied);
+            codes.insert(ReasonCode::DeductionsApplied);
         }
         Outcome::ApprovedPartial
     };
-    codes.sort_unstable();
-    codes.dedup();
     (outcome, codes)
 }
 
 /// The evidence against everything that the deciding rules demand.
-fn evidence(claim: &Claim<'_, '_, '_>, lines: &Lines) -> EvidenceReport {
-    let demands = || lines.iter().flat_map(|line| verdict_of(claim.plan, line.rule).demands.iter().copied());
-    if demands().next().is_none() {
-        return EvidenceReport::not_required();
+fn evidence(claim: &Claim<'_, '_, '_>, lines: &[LineDecision]) -> EvidenceReport {
+    let mut places: SmallVec<[u16; 4]> = SmallVec::new();
+    let mut vague: &[TextFinding] = &[];
+    for line in lines {
+        for &demand in &verdict_of(claim.plan, line.rule).demands {
+            match demand {
+                Demand::Reason => {}
+                Demand::ClearText => vague = claim.vague(),
+                Demand::ReasonEvidence | Demand::Evidence(_) => {
+                    if let Some(place) = claim.requirement(demand) {
+                        places.push(place);
+                    }
+                }
+            }
+        }
     }
-    let mut places: SmallVec<[u16; 2]> = demands().filter_map(|demand| claim.requirement(demand)).collect();
-    places.sort_unstable();
-    places.dedup();
-    let requirements: SmallVec<[&Requirement; 2]> =
-        places.iter().filter_map(|&place| claim.plan.requirements.get(usize::from(place))).collect();
-    let mut report = match requirements.is_empty() {
-        true => EvidenceReport::not_required(),
-        false => report(&requirements, claim.material(), claim.facts),
-    };
-    if demands().any(|demand| demand == Demand::ClearText) {
-        report.text_findings = claim.vague().into();
+    if places.is_empty() {
+        return EvidenceReport { text_findings: vague.into(), ..EvidenceReport::not_required() };
     }
-    report
+    if 1 < places.len() {
+        places.sort_unstable();
+        places.dedup();
+    }
+    report(claim.plan, &places, claim.material(), claim.facts, vague)
 }
 
-/// What the customer can do next: what the rules name, then what the engine knows to be due.
-pub fn next_steps(
-    plan: &Plan,
-    outcome: Outcome,
-    codes: &[ReasonCode],
-    of_rules: impl Iterator<Item = u16>,
-) -> SmallVec<[u16; 4]> {
+/// What a reason that says more can mend.
+const UNCLEAR: CodeSet = CodeSet::of(&[ReasonCode::ReasonRequired, ReasonCode::ReasonTooVague]);
+
+/// What more material can mend.
+const LACKING: CodeSet = CodeSet::of(&[
+    ReasonCode::EvidenceMissing,
+    ReasonCode::EvidenceInvalid,
+    ReasonCode::EvidenceExpired,
+    ReasonCode::FactMissing,
+]);
+
+/// What the customer can do next: what the rules name, then what the engine knows to be due. Each step once.
+pub fn next_steps(plan: &Plan, outcome: Outcome, codes: CodeSet, lines: &[LineDecision]) -> SmallVec<[u16; 4]> {
     let mut named: SmallVec<[u16; 4]> = SmallVec::new();
-    let mut name = |step: u16| {
-        if !named.contains(&step) {
-            named.push(step);
+    let mut name = |steps: &[u16]| {
+        for step in steps {
+            if !named.contains(step) {
+                named.push(*step);
+            }
         }
     };
-    let any = |wanted: &[ReasonCode]| codes.iter().any(|code| wanted.contains(code));
-    of_rules.for_each(&mut name);
-    if any(&[ReasonCode::ReasonRequired, ReasonCode::ReasonTooVague]) {
-        plan.restate_step.into_iter().for_each(&mut name);
+    lines.iter().for_each(|line| name(&verdict_of(plan, line.rule).next_steps));
+    if codes.meets(UNCLEAR) {
+        name(plan.restate_step.as_slice());
     }
-    if any(&[
-        ReasonCode::EvidenceMissing,
-        ReasonCode::EvidenceInvalid,
-        ReasonCode::EvidenceExpired,
-        ReasonCode::FactMissing,
-    ]) {
-        plan.supplement_step.into_iter().for_each(&mut name);
+    if codes.meets(LACKING) {
+        name(plan.supplement_step.as_slice());
     }
     if outcome == Outcome::Denied {
-        plan.escalation.iter().copied().for_each(name);
+        name(&plan.escalation);
     }
     named
 }
 
-/// The review is over when the last line's is.
-fn review(claim: &Claim<'_, '_, '_>, lines: &Lines) -> Option<DateWindow> {
-    // Nothing is reviewed before what is missing has come.
-    let reviewed = lines.iter().filter(|line| line.outcome != Outcome::MoreInfoRequired);
-    let windows = reviewed.filter_map(|line| verdict_of(claim.plan, line.rule).review);
-    let (mut before, mut latest) = (None, None);
-    // Lines of one order mostly have the same one.
-    for window in windows.filter(|window| before.replace(*window) != Some(*window)) {
-        latest = window::latest(latest, Some(claim.reviewed(window)?.dates(claim.plan)));
-    }
-    latest
-}
-
 /// The way the money goes back: that of the first line on which any does.
-fn method(plan: &Plan, lines: &Lines) -> RefundMethod {
+fn method(plan: &Plan, lines: &[LineDecision]) -> RefundMethod {
     let first = lines.iter().find(|line| has_amount(line));
     first.map_or(RefundMethod::OriginalPayment, |line| verdict_of(plan, line.rule).method)
 }

@@ -1,6 +1,6 @@
 //! One line: which rule decides it, what the claim still lacks, how much goes back.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::OnceCell;
 
 use smallvec::{SmallVec, smallvec};
 
@@ -13,14 +13,13 @@ use crate::decision::line::{Line, MissingFacts};
 use crate::decision::machine::Fault;
 use crate::decision::search::{Found, search};
 use crate::decision::text::vague_phrases;
-use crate::decision::window::{self, Days};
 use crate::domain::decision::{Deduction, ExtraAmount, LineDecision, ReasonCodes, RuleRef, TextFinding};
 use crate::domain::facts::{Coverage, Facts, LineFacts, Value};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::time::Day;
 use crate::domain::words::{LiableParty, Outcome, ReasonCode};
 use crate::plan::Plan;
-use crate::plan::rule::{Action, Demand, Extra, LayerPower, StepScope, Verdict, Window};
+use crate::plan::rule::{Action, Demand, Extra, LayerPower, StepScope, Verdict};
 
 /// A claim while it is decided: what all of its lines share is worked out once, when a line
 /// first asks for it.
@@ -34,8 +33,6 @@ pub struct Claim<'p, 'f, 'a> {
     requested_on: OnceCell<Option<Day>>,
     material: OnceCell<Material>,
     vague: OnceCell<SmallVec<[TextFinding; 1]>>,
-    /// The window of review worked out last: lines and tenders of one order mostly have the same one.
-    reviewed: Cell<Option<(Window, Days)>>,
 }
 
 static NO_CURRENCY: Currency = Currency { code: String::new(), exponent: 0 };
@@ -45,32 +42,12 @@ impl<'p, 'f, 'a> Claim<'p, 'f, 'a> {
     pub fn new(plan: &'p Plan, facts: &'f Facts<'a>) -> Self {
         // Intake leaves no currency outside of the plan's.
         let currency = plan.currencies.get(usize::from(facts.currency)).unwrap_or(&NO_CURRENCY);
-        Self {
-            plan,
-            facts,
-            currency,
-            requested_on: OnceCell::new(),
-            material: OnceCell::new(),
-            vague: OnceCell::new(),
-            reviewed: Cell::new(None),
-        }
+        Self { plan, facts, currency, requested_on: OnceCell::new(), material: OnceCell::new(), vague: OnceCell::new() }
     }
 
     /// The day of the request in the policy's zone: where all windows begin.
     pub fn requested_on(&self) -> Option<Day> {
         *self.requested_on.get_or_init(|| self.plan.zone.day_at(self.facts.claim.requested_at))
-    }
-
-    /// The days of a window of review: it begins on the day of the request. `None` where that has no day.
-    pub fn reviewed(&self, window: Window) -> Option<Days> {
-        if let Some((known, days)) = self.reviewed.get()
-            && known == window
-        {
-            return Some(days);
-        }
-        let days = window::after(None, self.requested_on()?, window, self.plan);
-        self.reviewed.set(Some((window, days)));
-        Some(days)
     }
 
     /// The material, inspected.

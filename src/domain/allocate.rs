@@ -17,27 +17,19 @@ pub struct Share {
     pub capacity: Amount,
 }
 
+impl Share {
+    /// That of one who takes no part.
+    pub const NONE: Self = Self { weight: Amount::ZERO, capacity: Amount::ZERO };
+}
+
 /// The parts, in the order of the shares.
 pub type Parts = SmallVec<[Amount; 4]>;
 
 /// Splits `amount` over `shares`. The parts sum to `amount`, or to the sum of the capacities
 /// where that is less; no part exceeds its capacity.
-///
-/// Each round either places everything or fills at least one share, so it ends after as many
-/// rounds as there are shares.
 #[must_use]
-pub fn allocate(amount: Amount, shares: &[Share]) -> Parts {
-    if let Some(parts) = at_once(amount, shares) {
-        return parts;
-    }
-    let mut parts = Parts::from_elem(Amount::ZERO, shares.len());
-    let capacity = Amount::sum(shares.iter().map(|share| share.capacity));
-    let mut left = amount.min(capacity);
-    while !left.is_zero() {
-        let placed = round_of_allocation(left, shares, &mut parts);
-        left = left.less(placed);
-    }
-    parts
+pub fn allocate(amount: Amount, shares: impl Iterator<Item = Share> + Clone) -> Parts {
+    at_once(amount, shares.clone()).unwrap_or_else(|| in_rounds(amount, &shares.collect::<SmallVec<[Share; 4]>>()))
 }
 
 /// The most shares that are split at once.
@@ -45,13 +37,14 @@ const AT_ONCE_MAX: usize = 8;
 
 /// The parts, where the first round places everything, in numbers of 64 bits and between a few shares: the common
 /// case. `None` where anything is out of the ordinary, and the rounds are taken.
-fn at_once(amount: Amount, shares: &[Share]) -> Option<Parts> {
-    let total = shares.iter().try_fold(0i64, |total, share| total.checked_add(share.weight.minor()))?;
-    if total <= 0 || AT_ONCE_MAX < shares.len() {
+fn at_once(amount: Amount, shares: impl Iterator<Item = Share> + Clone) -> Option<Parts> {
+    let total = shares.clone().try_fold(0i64, |total, share| total.checked_add(share.weight.minor()))?;
+    if total <= 0 {
         return None;
     }
     let mut parts = Parts::new();
-    let mut remainders: SmallVec<[i64; AT_ONCE_MAX]> = SmallVec::new();
+    let mut remainders = [0i64; AT_ONCE_MAX];
+    let mut unused = remainders.iter_mut();
     let mut spare = amount.minor();
     for share in shares {
         let product = amount.minor().checked_mul(share.weight.minor())?;
@@ -61,7 +54,7 @@ fn at_once(amount: Amount, shares: &[Share]) -> Option<Parts> {
         }
         spare -= whole;
         parts.push(Amount::from_minor(whole));
-        remainders.push(remainder);
+        *unused.next()? = remainder;
     }
     while 0 < spare {
         // Of equal remainders the earlier share comes first.
@@ -72,6 +65,20 @@ fn at_once(amount: Amount, shares: &[Share]) -> Option<Parts> {
         spare -= 1;
     }
     Some(parts)
+}
+
+/// The parts, offered in rounds. Each round either places everything or fills at least one share, so it ends after
+/// as many rounds as there are shares.
+#[inline(never)]
+fn in_rounds(amount: Amount, shares: &[Share]) -> Parts {
+    let mut parts = Parts::from_elem(Amount::ZERO, shares.len());
+    let capacity = Amount::sum(shares.iter().map(|share| share.capacity));
+    let mut left = amount.min(capacity);
+    while !left.is_zero() {
+        let placed = round_of_allocation(left, shares, &mut parts);
+        left = left.less(placed);
+    }
+    parts
 }
 
 /// What one share is offered in a round.
@@ -140,7 +147,7 @@ mod tests {
     }
 
     fn split(amount: i64, shares: &[Share]) -> Vec<i64> {
-        allocate(Amount::from_minor(amount), shares).iter().map(|part| part.minor()).collect()
+        allocate(Amount::from_minor(amount), shares.iter().copied()).iter().map(|part| part.minor()).collect()
     }
 
     #[test]
@@ -170,14 +177,8 @@ mod tests {
             shares in proptest::collection::vec((0i64..4_000, 0i64..4_000), 0..12),
         ) {
             let shares: Vec<Share> = shares.into_iter().map(|(weight, capacity)| share(weight, capacity)).collect();
-            if let Some(parts) = at_once(Amount::from_minor(amount), &shares) {
-                let mut rounds = Parts::from_elem(Amount::ZERO, shares.len());
-                if amount != 0 {
-                    let placed = round_of_allocation(Amount::from_minor(amount), &shares, &mut rounds);
-                    prop_assert_eq!(placed, Amount::from_minor(amount));
-                }
-                prop_assert_eq!(parts, rounds);
-            }
+            let amount = Amount::from_minor(amount);
+            prop_assert_eq!(allocate(amount, shares.iter().copied()), in_rounds(amount, &shares));
         }
 
         #[test]

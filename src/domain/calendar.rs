@@ -80,24 +80,30 @@ impl Calendar {
     /// The `count`th business day after `day`; `day` itself for zero. `None` where a day on
     /// the way is not covered.
     #[must_use]
+    #[inline]
     pub fn business_days_after(&self, day: Day, count: u16) -> Option<Day> {
         if count == 0 {
             return Some(day);
         }
-        let (mut block, bit) = self.place(day.plus(1)?)?;
-        let mut left = u32::from(count);
-        let mut worked = self.blocks.get(block)?.worked & u64::MAX << bit;
-        // A window has at most four hundred days: a handful of blocks.
-        while worked.count_ones() < left {
-            left -= worked.count_ones();
-            block += 1;
-            worked = self.blocks.get(block)?.worked;
+        let first = i64::from(self.covers.0.number());
+        let next = usize::try_from(i64::from(day.number()) + 1 - first).ok()?;
+        let mut block = next / 64;
+        let mut worked = self.blocks.get(block)?.worked & u64::MAX << (next % 64);
+        // A window has a few days, so they are counted off one by one.
+        let mut left = count;
+        loop {
+            while worked == 0 {
+                block += 1;
+                worked = self.blocks.get(block)?.worked;
+            }
+            left -= 1;
+            if left == 0 {
+                break;
+            }
+            worked &= worked - 1;
         }
-        for _ in 1..left {
-            worked &= worked.wrapping_sub(1);
-        }
-        let number = i32::try_from(block * 64).ok()?.checked_add(i32::try_from(worked.trailing_zeros()).ok()?)?;
-        self.covers.0.plus(number)
+        let number = first + i64::try_from(block * 64).ok()? + i64::from(worked.trailing_zeros());
+        i32::try_from(number).ok().map(Day::from_number)
     }
 
     /// How many business days lie after `from`, up to and including `to`; below zero where `to`

@@ -13,6 +13,10 @@ use crate::domain::words::{DeductionKind, LiableParty, Outcome, ReasonCode, Refu
 /// Reason codes that apply, in order of precedence, each once.
 pub type ReasonCodes = SmallVec<[ReasonCode; 4]>;
 
+/// Reason codes as a set, one bit each: in order of precedence and each once, however they come together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct CodeSet(u64);
+
 /// The decision on one claim.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Decision {
@@ -213,6 +217,43 @@ pub enum EvidenceProblem {
     FieldMissing(u16),
 }
 
+impl CodeSet {
+    /// The set of these codes.
+    #[must_use]
+    pub const fn of(codes: &[ReasonCode]) -> Self {
+        let (mut set, mut left) = (0, codes);
+        while let [code, others @ ..] = left {
+            set |= 1 << code.index();
+            left = others;
+        }
+        Self(set)
+    }
+
+    /// Adds a code.
+    pub const fn insert(&mut self, code: ReasonCode) {
+        self.0 |= 1 << code.index();
+    }
+
+    /// Whether they have a code in common.
+    #[must_use]
+    pub const fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// The codes, in order of precedence.
+    #[must_use]
+    pub fn codes(self) -> ReasonCodes {
+        let (mut codes, mut left) = (ReasonCodes::new(), self.0);
+        while let Some(code) = u16::try_from(left.trailing_zeros()).ok().and_then(ReasonCode::from_index) {
+            codes.push(code);
+            left &= left.wrapping_sub(1);
+        }
+        codes
+    }
+}
+
+const _: () = assert!(ReasonCode::ALL.len() < u64::BITS as usize, "a set of codes is one u64");
+
 impl EvidenceProblem {
     /// The reason code that stands for it.
     #[must_use]
@@ -253,5 +294,23 @@ impl EvidenceReport {
             rejected: SmallVec::new(),
             text_findings: SmallVec::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_names_each_code_once_in_order_of_precedence() {
+        let mut set =
+            CodeSet::of(&[ReasonCode::DeductionsApplied, ReasonCode::WindowExpired, ReasonCode::OrderNotPaid]);
+        set.insert(ReasonCode::WindowExpired);
+        let named = [ReasonCode::OrderNotPaid, ReasonCode::WindowExpired, ReasonCode::DeductionsApplied];
+        assert_eq!(set.codes().as_slice(), named);
+        assert_eq!(CodeSet::of(ReasonCode::ALL).codes().as_slice(), ReasonCode::ALL);
+        assert!(CodeSet::default().codes().is_empty());
+        assert!(set.meets(CodeSet::of(&[ReasonCode::OrderNotPaid, ReasonCode::FactMissing])));
+        assert!(!set.meets(CodeSet::of(&[ReasonCode::FactMissing])));
     }
 }
