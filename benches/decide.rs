@@ -193,7 +193,7 @@ fn as_answer(plan: &Plan, decision: &Decision) -> by_hand::Answer {
     assert!(line.deductions.len() <= 1);
     by_hand::Answer {
         outcome: decision.outcome,
-        codes: decision.reason_codes.iter().copied().collect(),
+        codes: decision.reason_codes.iter().collect(),
         rule: rule.id.clone().leak(),
         liable: line.liable,
         base: line.base.minor(),

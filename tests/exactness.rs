@@ -11,7 +11,7 @@
 mod decide_support;
 
 use decide_support::{LINE_IDS, cny, decided, inline, minor, pay, placed};
-use requite::domain::decision::Decision;
+use requite::domain::decision::{Decision, ReasonCodes};
 use requite::domain::request::{Claim, Component, InputValue, Line, Order, Refundability, Request};
 use requite::domain::words::{Outcome, ReasonCode};
 use requite::plan::Plan;
@@ -139,7 +139,7 @@ fn not_computable(amount: &str, x: &'static str) {
     request.order.inputs = vec![("x", InputValue::Decimal(x))];
     let decision = decided(&fee(amount), &request);
     assert_eq!(decision.outcome, Outcome::ManualReview, "{amount}");
-    assert_eq!(decision.reason_codes.as_slice(), [ReasonCode::NotComputable], "{amount}");
+    assert_eq!(decision.reason_codes, ReasonCodes::of(&[ReasonCode::NotComputable]), "{amount}");
     assert_eq!(decision.refund.minor(), 0);
 }
 

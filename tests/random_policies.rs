@@ -54,7 +54,7 @@ fn said(plan: &Plan, decision: &Decision) -> Expected {
     let lines = decision.lines.iter().map(|line| ExpectedLine {
         line: usize::from(line.line),
         outcome: line.outcome,
-        codes: line.reason_codes.to_vec(),
+        codes: line.reason_codes.iter().collect(),
         rule: match line.rule {
             RuleRef::Rule(place) => Some(usize::try_from(place).unwrap()),
             RuleRef::Otherwise => None,
@@ -66,7 +66,7 @@ fn said(plan: &Plan, decision: &Decision) -> Expected {
     });
     Expected {
         outcome: decision.outcome,
-        codes: decision.reason_codes.to_vec(),
+        codes: decision.reason_codes.iter().collect(),
         refund: decision.refund.minor(),
         lines: lines.collect(),
         components: decision.components.iter().map(|of| (of.base.minor(), of.refund.minor())).collect(),

@@ -139,8 +139,8 @@ impl Observed<'_, '_> {
         };
         Some(match key {
             "outcome" => Shape::Text(decision.outcome.to_string()),
-            "reason" => decision.reason_codes.first().map_or(Shape::Nothing, |code| Shape::Text(written(*code))),
-            "reasons" => Shape::List(decision.reason_codes.iter().map(|code| written(*code)).collect()),
+            "reason" => decision.reason_codes.first().map_or(Shape::Nothing, |code| Shape::Text(written(code))),
+            "reasons" => Shape::List(decision.reason_codes.iter().map(written).collect()),
             "refund" => Shape::Money(decision.refund),
             "method" => Shape::Text(decision.method.to_string()),
             "version" => Shape::Text(plan.version.clone()),
@@ -209,8 +209,8 @@ impl Observed<'_, '_> {
     fn of_line(&self, line: &LineDecision, key: &str) -> Option<Shape> {
         Some(match key {
             "outcome" => Shape::Text(line.outcome.to_string()),
-            "reason" => line.reason_codes.first().map_or(Shape::Nothing, |code| Shape::Text(written(*code))),
-            "reasons" => Shape::List(line.reason_codes.iter().map(|code| written(*code)).collect()),
+            "reason" => line.reason_codes.first().map_or(Shape::Nothing, |code| Shape::Text(written(code))),
+            "reasons" => Shape::List(line.reason_codes.iter().map(written).collect()),
             "refund" => Shape::Money(line.refund),
             "rule" => Shape::Text(rule_id(self.plan, line.rule).to_owned()),
             "liable" => line.liable.map_or(Shape::Nothing, |party| Shape::Text(party.to_string())),

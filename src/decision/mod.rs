@@ -25,7 +25,7 @@ use smallvec::SmallVec;
 
 use crate::decision::evidence::Material;
 use crate::decision::explain::Recorder;
-use crate::domain::decision::{CodeSet, Decision, EvidenceReport, EvidenceVerdict, ReasonCodes};
+use crate::domain::decision::{Decision, EvidenceReport, EvidenceVerdict, ReasonCodes};
 use crate::domain::facts::Facts;
 use crate::domain::words::{Outcome, ReasonCode};
 use crate::plan::Plan;
@@ -68,15 +68,15 @@ pub fn assess_evidence(plan: &Plan, facts: &Facts<'_>) -> EvidenceAssessment {
         codes.insert(ReasonCode::ReasonTooVague);
     }
     let next_steps = settle::next_steps(plan, Outcome::MoreInfoRequired, codes, &[]);
-    EvidenceAssessment { reason_codes: codes.codes(), report, next_steps }
+    EvidenceAssessment { reason_codes: codes, report, next_steps }
 }
 
 /// What an insufficient report stands for; nothing for a sufficient one.
-fn evidence_codes(report: &EvidenceReport) -> CodeSet {
+fn evidence_codes(report: &EvidenceReport) -> ReasonCodes {
     match report.verdict {
-        EvidenceVerdict::Sufficient | EvidenceVerdict::NotRequired => CodeSet::default(),
+        EvidenceVerdict::Sufficient | EvidenceVerdict::NotRequired => ReasonCodes::default(),
         EvidenceVerdict::Insufficient => {
-            let mut codes = CodeSet::of(&[ReasonCode::EvidenceMissing]);
+            let mut codes = ReasonCodes::of(&[ReasonCode::EvidenceMissing]);
             report.rejected.iter().for_each(|rejected| codes.insert(rejected.problem.reason_code()));
             codes
         }

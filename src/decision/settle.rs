@@ -1,7 +1,7 @@
 //! From decided lines to the order: what no tender can take back, what was not asked for, which
 //! tender gets what, and the answer as a whole.
 
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 
 use crate::decision::components::{components, has_amount, share_of};
 use crate::decision::evidence::report;
@@ -10,8 +10,7 @@ use crate::decision::verdict::{Claim, verdict_of};
 use crate::decision::window::times;
 use crate::domain::allocate::{Share, allocate};
 use crate::domain::decision::{
-    CodeSet, ComponentDecision, Decision, Deduction, DeductionSource, EvidenceReport, LineDecision, ReasonCodes,
-    TextFinding,
+    ComponentDecision, Decision, Deduction, DeductionSource, EvidenceReport, LineDecision, ReasonCodes, TextFinding,
 };
 use crate::domain::exact::RoundingMode;
 use crate::domain::facts::{Facts, TenderFacts};
@@ -42,7 +41,7 @@ pub fn order(claim: &Claim<'_, '_, '_>, mut lines: Lines) -> Decision {
     let (tenders, payout) = split(refund, claim, &lines, times);
     Decision {
         outcome,
-        reason_codes: codes.codes(),
+        reason_codes: codes,
         refund,
         tenders,
         method: method(claim.plan, &lines),
@@ -62,9 +61,9 @@ pub fn order(claim: &Claim<'_, '_, '_>, mut lines: Lines) -> Decision {
 /// The answer for an amount: all of it, a part of it, or nothing.
 pub fn approved(refund: Amount, held_back: Amount) -> (Outcome, ReasonCodes) {
     match (refund.is_zero(), held_back.is_zero()) {
-        (true, _) => (Outcome::Denied, smallvec![ReasonCode::NothingRefundable]),
-        (false, true) => (Outcome::ApprovedFull, ReasonCodes::new()),
-        (false, false) => (Outcome::ApprovedPartial, smallvec![ReasonCode::DeductionsApplied]),
+        (true, _) => (Outcome::Denied, ReasonCodes::of(&[ReasonCode::NothingRefundable])),
+        (false, true) => (Outcome::ApprovedFull, ReasonCodes::default()),
+        (false, false) => (Outcome::ApprovedPartial, ReasonCodes::of(&[ReasonCode::DeductionsApplied])),
     }
 }
 
@@ -155,11 +154,11 @@ fn take(amounts: &[Amount], parts: Parts<'_>, kind: DeductionKind, source: Deduc
 }
 
 /// The order's answer from its parts': a person or a question first, then all, nothing, or a part.
-fn outcome(lines: &[LineDecision], components: &[ComponentDecision]) -> (Outcome, CodeSet) {
-    let (mut outcomes, mut codes) = (0u8, CodeSet::default());
+fn outcome(lines: &[LineDecision], components: &[ComponentDecision]) -> (Outcome, ReasonCodes) {
+    let (mut outcomes, mut codes) = (0u8, ReasonCodes::default());
     for line in lines {
         outcomes |= 1 << line.outcome.index();
-        line.reason_codes.iter().for_each(|code| codes.insert(*code));
+        codes.insert_all(line.reason_codes);
     }
     let any = |wanted: Outcome| outcomes & 1 << wanted.index() != 0;
     let all = |wanted: Outcome| outcomes & !(1 << wanted.index()) == 0;
@@ -211,10 +210,10 @@ fn evidence(claim: &Claim<'_, '_, '_>, lines: &[LineDecision]) -> EvidenceReport
 }
 
 /// What a reason that says more can mend.
-const UNCLEAR: CodeSet = CodeSet::of(&[ReasonCode::ReasonRequired, ReasonCode::ReasonTooVague]);
+const UNCLEAR: ReasonCodes = ReasonCodes::of(&[ReasonCode::ReasonRequired, ReasonCode::ReasonTooVague]);
 
 /// What more material can mend.
-const LACKING: CodeSet = CodeSet::of(&[
+const LACKING: ReasonCodes = ReasonCodes::of(&[
     ReasonCode::EvidenceMissing,
     ReasonCode::EvidenceInvalid,
     ReasonCode::EvidenceExpired,
@@ -222,7 +221,7 @@ const LACKING: CodeSet = CodeSet::of(&[
 ]);
 
 /// What the customer can do next: what the rules name, then what the engine knows to be due. Each step once.
-pub fn next_steps(plan: &Plan, outcome: Outcome, codes: CodeSet, lines: &[LineDecision]) -> SmallVec<[u16; 4]> {
+pub fn next_steps(plan: &Plan, outcome: Outcome, codes: ReasonCodes, lines: &[LineDecision]) -> SmallVec<[u16; 4]> {
     let mut named: SmallVec<[u16; 4]> = SmallVec::new();
     let mut name = |steps: &[u16]| {
         for step in steps {

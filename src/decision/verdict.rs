@@ -117,7 +117,7 @@ fn judged<R: Recorder>(claim: &Claim<'_, '_, '_>, place: u16, found: Found, line
         Found::Otherwise => follow(claim, place, RuleRef::Otherwise, line),
         Found::Missing(rule) => Judged::Decided(unknown(claim, place, rule, line)),
         Found::Faulty(rule, fault) => {
-            let codes = smallvec![fault_code(fault)];
+            let codes = ReasonCodes::of(&[fault_code(fault)]);
             let liable = liable(line);
             Judged::Decided(undecided(place, RuleRef::Rule(rule), Outcome::ManualReview, codes, liable))
         }
@@ -157,13 +157,12 @@ fn unknown<R: Recorder>(
     line: &mut Line<'_, '_, '_, R>,
 ) -> LineDecision {
     let mut missing = MissingFacts::new();
-    let mut codes = ReasonCodes::new();
+    let mut codes = ReasonCodes::default();
     if let Some(rule) = claim.plan.rules.get(rule as usize) {
         line.missing_in_tests(&rule.tests, &mut missing);
         codes = unmet(claim, &rule.verdict);
     }
-    codes.push(ReasonCode::FactMissing);
-    codes.sort_unstable();
+    codes.insert(ReasonCode::FactMissing);
     let undecided = undecided(place, RuleRef::Rule(rule), Outcome::MoreInfoRequired, codes, liable(line));
     LineDecision { missing_facts: missing, ..undecided }
 }
@@ -177,9 +176,11 @@ fn not_governed<R: Recorder>(
     match line.value(effective.by) {
         Ok(Some(Value::Quantity(at))) if effective.governs(*at) => None,
         Ok(Some(_)) | Err(_) => {
-            Some((Outcome::ManualReview, smallvec![ReasonCode::PolicyNotInForce], MissingFacts::new()))
+            Some((Outcome::ManualReview, ReasonCodes::of(&[ReasonCode::PolicyNotInForce]), MissingFacts::new()))
         }
-        Ok(None) => Some((Outcome::MoreInfoRequired, smallvec![ReasonCode::FactMissing], smallvec![effective.by])),
+        Ok(None) => {
+            Some((Outcome::MoreInfoRequired, ReasonCodes::of(&[ReasonCode::FactMissing]), smallvec![effective.by]))
+        }
     }
 }
 
@@ -196,12 +197,12 @@ fn follow<R: Recorder>(claim: &Claim<'_, '_, '_>, place: u16, rule: RuleRef, lin
     let verdict = verdict_of(claim.plan, rule);
     let decided = |outcome, codes, line: &mut _| Judged::Decided(undecided(place, rule, outcome, codes, liable(line)));
     let steps = match &verdict.action {
-        Action::Deny(reasons) => return decided(Outcome::Denied, reasons.clone(), line),
-        Action::Ask(reasons) => return decided(Outcome::MoreInfoRequired, reasons.clone(), line),
+        Action::Deny(reasons) => return decided(Outcome::Denied, *reasons, line),
+        Action::Ask(reasons) => return decided(Outcome::MoreInfoRequired, *reasons, line),
         Action::Review(reasons) => {
             let lacking = unmet(claim, verdict);
             return match lacking.is_empty() {
-                true => decided(Outcome::ManualReview, reasons.clone(), line),
+                true => decided(Outcome::ManualReview, *reasons, line),
                 false => decided(Outcome::MoreInfoRequired, lacking, line),
             };
         }
@@ -269,10 +270,11 @@ fn without_amount(
 ) -> LineDecision {
     match no_amount {
         // A fault is for a person, whatever the claim still lacks.
-        NoAmount::Faulty(fault) => undecided(place, rule, Outcome::ManualReview, smallvec![fault_code(fault)], liable),
+        NoAmount::Faulty(fault) => {
+            undecided(place, rule, Outcome::ManualReview, ReasonCodes::of(&[fault_code(fault)]), liable)
+        }
         NoAmount::Missing(missing) => {
-            lacking.push(ReasonCode::FactMissing);
-            lacking.sort_unstable();
+            lacking.insert(ReasonCode::FactMissing);
             let undecided = undecided(place, rule, Outcome::MoreInfoRequired, lacking, liable);
             LineDecision { missing_facts: missing, ..undecided }
         }
@@ -374,25 +376,21 @@ pub fn verdict_of(plan: &Plan, rule: RuleRef) -> &Verdict {
 
 /// What the claim lacks of what a rule demands, in order of precedence.
 fn unmet(claim: &Claim<'_, '_, '_>, verdict: &Verdict) -> ReasonCodes {
-    let mut codes = ReasonCodes::new();
+    let mut codes = ReasonCodes::default();
     for &demand in &verdict.demands {
         match demand {
-            Demand::Reason if claim.facts.claim.reason.is_none() => codes.push(ReasonCode::ReasonRequired),
-            Demand::ClearText if !claim.vague().is_empty() => codes.push(ReasonCode::ReasonTooVague),
+            Demand::Reason if claim.facts.claim.reason.is_none() => codes.insert(ReasonCode::ReasonRequired),
+            Demand::ClearText if !claim.vague().is_empty() => codes.insert(ReasonCode::ReasonTooVague),
             Demand::Reason | Demand::ClearText => {}
             Demand::ReasonEvidence | Demand::Evidence(_) => {
                 let requirement =
                     claim.requirement(demand).and_then(|place| claim.plan.requirements.get(usize::from(place)));
                 if requirement.is_some_and(|requirement| met_by(requirement, claim.material().kinds).is_none()) {
-                    codes.push(ReasonCode::EvidenceMissing);
-                    codes.extend(claim.material().rejected.iter().map(|rejected| rejected.problem.reason_code()));
+                    codes.insert(ReasonCode::EvidenceMissing);
+                    claim.material().rejected.iter().for_each(|it| codes.insert(it.problem.reason_code()));
                 }
             }
         }
-    }
-    if 1 < codes.len() {
-        codes.sort_unstable();
-        codes.dedup();
     }
     codes
 }

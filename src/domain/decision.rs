@@ -3,6 +3,8 @@
 //! Rules, steps, kinds and reasons are places in the plan that decided; whoever shows a decision
 //! to someone looks the names up there.
 
+use std::fmt;
+
 use smallvec::SmallVec;
 
 use crate::domain::facts::FactId;
@@ -10,12 +12,9 @@ use crate::domain::money::Amount;
 use crate::domain::time::Date;
 use crate::domain::words::{DeductionKind, LiableParty, Outcome, ReasonCode, RefundMethod};
 
-/// Reason codes that apply, in order of precedence, each once.
-pub type ReasonCodes = SmallVec<[ReasonCode; 4]>;
-
-/// Reason codes as a set, one bit each: in order of precedence and each once, however they come together.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct CodeSet(u64);
+/// Reason codes that apply, each once, in order of precedence: one bit each.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct ReasonCodes(u64);
 
 /// The decision on one claim.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -217,21 +216,38 @@ pub enum EvidenceProblem {
     FieldMissing(u16),
 }
 
-impl CodeSet {
-    /// The set of these codes.
+impl ReasonCodes {
+    /// These codes.
     #[must_use]
     pub const fn of(codes: &[ReasonCode]) -> Self {
-        let (mut set, mut left) = (0, codes);
+        let (mut all, mut left) = (Self(0), codes);
         while let [code, others @ ..] = left {
-            set |= 1 << code.index();
+            all.insert(*code);
             left = others;
         }
-        Self(set)
+        all
     }
 
     /// Adds a code.
     pub const fn insert(&mut self, code: ReasonCode) {
         self.0 |= 1 << code.index();
+    }
+
+    /// Adds all of these.
+    pub const fn insert_all(&mut self, others: Self) {
+        self.0 |= others.0;
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether this is one of them.
+    #[must_use]
+    pub const fn contains(self, code: ReasonCode) -> bool {
+        self.meets(Self::of(&[code]))
     }
 
     /// Whether they have a code in common.
@@ -240,15 +256,34 @@ impl CodeSet {
         self.0 & other.0 != 0
     }
 
-    /// The codes, in order of precedence.
+    /// The primary one.
     #[must_use]
-    pub fn codes(self) -> ReasonCodes {
-        let (mut codes, mut left) = (ReasonCodes::new(), self.0);
-        while let Some(code) = u16::try_from(left.trailing_zeros()).ok().and_then(ReasonCode::from_index) {
-            codes.push(code);
-            left &= left.wrapping_sub(1);
-        }
-        codes
+    pub fn first(self) -> Option<ReasonCode> {
+        u16::try_from(self.0.trailing_zeros()).ok().and_then(ReasonCode::from_index)
+    }
+
+    /// All of them, in order of precedence.
+    pub fn iter(self) -> impl Iterator<Item = ReasonCode> + Clone {
+        let mut left = self;
+        std::iter::from_fn(move || {
+            let code = left.first()?;
+            left.0 &= left.0.wrapping_sub(1);
+            Some(code)
+        })
+    }
+}
+
+impl FromIterator<ReasonCode> for ReasonCodes {
+    fn from_iter<I: IntoIterator<Item = ReasonCode>>(codes: I) -> Self {
+        let mut all = Self::default();
+        codes.into_iter().for_each(|code| all.insert(code));
+        all
+    }
+}
+
+impl fmt::Debug for ReasonCodes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
     }
 }
 
@@ -302,15 +337,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_set_names_each_code_once_in_order_of_precedence() {
-        let mut set =
-            CodeSet::of(&[ReasonCode::DeductionsApplied, ReasonCode::WindowExpired, ReasonCode::OrderNotPaid]);
-        set.insert(ReasonCode::WindowExpired);
+    fn codes_are_named_once_in_order_of_precedence() {
+        let mut codes =
+            ReasonCodes::of(&[ReasonCode::DeductionsApplied, ReasonCode::WindowExpired, ReasonCode::OrderNotPaid]);
+        codes.insert(ReasonCode::WindowExpired);
         let named = [ReasonCode::OrderNotPaid, ReasonCode::WindowExpired, ReasonCode::DeductionsApplied];
-        assert_eq!(set.codes().as_slice(), named);
-        assert_eq!(CodeSet::of(ReasonCode::ALL).codes().as_slice(), ReasonCode::ALL);
-        assert!(CodeSet::default().codes().is_empty());
-        assert!(set.meets(CodeSet::of(&[ReasonCode::OrderNotPaid, ReasonCode::FactMissing])));
-        assert!(!set.meets(CodeSet::of(&[ReasonCode::FactMissing])));
+        assert_eq!(codes.iter().collect::<Vec<_>>(), named);
+        assert_eq!(codes, named.into_iter().rev().collect());
+        assert_eq!(codes.first(), Some(ReasonCode::OrderNotPaid));
+        assert!(ReasonCodes::of(ReasonCode::ALL).iter().eq(ReasonCode::ALL.iter().copied()));
+        assert!(ReasonCodes::default().is_empty() && ReasonCodes::default().first().is_none());
+        assert!(codes.contains(ReasonCode::WindowExpired) && !codes.contains(ReasonCode::FactMissing));
+        assert!(codes.meets(ReasonCodes::of(&[ReasonCode::OrderNotPaid, ReasonCode::FactMissing])));
+        assert!(!codes.meets(ReasonCodes::of(&[ReasonCode::FactMissing])));
     }
 }

@@ -207,7 +207,7 @@ impl Observed {
         Some(Self {
             policy: plan.id.clone(),
             currency: plan.currencies.get(usize::from(currency))?.clone(),
-            outcome: (decision.outcome, decision.reason_codes.first().copied()),
+            outcome: (decision.outcome, decision.reason_codes.first()),
             refund: decision.refund,
             lines: lines.collect::<Option<_>>()?,
         })

@@ -92,7 +92,7 @@ pub fn answer(snapshot: &Snapshot, request: &pb::EvaluateRefundRequest) -> Resul
         explanation,
         ..response(&decision, names)
     };
-    Ok(Evaluated { response, outcome: decision.outcome, reason: decision.reason_codes.first().copied(), elapsed })
+    Ok(Evaluated { response, outcome: decision.outcome, reason: decision.reason_codes.first(), elapsed })
 }
 
 /// What was written, as far as it is counted.
@@ -158,7 +158,7 @@ impl<'m> Desk<'m> {
         };
         write(response, heading, &decision, names);
         let rule = decision.lines.first().map_or("", |line| rule_id(plan, line.rule));
-        let reason = decision.reason_codes.first().copied();
+        let reason = decision.reason_codes.first();
         Some(Written { outcome: decision.outcome, reason, rule, order_id: said.order.id, request_id, elapsed })
     }
 }
@@ -189,8 +189,8 @@ pub fn validate_evidence(
     let EvidenceAssessment { reason_codes, report, next_steps: steps } = assess_evidence(plan, &facts);
     Ok(pb::ValidateEvidenceResponse {
         request_id: request_id.clone(),
-        reason_code: to_primary_reason(&reason_codes),
-        reason_codes: to_reason_codes(&reason_codes),
+        reason_code: to_primary_reason(reason_codes),
+        reason_codes: to_reason_codes(reason_codes),
         evidence: Some(evidence::report(&report, plan, &said.claim, language)),
         next_steps: next_steps(&steps, plan, language),
         policy: Some(policy_ref(snapshot, plan)),

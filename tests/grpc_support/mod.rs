@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
+use requite::domain::decision::ReasonCodes;
 use requite::domain::facts::FactId;
 use requite::domain::money::Currency;
 use requite::domain::text::Fold;
@@ -20,7 +21,6 @@ use requite::plan::vocabulary::{Labels, Vocabularies};
 use requite::plan::{Plan, TenderRules};
 use requite::policy::bundle::{Bundle, BundleFile};
 use requite::server::{Drained, ServerConfig, client, serve};
-use smallvec::smallvec;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -132,7 +132,7 @@ fn plan() -> Plan {
         restate_step: None,
         rules: Rules::new(Vec::new()),
         otherwise: Verdict {
-            action: Action::Review(smallvec![ReasonCode::NoMatchingRule]),
+            action: Action::Review(ReasonCodes::of(&[ReasonCode::NoMatchingRule])),
             demands: Vec::new(),
             next_steps: Vec::new(),
             review: None,

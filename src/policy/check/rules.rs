@@ -348,12 +348,12 @@ fn action(
 
 /// Reason codes as written (`ORDER_COMPLETED`), in order of precedence.
 fn reason_codes(written: &OneOrMany<Text>, reader: &mut Reader<'_, '_>) -> Option<ReasonCodes> {
-    let mut codes = ReasonCodes::new();
+    let mut codes = ReasonCodes::default();
     let mut good = true;
     for text in &written.0 {
         let found = ReasonCode::ALL.iter().copied().find(|code| code.slug().to_ascii_uppercase() == text.value);
         match found {
-            Some(code) if codes.contains(&code) => {
+            Some(code) if codes.contains(code) => {
                 reader.error(
                     "duplicate-word",
                     text.span,
@@ -361,7 +361,7 @@ fn reason_codes(written: &OneOrMany<Text>, reader: &mut Reader<'_, '_>) -> Optio
                     "remove one of them",
                 );
             }
-            Some(code) => codes.push(code),
+            Some(code) => codes.insert(code),
             None => {
                 let known: Vec<String> = ReasonCode::ALL.iter().map(|code| code.slug().to_ascii_uppercase()).collect();
                 let help = suggestion(&text.value.to_ascii_uppercase(), known.iter().map(String::as_str)).map_or_else(
@@ -373,7 +373,6 @@ fn reason_codes(written: &OneOrMany<Text>, reader: &mut Reader<'_, '_>) -> Optio
             }
         }
     }
-    codes.sort_unstable();
     good.then_some(codes)
 }
 

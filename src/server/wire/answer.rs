@@ -64,8 +64,8 @@ pub(crate) fn write(response: &mut Writer<'_>, heading: Heading<'_>, decision: &
     response.hex(1, heading.decision_id);
     response.text(2, heading.request_id);
     response.number(3, to_outcome(*outcome) as i32);
-    response.number(4, to_primary_reason(reason_codes));
-    response.words(5, reason_codes.iter().map(|&code| to_reason_code(code) as i32));
+    response.number(4, to_primary_reason(*reason_codes));
+    response.words(5, reason_codes.iter().map(|code| to_reason_code(code) as i32));
     response.message(6, |to| money(to, *refund, names));
     // Each line tells its deductions once more, in the same words.
     let mut of_lines: SmallVec<[Range<usize>; 1]> = SmallVec::with_capacity(lines.len());
@@ -142,12 +142,12 @@ fn line_decision(to: &mut Writer<'_>, decision: &LineDecision, taken: Range<usiz
     } = decision;
     to.text(1, names.line_id(*line));
     to.number(2, to_outcome(*outcome) as i32);
-    to.number(3, to_primary_reason(reason_codes));
+    to.number(3, to_primary_reason(*reason_codes));
     to.text(4, names.rule_id(*rule));
     to.number(5, liable.map_or(0, |party| to_liable_party(party) as i32));
     to.message(6, |to| money(to, *refund, names));
     to.again_from(taken);
-    to.words(8, reason_codes.iter().map(|&code| to_reason_code(code) as i32));
+    to.words(8, reason_codes.iter().map(|code| to_reason_code(code) as i32));
     to.message(9, |to| money(to, *base, names));
 }
 
@@ -213,7 +213,7 @@ mod tests {
     use prost::Message as _;
 
     use super::*;
-    use crate::domain::decision::{EvidenceProblem, RejectedEvidence, TextFinding};
+    use crate::domain::decision::{EvidenceProblem, ReasonCodes, RejectedEvidence, TextFinding};
     use crate::server::pb;
     use crate::server::wire::decision::response;
     use crate::server::wire::samples;
@@ -272,7 +272,7 @@ mod tests {
         second.deductions.push(second.deductions[0]);
         decision.lines.push(second);
         holds(&decision);
-        decision.reason_codes.clear();
+        decision.reason_codes = ReasonCodes::default();
         decision.lines[0].deductions.clear();
         decision.review = Some(DateWindow::BeyondCalendar);
         decision.payout = None;

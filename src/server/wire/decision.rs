@@ -62,8 +62,8 @@ pub(crate) fn response(decision: &Decision, names: Names<'_>) -> pb::EvaluateRef
         decision_id: String::new(),
         request_id: String::new(),
         outcome: to_outcome(*outcome).into(),
-        reason_code: to_primary_reason(reason_codes),
-        reason_codes: to_reason_codes(reason_codes),
+        reason_code: to_primary_reason(*reason_codes),
+        reason_codes: to_reason_codes(*reason_codes),
         refund: Some(names.money(*refund)),
         deductions: lines_sent
             .iter()
@@ -104,8 +104,8 @@ fn line_decision(decision: &LineDecision, names: Names<'_>) -> pb::LineDecision 
     pb::LineDecision {
         line_id: names.line_id(*line).to_owned(),
         outcome: to_outcome(*outcome).into(),
-        reason_code: to_primary_reason(reason_codes),
-        reason_codes: to_reason_codes(reason_codes),
+        reason_code: to_primary_reason(*reason_codes),
+        reason_codes: to_reason_codes(*reason_codes),
         rule_id: names.rule_id(*rule).to_owned(),
         liable_party: liable.map_or(pb::LiableParty::Unspecified, to_liable_party).into(),
         base: Some(names.money(*base)),

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use smallvec::{SmallVec, smallvec};
 
 use crate::domain::decision::{
-    DateWindow, Decision, Deduction, DeductionSource, EvidenceReport, LineDecision, RuleRef, TenderRefund,
+    DateWindow, Decision, Deduction, DeductionSource, EvidenceReport, LineDecision, ReasonCodes, RuleRef, TenderRefund,
 };
 use crate::domain::facts::FactId;
 use crate::domain::money::{Amount, Currency};
@@ -66,7 +66,7 @@ pub(crate) fn plan() -> Plan {
         supplement_step: None,
         restate_step: None,
         rules: Rules::new(rules()),
-        otherwise: verdict(Action::Review(smallvec![ReasonCode::NoMatchingRule])),
+        otherwise: verdict(Action::Review(ReasonCodes::of(&[ReasonCode::NoMatchingRule]))),
     }
 }
 
@@ -247,12 +247,12 @@ pub(crate) fn decision() -> Decision {
     };
     Decision {
         outcome: Outcome::ApprovedPartial,
-        reason_codes: smallvec![ReasonCode::DeductionsApplied],
+        reason_codes: ReasonCodes::of(&[ReasonCode::DeductionsApplied]),
         refund,
         lines: smallvec![LineDecision {
             line: 0,
             outcome: Outcome::ApprovedPartial,
-            reason_codes: smallvec![ReasonCode::DeductionsApplied],
+            reason_codes: ReasonCodes::of(&[ReasonCode::DeductionsApplied]),
             rule,
             liable: Some(LiableParty::Platform),
             base,

@@ -1,6 +1,6 @@
 //! The closed sets: core and wire, word by word.
 
-use crate::domain::decision::EvidenceVerdict;
+use crate::domain::decision::{EvidenceVerdict, ReasonCodes};
 use crate::domain::words::{DeductionKind, LiableParty, OrderStage, Outcome, ReasonCode, RefundMethod, RequestType};
 use crate::server::pb;
 use crate::server::wire::path::{Path, Violations};
@@ -59,13 +59,13 @@ words_sent! {
 }
 
 /// Reason codes as the wire has them.
-pub(crate) fn to_reason_codes(codes: &[ReasonCode]) -> Vec<i32> {
-    codes.iter().map(|&code| to_reason_code(code).into()).collect()
+pub(crate) fn to_reason_codes(codes: ReasonCodes) -> Vec<i32> {
+    codes.iter().map(|code| to_reason_code(code).into()).collect()
 }
 
 /// The primary reason; unspecified where there is none.
-pub(crate) fn to_primary_reason(codes: &[ReasonCode]) -> i32 {
-    codes.first().map_or(pb::ReasonCode::Unspecified, |&code| to_reason_code(code)).into()
+pub(crate) fn to_primary_reason(codes: ReasonCodes) -> i32 {
+    codes.first().map_or(pb::ReasonCode::Unspecified, to_reason_code).into()
 }
 
 #[cfg(test)]

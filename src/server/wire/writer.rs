@@ -69,8 +69,9 @@ impl<'o> Writer<'o> {
     }
 
     /// A list of words.
-    pub(crate) fn words(&mut self, number: u32, words: impl ExactSizeIterator<Item = i32>) {
-        if 0 < words.len() {
+    pub(crate) fn words(&mut self, number: u32, words: impl Iterator<Item = i32>) {
+        let mut words = words.peekable();
+        if words.peek().is_some() {
             self.message(number, |list| words.for_each(|word| list.varint(i64::from(word).cast_unsigned())));
         }
     }
