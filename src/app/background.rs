@@ -11,26 +11,38 @@ use tokio::runtime::{Builder, Runtime};
 #[cfg(target_os = "linux")]
 const NICENESS: i32 = 10;
 
+/// As far behind as a thread can stand.
+#[cfg(target_os = "linux")]
+const NICENESS_MAX: i32 = 19;
+
 /// A runtime of such threads.
 pub(super) fn runtime() -> io::Result<Runtime> {
-    Builder::new_multi_thread()
-        .worker_threads(1)
-        .thread_name("background")
-        .on_thread_start(give_way)
-        .enable_all()
-        .build()
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(1).thread_name("background").enable_all();
+    give_way(&mut builder)?;
+    builder.build()
 }
 
+/// Lets the threads of a runtime stand behind the one that makes it. A thread begins with the priority of the thread
+/// that started it, which may be one of these: so it is told where to stand, not how far to go.
 #[cfg(target_os = "linux")]
-fn give_way() {
-    // Here, it is the priority of the thread, not that of the process.
-    if let Err(error) = rustix::process::nice(NICENESS) {
-        tracing::warn!(%error, "background work does not give way to callers");
-    }
+fn give_way(builder: &mut Builder) -> io::Result<()> {
+    // Here, both are about the thread, not about the process.
+    use rustix::process::{getpriority_process, setpriority_process};
+
+    let behind = getpriority_process(None)?.saturating_add(NICENESS).min(NICENESS_MAX);
+    builder.on_thread_start(move || {
+        if let Err(error) = setpriority_process(None, behind) {
+            tracing::warn!(%error, "background work does not give way to callers");
+        }
+    });
+    Ok(())
 }
 
 #[cfg(not(target_os = "linux"))]
-const fn give_way() {}
+const fn give_way(_: &mut Builder) -> io::Result<()> {
+    Ok(())
+}
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
@@ -41,11 +53,11 @@ mod tests {
     #[test]
     fn tasks_and_blocking_work_stand_behind_whoever_began_them() {
         let niceness = || getpriority_process(None).unwrap();
-        let behind = (niceness() + NICENESS).min(19);
+        let behind = (niceness() + NICENESS).min(NICENESS_MAX);
         let runtime = runtime().unwrap();
         let task = async move { (niceness(), tokio::task::spawn_blocking(niceness).await.unwrap()) };
         let both = runtime.block_on(runtime.spawn(task)).unwrap();
         assert_eq!(both, (behind, behind));
-        assert_eq!((niceness() + NICENESS).min(19), behind, "who began them stays where it was");
+        assert_eq!((niceness() + NICENESS).min(NICENESS_MAX), behind, "who began them stays where it was");
     }
 }
