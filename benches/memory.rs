@@ -59,7 +59,7 @@ fn main() {
         [] => {
             println!("{:>21} KiB before anything is admitted", status_kib("VmRSS"));
             reload(960, 1_000);
-            reload(9_600, 50);
+            reload(9_600, 200);
         }
         &[size, rounds] => reload(size, rounds),
         _ => {
