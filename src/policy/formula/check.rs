@@ -8,10 +8,11 @@ use std::collections::HashMap;
 use crate::domain::exact::{Exact, RoundingMode};
 use crate::domain::facts::FactId;
 use crate::domain::money::Currency;
-use crate::plan::fact::{Dimension, FactDefinition, FactType, NANOS_PER_UNIT};
+use crate::plan::fact::{Dimension, FactDefinition, FactType};
 use crate::plan::formula::{Binary, Formula, Leaf, Numeric, Op, Unary, joined, then};
 use crate::plan::vocabulary::{Vocabularies, VocabularyId};
 use crate::policy::formula::describe::{describe, describe_kind};
+use crate::policy::formula::dimension::{dimension, quantity, same_dimension, to_dimension};
 use crate::policy::formula::functions::{FUNCTIONS, call};
 use crate::policy::formula::parse;
 use crate::policy::formula::{BinaryOperator, Expression, ExpressionKind, UnaryOperator};
@@ -277,7 +278,7 @@ fn unary(
     }
 }
 
-fn mismatch(rule: &str, operand: &Typed, scope: &Scope<'_>, reader: &mut Reader<'_, '_>) -> Option<Typed> {
+pub(super) fn mismatch(rule: &str, operand: &Typed, scope: &Scope<'_>, reader: &mut Reader<'_, '_>) -> Option<Typed> {
     if let Kind::Word(word) = &operand.kind {
         unknown_name(word, operand.span, scope, reader);
     } else {
@@ -452,111 +453,6 @@ fn compare(
     Some(flag(joined(left.ops, right.ops, Binary::Numbers(op)), span))
 }
 
-/// Gives both sides one dimension, as `min`, `max` and comparisons need it.
-pub(super) fn same_dimension(
-    left: Typed,
-    right: Typed,
-    what: &str,
-    scope: &Scope<'_>,
-    reader: &mut Reader<'_, '_>,
-) -> Option<(Typed, Typed)> {
-    for side in [&left, &right] {
-        if !matches!(side.kind, Kind::Constant(_) | Kind::Of(FactType::Quantity(_))) {
-            mismatch(&format!("`{what}` needs values of one kind on both sides"), side, scope, reader);
-            return None;
-        }
-    }
-    match (dimension(&left), dimension(&right)) {
-        (None, None) => Some((
-            to_dimension(left, Dimension::Number, scope, reader)?,
-            to_dimension(right, Dimension::Number, scope, reader)?,
-        )),
-        (None, Some(other)) => Some((to_dimension(left, other, scope, reader)?, right)),
-        (Some(other), None) => {
-            let right = to_dimension(right, other, scope, reader)?;
-            Some((left, right))
-        }
-        (Some(a), Some(b)) if a == b => Some((left, right)),
-        (Some(_), Some(_)) => {
-            let (kinds, span) =
-                ((describe_kind(&left.kind, scope), describe_kind(&right.kind, scope)), left.span.to(right.span));
-            reader.error(
-                "formula-type",
-                span,
-                format!("{} and {} cannot be compared", kinds.0, kinds.1),
-                "both sides must count the same thing",
-            );
-            None
-        }
-    }
-}
-
-/// Makes a plain number one of a dimension; leaves everything else as it is.
-pub(super) fn to_dimension(
-    typed: Typed,
-    dimension: Dimension,
-    scope: &Scope<'_>,
-    reader: &mut Reader<'_, '_>,
-) -> Option<Typed> {
-    let Kind::Constant(number) = typed.kind else { return Some(typed) };
-    let scaled = match dimension {
-        Dimension::Number => number,
-        Dimension::Money => {
-            let written = reader
-                .sources
-                .text(typed.span.file)
-                .get(typed.span.start as usize..typed.span.end as usize)
-                .unwrap_or("");
-            if written.contains('%') {
-                let message = format!("expected an amount of money, got the share `{written}`");
-                reader.error(
-                    "formula-type",
-                    typed.span,
-                    message,
-                    "say what it is a share of, such as `paid * 20%`; tiers say it with the key `of`",
-                );
-                return None;
-            }
-            let Ok(nanos) = number.times(Exact::whole(NANOS_PER_UNIT)) else {
-                reader.error("number-too-large", typed.span, "this amount is too large to be exact", "");
-                return None;
-            };
-            check_minor_unit(number, nanos, typed.span, scope, reader)?;
-            nanos
-        }
-        Dimension::Elapsed | Dimension::Days | Dimension::BusinessDays | Dimension::Timestamp => {
-            let message = format!("expected {}, got the plain number `{number}`", literal::example(dimension));
-            reader.error("formula-type", typed.span, message, "give it its unit");
-            return None;
-        }
-    };
-    Some(quantity(vec![Op::Put(Leaf::Number(scaled))], dimension, typed.span))
-}
-
-/// `nanos` are the number in billionths, of which every minor unit is so many.
-fn check_minor_unit(
-    number: Exact,
-    nanos: Exact,
-    span: Span,
-    scope: &Scope<'_>,
-    reader: &mut Reader<'_, '_>,
-) -> Option<()> {
-    for currency in scope.currencies {
-        let whole = nanos.is_whole() && nanos.numerator() % i128::from(currency.nanos_per_minor()) == 0;
-        if !whole {
-            let message = format!("the amount `{number}` is finer than the minor unit of {currency}");
-            reader.error(
-                "amount-too-fine",
-                span,
-                message,
-                format!("write at most {} decimal places for {currency}", currency.exponent),
-            );
-            return None;
-        }
-    }
-    Some(())
-}
-
 fn word_leaf(
     word: &str,
     vocabulary: VocabularyId,
@@ -591,19 +487,6 @@ fn sorted<'n>(names: impl Iterator<Item = &'n str>) -> Vec<&'n str> {
     let mut names: Vec<_> = names.collect();
     names.sort_unstable();
     names
-}
-
-pub(super) fn dimension(typed: &Typed) -> Option<Dimension> {
-    match typed.kind {
-        Kind::Of(FactType::Quantity(dimension)) => Some(dimension),
-        Kind::Of(FactType::Flag | FactType::Word(_) | FactType::Set(_) | FactType::Text)
-        | Kind::Constant(_)
-        | Kind::Word(_) => None,
-    }
-}
-
-pub(super) fn quantity(ops: Vec<Op>, dimension: Dimension, span: Span) -> Typed {
-    Typed { ops, kind: Kind::Of(FactType::Quantity(dimension)), span }
 }
 
 fn flag(ops: Vec<Op>, span: Span) -> Typed {

@@ -4,10 +4,8 @@ use crate::domain::exact::{Exact, RoundingMode};
 use crate::domain::facts::FactId;
 use crate::plan::fact::{BuiltIn, Dimension, FactType, NANOS_PER_UNIT};
 use crate::plan::formula::{Binary, Leaf, Numeric, Op, Unary, joined, then};
-use crate::policy::formula::check::{
-    CalendarUse, Kind, ROUNDING_MODES, Scope, Typed, Wanted, argument, dimension, finish, quantity, same_dimension,
-    to_dimension,
-};
+use crate::policy::formula::check::{CalendarUse, Kind, ROUNDING_MODES, Scope, Typed, Wanted, argument, finish};
+use crate::policy::formula::dimension::{dimension, quantity, same_dimension, to_dimension};
 use crate::policy::formula::{Expression, ExpressionKind};
 use crate::policy::read::{Reader, quoted_list, suggestion};
 use crate::policy::source::Span;

@@ -5,6 +5,7 @@
 
 pub mod check;
 pub mod describe;
+mod dimension;
 pub mod functions;
 pub mod parse;
 
