@@ -49,8 +49,11 @@ pub(super) enum InputError {
 
 impl InputError {
     /// What to do about it.
-    const fn help(&self) -> &'static str {
+    fn help(&self) -> &'static str {
         match self {
+            Self::Io { source, .. } if matches!(source.kind(), io::ErrorKind::IsADirectory) => {
+                "name the file of one request"
+            }
             Self::Io { .. } => "check that it exists and that this user may read it; `-` is standard input",
             Self::TooLarge { .. } => "a request is one order and one claim: leave out what is not about them",
             Self::NotText { .. } => "write it as UTF-8",

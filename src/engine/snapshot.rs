@@ -27,6 +27,8 @@ pub struct Snapshot {
 #[derive(Debug)]
 pub struct Plans {
     digest: Digest,
+    /// The digest as it is written: every answer has it.
+    digest_text: String,
     default_policy: String,
     /// The versions of each policy, by when they begin; none of the lists is empty.
     by_id: BTreeMap<String, Vec<Plan>>,
@@ -42,7 +44,7 @@ impl From<Admission> for Plans {
         for versions in by_id.values_mut() {
             versions.sort_by_key(begins);
         }
-        Self { digest, default_policy, by_id }
+        Self { digest, digest_text: digest.to_string(), default_policy, by_id }
     }
 }
 
@@ -95,6 +97,12 @@ impl Snapshot {
     #[must_use]
     pub fn default_policy(&self) -> &str {
         &self.plans.default_policy
+    }
+
+    /// The digest as it is written.
+    #[must_use]
+    pub fn digest_text(&self) -> &str {
+        &self.plans.digest_text
     }
 
     /// The compiled policies, to be put in force again under another generation.

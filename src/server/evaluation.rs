@@ -112,8 +112,6 @@ pub(crate) struct Written<'s> {
 #[derive(Debug)]
 pub(crate) struct Desk<'m> {
     snapshot: &'m Snapshot,
-    /// The digest of the snapshot.
-    digest: &'m str,
     request: Request<'m>,
     rows: Rows,
     identity: Vec<u8>,
@@ -129,16 +127,16 @@ struct PolicyWritten<'m> {
 
 impl<'m> Desk<'m> {
     /// A desk for what this snapshot answers.
-    pub(crate) fn new(snapshot: &'m Snapshot, digest: &'m str) -> Self {
+    pub(crate) fn new(snapshot: &'m Snapshot) -> Self {
         let request = Request { order: Order::default(), claim: Claim::default() };
         let (rows, identity, policy) = (Rows::default(), Vec::new(), PolicyWritten::default());
-        Self { snapshot, digest, request, rows, identity, policy }
+        Self { snapshot, request, rows, identity, policy }
     }
 
     /// Decides a plain request from its bytes and writes the answer. `None`, and nothing written,
     /// where [`answer`] must look at it: it comes to the same answer, or says what is wrong.
     pub(crate) fn answer(&mut self, message: &'m [u8], response: &mut Writer<'_>) -> Option<Written<'m>> {
-        let Self { snapshot, digest, request: said, rows, identity, policy } = self;
+        let Self { snapshot, request: said, rows, identity, policy } = self;
         let plain::PlainRequest { request_id, policy_id, policy_digest, min_generation, language, order, claim } =
             plain::read(message, said)?;
         let plan = plan_for(snapshot, policy_id, policy_digest, min_generation, said).ok()?;
@@ -154,7 +152,7 @@ impl<'m> Desk<'m> {
         let heading = Heading {
             decision_id: decision_id(identity, snapshot, plan, request_id, [order, claim]),
             request_id,
-            policy: policy.of(plan, digest, snapshot.generation),
+            policy: policy.of(plan, snapshot),
         };
         write(response, heading, &decision, names);
         let rule = decision.lines.first().map_or("", |line| rule_id(plan, line.rule));
@@ -164,10 +162,10 @@ impl<'m> Desk<'m> {
 }
 
 impl<'m> PolicyWritten<'m> {
-    fn of(&mut self, plan: &'m Plan, digest: &str, generation: u64) -> &[u8] {
+    fn of(&mut self, plan: &'m Plan, snapshot: &Snapshot) -> &[u8] {
         if !self.plan.is_some_and(|written| std::ptr::eq(written, plan)) {
             self.bytes.clear();
-            policy(&mut Writer::at_end_of(&mut self.bytes), plan, digest, generation);
+            policy(&mut Writer::at_end_of(&mut self.bytes), plan, snapshot.digest_text(), snapshot.generation);
             self.plan = Some(plan);
         }
         &self.bytes
@@ -204,7 +202,7 @@ pub fn server_info(snapshot: &Snapshot) -> pb::GetServerInfoResponse {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         default_policy_id: snapshot.default_policy().to_owned(),
         generation: snapshot.generation,
-        digest: snapshot.digest.to_string(),
+        digest: snapshot.digest_text().to_owned(),
         policies: snapshot.plans().map(|plan| policy_info(snapshot, plan)).collect(),
     }
 }
@@ -233,9 +231,9 @@ fn plan_for<'a>(
     min_generation: u64,
     said: &Request<'_>,
 ) -> Result<&'a Plan, Failure> {
-    let digest = || snapshot.digest.to_string();
-    if (!pinned_digest.is_empty() && pinned_digest != digest()) || snapshot.generation < min_generation {
-        return Err(Failure::RevisionNotAvailable { digest: digest(), generation: snapshot.generation });
+    let digest = snapshot.digest_text();
+    if (!pinned_digest.is_empty() && pinned_digest != digest) || snapshot.generation < min_generation {
+        return Err(Failure::RevisionNotAvailable { digest: digest.to_owned(), generation: snapshot.generation });
     }
     snapshot.plan_for(policy_id, said).ok_or_else(|| Failure::PolicyNotFound { policy_id: policy_id.to_owned() })
 }
@@ -384,8 +382,7 @@ mod tests {
         let mut requests: Vec<_> = files.map(request).collect();
         // Each comes after each of two others: what is left on the desk makes no difference.
         requests.extend(requests.clone().into_iter().rev());
-        let digest = snapshot.digest.to_string();
-        let mut desk = Desk::new(&snapshot, &digest);
+        let mut desk = Desk::new(&snapshot);
         let mut compared = 0;
         for (message, request) in &requests {
             let mut bytes = Vec::new();

@@ -32,7 +32,6 @@ use crate::server::pb;
 use crate::server::pb::refund_policy_service_server::{RefundPolicyService, RefundPolicyServiceServer};
 use crate::server::shadow::{Answered, Shadow};
 use crate::server::unary::{self, Answer, MESSAGE_PREFIX_BYTES, plain_message};
-use crate::server::wire::decision::digest_text;
 use crate::server::wire::writer::Writer;
 use crate::telemetry;
 
@@ -214,10 +213,9 @@ impl Answers {
             return Plain::Failed(failure);
         }
         let snapshot = self.engine.current();
-        let digest = digest_text(&snapshot.digest);
         let mut answer = Answer::with_room_for(1);
-        if let Some(written) = Desk::new(&snapshot, &digest).answer(message, &mut answer.writer()) {
-            self.answered_plain(&snapshot, &digest, written, message);
+        if let Some(written) = Desk::new(&snapshot).answer(message, &mut answer.writer()) {
+            self.answered_plain(&snapshot, written, message);
             return answer.into_response().into();
         }
         let Ok(request) = pb::EvaluateRefundRequest::decode(message) else { return Plain::No };
@@ -237,11 +235,10 @@ impl Answers {
         let Some(items) = unary::items(message, BATCH_ITEMS_MAX) else { return Plain::No };
         // One snapshot for all of them, whatever is activated meanwhile.
         let snapshot = Arc::clone(&self.engine.current());
-        let digest = digest_text(&snapshot.digest);
         let mut answer = Answer::with_room_for(items.len());
         // Counted once all are answered: a batch that comes to no answer has decided nothing.
         let mut decided = Vec::with_capacity(items.len());
-        let mut desk = Desk::new(&snapshot, &digest);
+        let mut desk = Desk::new(&snapshot);
         for turn in items.chunks(BATCH_ITEMS_PER_TURN) {
             // Other calls get their turns, also those that came on the same connection.
             tokio::task::yield_now().await;
@@ -257,10 +254,10 @@ impl Answers {
         }
         let mut rest = answer.writer();
         rest.count(2, snapshot.generation);
-        rest.text(3, &digest);
+        rest.text(3, snapshot.digest_text());
         for item in decided {
             match item {
-                Item::Plain(written, message) => self.answered_plain(&snapshot, &digest, written, message),
+                Item::Plain(written, message) => self.answered_plain(&snapshot, written, message),
                 Item::Built(built) => self.answered(&snapshot, &built.0, &built.1),
                 Item::Failed => {}
             }
@@ -269,20 +266,19 @@ impl Answers {
     }
 
     /// Counts a plain request that was answered, and leaves it for the candidate.
-    fn answered_plain(&self, snapshot: &Arc<Snapshot>, digest: &str, written: Written<'_>, message: &[u8]) {
+    fn answered_plain(&self, snapshot: &Arc<Snapshot>, written: Written<'_>, message: &[u8]) {
         let Written { order_id, request_id, .. } = written;
-        count(snapshot, digest, written);
+        count(snapshot, written);
         self.shadow.offer(snapshot, Answered { order_id, request_id, message });
     }
 
     /// The same for one that was decoded.
     fn answered(&self, snapshot: &Arc<Snapshot>, request: &pb::EvaluateRefundRequest, evaluated: &Evaluated) {
         let Evaluated { response, outcome, reason, elapsed } = evaluated;
-        let digest = response.policy.as_ref().map_or("", |policy| policy.digest.as_str());
         let rule = response.lines.first().map_or("", |line| line.rule_id.as_str());
         let written =
             Written { outcome: *outcome, reason: *reason, rule, order_id: "", request_id: "", elapsed: *elapsed };
-        count(snapshot, digest, written);
+        count(snapshot, written);
         self.shadow.offer_decoded(snapshot, request);
     }
 }
@@ -365,7 +361,7 @@ impl RefundPolicyService for Answers {
             }
         }
         let items = answers.into_iter().map(batch_item).collect();
-        let (generation, digest) = (snapshot.generation, snapshot.digest.to_string());
+        let (generation, digest) = (snapshot.generation, snapshot.digest_text().to_owned());
         Ok(Response::new(pb::BatchEvaluateRefundResponse { items, generation, digest }))
     }
 
@@ -397,11 +393,11 @@ fn batch_item(answer: Result<Evaluated, Failure>) -> pb::BatchItem {
 }
 
 /// Counts what was decided, and tells telemetry.
-fn count(snapshot: &Snapshot, digest: &str, written: Written<'_>) {
+fn count(snapshot: &Snapshot, written: Written<'_>) {
     snapshot.count(1);
     let Written { outcome, reason, rule, order_id: _, request_id: _, elapsed } = written;
     if let Some(span) = telemetry::span::current() {
-        telemetry::span::decided(&span, digest, rule, outcome.slug());
+        telemetry::span::decided(&span, snapshot.digest_text(), rule, outcome.slug());
     }
     telemetry::event::Decided { outcome, reason, elapsed }.record();
 }

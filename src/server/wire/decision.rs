@@ -11,12 +11,11 @@ use crate::engine::snapshot::Snapshot;
 use crate::plan::Plan;
 use crate::plan::fact::{InputScope, Origin};
 use crate::plan::rule::{Action, Rule, Step, Verdict};
-use crate::policy::bundle::Digest;
 use crate::server::pb;
+use crate::server::wire::evidence;
 use crate::server::wire::words::{
     to_deduction_kind, to_liable_party, to_outcome, to_primary_reason, to_reason_codes, to_refund_method,
 };
-use crate::server::wire::{evidence, hex};
 
 /// What a line is decided by where no rule matches.
 pub(crate) const OTHERWISE: &str = "otherwise";
@@ -206,15 +205,10 @@ pub(crate) fn policy_ref(snapshot: &Snapshot, plan: &Plan) -> pb::PolicyRef {
     pb::PolicyRef {
         policy_id: plan.id.clone(),
         version: plan.version.clone(),
-        digest: digest_text(&snapshot.digest),
+        digest: snapshot.digest_text().to_owned(),
         generation: snapshot.generation,
         effective_from: plan.effective.map(|effective| moment(effective.from)),
     }
-}
-
-/// A digest as it is written everywhere, without a formatter: every answer has one.
-pub(crate) fn digest_text(digest: &Digest) -> String {
-    ["blake3:", &hex::text(*digest.bytes())].concat()
 }
 
 /// A moment as messages have it.
@@ -331,7 +325,6 @@ impl<'a> Names<'a> {
 mod tests {
     use super::*;
     use crate::domain::words::{Outcome, ReasonCode};
-    use crate::policy::bundle::{Bundle, BundleFile};
     use crate::server::wire::samples;
 
     #[test]
@@ -358,14 +351,6 @@ mod tests {
         assert_eq!(response.next_steps, [pb::NextStep { action: "complaint".into(), label: "Complain".into() }]);
         assert_eq!(response.review.unwrap().earliest, Some(pb::Date { year: 2026, month: 11, day: 3 }));
         assert!(response.payout.unwrap().beyond_calendar);
-    }
-
-    #[test]
-    fn a_digest_is_written_as_everywhere() {
-        let files = vec![BundleFile { path: "a.policy.yaml".into(), bytes: b"-".to_vec() }];
-        let digest = Bundle::new(files).unwrap().digest();
-        let text = digest_text(&digest);
-        assert_eq!(text, digest.to_string());
     }
 
     #[test]
