@@ -1,5 +1,7 @@
 //! From the words of a case to a request.
 
+mod earlier;
+
 use crate::cases::CaseKey;
 use crate::domain::exact::Exact;
 use crate::domain::request::{
@@ -52,7 +54,7 @@ const NAMES: [&str; 22] = [
 ];
 
 /// The names that hold lists of mappings.
-const LISTS: [&str; 3] = ["evidence", "promised_actual", "line_ids"];
+const LISTS: [&str; 5] = ["evidence", "promised_actual", "line_ids", "earlier", "claimed_components"];
 
 /// The moments of `order.times` that every policy knows.
 const MOMENTS: [&str; 4] = ["promised_at", "started_at", "delivered_at", "completed_at"];
@@ -158,9 +160,13 @@ impl<'c> Names<'_, 'c> {
 
     fn money(&self, name: &str, reader: &mut Reader<'_, '_>) -> Option<Money<'c>> {
         let nanos = self.quantity(name, Dimension::Money, reader)?;
-        let currency = self.node("currency").and_then(|node| scalar(node, reader)).map(|(text, _)| text);
-        let currency = currency.or_else(|| self.plan.currencies.first().map(|currency| currency.code.as_str()))?;
-        money(nanos, currency)
+        money(nanos, self.currency(reader)?)
+    }
+
+    /// The currency of the order: the case's, or the policy's first.
+    fn currency(&self, reader: &mut Reader<'_, '_>) -> Option<&'c str> {
+        let own = self.node("currency").and_then(|node| scalar(node, reader)).map(|(text, _)| text);
+        own.or_else(|| self.plan.currencies.first().map(|currency| currency.code.as_str()))
     }
 
     /// A moment as written, or another one moved: `placed_at + 24h`.
@@ -235,6 +241,10 @@ impl<'c> Names<'_, 'c> {
         }
     }
 
+    fn texts(&self, name: &str, reader: &mut Reader<'_, '_>) -> Vec<&'c str> {
+        self.list(name, reader).iter().filter_map(|node| scalar(node, reader)).map(|(text, _)| text).collect()
+    }
+
     fn inputs_of(&self, scope: InputScope, reader: &mut Reader<'_, '_>) -> Vec<(&'c str, InputValue<'c>)> {
         let mut inputs = Vec::new();
         for (name, fact_type, _) in self.inputs().filter(|(_, _, of)| *of == scope) {
@@ -284,6 +294,7 @@ impl<'c> Names<'_, 'c> {
             components,
             tags: Vec::new(),
             inputs: self.inputs_of(InputScope::Order, reader),
+            earlier: self.earlier(reader),
         }
     }
 
@@ -298,13 +309,9 @@ impl<'c> Names<'_, 'c> {
             refunded: self.money("refunded", reader),
             completed: self.completed(reader),
             declared_cost: self.money("declared_cost", reader),
-            tags: self
-                .list("tags", reader)
-                .iter()
-                .filter_map(|node| scalar(node, reader))
-                .map(|(tag, _)| tag)
-                .collect(),
+            tags: self.texts("tags", reader),
             inputs: self.inputs_of(InputScope::Line, reader),
+            ..Line::default()
         }
     }
 
@@ -375,12 +382,8 @@ impl<'c> Names<'_, 'c> {
             channel: self.str("channel", reader),
             requested_at: self.moment("requested_at", reader),
             requested_amount: self.money("requested_amount", reader),
-            line_ids: self
-                .list("line_ids", reader)
-                .iter()
-                .filter_map(|node| scalar(node, reader))
-                .map(|(id, _)| id)
-                .collect(),
+            line_ids: self.texts("line_ids", reader),
+            components: self.texts("claimed_components", reader),
         }
     }
 
@@ -403,7 +406,7 @@ impl<'c> Names<'_, 'c> {
         }
         let own = mapping(
             node,
-            &["evidence_id", "kind", "media_type", "size_bytes", "captured_at", "order_id", "fields"],
+            &["evidence_id", "kind", "media_type", "size_bytes", "captured_at", "order_id", "fields", "sha256"],
             "a piece of evidence",
             reader,
         );
@@ -421,7 +424,7 @@ impl<'c> Names<'_, 'c> {
                 .and_then(|(size, span)| quantity(size, span, Dimension::Number, reader))
                 .and_then(|size| i64::try_from(size.floor()).ok())
                 .unwrap_or(0),
-            sha256: "",
+            sha256: text("sha256", reader).map_or("", |(digest, _)| digest),
             captured_at: text("captured_at", reader).and_then(|(at, span)| self.moment_of(at, span, reader)),
             order_id: text("order_id", reader).map_or("", |(id, _)| id),
             source: "",

@@ -15,7 +15,7 @@ use crate::decision::field::{Of, shown};
 use crate::domain::exact::Exact;
 use crate::domain::facts::{FactId, Facts, Value, Values};
 use crate::domain::limits::{
-    CLAIM_TEXT_BYTES_MAX, COMPONENTS_MAX, ENTRIES_MAX, EVIDENCE_MAX, LINES_MAX, PROMISED_ACTUAL_MAX,
+    CLAIM_TEXT_BYTES_MAX, COMPONENTS_MAX, EARLIER_MAX, ENTRIES_MAX, EVIDENCE_MAX, LINES_MAX, PROMISED_ACTUAL_MAX,
     SHORT_TEXT_BYTES_MAX, TENDERS_MAX,
 };
 use crate::domain::money::Currency;
@@ -196,6 +196,14 @@ impl Intake<'_> {
         self.count(claim.evidence.len(), EVIDENCE_MAX, "claim.evidence");
         self.count(claim.promised_actual.len(), PROMISED_ACTUAL_MAX, "claim.promised_actual");
         self.count(claim.line_ids.len(), LINES_MAX, "claim.line_ids");
+        self.count(order.earlier.len(), EARLIER_MAX, "order.earlier");
+        self.count(claim.components.len(), COMPONENTS_MAX, "claim.components");
+        for (at, _) in order.earlier.iter().enumerate() {
+            self.bad(format_args!("order.earlier[{at}]"), "is not used yet; leave it out");
+        }
+        for (at, _) in claim.components.iter().enumerate() {
+            self.bad(format_args!("claim.components[{at}]"), "is not used yet; leave it out");
+        }
         self.short(order.id, "order.order_id");
         for (at, line) in order.lines.iter().enumerate() {
             let field = |name| Of { list: "order.lines", at, name };

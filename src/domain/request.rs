@@ -5,7 +5,7 @@
 //! named. Texts are borrowed from the form they came in; an empty text means "not said".
 
 use crate::domain::time::{Elapsed, Timestamp};
-use crate::domain::words::{LiableParty, OrderStage, RequestType};
+use crate::domain::words::{AmountKind, LiableParty, OrderStage, RequestType};
 
 /// One order and one claim on it.
 #[derive(Clone, PartialEq, Debug)]
@@ -39,6 +39,21 @@ pub struct Order<'a> {
     pub tags: Vec<&'a str>,
     /// Facts that the policy declares.
     pub inputs: Vec<(&'a str, InputValue<'a>)>,
+    /// What earlier answers held back, gave and asked for by name.
+    pub earlier: Vec<EarlierAmount<'a>>,
+}
+
+/// See the message `EarlierAmount`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct EarlierAmount<'a> {
+    /// The name of an amount of the policy; mandatory.
+    pub name: &'a str,
+    /// The line it was for; may be empty where the order has one line.
+    pub line_id: &'a str,
+    /// How much it was; mandatory.
+    pub amount: Option<Money<'a>>,
+    /// What it was; mandatory.
+    pub what: Option<AmountKind>,
 }
 
 /// See the message `OrderLine`.
@@ -66,6 +81,14 @@ pub struct Line<'a> {
     pub tags: Vec<&'a str>,
     /// Facts that the policy declares, for this line.
     pub inputs: Vec<(&'a str, InputValue<'a>)>,
+    /// What earlier exchanges settled; not used yet.
+    pub settled: Option<Money<'a>>,
+    /// Units of the line; zero: not said. Not used yet.
+    pub quantity: i64,
+    /// Units that came back in earlier claims; not used yet.
+    pub returned_quantity: i64,
+    /// What went back earlier for the units that came back; not used yet.
+    pub returned_refunded: Option<Money<'a>>,
 }
 
 /// See the message `Tender`.
@@ -127,8 +150,10 @@ pub struct Claim<'a> {
     pub requested_at: Option<Timestamp>,
     /// How much is asked for; `None` means all that can be had.
     pub requested_amount: Option<Money<'a>>,
-    /// The lines it covers; none means every line.
+    /// The lines it covers; none means every line, or no line where components are named.
     pub line_ids: Vec<&'a str>,
+    /// The components it covers, by name; none means all that belong to what is claimed.
+    pub components: Vec<&'a str>,
 }
 
 /// See the message `PromisedActual`.

@@ -95,6 +95,18 @@ closed_set! {
 }
 
 closed_set! {
+    /// What an amount with a name was in an earlier answer.
+    pub enum AmountKind {
+        /// Held back from a refund.
+        Deduction = "deduction",
+        /// Given on top of a refund.
+        Compensation = "compensation",
+        /// Owed by the customer.
+        AmountDue = "amount_due",
+    }
+}
+
+closed_set! {
     /// What kind of request the claim is.
     pub enum RequestType {
         /// Money back by the ordinary process.

@@ -209,7 +209,7 @@ fn type_name(fact_type: FactType) -> &'static str {
 
 /// The bounds that an author or a caller can meet.
 fn limits_table() -> String {
-    let bounds: [(&str, usize); 25] = [
+    let bounds: [(&str, usize); 26] = [
         ("bytes of one file", limits::FILE_BYTES_MAX),
         ("files of a bundle", limits::BUNDLE_FILES_MAX),
         ("bytes of a bundle", limits::BUNDLE_BYTES_MAX),
@@ -230,6 +230,7 @@ fn limits_table() -> String {
         ("lines of an order", limits::LINES_MAX),
         ("tenders of an order", limits::TENDERS_MAX),
         ("components of an order", limits::COMPONENTS_MAX),
+        ("amounts of earlier answers of an order", limits::EARLIER_MAX),
         ("pieces of evidence of a claim", limits::EVIDENCE_MAX),
         ("promised/actual pairs of a claim", limits::PROMISED_ACTUAL_MAX),
         ("bytes of a claim's text", limits::CLAIM_TEXT_BYTES_MAX),

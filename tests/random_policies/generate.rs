@@ -920,6 +920,7 @@ impl Customer<'_, '_> {
             declared_cost: self.chance.percent(80).then(|| cny(self.cents())),
             tags: self.tags(),
             inputs: self.inputs(true, now),
+            ..Line::default()
         }
     }
 
@@ -1024,6 +1025,7 @@ pub fn request(chance: &mut Chance, policy: &Policy) -> Request<'static> {
             components,
             tags: customer.tags(),
             inputs: customer.inputs(false, now),
+            earlier: Vec::new(),
         },
         claim: Claim {
             request_type: customer.chance.percent(95).then(|| customer.chance.pick(&types)),
@@ -1036,6 +1038,7 @@ pub fn request(chance: &mut Chance, policy: &Policy) -> Request<'static> {
             requested_at: Some(at(now)),
             requested_amount: customer.chance.percent(30).then(|| cny(customer.cents().max(1))),
             line_ids,
+            components: Vec::new(),
         },
     }
 }

@@ -24,6 +24,7 @@ impl Intake<'_> {
             requested_at,
             requested_amount,
             line_ids: _,
+            components: _,
         } = claim;
         if requested_at.is_none() {
             self.bad("claim.requested_at", "is mandatory: the service has no clock of its own");

@@ -73,7 +73,12 @@ impl Intake<'_> {
             declared_cost,
             tags,
             inputs,
+            settled: _,
+            quantity: _,
+            returned_quantity: _,
+            returned_refunded: _,
         } = line;
+        self.not_used_yet(line, at);
         if paid.is_none() {
             self.sums = Sums::Unknown;
             self.bad(field("paid"), "is mandatory: a missing price is never zero");
@@ -108,6 +113,29 @@ impl Intake<'_> {
         put(BuiltIn::UnitsCompleted, completed.map(|(_, done, _)| Value::Quantity(done)));
         put(BuiltIn::UnitsTotal, completed.map(|(_, _, total)| Value::Quantity(total)));
         LineFacts { id, values, paid, refunded: earlier, coverage }
+    }
+
+    /// Refuses what requests have room for and nothing looks at yet: a value that is passed over would be a lie.
+    fn not_used_yet(&mut self, line: &Line<'_>, at: usize) {
+        let plain =
+            matches!(line, Line { settled: None, quantity: 0 | 1, returned_quantity: 0, returned_refunded: None, .. });
+        if !plain {
+            self.used_too_early(line, at);
+        }
+    }
+
+    #[cold]
+    fn used_too_early(&mut self, line: &Line<'_>, at: usize) {
+        let whole = "a line is claimed as a whole";
+        let sent = [
+            ("settled", line.settled.is_some(), "no exchanges are known"),
+            ("quantity", !matches!(line.quantity, 0 | 1), whole),
+            ("returned_quantity", line.returned_quantity != 0, whole),
+            ("returned_refunded", line.returned_refunded.is_some(), whole),
+        ];
+        for (name, _, why) in sent.into_iter().filter(|(_, sent, _)| *sent) {
+            self.bad(Of { list: "order.lines", at, name }, format!("is not used yet: {why}; leave it out"));
+        }
     }
 
     /// The share completed, the units done, and the units in all.

@@ -26,6 +26,8 @@ pub(crate) const N2: u8 = 2 << 3;
 pub(crate) const N3: u8 = 3 << 3;
 pub(crate) const N4: u8 = 4 << 3;
 pub(crate) const N5: u8 = 5 << 3;
+pub(crate) const N13: u8 = 13 << 3;
+pub(crate) const N14: u8 = 14 << 3;
 
 /// Keys of texts and messages: `B` and the number of the field.
 pub(crate) const B1: u8 = 1 << 3 | 2;
@@ -39,6 +41,8 @@ pub(crate) const B8: u8 = 8 << 3 | 2;
 pub(crate) const B9: u8 = 9 << 3 | 2;
 pub(crate) const B10: u8 = 10 << 3 | 2;
 pub(crate) const B11: u8 = 11 << 3 | 2;
+pub(crate) const B12: u8 = 12 << 3 | 2;
+pub(crate) const B15: u8 = 15 << 3 | 2;
 
 impl<'m> Fields<'m> {
     /// The fields of this message.

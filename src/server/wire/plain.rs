@@ -6,16 +6,16 @@
 
 use crate::domain::limits::SHORT_TEXT_BYTES_MAX;
 use crate::domain::request::{
-    Claim, Component, Evidence, Fraction, InputValue, Line, Money, Order, PromisedActual, Refundability, Request,
-    Tender,
+    Claim, Component, EarlierAmount, Evidence, Fraction, InputValue, Line, Money, Order, PromisedActual, Refundability,
+    Request, Tender,
 };
 use crate::domain::time::{Elapsed, Timestamp};
 use crate::server::pb::ExplainLevel;
 use crate::server::wire::fields::{
-    B1, B2, B3, B4, B5, B6, B7, B8, B9, B10, B11, END, Fields, N1, N2, N3, N4, N5, text,
+    B1, B2, B3, B4, B5, B6, B7, B8, B9, B10, B11, B12, B15, END, Fields, N1, N2, N3, N4, N5, N13, N14, text,
 };
 use crate::server::wire::path::{Path, Violations};
-use crate::server::wire::words::{liable_party, order_stage, request_type};
+use crate::server::wire::words::{amount_kind, liable_party, order_stage, request_type};
 
 /// A request for one decision without an explanation, beside what it says about order and claim;
 /// and the bytes that its identity is made of.
@@ -71,6 +71,7 @@ fn read_order<'m>(message: &'m [u8], order: &mut Order<'m>) -> Option<&'m [u8]> 
             B8 => order.components.push(component(fields.item()?)?),
             B9 => order.tags.push(text(fields.item()?)?),
             B10 => entry(&mut order.inputs, fields.item()?, |value| input_value(value?))?,
+            B11 => order.earlier.push(earlier(fields.item()?)?),
             END => return Some(message),
             _ => return None,
         }
@@ -79,8 +80,19 @@ fn read_order<'m>(message: &'m [u8], order: &mut Order<'m>) -> Option<&'m [u8]> 
 
 /// Nothing is said any more; the lists keep their room.
 fn empty_order(order: &mut Order<'_>) {
-    let Order { id, placed_at, paid_at, times, customer_caused_delay, lines, tenders, components, tags, inputs } =
-        order;
+    let Order {
+        id,
+        placed_at,
+        paid_at,
+        times,
+        customer_caused_delay,
+        lines,
+        tenders,
+        components,
+        tags,
+        inputs,
+        earlier,
+    } = order;
     (*id, *placed_at, *paid_at, *customer_caused_delay) = ("", None, None, None);
     times.clear();
     lines.clear();
@@ -88,6 +100,22 @@ fn empty_order(order: &mut Order<'_>) {
     components.clear();
     tags.clear();
     inputs.clear();
+    earlier.clear();
+}
+
+fn earlier(message: &[u8]) -> Option<EarlierAmount<'_>> {
+    let mut earlier = EarlierAmount::default();
+    let mut fields = Fields::of(message);
+    loop {
+        match fields.key()? {
+            B1 => earlier.name = fields.said()?,
+            B2 => earlier.line_id = fields.said()?,
+            B3 => earlier.amount = Some(money(fields.bytes()?)?),
+            N4 => earlier.what = Some(word(fields.small_number()?, amount_kind)?),
+            END => return Some(earlier),
+            _ => return None,
+        }
+    }
 }
 
 fn line(message: &[u8]) -> Option<Line<'_>> {
@@ -106,6 +134,10 @@ fn line(message: &[u8]) -> Option<Line<'_>> {
             B9 => line.declared_cost = Some(money(fields.bytes()?)?),
             B10 => line.tags.push(text(fields.item()?)?),
             B11 => entry(&mut line.inputs, fields.item()?, |value| input_value(value?))?,
+            B12 => line.settled = Some(money(fields.bytes()?)?),
+            N13 => line.quantity = fields.number()?,
+            N14 => line.returned_quantity = fields.number()?,
+            B15 => line.returned_refunded = Some(money(fields.bytes()?)?),
             END => return Some(line),
             _ => return None,
         }
@@ -158,6 +190,7 @@ fn read_claim<'m>(message: &'m [u8], claim: &mut Claim<'m>) -> Option<&'m [u8]> 
             B8 => claim.requested_at = Some(timestamp(fields.bytes()?)?),
             B9 => claim.requested_amount = Some(money(fields.bytes()?)?),
             B10 => claim.line_ids.push(text(fields.item()?)?),
+            B11 => claim.components.push(text(fields.item()?)?),
             END => return Some(message),
             _ => return None,
         }
@@ -177,12 +210,14 @@ fn empty_claim(claim: &mut Claim<'_>) {
         requested_at,
         requested_amount,
         line_ids,
+        components,
     } = claim;
     (*reason, *text, *channel) = ("", "", "");
     (*request_type, *liable_party, *requested_at, *requested_amount) = (None, None, None, None);
     promised_actual.clear();
     evidence.clear();
     line_ids.clear();
+    components.clear();
 }
 
 fn comparison(message: &[u8]) -> Option<PromisedActual<'_>> {
@@ -349,6 +384,20 @@ mod tests {
         claim.evidence[0].size_bytes = i64::MAX;
         claim.promised_actual = vec![pb::PromisedActual { subject: "段位".into(), ..Default::default() }];
         claim.line_ids = vec!["l-1".into(), String::new()];
+        claim.components = vec!["shipping".into(), String::new()];
+        let amount = pb::Money { currency_code: "CNY".into(), units: 2, nanos: 0 };
+        order.earlier = vec![
+            pb::EarlierAmount::default(),
+            pb::EarlierAmount {
+                name: "fee".into(),
+                line_id: "l-1".into(),
+                amount: Some(amount.clone()),
+                what: pb::AmountKind::Deduction.into(),
+            },
+        ];
+        order.lines[0].settled = Some(amount.clone());
+        order.lines[0].returned_refunded = Some(amount);
+        (order.lines[0].quantity, order.lines[0].returned_quantity) = (3, -1);
         claim.requested_amount = Some(pb::Money { currency_code: "CNY".into(), units: 1, nanos: 0 });
         pb::EvaluateRefundRequest {
             request_id: "r-1".into(),

@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 use prost_types::{Duration as PbDuration, Timestamp as PbTimestamp};
 
 use crate::domain::request::{
-    Claim, Component, Evidence, FieldViolation, Fraction, InputValue, Line, Money, Order, PromisedActual,
-    Refundability, Request, Tender,
+    Claim, Component, EarlierAmount, Evidence, FieldViolation, Fraction, InputValue, Line, Money, Order,
+    PromisedActual, Refundability, Request, Tender,
 };
 use crate::domain::time::{Elapsed, Timestamp};
 use crate::server::pb;
 use crate::server::wire::path::{Path, Violations};
-use crate::server::wire::words::{liable_party, order_stage, request_type};
+use crate::server::wire::words::{amount_kind, liable_party, order_stage, request_type};
 
 /// The request for a decision, and what is wrong with it: order and claim are mandatory.
 pub(crate) fn for_decision<'a>(
@@ -62,6 +62,7 @@ fn order<'a>(order: &'a pb::Order, at: &Path<'_>, violations: &mut Violations) -
         components,
         tags,
         inputs,
+        earlier: amounts,
     } = order;
     let times_at = at.field("times");
     Order {
@@ -78,7 +79,14 @@ fn order<'a>(order: &'a pb::Order, at: &Path<'_>, violations: &mut Violations) -
         components: components.iter().map(component).collect(),
         tags: texts(tags),
         inputs: input_values(inputs, &at.field("inputs"), violations),
+        earlier: list(amounts, &at.field("earlier"), violations, earlier),
     }
+}
+
+fn earlier<'a>(earlier: &'a pb::EarlierAmount, at: &Path<'_>, violations: &mut Violations) -> EarlierAmount<'a> {
+    let pb::EarlierAmount { name, line_id, amount, what } = earlier;
+    let what = amount_kind(*what, &at.field("what"), violations);
+    EarlierAmount { name, line_id, amount: amount.as_ref().map(money), what }
 }
 
 fn line<'a>(line: &'a pb::OrderLine, at: &Path<'_>, violations: &mut Violations) -> Line<'a> {
@@ -94,6 +102,10 @@ fn line<'a>(line: &'a pb::OrderLine, at: &Path<'_>, violations: &mut Violations)
         declared_cost,
         tags,
         inputs,
+        settled,
+        quantity,
+        returned_quantity,
+        returned_refunded,
     } = line;
     Line {
         id: line_id,
@@ -107,6 +119,10 @@ fn line<'a>(line: &'a pb::OrderLine, at: &Path<'_>, violations: &mut Violations)
         declared_cost: declared_cost.as_ref().map(money),
         tags: texts(tags),
         inputs: input_values(inputs, &at.field("inputs"), violations),
+        settled: settled.as_ref().map(money),
+        quantity: *quantity,
+        returned_quantity: *returned_quantity,
+        returned_refunded: returned_refunded.as_ref().map(money),
     }
 }
 
@@ -138,6 +154,7 @@ fn claim<'a>(claim: &'a pb::Claim, at: &Path<'_>, violations: &mut Violations) -
         requested_at,
         requested_amount,
         line_ids,
+        components,
     } = claim;
     Claim {
         request_type: request_type(*requested, &at.field("request_type"), violations),
@@ -150,6 +167,7 @@ fn claim<'a>(claim: &'a pb::Claim, at: &Path<'_>, violations: &mut Violations) -
         requested_at: optional(requested_at, &at.field("requested_at"), violations, timestamp),
         requested_amount: requested_amount.as_ref().map(money),
         line_ids: texts(line_ids),
+        components: texts(components),
     }
 }
 

@@ -1,7 +1,9 @@
 //! The closed sets: core and wire, word by word.
 
 use crate::domain::decision::{EvidenceVerdict, ReasonCodes};
-use crate::domain::words::{DeductionKind, LiableParty, OrderStage, Outcome, ReasonCode, RefundMethod, RequestType};
+use crate::domain::words::{
+    AmountKind, DeductionKind, LiableParty, OrderStage, Outcome, ReasonCode, RefundMethod, RequestType,
+};
 use crate::server::pb;
 use crate::server::wire::path::{Path, Violations};
 
@@ -38,6 +40,7 @@ words_received! {
     }
     liable_party: LiableParty { Customer, Merchant, Platform, ThirdParty, ForceMajeure, Shared, Undetermined }
     request_type: RequestType { Refund, AfterSalesAppeal, Dispute }
+    amount_kind: AmountKind { Deduction, Compensation, AmountDue }
 }
 
 words_sent! {
@@ -105,6 +108,9 @@ mod tests {
         }
         for &word in LiableParty::ALL {
             assert_eq!(liable_party(numbered(word.index()), &at, &mut violations), Some(word));
+        }
+        for &word in AmountKind::ALL {
+            assert_eq!(amount_kind(numbered(word.index()), &at, &mut violations), Some(word));
         }
         assert_eq!(order_stage(0, &at, &mut violations), None);
         assert_eq!(violations.into_list(), []);
