@@ -26,12 +26,13 @@ use crate::policy::diagnostic::Colour;
 use crate::server::admin::desk::Desk;
 use crate::server::admin::{self, AdminListener, OpenError};
 use crate::server::pages::{self, PagesConfig, PagesError, PagesListener, Readiness, Sources};
+use crate::server::series::declare_series;
 use crate::server::{self, Drained, ServeError};
 use crate::source::directory::{self, ReadError};
 use crate::source::embedded;
 use crate::source::state::{StateDir, StateError};
 use crate::source::watch::{Timing, watch as watch_directory};
-use crate::telemetry::event::ReloadTrigger;
+use crate::telemetry::event::{Panicked, ReloadTrigger};
 use crate::telemetry::logs::{LogFormat, log_panics};
 use crate::telemetry::{self, FLUSH_MAX, InitError};
 
@@ -125,6 +126,7 @@ async fn run_on_runtime(config: Config, background: &Handle) -> Result<Ended, Ru
     let mut signals = Signals::install().map_err(RunError::Runtime)?;
     let guard = telemetry::init(&config.logs, &config.export)?;
     log_panics();
+    declare_series();
     let opened = tokio::select! {
         opened = open(&config) => opened.map(Some),
         () = signals.stop() => Ok(None),
@@ -408,6 +410,7 @@ async fn join(name: &'static str, task: Option<JoinHandle<()>>) {
 
 fn ended(name: &'static str, joined: Result<(), JoinError>) {
     if let Err(error) = joined {
+        Panicked { method: "task" }.record();
         tracing::error!(%error, "{name} failed, this is a bug");
     }
 }

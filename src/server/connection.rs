@@ -30,6 +30,7 @@ use crate::server::limits::{
     LOCAL_ERROR_RESETS_MAX, PENDING_RESET_STREAMS_MAX, TURNS_MAX,
 };
 use crate::server::stop::StopSignal;
+use crate::telemetry::event::Panicked;
 
 /// What every HTTP/2 client says first.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -209,8 +210,10 @@ impl Calls {
             taken = Turn::Taken;
             // A panic ends the call that it came from, as it would in a task, and the panic hook has
             // reported it. Nothing of the call is looked at again.
-            if let Ok(Poll::Pending) = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(cx))) {
-                self.unanswered().wait(call);
+            match catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(cx))) {
+                Ok(Poll::Ready(())) => {}
+                Ok(Poll::Pending) => self.unanswered().wait(call),
+                Err(_reported) => Panicked { method: "connection" }.record(),
             }
         }
         taken

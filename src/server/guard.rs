@@ -21,6 +21,7 @@ use crate::server::errors::Failure;
 use crate::server::limits::CALL_TIME_MAX;
 use crate::server::service::Method;
 use crate::telemetry;
+use crate::telemetry::requests::ActiveRequest;
 
 /// A service with a guard around it.
 #[derive(Clone, Debug)]
@@ -57,11 +58,16 @@ where
         // The one that was asked whether it is ready is the one that is called.
         let waiting = self.inner.clone();
         let ready = std::mem::replace(&mut self.inner, waiting);
-        let method = Method::of(request.uri().path()).full_name();
+        let begun = Instant::now();
+        let method = Method::of(request.uri().path());
+        let active = ActiveRequest::begin(method.counted(), begun.into_std());
+        let method = method.full_name();
         let span = telemetry::span::rpc(method, request.headers());
         Box::pin(async move {
-            let response = guarded(ready, request, method).instrument(span.clone()).await;
-            telemetry::span::finished(&span, status_code(&response));
+            let response = guarded(ready, request, method, begun).instrument(span.clone()).await;
+            let code = status_code(&response);
+            telemetry::span::finished(&span, code);
+            active.finish(code);
             response
         })
     }
@@ -69,7 +75,7 @@ where
 
 /// The status that a response begins with; one without any has its status at the end, and that is
 /// good: only errors are known from the start.
-fn status_code(response: &Result<Response<Body>, Infallible>) -> i32 {
+pub(crate) fn status_code(response: &Result<Response<Body>, Infallible>) -> i32 {
     let response = match response {
         Ok(response) => response,
         Err(never) => match *never {},
@@ -81,11 +87,12 @@ async fn guarded<S, B>(
     mut inner: S,
     mut request: Request<B>,
     method: &'static str,
+    begun: Instant,
 ) -> Result<Response<Body>, Infallible>
 where
     S: Service<Request<B>, Response = Response<Body>, Error = Infallible>,
 {
-    let deadline = match Deadline::from_headers(request.headers(), Instant::now()) {
+    let deadline = match Deadline::from_headers(request.headers(), begun) {
         Ok(deadline) => deadline,
         Err(failure) => return Ok(failure.status().into_http()),
     };

@@ -20,7 +20,7 @@ use tower::Service;
 use crate::engine::Engine;
 use crate::server::accept::{Connections, Drained};
 use crate::server::connection::{self, Bounds};
-use crate::server::guard::Guard;
+use crate::server::guard::{Guard, status_code};
 use crate::server::health::Reported;
 use crate::server::limits::{
     CONCURRENT_STREAMS_MAX, CONNECTIONS_MAX, DRAIN_TIME_MAX, FIRST_BYTES_TIMEOUT, SMALL_MESSAGE_BYTES_MAX, STOP_NOTICE,
@@ -31,6 +31,7 @@ use crate::server::service::LimitedService;
 use crate::server::shadow::{self, Shadow};
 use crate::server::stop::{StopSignal, StopSwitch, stop_signal};
 use crate::telemetry::event::Listener;
+use crate::telemetry::requests::{ActiveRequest, RequestMethod};
 
 /// How a server runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -165,7 +166,16 @@ impl HyperService<Request<Incoming>> for Front {
         // Both are always ready.
         match path.and_then(|path| path.strip_prefix(LimitedService::NAME)) {
             Some(method) if method.starts_with('/') => self.data.clone().call(request),
-            Some(_) | None => Box::pin(self.others.clone().call(request)),
+            Some(_) | None => {
+                let method = RequestMethod::beside_data(request.uri().path());
+                let active = ActiveRequest::begin(method, Instant::now().into_std());
+                let answer = self.others.clone().call(request);
+                Box::pin(async move {
+                    let response = answer.await;
+                    active.finish(status_code(&response));
+                    response
+                })
+            }
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod listener;
 pub mod load;
 pub mod pages;
 pub mod pb;
+pub mod series;
 mod service;
 mod shadow;
 pub mod shown;

@@ -34,6 +34,7 @@ use crate::server::shadow::{Answered, Shadow};
 use crate::server::unary::{self, Answer, MESSAGE_PREFIX_BYTES, plain_message};
 use crate::server::wire::writer::Writer;
 use crate::telemetry;
+use crate::telemetry::requests::RequestMethod;
 
 /// Answers the calls of callers.
 #[derive(Clone, Debug)]
@@ -178,7 +179,8 @@ pub(crate) enum Method {
 }
 
 impl Method {
-    const ALL: [Self; 4] =
+    /// Those of the service itself.
+    pub(crate) const ALL: [Self; 4] =
         [Self::EvaluateRefund, Self::BatchEvaluateRefund, Self::ValidateEvidence, Self::GetServerInfo];
 
     /// The method that a request's path names.
@@ -192,6 +194,17 @@ impl Method {
         match self {
             Self::BatchEvaluateRefund | Self::ValidateEvidence => MATERIAL_MESSAGE_BYTES_MAX,
             Self::EvaluateRefund | Self::GetServerInfo | Self::Unknown => EVALUATION_MESSAGE_BYTES_MAX,
+        }
+    }
+
+    /// The method as calls are counted.
+    pub(crate) const fn counted(self) -> RequestMethod {
+        match self {
+            Self::EvaluateRefund => RequestMethod::EvaluateRefund,
+            Self::BatchEvaluateRefund => RequestMethod::BatchEvaluateRefund,
+            Self::ValidateEvidence => RequestMethod::ValidateEvidence,
+            Self::GetServerInfo => RequestMethod::GetServerInfo,
+            Self::Unknown => RequestMethod::UnknownDataMethod,
         }
     }
 
@@ -225,7 +238,10 @@ impl Answers {
                 answer.writer().fields(&evaluated.response);
                 answer.into_response().into()
             }
-            Err(failure) => Plain::Failed(failure),
+            Err(failure) => {
+                count_bad_fields(&failure);
+                Plain::Failed(failure)
+            }
         }
     }
 
@@ -318,6 +334,7 @@ fn answer_item<'m>(
             Item::Built(Box::new((request, evaluated)))
         }
         Err(failure) => {
+            count_bad_fields(&failure);
             response.message(1, |answer| answer.built(2, &failure.batch_error()));
             Item::Failed
         }
@@ -332,7 +349,7 @@ impl RefundPolicyService for Answers {
     ) -> Result<Response<pb::EvaluateRefundResponse>, Status> {
         Deadline::of(request.extensions()).check()?;
         let snapshot = Arc::clone(&self.engine.current());
-        let evaluated = evaluation::answer(&snapshot, request.get_ref())?;
+        let evaluated = evaluation::answer(&snapshot, request.get_ref()).inspect_err(count_bad_fields)?;
         self.answered(&snapshot, request.get_ref(), &evaluated);
         Ok(Response::new(evaluated.response))
     }
@@ -345,14 +362,17 @@ impl RefundPolicyService for Answers {
         let pb::BatchEvaluateRefundRequest { requests } = request.into_inner();
         if BATCH_ITEMS_MAX < requests.len() {
             let problem = format!("must have at most {BATCH_ITEMS_MAX} items, got {}", requests.len());
-            return Err(Failure::field("requests", problem).into());
+            let failure = Failure::field("requests", problem);
+            count_bad_fields(&failure);
+            return Err(failure.into());
         }
         // One snapshot for all of them, whatever is activated meanwhile.
         let snapshot = Arc::clone(&self.engine.current());
         let mut answers = Vec::with_capacity(requests.len());
         for turn in requests.chunks(BATCH_ITEMS_PER_TURN) {
             deadline.check()?;
-            answers.extend(turn.iter().map(|request| evaluation::answer(&snapshot, request)));
+            let answer = |request| evaluation::answer(&snapshot, request).inspect_err(count_bad_fields);
+            answers.extend(turn.iter().map(answer));
             tokio::task::yield_now().await;
         }
         for (request, answer) in requests.iter().zip(&answers) {
@@ -370,7 +390,8 @@ impl RefundPolicyService for Answers {
         request: Request<pb::ValidateEvidenceRequest>,
     ) -> Result<Response<pb::ValidateEvidenceResponse>, Status> {
         Deadline::of(request.extensions()).check()?;
-        let response = evaluation::validate_evidence(&self.engine.current(), request.get_ref())?;
+        let response = evaluation::validate_evidence(&self.engine.current(), request.get_ref());
+        let response = response.inspect_err(count_bad_fields)?;
         Ok(Response::new(response))
     }
 
@@ -390,6 +411,13 @@ fn batch_item(answer: Result<Evaluated, Failure>) -> pb::BatchItem {
         Err(failure) => Answer::Error(failure.batch_error()),
     };
     pb::BatchItem { answer: Some(answer) }
+}
+
+/// Counts the fields for which a request was not accepted.
+fn count_bad_fields(failure: &Failure) {
+    if let Failure::BadRequest(violations) = failure {
+        telemetry::bad_fields::record(violations.iter().map(|violation| violation.field.as_str()));
+    }
 }
 
 /// Counts what was decided, and tells telemetry.

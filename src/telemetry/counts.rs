@@ -10,7 +10,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::domain::words::{Outcome, ReasonCode};
-use crate::telemetry::event::{Listener, ReloadResult, ReloadTrigger};
+use crate::telemetry::event::{BufferKind, Closure, Listener, Refusal, ReloadResult, ReloadTrigger, ShedReason};
+use crate::telemetry::requests::CODES;
 
 /// Upper bounds of the evaluation histogram, in nanoseconds: a decision takes microseconds, a
 /// stall milliseconds.
@@ -33,7 +34,7 @@ pub(super) const EVALUATION_NANOS: [u64; 15] = [
 ];
 
 /// Sets of counters for what happens with every decision: enough for the threads of a large host.
-const STRIPES: usize = 16;
+pub(super) const STRIPES: usize = 16;
 
 /// Every reason, and none.
 const REASONS: usize = ReasonCode::ALL.len() + 1;
@@ -60,6 +61,16 @@ static RELOADS: [[AtomicU64; ReloadResult::ALL.len()]; ReloadTrigger::ALL.len()]
 static CONNECTIONS: [Connections; Listener::ALL.len()] =
     [const { Connections { taken: AtomicU64::new(0), ended: AtomicU64::new(0) } }; Listener::ALL.len()];
 
+static REFUSED: [[AtomicU64; Refusal::ALL.len()]; Listener::ALL.len()] =
+    [const { [const { AtomicU64::new(0) }; Refusal::ALL.len()] }; Listener::ALL.len()];
+
+static CLOSED: [[AtomicU64; Closure::ALL.len()]; Listener::ALL.len()] =
+    [const { [const { AtomicU64::new(0) }; Closure::ALL.len()] }; Listener::ALL.len()];
+
+static SHED: [AtomicU64; ShedReason::ALL.len()] = [const { AtomicU64::new(0) }; ShedReason::ALL.len()];
+
+static BUFFERED_BYTES: [AtomicU64; BufferKind::ALL.len()] = [const { AtomicU64::new(0) }; BufferKind::ALL.len()];
+
 static NOT_KEPT: AtomicU64 = AtomicU64::new(0);
 static FLAPS: AtomicU64 = AtomicU64::new(0);
 static PANICS: Named<1> = Named::new();
@@ -79,6 +90,14 @@ impl<const N: usize> Named<N> {
         Self(Mutex::new(BTreeMap::new()))
     }
 
+    /// Makes counters for these names, at 0 where there is none yet.
+    fn declare(&self, names: impl IntoIterator<Item = [&'static str; N]>) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        names.into_iter().for_each(|names| {
+            counts.entry(names).or_default();
+        });
+    }
+
     fn add(&self, names: [&'static str; N]) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(names).or_default();
@@ -92,8 +111,8 @@ impl<const N: usize> Named<N> {
     }
 }
 
-/// The stripe of this thread.
-fn stripe() -> Option<&'static Stripe> {
+/// The position of this thread's stripe.
+pub(super) fn stripe_index() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
         static OWN: Cell<Option<usize>> = const { Cell::new(None) };
@@ -106,10 +125,10 @@ fn stripe() -> Option<&'static Stripe> {
         })
     });
     // A thread that ends has no place of its own any more, and may use any.
-    STRIPED.get(place.unwrap_or(0))
+    place.unwrap_or(0)
 }
 
-fn add_one(counter: Option<&AtomicU64>) {
+pub(super) fn add_one(counter: Option<&AtomicU64>) {
     if let Some(counter) = counter {
         counter.fetch_add(1, Relaxed);
     }
@@ -117,7 +136,7 @@ fn add_one(counter: Option<&AtomicU64>) {
 
 /// Counts a decision.
 pub(super) fn decided(outcome: Outcome, reason: Option<ReasonCode>, elapsed: Duration) {
-    let Some(stripe) = stripe() else { return };
+    let Some(stripe) = STRIPED.get(stripe_index()) else { return };
     let nanos = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
     let reason = reason.map_or(0, |reason| usize::from(reason.index()) + 1);
     add_one(stripe.decisions.get(usize::from(outcome.index()) * REASONS + reason));
@@ -145,6 +164,21 @@ pub(super) fn not_kept() {
     add_one(Some(&NOT_KEPT));
 }
 
+/// Names where panics are caught.
+pub(super) fn declare_panics(methods: impl IntoIterator<Item = &'static str>) {
+    PANICS.declare(methods.into_iter().map(|method| [method]));
+}
+
+/// Names the methods of admins, each with every status code.
+pub(super) fn declare_admin_calls(methods: impl IntoIterator<Item = &'static str>) {
+    ADMIN_CALLS.declare(methods.into_iter().flat_map(|method| CODES.map(|code| [method, code])));
+}
+
+/// Names what can be wrong with the credentials of admins.
+pub(super) fn declare_admin_unauthenticated(causes: impl IntoIterator<Item = &'static str>) {
+    ADMIN_UNAUTHENTICATED.declare(causes.into_iter().map(|cause| [cause]));
+}
+
 /// Counts a call of an admin.
 pub(super) fn admin_called(method: &'static str, code: &'static str) {
     ADMIN_CALLS.add([method, code]);
@@ -163,6 +197,35 @@ pub(super) fn connection_taken(listener: Listener) {
 /// Counts a connection that has ended.
 pub(super) fn connection_ended(listener: Listener) {
     add_one(CONNECTIONS.get(listener as usize).map(|connections| &connections.ended));
+}
+
+/// Counts a connection that was not taken.
+pub(super) fn connection_refused(listener: Listener, refusal: Refusal) {
+    add_one(REFUSED.get(listener as usize).and_then(|counts| counts.get(refusal as usize)));
+}
+
+/// Counts a connection that was closed from here.
+pub(super) fn connection_closed(listener: Listener, closure: Closure) {
+    add_one(CLOSED.get(listener as usize).and_then(|counts| counts.get(closure as usize)));
+}
+
+/// Counts a call that was turned away for want of room.
+pub(super) fn shed(reason: ShedReason) {
+    add_one(SHED.get(reason as usize));
+}
+
+/// Adds bytes that are held.
+pub(super) fn bytes_added(kind: BufferKind, bytes: u64) {
+    if let Some(held) = BUFFERED_BYTES.get(kind as usize) {
+        held.fetch_add(bytes, Relaxed);
+    }
+}
+
+/// Takes bytes away that are held no more.
+pub(super) fn bytes_released(kind: BufferKind, bytes: u64) {
+    if let Some(held) = BUFFERED_BYTES.get(kind as usize) {
+        held.fetch_sub(bytes, Relaxed);
+    }
 }
 
 /// Decisions by outcome and primary reason, as far as there are any.
@@ -215,6 +278,32 @@ pub(super) fn connections() -> Vec<(Listener, u64, u64)> {
         (listener, taken, taken.saturating_sub(ended))
     };
     Listener::ALL.into_iter().zip(&CONNECTIONS).map(row).collect()
+}
+
+/// Connections that were not taken, by listener and reason.
+pub(super) fn connections_refused() -> Vec<(Listener, Refusal, u64)> {
+    let row = |(listener, counts): (Listener, &'static [AtomicU64; Refusal::ALL.len()])| {
+        Refusal::ALL.into_iter().zip(counts).map(move |(refusal, count)| (listener, refusal, count.load(Relaxed)))
+    };
+    Listener::ALL.into_iter().zip(&REFUSED).flat_map(row).collect()
+}
+
+/// Connections that were closed from here, by listener and reason.
+pub(super) fn connections_closed() -> Vec<(Listener, Closure, u64)> {
+    let row = |(listener, counts): (Listener, &'static [AtomicU64; Closure::ALL.len()])| {
+        Closure::ALL.into_iter().zip(counts).map(move |(closure, count)| (listener, closure, count.load(Relaxed)))
+    };
+    Listener::ALL.into_iter().zip(&CLOSED).flat_map(row).collect()
+}
+
+/// Calls that were turned away for want of room, by reason.
+pub(super) fn all_shed() -> Vec<(ShedReason, u64)> {
+    ShedReason::ALL.into_iter().zip(&SHED).map(|(reason, count)| (reason, count.load(Relaxed))).collect()
+}
+
+/// Bytes that are held, by kind.
+pub(super) fn buffered_bytes() -> Vec<(BufferKind, u64)> {
+    BufferKind::ALL.into_iter().zip(&BUFFERED_BYTES).map(|(kind, bytes)| (kind, bytes.load(Relaxed))).collect()
 }
 
 /// How often the source was held down because it flaps.

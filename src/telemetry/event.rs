@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::domain::words::{Outcome, ReasonCode};
 use crate::telemetry::counts;
+use crate::telemetry::log_limit::LogLimiter;
 use crate::telemetry::metrics::instruments;
 
 /// A claim was decided.
@@ -100,6 +101,83 @@ pub struct OpenConnection {
     listener: Listener,
 }
 
+/// A connection was not taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ConnectionRefused {
+    /// Where it came.
+    pub listener: Listener,
+    /// Why.
+    pub refusal: Refusal,
+}
+
+/// Why a connection is not taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// As many as there may be are open.
+    Full,
+    /// The peer has its share of them.
+    PeerShare,
+    /// The system gives no descriptor or no memory for it.
+    System,
+}
+
+/// A connection was closed from here, before its peer wanted that and before the stop.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ConnectionClosed {
+    /// Where it came.
+    pub listener: Listener,
+    /// Why.
+    pub closure: Closure,
+}
+
+/// Why a connection is closed from here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Closure {
+    /// It did not say in time, or at all, that it speaks the protocol.
+    NoGreeting,
+    /// It broke the protocol or one of its bounds, or was lost.
+    Error,
+    /// It was idle where others wanted its place.
+    Idle,
+    /// It was open for as long as one may be.
+    Age,
+}
+
+/// A call was turned away at once, for want of room.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Shed {
+    /// Why.
+    pub reason: ShedReason,
+}
+
+/// Why a call is turned away at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ShedReason {
+    /// There is more work than can be done in time.
+    Overloaded,
+    /// Its caller has had its share.
+    CallerOverShare,
+    /// As many bytes as there may be are held for other calls.
+    BytesHeld,
+}
+
+/// What bytes are held for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BufferKind {
+    /// Requests that are not read to their end.
+    Requests,
+    /// Answers that their callers have not taken.
+    Answers,
+}
+
+/// Bytes that are held; dropped when they are given back.
+#[must_use]
+#[derive(Debug)]
+pub struct BufferedBytes {
+    kind: BufferKind,
+    bytes: u64,
+}
+
 impl Decided {
     /// Counts it.
     pub fn record(self) {
@@ -152,6 +230,131 @@ impl OpenConnection {
 impl Drop for OpenConnection {
     fn drop(&mut self) {
         counts::connection_ended(self.listener);
+    }
+}
+
+impl ConnectionRefused {
+    /// Counts it, and writes a line unless there were many.
+    pub fn record(self) {
+        static LIMITER: LogLimiter = LogLimiter::new();
+        let Self { listener, refusal } = self;
+        counts::connection_refused(listener, refusal);
+        if let Some(suppressed) = LIMITER.permit() {
+            let (listener, reason) = (listener.slug(), refusal.slug());
+            tracing::warn!(listener, reason, suppressed, "a connection was refused");
+        }
+    }
+}
+
+impl ConnectionClosed {
+    /// Counts it, and writes a line unless there were many.
+    pub fn record(self) {
+        static LIMITER: LogLimiter = LogLimiter::new();
+        let Self { listener, closure } = self;
+        counts::connection_closed(listener, closure);
+        if let Some(suppressed) = LIMITER.permit() {
+            let (listener, reason) = (listener.slug(), closure.slug());
+            tracing::info!(listener, reason, suppressed, "a connection was closed");
+        }
+    }
+}
+
+impl Shed {
+    /// Counts it, and writes a line unless there were many.
+    pub fn record(self) {
+        static LIMITER: LogLimiter = LogLimiter::new();
+        let Self { reason } = self;
+        counts::shed(reason);
+        if let Some(suppressed) = LIMITER.permit() {
+            tracing::warn!(reason = reason.slug(), suppressed, "a call was turned away for want of room");
+        }
+    }
+}
+
+impl BufferedBytes {
+    /// Counts bytes that are held from now on, until this is dropped.
+    pub fn hold(kind: BufferKind, bytes: u64) -> Self {
+        counts::bytes_added(kind, bytes);
+        Self { kind, bytes }
+    }
+
+    /// Counts further bytes.
+    pub fn grow(&mut self, bytes: u64) {
+        counts::bytes_added(self.kind, bytes);
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+
+    /// Counts bytes that are given back, of those that are held.
+    pub fn shrink(&mut self, bytes: u64) {
+        let bytes = bytes.min(self.bytes);
+        counts::bytes_released(self.kind, bytes);
+        self.bytes -= bytes;
+    }
+}
+
+impl Drop for BufferedBytes {
+    fn drop(&mut self) {
+        counts::bytes_released(self.kind, self.bytes);
+    }
+}
+
+impl Refusal {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Full, Self::PeerShare, Self::System];
+
+    /// The word for it in metrics and logs.
+    #[must_use]
+    pub const fn slug(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::PeerShare => "peer_share",
+            Self::System => "system",
+        }
+    }
+}
+
+impl Closure {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::NoGreeting, Self::Error, Self::Idle, Self::Age];
+
+    /// The word for it in metrics and logs.
+    #[must_use]
+    pub const fn slug(self) -> &'static str {
+        match self {
+            Self::NoGreeting => "no_greeting",
+            Self::Error => "error",
+            Self::Idle => "idle",
+            Self::Age => "age",
+        }
+    }
+}
+
+impl ShedReason {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Overloaded, Self::CallerOverShare, Self::BytesHeld];
+
+    /// The word for it in metrics and logs.
+    #[must_use]
+    pub const fn slug(self) -> &'static str {
+        match self {
+            Self::Overloaded => "overloaded",
+            Self::CallerOverShare => "caller_over_share",
+            Self::BytesHeld => "bytes_held",
+        }
+    }
+}
+
+impl BufferKind {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Requests, Self::Answers];
+
+    /// The word for it in metrics.
+    #[must_use]
+    pub const fn slug(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::Answers => "answers",
+        }
     }
 }
 

@@ -12,13 +12,22 @@ use crate::domain::time::NANOS_PER_SECOND;
 use crate::domain::words::ReasonCode;
 use crate::telemetry::event::Success;
 use crate::telemetry::reloads::ConfigGauges;
-use crate::telemetry::{InitError, counts};
+use crate::telemetry::requests::RequestMethod;
+use crate::telemetry::{InitError, bad_fields, counts, requests};
 
 static INSTRUMENTS: OnceLock<Instruments> = OnceLock::new();
 
 #[derive(Debug)]
 pub(super) struct Instruments {
     pub(super) evaluation_seconds: Histogram<f64>,
+    request_seconds: Histogram<f64>,
+}
+
+impl Instruments {
+    /// Records how long a call took.
+    pub(super) fn request_finished(&self, method: RequestMethod, elapsed: Duration) {
+        self.request_seconds.record(elapsed.as_secs_f64(), &[KeyValue::new("method", method.text())]);
+    }
 }
 
 /// The instruments that record, if metrics are exported.
@@ -28,16 +37,23 @@ pub(super) fn instruments() -> Option<&'static Instruments> {
 
 pub(super) fn install(provider: &SdkMeterProvider) -> Result<(), InitError> {
     let meter = provider.meter("requite");
-    let bounds = counts::EVALUATION_NANOS.iter().map(|&nanos| Duration::from_nanos(nanos).as_secs_f64());
+    let seconds = |nanos: &[u64]| nanos.iter().map(|&nanos| Duration::from_nanos(nanos).as_secs_f64()).collect();
     let instruments = Instruments {
         evaluation_seconds: meter
             .f64_histogram("requite.evaluation.duration")
             .with_unit("s")
             .with_description("Time from facts to decision.")
-            .with_boundaries(bounds.collect())
+            .with_boundaries(seconds(&counts::EVALUATION_NANOS))
+            .build(),
+        request_seconds: meter
+            .f64_histogram("requite.request.duration")
+            .with_unit("s")
+            .with_description("Time from the headers of a call to its answer, by method.")
+            .with_boundaries(seconds(&requests::REQUEST_NANOS))
             .build(),
     };
     counters(&meter);
+    calls(&meter);
     gauges(&meter);
     INSTRUMENTS.set(instruments).map_err(|_| InitError::AlreadySetUp)
 }
@@ -89,6 +105,83 @@ fn counters(meter: &Meter) {
         .with_unit("{hold}")
         .with_description("Times the source was held down because it changed between good and bad.")
         .with_callback(|observer| observer.observe(counts::all_flaps(), &[]))
+        .build();
+}
+
+/// Calls and connections.
+fn calls(meter: &Meter) {
+    meter
+        .u64_observable_counter("requite.requests")
+        .with_unit("{request}")
+        .with_description("Calls that have ended, by method, status code and caller.")
+        .with_callback(|observer| {
+            for requests::Ended { method, code, caller, count } in requests::ended() {
+                let labels = [("method", method.text()), ("code", code), ("caller", caller.text())];
+                observer.observe(count, &labels.map(|(label, text)| KeyValue::new(label, text)));
+            }
+        })
+        .build();
+    meter
+        .u64_observable_counter("requite.bad_fields")
+        .with_unit("{field}")
+        .with_description("Fields that made a request unacceptable, by their paths.")
+        .with_callback(|observer| {
+            for (field, count) in bad_fields::all().into_iter().filter(|(_, count)| *count != 0) {
+                observer.observe(count, &[KeyValue::new("field", field)]);
+            }
+        })
+        .build();
+    meter
+        .u64_observable_gauge("requite.requests.in_flight")
+        .with_unit("{request}")
+        .with_description("Calls that have begun and not ended, by method.")
+        .with_callback(|gauge| {
+            for (method, count) in requests::in_flight() {
+                gauge.observe(count, &[KeyValue::new("method", method.text())]);
+            }
+        })
+        .build();
+    meter
+        .u64_observable_counter("requite.requests.shed")
+        .with_unit("{request}")
+        .with_description("Calls turned away for want of room, by reason.")
+        .with_callback(|observer| {
+            for (reason, count) in counts::all_shed() {
+                observer.observe(count, &[KeyValue::new("reason", reason.slug())]);
+            }
+        })
+        .build();
+    meter
+        .u64_observable_counter("requite.connections.refused")
+        .with_unit("{connection}")
+        .with_description("Connections that were not taken, by listener and reason.")
+        .with_callback(|observer| {
+            for (listener, refusal, count) in counts::connections_refused() {
+                let labels = [KeyValue::new("listener", listener.slug()), KeyValue::new("reason", refusal.slug())];
+                observer.observe(count, &labels);
+            }
+        })
+        .build();
+    meter
+        .u64_observable_counter("requite.connections.closed")
+        .with_unit("{connection}")
+        .with_description("Connections that were closed by the server before the stop, by listener and reason.")
+        .with_callback(|observer| {
+            for (listener, closure, count) in counts::connections_closed() {
+                let labels = [KeyValue::new("listener", listener.slug()), KeyValue::new("reason", closure.slug())];
+                observer.observe(count, &labels);
+            }
+        })
+        .build();
+    meter
+        .u64_observable_gauge("requite.buffered_bytes")
+        .with_unit("By")
+        .with_description("Bytes held of requests and answers that are under way, by kind.")
+        .with_callback(|gauge| {
+            for (kind, bytes) in counts::buffered_bytes() {
+                gauge.observe(bytes, &[KeyValue::new("kind", kind.slug())]);
+            }
+        })
         .build();
 }
 

@@ -5,14 +5,18 @@
 //! named facts ([`event`]) and hang what they do under a [`span`].
 
 pub mod audit;
+pub mod bad_fields;
+pub mod caller;
 mod counts;
 pub mod event;
+pub mod log_limit;
 pub mod logs;
 mod metrics;
 mod otlp;
 mod process;
 pub mod prometheus;
 pub mod reloads;
+pub mod requests;
 pub mod settings;
 pub mod span;
 
@@ -72,6 +76,28 @@ pub fn init(logs: &LogSettings, export: &Export) -> Result<Guard, InitError> {
         metrics::install(meter)?;
     }
     Ok(Guard { tracer, meter })
+}
+
+/// Series that are known before anything happens.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct KnownSeries {
+    /// Where panics are caught: methods by their full names, and other places.
+    pub panics: Vec<&'static str>,
+    /// The methods of admins, by their names without the service.
+    pub admin_methods: Vec<&'static str>,
+    /// What can be wrong with the credentials of admins.
+    pub admin_causes: Vec<&'static str>,
+    /// The fields of requests, by their paths with `[]` for an entry of a list or a map.
+    pub request_fields: Vec<String>,
+}
+
+/// Puts these series at 0, where they are not counted already.
+pub fn declare(series: KnownSeries) {
+    let KnownSeries { panics, admin_methods, admin_causes, request_fields } = series;
+    counts::declare_panics(panics);
+    counts::declare_admin_calls(admin_methods);
+    counts::declare_admin_unauthenticated(admin_causes);
+    bad_fields::declare(request_fields);
 }
 
 impl Guard {

@@ -4,8 +4,9 @@ use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use crate::domain::words::ReasonCode;
-use crate::telemetry::counts;
 use crate::telemetry::process::Process;
+use crate::telemetry::requests::RequestMethod;
+use crate::telemetry::{bad_fields, counts, requests};
 
 /// The content type of a page of metrics.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -52,6 +53,20 @@ impl Page {
     fn head(&mut self, name: &str, kind: &str, help: &str) {
         // Writing to a string cannot fail.
         let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    /// The samples of a histogram, from its counts between its upper bounds.
+    fn histogram(&mut self, name: &str, labels: &[(&str, &str)], bounds: &[u64], buckets: &[u64], nanos: u64) {
+        let mut so_far = 0;
+        for (place, count) in buckets.iter().enumerate() {
+            so_far += count;
+            let bound = bounds.get(place).map(|&nanos| Duration::from_nanos(nanos).as_secs_f64());
+            let bound = bound.map_or_else(|| "+Inf".to_owned(), |bound| bound.to_string());
+            let labels: Vec<_> = labels.iter().copied().chain([("le", bound.as_str())]).collect();
+            self.sample(format_args!("{name}_bucket"), &labels, so_far);
+        }
+        self.sample(format_args!("{name}_sum"), labels, seconds(Duration::from_nanos(nanos)));
+        self.sample(format_args!("{name}_count"), labels, so_far);
     }
 
     fn sample(&mut self, name: impl fmt::Display, labels: &[(&str, &str)], value: impl fmt::Display) {
@@ -133,6 +148,7 @@ pub fn page() -> Page {
         counts::admin_unauthenticated_all(),
     );
     connections(&mut page);
+    calls(&mut page);
     Process::read().write(&mut page);
     page
 }
@@ -150,15 +166,41 @@ fn evaluations(page: &mut Page) {
     const NAME: &str = "requite_evaluation_duration_seconds";
     page.head(NAME, "histogram", "Time from facts to decision.");
     let counts::Evaluations { buckets, nanos } = counts::evaluations();
-    let mut so_far = 0;
-    for (place, count) in buckets.iter().enumerate() {
-        so_far += count;
-        let bound = counts::EVALUATION_NANOS.get(place).map(|&nanos| Duration::from_nanos(nanos).as_secs_f64());
-        let bound = bound.map_or_else(|| "+Inf".to_owned(), |bound| bound.to_string());
-        page.sample(format_args!("{NAME}_bucket"), &[("le", &bound)], so_far);
+    page.histogram(NAME, &[], &counts::EVALUATION_NANOS, &buckets, nanos);
+}
+
+fn calls(page: &mut Page) {
+    const NAME: &str = "requite_request_duration_seconds";
+    let help = "Calls that have ended, by method, status code and caller.";
+    let mut ended = page.metric("requite_requests_total", Kind::Counter, help);
+    for requests::Ended { method, code, caller, count } in requests::ended() {
+        ended.sample(&[("method", method.text()), ("code", code), ("caller", caller.text())], count);
     }
-    page.sample(format_args!("{NAME}_sum"), &[], seconds(Duration::from_nanos(nanos)));
-    page.sample(format_args!("{NAME}_count"), &[], so_far);
+    page.head(NAME, "histogram", "Time from the headers of a call to its answer, by method.");
+    for method in RequestMethod::ALL {
+        let requests::Durations { buckets, nanos } = requests::durations(method);
+        page.histogram(NAME, &[("method", method.text())], &requests::REQUEST_NANOS, &buckets, nanos);
+    }
+    let help = "Fields that made a request unacceptable, by their paths.";
+    let mut fields = page.metric("requite_bad_fields_total", Kind::Counter, help);
+    for (field, count) in bad_fields::all() {
+        fields.sample(&[("field", field)], count);
+    }
+    let help = "Calls that have begun and not ended, by method.";
+    let mut in_flight = page.metric("requite_requests_in_flight", Kind::Gauge, help);
+    for (method, count) in requests::in_flight() {
+        in_flight.sample(&[("method", method.text())], count);
+    }
+    let help = "Calls turned away for want of room, by reason.";
+    let mut shed = page.metric("requite_requests_shed_total", Kind::Counter, help);
+    for (reason, count) in counts::all_shed() {
+        shed.sample(&[("reason", reason.slug())], count);
+    }
+    let help = "Bytes held of requests and answers that are under way, by kind.";
+    let mut buffered = page.metric("requite_buffered_bytes", Kind::Gauge, help);
+    for (kind, bytes) in counts::buffered_bytes() {
+        buffered.sample(&[("kind", kind.slug())], bytes);
+    }
 }
 
 fn named<const N: usize>(
@@ -184,6 +226,16 @@ fn connections(page: &mut Page) {
     let mut open = page.metric("requite_connections_open", Kind::Gauge, "Connections that are open, by listener.");
     for (listener, _, count) in &counted {
         open.sample(&[("listener", listener.slug())], count);
+    }
+    let help = "Connections that were not taken, by listener and reason.";
+    let mut refused = page.metric("requite_connections_refused_total", Kind::Counter, help);
+    for (listener, refusal, count) in counts::connections_refused() {
+        refused.sample(&[("listener", listener.slug()), ("reason", refusal.slug())], count);
+    }
+    let help = "Connections that were closed by the server before the stop, by listener and reason.";
+    let mut closed = page.metric("requite_connections_closed_total", Kind::Counter, help);
+    for (listener, closure, count) in counts::connections_closed() {
+        closed.sample(&[("listener", listener.slug()), ("reason", closure.slug())], count);
     }
 }
 

@@ -17,6 +17,12 @@ use crate::server::admin::tls;
 use crate::server::connection::{self, Bounds, without_delay};
 use crate::server::stop::StopSignal;
 
+/// The cause of a connection whose handshake failed, as it is counted.
+pub(super) const HANDSHAKE: &str = "handshake";
+
+/// The cause of a connection that never finished its handshake, as it is counted.
+pub(super) const SILENT: &str = "silent";
+
 /// Serves a connection until it is closed, or until it is drained.
 pub(crate) async fn serve(stream: Stream, shared: Arc<Shared>, mut stop: StopSignal) {
     let peer = Peer { address: stream.peer().into(), certificate: None };
@@ -35,8 +41,8 @@ pub(crate) async fn serve(stream: Stream, shared: Arc<Shared>, mut stop: StopSig
     match handshake {
         Ok(Ok((stream, certificate))) => http2(stream, Peer { certificate, ..peer }, shared, stop).await,
         // Also whoever shows a certificate that nobody vouches for.
-        Ok(Err(_)) => shared.unauthenticated(&peer.address, "connection", "handshake"),
-        Err(_elapsed) => shared.unauthenticated(&peer.address, "connection", "silent"),
+        Ok(Err(_)) => shared.unauthenticated(&peer.address, "connection", HANDSHAKE),
+        Err(_elapsed) => shared.unauthenticated(&peer.address, "connection", SILENT),
     }
 }
 

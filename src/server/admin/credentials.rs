@@ -210,6 +210,9 @@ pub(crate) enum Unrecognised {
 }
 
 impl Unrecognised {
+    /// All of them.
+    pub(crate) const ALL: [Self; 4] = [Self::Nothing, Self::BadHeader, Self::UnknownToken, Self::UnknownCertificate];
+
     /// The word for it in metrics and logs.
     pub(crate) const fn slug(self) -> &'static str {
         match self {

@@ -317,6 +317,7 @@ impl Shared {
             Ok(response) => response,
             Err(Panic { message }) => {
                 tracing::error!(panic = message, "reflection panicked");
+                telemetry::event::Panicked { method: Method::Reflection.full_name() }.record();
                 Status::from(Failure::Bug).into_http()
             }
         }

@@ -36,11 +36,13 @@ pub use credentials::{CredentialsError, LineProblem, Right};
 pub use files::FileError;
 
 use crate::server::accept::{Connections, Drained};
+use crate::server::admin::credentials::Unrecognised;
 use crate::server::admin::desk::Desk;
 use crate::server::admin::gate::Shared;
 use crate::server::admin::keep::{Kept, Seen};
 use crate::server::admin::limits::LARGE_CALL_BYTES_MAX;
 use crate::server::admin::listen::Bound;
+use crate::server::admin::method::Method;
 use crate::server::admin::record::Mentions;
 use crate::server::admin::service::Admins;
 use crate::server::limits::SMALL_MESSAGE_BYTES_MAX;
@@ -48,6 +50,22 @@ use crate::server::pb::FILE_DESCRIPTOR_SET;
 use crate::server::pb::policy_admin_service_server::{PolicyAdminServiceServer, SERVICE_NAME};
 use crate::server::stop::stop_signal;
 use crate::telemetry::event::Listener;
+
+/// The methods of admins by their full names, and those that are none, as panics are counted.
+pub(crate) fn method_full_names() -> impl Iterator<Item = &'static str> {
+    Method::ALL.into_iter().chain([Method::Reflection]).map(Method::full_name)
+}
+
+/// The methods of admins without the service, and those that are none, as calls are counted.
+pub(crate) fn method_names() -> Vec<&'static str> {
+    Method::ALL.into_iter().chain([Method::Unknown]).map(Method::name).collect()
+}
+
+/// What can be wrong with the credentials of a call or a connection, as it is counted.
+pub(crate) fn unauthenticated_causes() -> Vec<&'static str> {
+    let calls = Unrecognised::ALL.into_iter().map(Unrecognised::slug);
+    calls.chain([connection::HANDSHAKE, connection::SILENT]).collect()
+}
 
 /// The admin service, ready to be served: its address is taken, and its files are as they must be.
 #[derive(Debug)]

@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::server::accept::{Connections, Drained};
+use crate::server::series::declare_series;
 use crate::server::shown::Shown;
 use crate::server::stop::{StopSignal, stop_signal};
 use crate::telemetry::event::{Listener, Panicked};
@@ -111,6 +112,7 @@ pub struct PagesListener {
 
 /// Takes the address: `HOST:PORT`; port 0 takes a free one.
 pub async fn open(address: &str) -> Result<PagesListener, PagesError> {
+    declare_series();
     let unheard = |source| PagesError { address: address.to_owned(), source };
     let listener = TcpListener::bind(address).await.map_err(unheard)?;
     let address = listener.local_addr().map_err(unheard)?;
