@@ -1,7 +1,7 @@
 //! Does one thing so many times and ends: for counting instructions, not for clocks.
 //!
-//! `instructions WHAT TIMES`; `scripts/instructions` runs it under callgrind twice and takes the
-//! difference, so that starting up counts for nothing. Nothing is asked of the network.
+//! `instructions WHAT TIMES`; `scripts/instructions` runs it under callgrind, which counts inside of
+//! `counted` only, so that starting up counts for nothing. Nothing is asked of the network.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -56,32 +56,37 @@ fn main() {
     }
 }
 
+/// Does something so often. Only what happens in here is counted.
 #[inline(never)]
+fn counted(times: usize, mut operation: impl FnMut()) {
+    for _ in 0..times {
+        operation();
+    }
+}
+
 fn only_decide(engine: &Engine, times: usize) {
     let (snapshot, request) = (engine.current(), request());
     let plan = snapshot.plan("").unwrap();
     let facts = intake(plan, &request, Purpose::Decision).unwrap();
-    for _ in 0..times {
+    counted(times, || {
         black_box(decide(plan, black_box(&facts), &mut Silent));
-    }
+    });
 }
 
-#[inline(never)]
 fn intake_and_decide(engine: &Engine, times: usize) {
     let (snapshot, request) = (engine.current(), request());
     let plan = snapshot.plan("").unwrap();
-    for _ in 0..times {
+    counted(times, || {
         let facts = intake(plan, black_box(&request), Purpose::Decision).unwrap();
         black_box(decide(plan, &facts, &mut Silent));
-    }
+    });
 }
 
-#[inline(never)]
 fn evaluate_message(engine: &Engine, times: usize) {
     let message = message();
-    for _ in 0..times {
+    counted(times, || {
         black_box(evaluate(&engine.current(), black_box(&message)).unwrap());
-    }
+    });
 }
 
 /// From the framed message to the framed answer: all but HTTP/2 and the socket.
@@ -93,8 +98,8 @@ fn through_service(engine: Engine, method: &str, message: &impl prost::Message, 
     framed.extend_from_slice(&u32::try_from(message.encoded_len()).unwrap().to_be_bytes());
     message.encode(&mut framed).unwrap();
     let framed = Bytes::from(framed);
-    runtime.block_on(async {
-        for _ in 0..times {
+    counted(times, || {
+        runtime.block_on(async {
             let request = http::Request::post(path.as_str())
                 .header("content-type", "application/grpc")
                 .header("te", "trailers")
@@ -105,7 +110,7 @@ fn through_service(engine: Engine, method: &str, message: &impl prost::Message, 
             let answer = answer.unwrap().into_body().collect().await.unwrap();
             assert_eq!(answer.trailers().unwrap().get("grpc-status").unwrap(), "0");
             black_box(answer.to_bytes());
-        }
+        });
     });
 }
 
