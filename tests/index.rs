@@ -11,14 +11,22 @@
 #[path = "random_policies/ast.rs"]
 #[allow(dead_code, reason = "each test uses a part of it")]
 mod ast;
-#[path = "random_policies/generate.rs"]
+#[path = "random_policies/formulas.rs"]
 #[allow(clippy::wildcard_enum_match_arm, reason = "a generator has an answer for every other type")]
-mod generate;
+mod formulas;
 #[path = "random_policies/number.rs"]
 #[allow(dead_code, reason = "each test uses a part of it")]
 mod number;
+#[path = "random_policies/requests.rs"]
+mod requests;
+#[path = "random_policies/rules.rs"]
+#[allow(dead_code, reason = "each test uses a part of it")]
+#[allow(clippy::wildcard_enum_match_arm, reason = "a generator has an answer for every other type")]
+mod rules;
 #[path = "../benches/tables/mod.rs"]
 mod tables;
+#[path = "random_policies/yaml.rs"]
+mod yaml;
 
 use std::ops::Bound;
 
@@ -319,8 +327,9 @@ fn renumbered(mut decision: Decision, places: &[u32]) -> Decision {
 }
 
 fn plan(policy: &ast::Policy) -> Plan {
-    let file = BundleFile { path: "random.policy.yaml".to_owned(), bytes: policy.yaml().into_bytes() };
-    admit(&Bundle::new(vec![file]).unwrap()).unwrap().plans.remove(0)
+    let files = ast::Policy::files(std::slice::from_ref(policy)).into_iter();
+    let files = files.map(|(path, text)| BundleFile { path, bytes: text.into_bytes() }).collect();
+    admit(&Bundle::new(files).unwrap()).unwrap().plans.remove(0)
 }
 
 /// Random policies are small; a hundred rules that never decide between any two of theirs make them large without
@@ -329,7 +338,7 @@ fn plan(policy: &ast::Policy) -> Plan {
 fn rules_that_never_decide_change_no_decision() {
     for seed in 0..60 {
         let mut chance = Chance(seed);
-        let policy = generate::policy(&mut chance);
+        let policy = rules::policy(&mut chance);
         let (small, mut large) = (plan(&policy), plan(&policy));
         let (mut rules, mut places) = (Vec::new(), Vec::new());
         for rule in &small.rules {
@@ -340,7 +349,7 @@ fn rules_that_never_decide_change_no_decision() {
         }
         large.rules = Rules::new(rules);
         for _ in 0..40 {
-            let request: Request<'_> = generate::request(&mut chance, &policy);
+            let request: Request<'_> = requests::request(&mut chance, &policy);
             let decided = |plan: &Plan| decide(plan, &intake(plan, &request, Purpose::Decision).unwrap(), &mut Silent);
             assert_eq!(decided(&large), renumbered(decided(&small), &places), "seed {seed}\n{request:#?}");
         }
@@ -387,14 +396,14 @@ fn a_recorder_of_few_near_misses_hears_of_the_nearest_and_of_every_fact() {
     let mut cut = 0;
     for seed in 0..60 {
         let mut chance = Chance(seed);
-        let policy = generate::policy(&mut chance);
+        let policy = rules::policy(&mut chance);
         let mut plan = plan(&policy);
         // Several times the same rules: many are equally near, and the first of them are the ones named.
         let rules = plan.rules.to_vec();
         let again = rules.iter().map(|rule| filler(rule, &mut chance)).collect::<Vec<_>>();
         plan.rules = Rules::new(again.iter().chain(&again).chain(&rules).cloned().collect());
         for _ in 0..20 {
-            let request = generate::request(&mut chance, &policy);
+            let request = requests::request(&mut chance, &policy);
             let facts = intake(&plan, &request, Purpose::Decision).unwrap();
             let (mut few, mut all) = (Heard::<NEAR_MISSES_MAX>::default(), Heard::<{ usize::MAX }>::default());
             let silent = decide(&plan, &facts, &mut Silent);

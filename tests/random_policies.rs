@@ -1,7 +1,8 @@
 //! Random policies and random requests, decided twice: by the program, and by a slow and obvious
 //! reference that shares nothing with it but the words of a request and of an answer.
 //!
-//! `REQUITE_RANDOM_CASES` is the number of policies; each decides [`ORDERS`] requests.
+//! `REQUITE_RANDOM_CASES` is the number of policies; each decides [`ORDERS`] requests. `REQUITE_RANDOM_SEED` tries one
+//! policy alone, that of this seed.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,26 +14,49 @@
 
 #[path = "random_policies/ast.rs"]
 mod ast;
-#[path = "random_policies/generate.rs"]
+#[path = "random_policies/facts.rs"]
+mod facts;
+#[path = "random_policies/formulas.rs"]
 #[allow(clippy::wildcard_enum_match_arm, reason = "a generator has an answer for every other type")]
-mod generate;
+mod formulas;
+#[path = "random_policies/lines.rs"]
+mod lines;
 #[path = "random_policies/number.rs"]
 mod number;
-#[path = "random_policies/reference.rs"]
-mod reference;
+#[path = "random_policies/order.rs"]
+mod order;
+#[path = "random_policies/proofs.rs"]
+mod proofs;
+#[path = "random_policies/requests.rs"]
+mod requests;
+#[path = "random_policies/rules.rs"]
+#[allow(dead_code, reason = "each test uses a part of it")]
+#[allow(clippy::wildcard_enum_match_arm, reason = "a generator has an answer for every other type")]
+mod rules;
+#[path = "random_policies/windows.rs"]
+mod windows;
+#[path = "random_policies/yaml.rs"]
+mod yaml;
 
 use std::collections::BTreeMap;
 
 use requite::decision::explain::Silent;
+use requite::decision::version::{begins, governing};
 use requite::decision::{Purpose, decide, intake};
-use requite::domain::decision::{Decision, EvidenceVerdict, RuleRef};
+use requite::domain::decision::{DateWindow, Decision, EvidenceVerdict, ExtraAmount, LineDecision, RuleRef};
+use requite::domain::request::Request;
 use requite::engine::admit::admit;
-use requite::plan::Plan;
+use requite::plan::rule::Verdict;
+use requite::plan::{self, Plan};
 use requite::policy::bundle::{Bundle, BundleFile};
 use requite::policy::diagnostic::{Colour, render};
 
+use crate::ast::{EXTRAS, Policy, STEPS};
+use crate::lines::ExpectedLine;
 use crate::number::Chance;
-use crate::reference::{Expected, ExpectedLine, Proofs};
+use crate::order::Expected;
+use crate::proofs::Proofs;
+use crate::windows::Days;
 
 const POLICIES: u64 = 2_500;
 const ORDERS: usize = 40;
@@ -40,77 +64,165 @@ const ORDERS: usize = 40;
 /// What was decided how often: a test that meets only denials proves little.
 type Met = BTreeMap<String, usize>;
 
-fn plan(text: &str, seed: u64) -> Plan {
-    let file = BundleFile { path: "random.policy.yaml".to_owned(), bytes: text.as_bytes().to_vec() };
-    let bundle = Bundle::new(vec![file]).unwrap();
+fn plans(policies: &[Policy], seed: u64) -> Vec<Plan> {
+    let files = Policy::files(policies).into_iter();
+    let files = files.map(|(path, text)| BundleFile { path, bytes: text.into_bytes() }).collect();
+    let bundle = Bundle::new(files).unwrap();
     let admission = admit(&bundle).unwrap_or_else(|rejection| {
-        panic!("seed {seed}: {}\n{text}", render(&rejection.diagnostics, &bundle, Colour::Off))
+        panic!("seed {seed}: {}\n{}", render(&rejection.diagnostics, &bundle, Colour::Off), written(policies))
     });
-    admission.plans.into_iter().next().unwrap()
+    let mut plans = admission.plans;
+    plans.sort_by_key(begins);
+    plans
+}
+
+fn written(policies: &[Policy]) -> String {
+    Policy::files(policies).into_iter().skip(1).map(|(path, text)| format!("# {path}\n{text}\n")).collect()
+}
+
+fn days(window: Option<DateWindow>) -> Option<Days> {
+    let day = |date: jiff::civil::Date| i128::from(date.since(jiff::civil::date(1970, 1, 1)).unwrap().get_days());
+    window.map(|window| match window {
+        DateWindow::Dates { earliest, latest } => Days::Between(day(earliest), day(latest)),
+        DateWindow::BeyondCalendar => Days::BeyondCalendar,
+    })
 }
 
 /// The program's answer, as far as it is compared.
-fn said(plan: &Plan, decision: &Decision) -> Expected {
+fn said(plan: &Plan, policy: &Policy, decision: &Decision) -> Expected {
+    let names = policy.rule_names();
+    let rule = |rule: RuleRef| match rule {
+        RuleRef::Rule(place) => {
+            let id = &plan.rules[usize::try_from(place).unwrap()].id;
+            Some(names.iter().position(|name| name == id).unwrap())
+        }
+        RuleRef::Otherwise => None,
+    };
+    let extras = |line: &LineDecision, amounts: &[ExtraAmount], of: fn(&Verdict) -> &Vec<plan::rule::Extra>| {
+        let RuleRef::Rule(place) = line.rule else { return Vec::new() };
+        let list = of(&plan.rules[usize::try_from(place).unwrap()].verdict);
+        let name =
+            |extra: &ExtraAmount| *EXTRAS.iter().find(|name| **name == list[usize::from(extra.place)].name).unwrap();
+        amounts.iter().map(|extra| (name(extra), extra.amount.minor())).collect()
+    };
     let lines = decision.lines.iter().map(|line| ExpectedLine {
         line: usize::from(line.line),
         outcome: line.outcome,
         codes: line.reason_codes.iter().collect(),
-        rule: match line.rule {
-            RuleRef::Rule(place) => Some(usize::try_from(place).unwrap()),
-            RuleRef::Otherwise => None,
-        },
+        rule: rule(line.rule),
         base: line.base.minor(),
         refund: line.refund.minor(),
         deductions: line.deductions.iter().map(|deduction| (deduction.kind, deduction.amount.minor())).collect(),
+        compensations: extras(line, &line.compensations, |verdict| &verdict.compensations),
+        amounts_due: extras(line, &line.amounts_due, |verdict| &verdict.amounts_due),
         missing: line.missing_facts.iter().map(|fact| plan.fact(*fact).unwrap().name.clone()).collect(),
     });
+    let evidence = &decision.evidence;
     Expected {
         outcome: decision.outcome,
         codes: decision.reason_codes.iter().collect(),
         refund: decision.refund.minor(),
         lines: lines.collect(),
         components: decision.components.iter().map(|of| (of.base.minor(), of.refund.minor())).collect(),
-        tenders: decision.tenders.iter().map(|tender| tender.amount.minor()).collect(),
-        proof_missing: match decision.evidence.verdict {
+        tenders: decision.tenders.iter().map(|tender| (tender.amount.minor(), days(tender.payout))).collect(),
+        proofs: match evidence.verdict {
             EvidenceVerdict::NotRequired => Proofs::NotRequired,
             EvidenceVerdict::Sufficient => Proofs::Enough,
-            EvidenceVerdict::Insufficient => Proofs::Missing(decision.evidence.missing.iter().copied().collect()),
+            EvidenceVerdict::Insufficient => Proofs::Missing(evidence.missing.iter().copied().collect()),
         },
+        rejected: evidence
+            .rejected
+            .iter()
+            .map(|piece| (usize::from(piece.evidence), piece.problem.reason_code()))
+            .collect(),
+        vague: !evidence.text_findings.is_empty(),
+        next: decision.next_steps.iter().map(|step| STEPS[usize::from(*step)]).collect(),
+        method: decision.method,
+        review: days(decision.review),
+        payout: days(decision.payout),
     }
+}
+
+/// The policy that governs a request, and its plan.
+fn governing_policy<'p>(policies: &'p [Policy], plans: &'p [Plan], request: &Request<'_>) -> (&'p Policy, &'p Plan) {
+    let plan = governing(plans.iter(), request).unwrap();
+    (&policies[plan.version.parse::<usize>().unwrap()], plan)
 }
 
 /// Decides [`ORDERS`] requests under the policy of a seed.
 fn compare(seed: u64, met: &mut Met) {
     let mut chance = Chance(seed.wrapping_mul(0xd134_2543_de82_ef95));
-    let policy = generate::policy(&mut chance);
-    let text = policy.yaml();
-    let plan = plan(&text, seed);
+    let policies = rules::versions(&mut chance);
+    let plans = plans(&policies, seed);
     for place in 0..ORDERS {
-        let request = generate::request(&mut chance, &policy);
-        let facts = intake(&plan, &request, Purpose::Decision)
-            .unwrap_or_else(|bad| panic!("seed {seed}, request {place}: {bad:?}\n{text}\n{request:#?}"));
-        let expected = reference::decide(&policy, &request);
-        let said = said(&plan, &decide(&plan, &facts, &mut Silent));
+        let request = requests::request(&mut chance, &policies[0]);
+        let (policy, plan) = governing_policy(&policies, &plans, &request);
+        let facts = intake(plan, &request, Purpose::Decision).unwrap_or_else(|bad| {
+            panic!("seed {seed}, request {place}: {bad:?}\n{}\n{request:#?}", written(&policies))
+        });
+        let decision = decide(plan, &facts, &mut Silent);
+        if let Some(outcome) = order::not_in_force(policy, &request) {
+            assert_eq!((decision.outcome, decision.refund.minor()), (outcome, 0), "seed {seed}, request {place}");
+            *met.entry(format!("not in force {outcome:?}")).or_default() += 1;
+            continue;
+        }
+        let expected = order::decide(policy, &request);
+        let said = said(plan, policy, &decision);
         assert!(
             said == expected,
-            "seed {seed}, request {place}: the program said\n{said:#?}\ninstead of\n{expected:#?}\n{text}\n{request:#?}"
+            "seed {seed}, request {place}: {}\n{}\n{request:#?}",
+            differences(&said, &expected),
+            written(&policies)
         );
-        *met.entry(format!("order {:?}", expected.outcome)).or_default() += 1;
-        for line in &expected.lines {
-            let codes = line.codes.iter().map(|code| format!("code {code}"));
-            let kinds = line.deductions.iter().map(|(kind, _)| format!("deduction {kind}"));
-            for key in codes.chain(kinds).chain([format!("line {:?}", line.outcome)]) {
-                *met.entry(key).or_default() += 1;
-            }
+        note(policy, &expected, met);
+    }
+}
+
+/// The lines in which two answers differ.
+fn differences(said: &Expected, expected: &Expected) -> String {
+    let (said, expected) = (format!("{said:#?}"), format!("{expected:#?}"));
+    let changes = similar::TextDiff::from_lines(&said, &expected);
+    format!("the program (-) and the reference (+)\n{}", changes.unified_diff().context_radius(3))
+}
+
+/// Counts what a decision shows.
+fn note(policy: &Policy, expected: &Expected, met: &mut Met) {
+    let mut note = |key: String| *met.entry(key).or_default() += 1;
+    note(format!("order {:?}", expected.outcome));
+    note(format!("by {}", expected.method));
+    for (name, days) in [("review", expected.review), ("payout", expected.payout)] {
+        match days {
+            Some(Days::Between(..)) => note(format!("{name} between days")),
+            Some(Days::BeyondCalendar) => note(format!("{name} beyond the calendar")),
+            None => {}
         }
-        if let Proofs::Missing(sets) = &expected.proof_missing {
-            *met.entry(format!("proof missing, {} ways", sets.len().min(3))).or_default() += 1;
-        }
+    }
+    if expected.vague {
+        note("vague".to_owned());
+    }
+    for (_, code) in &expected.rejected {
+        note(format!("evidence {code}"));
+    }
+    for line in &expected.lines {
+        let codes = line.codes.iter().map(|code| format!("code {code}"));
+        let kinds = line.deductions.iter().map(|(kind, _)| format!("deduction {kind}"));
+        let amounts = line.compensations.iter().map(|_| "compensation".to_owned());
+        let due = line.amounts_due.iter().map(|_| "amount due".to_owned());
+        codes.chain(kinds).chain(amounts).chain(due).for_each(&mut note);
+        note(format!("line {:?}", line.outcome));
+        let above: usize = policy.layers.iter().map(|layer| layer.rules.len()).sum();
+        note(format!("rule of {}", if line.rule.is_some_and(|rule| rule < above) { "a layer" } else { "the policy" }));
+    }
+    if let Proofs::Missing(sets) = &expected.proofs {
+        note(format!("proof missing, {} ways", sets.len().min(3)));
     }
 }
 
 #[test]
 fn the_program_decides_random_policies_as_the_reference_does() {
+    if let Ok(seed) = std::env::var("REQUITE_RANDOM_SEED") {
+        return compare(seed.parse().unwrap(), &mut Met::new());
+    }
     let policies = std::env::var("REQUITE_RANDOM_CASES").ok().map_or(POLICIES, |count| count.parse().unwrap());
     let workers = std::thread::available_parallelism().map_or(1, |count| count.get() as u64).min(8);
     let mut all = Met::new();
@@ -130,7 +242,11 @@ fn the_program_decides_random_policies_as_the_reference_does() {
             }
         }
     });
-    let decided: usize = all.iter().filter(|(key, _)| key.starts_with("order ")).map(|(_, count)| count).sum();
+    let decided: usize = all
+        .iter()
+        .filter(|(key, _)| key.starts_with("order ") || key.starts_with("not in force"))
+        .map(|(_, count)| count)
+        .sum();
     println!("{decided} decisions: {all:#?}");
     assert_eq!(decided, usize::try_from(policies).unwrap() * ORDERS);
     if POLICIES <= policies {
@@ -148,6 +264,21 @@ fn the_program_decides_random_policies_as_the_reference_does() {
             "deduction non_refundable_component",
             "deduction not_requested",
             "proof missing, 3 ways",
+            "code calendar_not_covered",
+            "code reason_too_vague",
+            "code evidence_invalid",
+            "evidence evidence_expired",
+            "vague",
+            "compensation",
+            "amount due",
+            "by store_credit",
+            "review between days",
+            "review beyond the calendar",
+            "payout between days",
+            "payout beyond the calendar",
+            "rule of a layer",
+            "not in force ManualReview",
+            "not in force MoreInfoRequired",
         ] {
             assert!(500 <= all.get(key).copied().unwrap_or(0), "too rare: {key} in {all:#?}");
         }
