@@ -30,6 +30,7 @@ use crate::server::limits::{
     LOCAL_ERROR_RESETS_MAX, PENDING_RESET_STREAMS_MAX, TURNS_MAX,
 };
 use crate::server::stop::StopSignal;
+use crate::server::transport::budget::Account;
 use crate::telemetry::event::Panicked;
 
 /// What every HTTP/2 client says first.
@@ -57,6 +58,7 @@ pub(crate) async fn serve<S>(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: Option<&str>,
     services: S,
+    account: Arc<Account>,
     bounds: Bounds,
     mut stop: StopSignal,
 ) where
@@ -72,6 +74,7 @@ pub(crate) async fn serve<S>(
         return;
     };
     let calls = Calls::default();
+    let services = Connected { services, account };
     let mut connection = pin!(http2_builder(calls.clone(), bounds).serve_connection(TokioIo::new(io), services));
     let ended = tokio::select! {
         biased;
@@ -85,6 +88,23 @@ pub(crate) async fn serve<S>(
         tracing::debug!(peer, %error, "a connection ended with an error");
     }
     calls.end().await;
+}
+
+/// Services as one connection calls them: each call knows what its connection holds.
+struct Connected<S> {
+    services: S,
+    account: Arc<Account>,
+}
+
+impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for Connected<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn call(&self, mut request: Request<Incoming>) -> S::Future {
+        request.extensions_mut().insert(Arc::clone(&self.account));
+        self.services.call(request)
+    }
 }
 
 /// What has arrived is read, the calls in it get a turn, and their answers are sent together.

@@ -9,7 +9,9 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation as WireViolation, StatusExt as _};
 
 use crate::domain::request::FieldViolation;
-use crate::server::limits::{STATUS_TEXT_BYTES_MAX, VIOLATION_BYTES_MAX};
+use crate::server::limits::{
+    OVERLOADED_RETRY_AFTER, SMALL_FRAME_BYTES, SMALL_FRAMES_MAX, STATUS_TEXT_BYTES_MAX, VIOLATION_BYTES_MAX,
+};
 use crate::server::pb;
 
 /// The `domain` of every `ErrorInfo`.
@@ -36,6 +38,10 @@ pub enum Failure {
     BadMessage,
     /// The message is above the limit of the method.
     MessageTooLarge,
+    /// The message comes in more small frames than are received.
+    TooManyFrames,
+    /// There is no room for the call now.
+    Overloaded,
     /// The header `grpc-timeout` cannot be read.
     BadTimeout,
     /// The time for the call is over.
@@ -73,6 +79,12 @@ impl Failure {
             }
             // Its details tell it from what the library calls internal.
             Self::Bug => Status::with_error_details(code, message, error_info("BUG", [])),
+            Self::Overloaded => {
+                let mut details = error_info("OVERLOADED", []);
+                details.set_retry_info(Some(OVERLOADED_RETRY_AFTER));
+                Status::with_error_details(code, message, details)
+            }
+            Self::TooManyFrames => Status::with_error_details(code, message, error_info("TOO_MANY_FRAMES", [])),
             Self::BadMessage | Self::MessageTooLarge | Self::BadTimeout | Self::DeadlineExceeded => {
                 Status::new(code, message)
             }
@@ -91,6 +103,8 @@ impl Failure {
             | Self::RevisionNotAvailable { .. }
             | Self::BadMessage
             | Self::MessageTooLarge
+            | Self::TooManyFrames
+            | Self::Overloaded
             | Self::BadTimeout
             | Self::DeadlineExceeded
             | Self::Bug => Vec::new(),
@@ -109,6 +123,8 @@ impl Failure {
             | Self::RevisionNotAvailable { .. }
             | Self::BadMessage
             | Self::MessageTooLarge
+            | Self::TooManyFrames
+            | Self::Overloaded
             | Self::BadTimeout
             | Self::DeadlineExceeded
             | Self::Bug => vec![self.message()],
@@ -120,7 +136,7 @@ impl Failure {
             Self::BadRequest(_) | Self::BadMessage | Self::BadTimeout => Code::InvalidArgument,
             Self::PolicyNotFound { .. } => Code::NotFound,
             Self::RevisionNotAvailable { .. } => Code::FailedPrecondition,
-            Self::MessageTooLarge => Code::ResourceExhausted,
+            Self::MessageTooLarge | Self::TooManyFrames | Self::Overloaded => Code::ResourceExhausted,
             Self::DeadlineExceeded => Code::DeadlineExceeded,
             Self::Bug => Code::Internal,
         }
@@ -141,6 +157,10 @@ impl Failure {
             }
             Self::BadMessage => "the message is not a valid request of this method".to_owned(),
             Self::MessageTooLarge => "the message is larger than this method accepts".to_owned(),
+            Self::TooManyFrames => format!(
+                "the message came in more than {SMALL_FRAMES_MAX} frames of less than {SMALL_FRAME_BYTES} bytes; send it in larger ones"
+            ),
+            Self::Overloaded => "the server holds as much as it may; try again later".to_owned(),
             Self::BadTimeout => "the header `grpc-timeout` must be up to 8 digits and one of H M S m u n".to_owned(),
             Self::DeadlineExceeded => "the deadline passed before there was an answer".to_owned(),
             Self::Bug => "internal error".to_owned(),

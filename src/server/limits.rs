@@ -53,6 +53,27 @@ pub const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 /// What a peer may send on one connection before we have read it.
 pub const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 
+/// Bytes that all calls of callers may hold at once while they wait: for the rest of a request, or for
+/// a reader of the answer. A message that comes in one piece does not wait.
+pub const HELD_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// A connection may hold what is free of [`HELD_BYTES_MAX`] divided by this: 12 MiB where it is alone.
+/// However many take what they may, something is left for one that holds nothing yet.
+pub const HELD_BYTES_DIVISOR: usize = 4;
+
+/// What a call that waits for its message holds besides the message, in bytes: its headers, its
+/// stream, its task and timer.
+pub const WAITING_CALL_BYTES: usize = 8 * 1024;
+
+/// A frame of a message is small below so many bytes: to receive it costs more than what it carries.
+pub const SMALL_FRAME_BYTES: usize = 256;
+
+/// Small frames of one message: clients send frames of kilobytes, and now and then the rest of a window.
+pub const SMALL_FRAMES_MAX: u32 = 256;
+
+/// When a call that was refused for want of room may be made again.
+pub const OVERLOADED_RETRY_AFTER: Duration = Duration::from_secs(1);
+
 /// How often a connection is asked whether its peer is still there.
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 

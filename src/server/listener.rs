@@ -23,13 +23,14 @@ use crate::server::connection::{self, Bounds};
 use crate::server::guard::{Guard, status_code};
 use crate::server::health::Reported;
 use crate::server::limits::{
-    CONCURRENT_STREAMS_MAX, CONNECTIONS_MAX, DRAIN_TIME_MAX, FIRST_BYTES_TIMEOUT, SMALL_MESSAGE_BYTES_MAX, STOP_NOTICE,
-    STOP_TIME_MAX, STREAM_WINDOW_BYTES,
+    CONCURRENT_STREAMS_MAX, CONNECTIONS_MAX, DRAIN_TIME_MAX, FIRST_BYTES_TIMEOUT, HELD_BYTES_DIVISOR, HELD_BYTES_MAX,
+    SMALL_MESSAGE_BYTES_MAX, STOP_NOTICE, STOP_TIME_MAX, STREAM_WINDOW_BYTES,
 };
 use crate::server::pb::FILE_DESCRIPTOR_SET;
 use crate::server::service::LimitedService;
 use crate::server::shadow::{self, Shadow};
 use crate::server::stop::{StopSignal, StopSwitch, stop_signal};
+use crate::server::transport::budget::ByteBudget;
 use crate::telemetry::event::Listener;
 use crate::telemetry::requests::{ActiveRequest, RequestMethod};
 
@@ -118,9 +119,10 @@ async fn run<S: Services>(
         streams_max: CONCURRENT_STREAMS_MAX,
         stream_window_bytes: STREAM_WINDOW_BYTES,
     };
+    let budget = ByteBudget::new(HELD_BYTES_MAX, HELD_BYTES_DIVISOR);
     let serve = |stream: TcpStream| {
         connection::without_delay(&stream);
-        connection::serve(stream, None, services.clone(), bounds, signal.clone())
+        connection::serve(stream, None, services.clone(), budget.account(), bounds, signal.clone())
     };
     let mut connections = Connections::new(Listener::Data, connections_max(config.connections_max));
     connections.accept(&listener, serve, stop).await;

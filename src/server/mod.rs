@@ -21,6 +21,7 @@ mod shadow;
 pub mod shown;
 mod stop;
 pub mod text;
+mod transport;
 mod unary;
 pub(crate) mod wire;
 

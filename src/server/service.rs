@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::request::Parts;
-use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited as LimitedBody};
-use hyper::body::{Body as HttpBody, Bytes, Frame};
+use http_body_util::Full;
+use hyper::body::{Body as HttpBody, Bytes};
 use prost::Message as _;
 use tokio::sync::Semaphore;
 use tonic::body::Body;
@@ -25,13 +25,15 @@ use crate::server::errors::Failure;
 use crate::server::evaluation::{self, Desk, Evaluated, Written};
 use crate::server::guard::Deadline;
 use crate::server::limits::{
-    BATCH_ITEMS_MAX, BATCH_ITEMS_PER_TURN, BATCHES_AT_ONCE_MAX, EVALUATION_MESSAGE_BYTES_MAX,
-    MATERIAL_MESSAGE_BYTES_MAX,
+    BATCH_ITEMS_MAX, BATCH_ITEMS_PER_TURN, BATCHES_AT_ONCE_MAX, EVALUATION_MESSAGE_BYTES_MAX, HELD_BYTES_DIVISOR,
+    HELD_BYTES_MAX, MATERIAL_MESSAGE_BYTES_MAX,
 };
 use crate::server::pb;
 use crate::server::pb::refund_policy_service_server::{RefundPolicyService, RefundPolicyServiceServer};
 use crate::server::shadow::{Answered, Shadow};
-use crate::server::unary::{self, Answer, MESSAGE_PREFIX_BYTES, plain_message};
+use crate::server::transport::budget::{Account, ByteBudget};
+use crate::server::transport::message::{self, Message};
+use crate::server::unary::{self, Answer, plain_message};
 use crate::server::wire::writer::Writer;
 use crate::telemetry;
 use crate::telemetry::requests::RequestMethod;
@@ -59,6 +61,8 @@ struct Limited {
     answers: Answers,
     server: RefundPolicyServiceServer<Answers>,
     batches: Semaphore,
+    /// What calls hold that come on no connection.
+    unconnected: Arc<Account>,
 }
 
 impl LimitedService {
@@ -70,6 +74,7 @@ impl LimitedService {
             answers,
             server: server.max_decoding_message_size(MATERIAL_MESSAGE_BYTES_MAX),
             batches: Semaphore::new(BATCHES_AT_ONCE_MAX),
+            unconnected: ByteBudget::new(HELD_BYTES_MAX, HELD_BYTES_DIVISOR).account(),
         }))
     }
 }
@@ -97,8 +102,9 @@ where
         Box::pin(async move {
             let (parts, body) = request.into_parts();
             let method = Method::of(parts.uri.path());
-            match read(body, method.message_bytes_max()).await {
-                Ok(body) => limited.answer(method, parts, body).await,
+            let account = parts.extensions.get().unwrap_or(&limited.unconnected);
+            match message::read(pin!(body), method.message_bytes_max(), account).await {
+                Ok(message) => limited.answer(method, parts, message).await,
                 Err(failure) => Ok(failure.status().into_http()),
             }
         })
@@ -106,13 +112,14 @@ where
 }
 
 impl Limited {
-    async fn answer(&self, method: Method, parts: Parts, body: Bytes) -> Result<http::Response<Body>, Infallible> {
+    async fn answer(&self, method: Method, parts: Parts, message: Message) -> Result<http::Response<Body>, Infallible> {
         // A batch does wait between its items; the semaphore is never closed.
         let _turn = match method {
             Method::BatchEvaluateRefund => self.batches.acquire().await.ok(),
             Method::EvaluateRefund | Method::ValidateEvidence | Method::GetServerInfo | Method::Unknown => None,
         };
-        let plain = plain_message(&parts.headers, &body);
+        let body = &message.bytes;
+        let plain = plain_message(&parts.headers, body);
         let deadline = Deadline::of(&parts.extensions);
         let answer = match (method, plain) {
             (Method::EvaluateRefund, Some(message)) => self.answers.plain_request(message, deadline),
@@ -123,7 +130,9 @@ impl Limited {
         match answer {
             Plain::Answered(response) => Ok(response),
             Plain::Failed(failure) => Ok(failure.status().into_http()),
-            Plain::No => self.server.clone().call(http::Request::from_parts(parts, Body::new(Full::new(body)))).await,
+            Plain::No => {
+                self.server.clone().call(http::Request::from_parts(parts, Body::new(Full::new(body.clone())))).await
+            }
         }
     }
 }
@@ -141,30 +150,6 @@ impl From<Result<http::Response<Body>, Failure>> for Plain {
     fn from(answer: Result<http::Response<Body>, Failure>) -> Self {
         answer.map_or_else(Self::Failed, Self::Answered)
     }
-}
-
-/// Reads a body to its end: one message with its prefix.
-async fn read<B>(body: B, message_bytes_max: usize) -> Result<Bytes, Failure>
-where
-    B: HttpBody<Data = Bytes>,
-    B::Error: Into<BoxError>,
-{
-    let mut body = pin!(LimitedBody::new(body, MESSAGE_PREFIX_BYTES + message_bytes_max));
-    // Nearly every message comes in one piece, which is then taken as it is.
-    let mut whole = Bytes::new();
-    while let Some(frame) = body.frame().await {
-        match frame.map(Frame::into_data) {
-            Ok(Ok(data)) if whole.is_empty() => whole = data,
-            Ok(Ok(data)) => whole = [whole, data].concat().into(),
-            Ok(Err(_trailers)) => {}
-            Err(error) if error.is::<LengthLimitError>() => return Err(Failure::MessageTooLarge),
-            Err(_) => return Err(Failure::BadMessage),
-        }
-        if body.is_end_stream() {
-            break;
-        }
-    }
-    Ok(whole)
 }
 
 /// The methods of the service.

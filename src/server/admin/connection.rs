@@ -58,8 +58,9 @@ async fn http2(
         stream_window_bytes: ADMIN_STREAM_WINDOW_BYTES,
     };
     let address = Arc::clone(&peer.address);
+    let account = shared.budget.account();
     let gate = TowerToHyperService::new(Gate::new(shared, peer));
-    connection::serve(stream, Some(&address), gate, bounds, stop).await;
+    connection::serve(stream, Some(&address), gate, account, bounds, stop).await;
 }
 
 type TlsStream = tokio_rustls::server::TlsStream<TcpStream>;

@@ -4,13 +4,13 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Incoming;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
@@ -30,6 +30,8 @@ use crate::server::admin::method::{Effect, Method};
 use crate::server::admin::record::{Mentions, Notes, Record};
 use crate::server::errors::Failure;
 use crate::server::guard::{Panic, catch_panic, parse_timeout, with_standard_status};
+use crate::server::transport::budget::{Account, ByteBudget};
+use crate::server::transport::message::{Message, MessageReader};
 use crate::server::unary::MESSAGE_PREFIX_BYTES;
 use crate::telemetry;
 use crate::telemetry::audit::Unauthenticated;
@@ -42,6 +44,7 @@ pub(crate) struct Shared {
     pub(crate) limits: AdminLimits,
     pub(crate) routes: Routes,
     pub(crate) large: Arc<Semaphore>,
+    pub(crate) budget: Arc<ByteBudget>,
     pub(crate) mentions: Mentions,
     /// Calls that change something. They are finished, and written down, though the caller may be gone.
     pub(crate) changing: Mutex<JoinSet<()>>,
@@ -253,8 +256,11 @@ impl Shared {
             | Method::Reflection
             | Method::Unknown => None,
         };
-        let body = self.read(body, method, &mut permit).await?;
-        let response = self.route(Request::from_parts(parts, Body::new(Full::new(body)))).await;
+        let account = parts.extensions.get::<Arc<Account>>().ok_or(Failure::Bug)?;
+        let message = self.read(body, method, account, &mut permit).await?;
+        let body = Body::new(Full::new(message.bytes.clone()));
+        let response = self.route(Request::from_parts(parts, body)).await;
+        drop(message);
         Ok(match permit {
             None => response,
             Some(permit) => response.map(|body| {
@@ -278,31 +284,19 @@ impl Shared {
     /// needs a permit.
     async fn read(
         &self,
-        mut body: Body,
+        body: Body,
         method: Method,
+        account: &Arc<Account>,
         permit: &mut Option<OwnedSemaphorePermit>,
-    ) -> Result<Bytes, Failure> {
-        let (small, max) = (MESSAGE_PREFIX_BYTES + SMALL_CALL_BYTES_MAX, MESSAGE_PREFIX_BYTES + method.bytes_max());
-        let mut bytes = Vec::new();
-        while let Some(frame) = body.frame().await {
-            let Ok(data) = frame.map_err(|_| Failure::BadMessage)?.into_data() else { continue };
-            let so_far = bytes.len().saturating_add(data.len());
-            if max < so_far {
-                return Err(Failure::MessageTooLarge);
-            }
-            if small < so_far && permit.is_none() {
+    ) -> Result<Message, Failure> {
+        let (mut body, mut reader) = (pin!(body), MessageReader::new(method.bytes_max(), account));
+        while let Some(data) = reader.next(body.as_mut()).await? {
+            if MESSAGE_PREFIX_BYTES + SMALL_CALL_BYTES_MAX < reader.len() + data.len() && permit.is_none() {
                 *permit = self.permit().await;
             }
-            if permit.is_some() {
-                // What is claimed was held against the bound; growing by doubling would take twice the room.
-                bytes.reserve_exact(claimed(&bytes).max(so_far).saturating_sub(bytes.len()));
-            }
-            bytes.extend_from_slice(&data);
-            if max < claimed(&bytes) {
-                return Err(Failure::MessageTooLarge);
-            }
+            reader.push(data)?;
         }
-        Ok(Bytes::from(bytes))
+        Ok(reader.finish())
     }
 
     /// Waits for room for a large call.
@@ -321,17 +315,6 @@ impl Shared {
                 Status::from(Failure::Bug).into_http()
             }
         }
-    }
-}
-
-/// The whole length that a message claims in its prefix; 0 as long as the prefix is not there.
-fn claimed(bytes: &[u8]) -> usize {
-    match bytes {
-        [_, a, b, c, d, ..] => {
-            let length = u32::from_be_bytes([*a, *b, *c, *d]);
-            usize::try_from(length).unwrap_or(usize::MAX).saturating_add(MESSAGE_PREFIX_BYTES)
-        }
-        _ => 0,
     }
 }
 

@@ -40,7 +40,7 @@ use crate::server::admin::credentials::Unrecognised;
 use crate::server::admin::desk::Desk;
 use crate::server::admin::gate::Shared;
 use crate::server::admin::keep::{Kept, Seen};
-use crate::server::admin::limits::LARGE_CALL_BYTES_MAX;
+use crate::server::admin::limits::{ADMIN_HELD_BYTES_DIVISOR, ADMIN_HELD_BYTES_MAX, LARGE_CALL_BYTES_MAX};
 use crate::server::admin::listen::Bound;
 use crate::server::admin::method::Method;
 use crate::server::admin::record::Mentions;
@@ -49,6 +49,7 @@ use crate::server::limits::SMALL_MESSAGE_BYTES_MAX;
 use crate::server::pb::FILE_DESCRIPTOR_SET;
 use crate::server::pb::policy_admin_service_server::{PolicyAdminServiceServer, SERVICE_NAME};
 use crate::server::stop::stop_signal;
+use crate::server::transport::budget::ByteBudget;
 use crate::telemetry::event::Listener;
 
 /// The methods of admins by their full names, and those that are none, as panics are counted.
@@ -116,6 +117,7 @@ pub async fn serve(listener: AdminListener, desk: Desk, stop: impl Future<Output
         limits,
         routes: routes(admins)?,
         large: Arc::new(Semaphore::new(limits.large_calls_max.max(1))),
+        budget: ByteBudget::new(ADMIN_HELD_BYTES_MAX, ADMIN_HELD_BYTES_DIVISOR),
         mentions: Mentions::default(),
         changing: Mutex::new(JoinSet::new()),
     });

@@ -1,0 +1,4 @@
+//! What every listener does with bytes and connections, before anybody knows what they say.
+
+pub(crate) mod budget;
+pub(crate) mod message;

@@ -1,0 +1,189 @@
+//! What calls may hold while they wait: messages in crumbs, bodies that never end, answers that nobody reads.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs,
+    reason = "a test may panic to fail, also in its helper functions"
+)]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of the support")]
+
+mod grpc_support;
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use grpc_support::{PATIENCE, start};
+use h2::client::{ResponseFuture, SendRequest};
+use h2::{RecvStream, SendStream};
+use http::{HeaderMap, Request};
+use prost::Message as _;
+use requite::server::ServerConfig;
+use requite::server::limits::{HELD_BYTES_DIVISOR, HELD_BYTES_MAX, MATERIAL_MESSAGE_BYTES_MAX, SMALL_FRAMES_MAX};
+use requite::server::pb::refund_policy_service_client::RefundPolicyServiceClient;
+use requite::server::pb::{BatchEvaluateRefundRequest, EvaluateRefundRequest, GetServerInfoRequest};
+use requite::telemetry::prometheus;
+use tokio::net::TcpStream;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+use tonic::{Code, Status};
+
+/// The metrics are those of the process: tests that read them take turns.
+static METRICS: Mutex<()> = Mutex::const_new(());
+
+const BATCH: &str = "BatchEvaluateRefund";
+
+/// A connection by hand.
+async fn connect(addr: SocketAddr, builder: &h2::client::Builder) -> SendRequest<Bytes> {
+    let stream = TcpStream::connect(addr).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    let (sender, connection) = builder.handshake(stream).await.unwrap();
+    tokio::spawn(async move {
+        // How it ends is what some tests are about; they see it in their calls.
+        let _ = connection.await;
+    });
+    sender
+}
+
+/// Begins a call; its message follows by hand.
+async fn begin(sender: &mut SendRequest<Bytes>, method: &str) -> (ResponseFuture, SendStream<Bytes>) {
+    let mut ready = sender.clone().ready().await.unwrap();
+    let request = Request::post(format!("http://localhost/requite.v1.RefundPolicyService/{method}"))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(())
+        .unwrap();
+    ready.send_request(request, false).unwrap()
+}
+
+/// Sends bytes as far as the window of the stream lets them through.
+async fn send(stream: &mut SendStream<Bytes>, mut bytes: Bytes, last: bool) -> Result<(), h2::Error> {
+    while !bytes.is_empty() {
+        stream.reserve_capacity(bytes.len());
+        let room = std::future::poll_fn(|cx| stream.poll_capacity(cx)).await.transpose()?.unwrap_or(0);
+        let part = bytes.split_to(room.min(bytes.len()));
+        stream.send_data(part, last && bytes.is_empty())?;
+    }
+    Ok(())
+}
+
+/// A message with its prefix.
+fn framed(message: &[u8]) -> Bytes {
+    let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+    [&[0][..], &length, message].concat().into()
+}
+
+/// The status that an answer begins with; `None` where it begins with a message.
+async fn early_status(response: ResponseFuture) -> Option<Status> {
+    let response = timeout(PATIENCE, response).await.unwrap().unwrap();
+    Status::from_header_map(response.headers())
+}
+
+/// Reads an answer to its end: its bytes, and its trailers.
+async fn read_all(mut body: RecvStream) -> Result<(usize, Option<HeaderMap>), h2::Error> {
+    let mut bytes = 0;
+    while let Some(data) = timeout(PATIENCE, body.data()).await.unwrap() {
+        let data = data?;
+        bytes += data.len();
+        body.flow_control().release_capacity(data.len())?;
+    }
+    Ok((bytes, body.trailers().await?))
+}
+
+/// What calls of callers hold now, as the metrics say.
+fn held_bytes() -> usize {
+    let page = prometheus::page().into_text();
+    let held = page.lines().filter(|line| line.starts_with("requite_buffered_bytes{"));
+    held.map(|line| line.rsplit_once(' ').unwrap().1.parse::<usize>().unwrap()).sum()
+}
+
+async fn nothing_is_held() {
+    let begun = Instant::now();
+    while held_bytes() != 0 {
+        assert!(begun.elapsed() < PATIENCE, "{} bytes are still held", held_bytes());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+fn batch(items: usize) -> Bytes {
+    let unknown = EvaluateRefundRequest { policy_id: "other".into(), ..EvaluateRefundRequest::default() };
+    framed(&BatchEvaluateRefundRequest { requests: vec![unknown; items] }.encode_to_vec())
+}
+
+#[tokio::test]
+async fn a_message_in_pieces_is_answered_and_one_in_crumbs_refused() {
+    let _turn = METRICS.lock().await;
+    let server = start(ServerConfig::default()).await;
+    let mut sender = connect(server.addr, &h2::client::Builder::new()).await;
+    let message = batch(100);
+    let (response, mut stream) = begin(&mut sender, BATCH).await;
+    for piece in message.chunks(7) {
+        send(&mut stream, Bytes::copy_from_slice(piece), false).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    stream.send_data(Bytes::new(), true).unwrap();
+    let response = timeout(PATIENCE, response).await.unwrap().unwrap();
+    assert_eq!(Status::from_header_map(response.headers()).map(|status| status.code()), None);
+    let (_, trailers) = read_all(response.into_body()).await.unwrap();
+    assert_eq!(trailers.unwrap()["grpc-status"], "0");
+
+    let (response, mut stream) = begin(&mut sender, BATCH).await;
+    send(&mut stream, Bytes::from_static(&[0, 0, 1, 0, 0]), false).await.unwrap();
+    for _ in 0..=SMALL_FRAMES_MAX {
+        // It may be refused before all of them are sent.
+        let _ = send(&mut stream, Bytes::from_static(b"x"), false).await;
+    }
+    let status = early_status(response).await.unwrap();
+    assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
+    assert!(status.message().contains("frames"), "{status:?}");
+    drop((stream, sender));
+    nothing_is_held().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn bodies_that_never_end_hold_no_more_than_their_share_and_honest_calls_go_on() {
+    let _turn = METRICS.lock().await;
+    let server = start(ServerConfig::default()).await;
+    let share = HELD_BYTES_MAX / (HELD_BYTES_DIVISOR + 1);
+    let mut connections = Vec::new();
+    for connection in 0..3 {
+        let mut sender = connect(server.addr, &h2::client::Builder::new()).await;
+        let mut refused = 0;
+        let mut endless = Vec::new();
+        for _ in 0..100 {
+            let (response, mut stream) = begin(&mut sender, BATCH).await;
+            let prefix = u32::try_from(MATERIAL_MESSAGE_BYTES_MAX).unwrap().to_be_bytes();
+            let part = [&[0][..], &prefix, &vec![0; MATERIAL_MESSAGE_BYTES_MAX / 2]].concat();
+            // What is refused is reset before all of it is sent.
+            let sent = timeout(PATIENCE, send(&mut stream, part.into(), false)).await.unwrap();
+            match sent {
+                Ok(()) => endless.push((response, stream)),
+                Err(_) => {
+                    let status = early_status(response).await.unwrap();
+                    assert_eq!(status.code(), Code::ResourceExhausted);
+                    use tonic_types::StatusExt as _;
+                    let details = status.get_error_details();
+                    assert_eq!(details.error_info().unwrap().reason, "OVERLOADED");
+                    assert!(details.retry_info().unwrap().retry_delay.is_some());
+                    refused += 1;
+                }
+            }
+        }
+        assert!(0 < refused, "connection {connection}: all of {} were taken", endless.len());
+        assert!(held_bytes() <= (connection + 1) * share, "{} bytes are held", held_bytes());
+        connections.push((sender, endless));
+    }
+    assert!(share / 2 <= held_bytes());
+    let mut honest = RefundPolicyServiceClient::new(server.channel().await);
+    honest.get_server_info(GetServerInfoRequest {}).await.unwrap();
+    let unknown = EvaluateRefundRequest { policy_id: "x".repeat(30), ..EvaluateRefundRequest::default() };
+    let large = BatchEvaluateRefundRequest { requests: vec![unknown; 1_000] };
+    honest.batch_evaluate_refund(large).await.unwrap();
+    drop(connections);
+    nothing_is_held().await;
+    server.stop().await;
+}
