@@ -30,6 +30,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
 
 /// The metrics are those of the process: tests that read them take turns.
 static METRICS: Mutex<()> = Mutex::const_new(());
@@ -148,34 +149,28 @@ async fn a_message_in_pieces_is_answered_and_one_in_crumbs_refused() {
 async fn bodies_that_never_end_hold_no_more_than_their_share_and_honest_calls_go_on() {
     let _turn = METRICS.lock().await;
     let server = start(ServerConfig::default()).await;
-    let share = HELD_BYTES_MAX / (HELD_BYTES_DIVISOR + 1);
+    let share = HELD_BYTES_MAX / HELD_BYTES_DIVISOR;
     let mut connections = Vec::new();
     for connection in 0..3 {
         let mut sender = connect(server.addr, &h2::client::Builder::new()).await;
-        let mut refused = 0;
+        let mut statuses = tokio::task::JoinSet::new();
         let mut endless = Vec::new();
         for _ in 0..100 {
             let (response, mut stream) = begin(&mut sender, BATCH).await;
+            statuses.spawn(early_status(response));
             let prefix = u32::try_from(MATERIAL_MESSAGE_BYTES_MAX).unwrap().to_be_bytes();
             let part = [&[0][..], &prefix, &vec![0; MATERIAL_MESSAGE_BYTES_MAX / 2]].concat();
             // What is refused is reset before all of it is sent.
-            let sent = timeout(PATIENCE, send(&mut stream, part.into(), false)).await.unwrap();
-            match sent {
-                Ok(()) => endless.push((response, stream)),
-                Err(_) => {
-                    let status = early_status(response).await.unwrap();
-                    assert_eq!(status.code(), Code::ResourceExhausted);
-                    use tonic_types::StatusExt as _;
-                    let details = status.get_error_details();
-                    assert_eq!(details.error_info().unwrap().reason, "OVERLOADED");
-                    assert!(details.retry_info().unwrap().retry_delay.is_some());
-                    refused += 1;
-                }
-            }
+            let _ = timeout(PATIENCE, send(&mut stream, part.into(), false)).await.unwrap();
+            endless.push(stream);
         }
-        assert!(0 < refused, "connection {connection}: all of {} were taken", endless.len());
+        let status = timeout(PATIENCE, statuses.join_next()).await.unwrap().unwrap().unwrap().unwrap();
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        let details = status.get_error_details();
+        assert_eq!(details.error_info().unwrap().reason, "OVERLOADED");
+        assert!(details.retry_info().unwrap().retry_delay.is_some());
         assert!(held_bytes() <= (connection + 1) * share, "{} bytes are held", held_bytes());
-        connections.push((sender, endless));
+        connections.push((sender, endless, statuses));
     }
     assert!(share / 2 <= held_bytes());
     let mut honest = RefundPolicyServiceClient::new(server.channel().await);

@@ -57,8 +57,8 @@ pub const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 /// a reader of the answer. A message that comes in one piece does not wait.
 pub const HELD_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// A connection may hold what is free of [`HELD_BYTES_MAX`] divided by this: 12 MiB where it is alone.
-/// However many take what they may, something is left for one that holds nothing yet.
+/// A connection may hold [`HELD_BYTES_MAX`] divided by this, times the square of the part that is free:
+/// 11 MiB where it is alone. Beside a hundred that take what they may, a new one may hold 20 KiB.
 pub const HELD_BYTES_DIVISOR: usize = 4;
 
 /// What a call that waits for its message holds besides the message, in bytes: its headers, its

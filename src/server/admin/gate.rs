@@ -45,6 +45,8 @@ pub(crate) struct Shared {
     pub(crate) routes: Routes,
     pub(crate) large: Arc<Semaphore>,
     pub(crate) budget: Arc<ByteBudget>,
+    /// What large calls hold; the permits bound it.
+    pub(crate) large_account: Arc<Account>,
     pub(crate) mentions: Mentions,
     /// Calls that change something. They are finished, and written down, though the caller may be gone.
     pub(crate) changing: Mutex<JoinSet<()>>,
@@ -293,6 +295,7 @@ impl Shared {
         while let Some(data) = reader.next(body.as_mut()).await? {
             if MESSAGE_PREFIX_BYTES + SMALL_CALL_BYTES_MAX < reader.len() + data.len() && permit.is_none() {
                 *permit = self.permit().await;
+                reader.charge(&self.large_account);
             }
             reader.push(data)?;
         }

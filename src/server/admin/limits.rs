@@ -14,12 +14,13 @@ pub const LARGE_CALL_BYTES_MAX: usize = BUNDLE_BYTES_MAX + 1024 * 1024;
 /// three times: as bytes, as a message, and as files.
 pub const LARGE_CALLS_MAX: usize = 2;
 
-/// Bytes that all calls of admins may hold at once while they wait, for the rest of a request or for a
-/// reader of the answer: [`LARGE_CALLS_MAX`] bundles, twice, and room for what is small.
-pub const ADMIN_HELD_BYTES_MAX: usize = 4 * LARGE_CALL_BYTES_MAX + 12 * 1024 * 1024;
+/// Bytes that calls of admins may hold at once while they wait, for the rest of a request or for a reader of
+/// the answer. Those above [`SMALL_CALL_BYTES_MAX`] are bounded by [`LARGE_CALLS_MAX`] instead.
+pub const ADMIN_HELD_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// A connection of an admin may hold what is free of [`ADMIN_HELD_BYTES_MAX`] divided by this.
-pub const ADMIN_HELD_BYTES_DIVISOR: usize = 1;
+/// A connection of an admin may hold [`ADMIN_HELD_BYTES_MAX`] divided by this, times the square of the part
+/// that is free.
+pub const ADMIN_HELD_BYTES_DIVISOR: usize = 4;
 
 /// Connections of admins open at once: people and their tools, not traffic.
 pub const ADMIN_CONNECTIONS_MAX: usize = 64;

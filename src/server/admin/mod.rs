@@ -117,6 +117,7 @@ pub async fn serve(listener: AdminListener, desk: Desk, stop: impl Future<Output
         limits,
         routes: routes(admins)?,
         large: Arc::new(Semaphore::new(limits.large_calls_max.max(1))),
+        large_account: ByteBudget::counting().account(),
         budget: ByteBudget::new(ADMIN_HELD_BYTES_MAX, ADMIN_HELD_BYTES_DIVISOR),
         mentions: Mentions::default(),
         changing: Mutex::new(JoinSet::new()),

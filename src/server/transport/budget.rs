@@ -1,8 +1,9 @@
 //! The budget of bytes: a bound on what all calls of a listener may hold at once while they wait, for
 //! the rest of a request or for a reader of the answer.
 //!
-//! No connection takes all of it. One may hold at most a share of what is still free, so that a
-//! connection which holds nothing yet always finds something, however greedy the others are.
+//! No connection takes all of it. What one may hold falls with the square of what is free: alone it may
+//! hold a good part, and beside a hundred greedy ones a connection that holds nothing yet still finds
+//! room for a request. Where each could take a fixed part of what is free, twenty would leave nothing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -14,15 +15,28 @@ use crate::telemetry::event::{BufferKind, BufferedBytes, Shed, ShedReason};
 pub(crate) struct ByteBudget {
     /// Bytes held at once, at most.
     max: usize,
-    /// A connection may hold what is free divided by this.
+    /// A connection may hold `max / divisor`, times the square of the part that is free.
     divisor: usize,
     held: AtomicUsize,
 }
 
 impl ByteBudget {
-    /// A budget of `max` bytes; a connection may hold what is free divided by `divisor`.
+    /// A budget of `max` bytes; a connection may hold `max / divisor`, times the square of the part that is free.
     pub(crate) fn new(max: usize, divisor: usize) -> Arc<Self> {
         Arc::new(Self { max, divisor: divisor.max(1), held: AtomicUsize::new(0) })
+    }
+
+    /// A budget that only counts, for calls that something else bounds. All that is permitted fits into
+    /// a quarter of what can be counted.
+    pub(crate) fn counting() -> Arc<Self> {
+        Self::new(isize::MAX.unsigned_abs(), 1)
+    }
+
+    /// Whether one connection may hold `own` bytes where all together hold `all`.
+    fn permits(&self, own: usize, all: usize) -> bool {
+        let wide = |bytes: usize| u128::try_from(bytes).unwrap_or(u128::MAX);
+        let free = wide(self.max.saturating_sub(all));
+        all <= self.max && wide(own) * wide(self.max) * wide(self.divisor) <= free * free
     }
 
     /// The part of one connection, which holds nothing yet.
@@ -51,11 +65,17 @@ impl Account {
         Ok(reservation)
     }
 
+    /// The bytes held now.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> usize {
+        self.held.load(Relaxed)
+    }
+
     fn take(&self, bytes: usize) -> Result<(), Exhausted> {
         let Self { budget, held } = self;
         let own = held.fetch_add(bytes, Relaxed).saturating_add(bytes);
         let all = budget.held.fetch_add(bytes, Relaxed).saturating_add(bytes);
-        if budget.max < all || (budget.max - all) / budget.divisor < own {
+        if !budget.permits(own, all) {
             held.fetch_sub(bytes, Relaxed);
             budget.held.fetch_sub(bytes, Relaxed);
             Shed { reason: ShedReason::BytesHeld }.record();
@@ -107,13 +127,14 @@ impl Drop for Reservation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::limits::{HELD_BYTES_DIVISOR, HELD_BYTES_MAX};
 
     #[test]
     fn what_was_set_aside_is_given_back() {
         let budget = ByteBudget::new(1_000, 1);
         let account = budget.account();
         let mut held = account.reserve(BufferKind::Requests, 300).unwrap();
-        assert_eq!(held.grow(500), Err(Exhausted));
+        assert_eq!(held.grow(100), Err(Exhausted));
         assert_eq!((held.bytes(), budget.held.load(Relaxed)), (300, 300));
         drop(held);
         assert_eq!((account.held.load(Relaxed), budget.held.load(Relaxed)), (0, 0));
@@ -121,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_connection_that_holds_nothing_finds_room_beside_many_greedy_ones() {
-        let budget = ByteBudget::new(1 << 20, 4);
+        let budget = ByteBudget::new(HELD_BYTES_MAX, HELD_BYTES_DIVISOR);
         let greedy: Vec<_> = (0..100)
             .map(|_| {
                 let account = budget.account();
@@ -129,7 +150,7 @@ mod tests {
                 (account, held)
             })
             .collect();
-        assert!(greedy.iter().map(|(_, held)| held.len()).sum::<usize>() * 256 < 1 << 20);
-        assert!(budget.account().reserve(BufferKind::Requests, 4_096).is_ok());
+        assert!(greedy.iter().map(|(_, held)| held.len()).sum::<usize>() * 256 < HELD_BYTES_MAX);
+        assert!(budget.account().reserve(BufferKind::Requests, 16 * 1_024).is_ok());
     }
 }
