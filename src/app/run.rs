@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -33,12 +34,12 @@ use crate::source::embedded;
 use crate::source::state::{StateDir, StateError};
 use crate::source::watch::{Timing, watch as watch_directory};
 use crate::telemetry::event::{Panicked, ReloadTrigger};
-use crate::telemetry::logs::{LogFormat, log_panics};
+use crate::telemetry::logs::{self, LogFormat, log_panics};
 use crate::telemetry::{self, FLUSH_MAX, InitError};
 
 /// Longest time from the signal to the end of serving, whatever hangs. The server's own drain is
 /// shorter; this is for what it does not foresee.
-const DRAIN_MAX: Duration = Duration::from_secs(11);
+const DRAIN_MAX: Duration = Duration::from_millis(10_500);
 
 /// Longest wait for our own tasks once serving has ended; there are three rounds of it.
 const JOIN_MAX: Duration = Duration::from_millis(250);
@@ -46,11 +47,21 @@ const JOIN_MAX: Duration = Duration::from_millis(250);
 /// Longest wait for threads that block, such as a read that hangs in the file system.
 const THREADS_MAX: Duration = Duration::from_millis(200);
 
+/// Longest wait for whoever reads the log, at the very end: what it has not taken by then is lost.
+const LOG_FLUSH_MAX: Duration = Duration::from_millis(500);
+
+/// The same where someone has asked to stop at once.
+const LOG_FLUSH_AT_ONCE_MAX: Duration = Duration::from_millis(100);
+
 /// Longest time from the signal to the end of the process: half of what orchestrators grant.
 const STOP_MAX: Duration = Duration::from_secs(15);
 
 const _: () = assert!(
-    DRAIN_MAX.as_millis() + 3 * JOIN_MAX.as_millis() + FLUSH_MAX.as_millis() + THREADS_MAX.as_millis()
+    DRAIN_MAX.as_millis()
+        + 3 * JOIN_MAX.as_millis()
+        + FLUSH_MAX.as_millis()
+        + THREADS_MAX.as_millis()
+        + LOG_FLUSH_MAX.as_millis()
         <= STOP_MAX.as_millis(),
     "every step of stopping fits into the whole"
 );
@@ -118,6 +129,7 @@ pub fn run(config: Config) -> Result<Ended, RunError> {
     for runtime in [runtime, background] {
         runtime.shutdown_timeout(latest.saturating_duration_since(Instant::now()));
     }
+    logs::flush(if matches!(ended, Ok(Ended::Cut)) { LOG_FLUSH_AT_ONCE_MAX } else { LOG_FLUSH_MAX });
     ended
 }
 
@@ -132,13 +144,16 @@ async fn run_on_runtime(config: Config, background: &Handle) -> Result<Ended, Ru
         () = signals.stop() => Ok(None),
     };
     let ended = match opened {
-        Ok(Some(opened)) => serve(config, opened, signals, background).await,
+        Ok(Some(opened)) => serve(config, opened, &mut signals, background).await,
         Ok(None) => Ok(Ended::Stopped),
         Err(error) => Err(error),
     };
     // Whoever asks twice does not want to wait for a collector.
     if !matches!(ended, Ok(Ended::Cut)) {
-        guard.shut_down().await;
+        tokio::select! {
+            () = guard.shut_down() => {}
+            () = signals.stop() => tracing::warn!("asked to stop again: the last traces and metrics may be lost"),
+        }
     }
     ended
 }
@@ -179,7 +194,7 @@ async fn open(config: &Config) -> Result<Opened, RunError> {
         },
         pages: pages.as_ref().map(PagesListener::address),
     };
-    announce(&addresses, &engine, beginning.started_from, config.logs.format);
+    announce(&addresses, &engine, beginning.started_from, config.logs.format)?;
     Ok(Opened { listener, admins, pages, engine, activator, beginning, state })
 }
 
@@ -206,7 +221,7 @@ pub fn colour() -> Colour {
 
 /// What standard output says of where: for whoever started the process, it is the only way to know
 /// with port 0. As text, whoever sees the last line has seen all of them.
-fn announce(addresses: &Addresses, engine: &Engine, from: StartedFrom, format: LogFormat) {
+fn announce(addresses: &Addresses, engine: &Engine, from: StartedFrom, format: LogFormat) -> Result<(), RunError> {
     let Addresses { data: address, admins, pages } = addresses;
     let pages = pages.map(|pages| pages.to_string());
     let snapshot = engine.current();
@@ -236,8 +251,13 @@ fn announce(addresses: &Addresses, engine: &Engine, from: StartedFrom, format: L
         })
         .to_string(),
     };
-    // Nobody listening on standard output is no reason not to serve.
-    let _ = writeln!(io::stdout(), "{said}");
+    // Nobody reading standard output is no reason not to serve, and none not to stop: a thread of its own
+    // waits for them.
+    let write = move || {
+        let _ = writeln!(io::stdout(), "{said}");
+    };
+    thread::Builder::new().name("announce".to_owned()).spawn(write).map_err(RunError::Runtime)?;
+    Ok(())
 }
 
 /// How far the run has come.
@@ -251,7 +271,7 @@ enum Phase {
     Served,
 }
 
-async fn serve(config: Config, opened: Opened, mut signals: Signals, background: &Handle) -> Result<Ended, RunError> {
+async fn serve(config: Config, opened: Opened, signals: &mut Signals, background: &Handle) -> Result<Ended, RunError> {
     let Config { policies, timing, road, server: server_config, .. } = config;
     let Opened { listener, admins, pages, engine, activator, beginning, state } = opened;
     let (phase, reached) = watch::channel(Phase::Serving);
@@ -287,7 +307,7 @@ async fn serve(config: Config, opened: Opened, mut signals: Signals, background:
         readiness.send_replace(Readiness::Draining);
         phase.send_replace(Phase::Stopping);
     };
-    let end = until_served(serving, stopping, &hints, &mut signals).await;
+    let end = until_served(serving, stopping, &hints, signals).await;
 
     // However serving ended, the other tasks end now: first those that begin something, then the
     // one that brings it to the disk.

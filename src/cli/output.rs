@@ -2,6 +2,9 @@
 
 use std::error::Error;
 use std::io::{self, Write};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use crate::cli::exit::Exit;
 use crate::source::directory::ReadError;
@@ -27,6 +30,23 @@ pub(super) fn say(text: &str) {
     let _ = writeln!(err, "{}", text.trim_end_matches('\n'));
 }
 
+/// Longest wait for whoever reads the last words of a server.
+const LAST_WORDS_MAX: Duration = Duration::from_millis(500);
+
+/// Writes the last line of a process that has served, which nobody may be reading: whoever asked it to
+/// end must not wait for them.
+pub(super) fn say_and_end(text: String) {
+    let (done, said) = mpsc::channel();
+    let write = move || {
+        say(&text);
+        // Nobody waits any more, or the process is about to end.
+        let _ = done.send(());
+    };
+    if thread::Builder::new().spawn(write).is_ok() {
+        let _ = said.recv_timeout(LAST_WORDS_MAX);
+    }
+}
+
 /// An error with everything that led to it, on one line. What an error says of its own cause is
 /// heard once.
 pub(super) fn chain(error: &dyn Error) -> String {
@@ -44,8 +64,12 @@ pub(super) fn chain(error: &dyn Error) -> String {
 
 /// Says why policies cannot be read, each problem with what to do about it.
 pub(super) fn say_unreadable(error: &ReadError) -> Exit {
-    for (problem, help) in error.lines() {
-        say(&format!("error: {problem}\n  help: {help}"));
-    }
+    say(&unreadable(error));
     Exit::PolicyInvalid
+}
+
+/// Why policies cannot be read, each problem with what to do about it.
+pub(super) fn unreadable(error: &ReadError) -> String {
+    let lines = error.lines().into_iter().map(|(problem, help)| format!("error: {problem}\n  help: {help}"));
+    lines.collect::<Vec<_>>().join("\n")
 }

@@ -11,10 +11,11 @@ use crate::app::reload::{GoodAfter, RoadConfig};
 use crate::app::run::{Ended, RunError, run};
 use crate::cli::exit::Exit;
 use crate::cli::input::address;
-use crate::cli::output::{chain, say, say_unreadable};
+use crate::cli::output::{chain, say, say_and_end, unreadable};
 use crate::server::ServerConfig;
 use crate::server::admin::{AdminAddress, AdminConfig, AdminLimits, DEFAULT_ADDRESS, OpenError, TlsFiles};
 use crate::source::watch::Timing;
+use crate::telemetry::InitError;
 use crate::telemetry::logs::{LogFormat, LogSettings};
 use crate::telemetry::settings::Export;
 
@@ -132,7 +133,11 @@ impl Serve {
         match ended {
             Ok(Ended::Stopped) => Exit::Done,
             Ok(Ended::Overdue | Ended::Cut) => Exit::Unexpected,
-            Err(error) => failed(&error),
+            Err(error) => {
+                let (said, exit) = failed(&error);
+                say_and_end(said);
+                exit
+            }
         }
     }
 }
@@ -156,47 +161,36 @@ fn duration(text: &str) -> Result<Duration, String> {
     parsed.ok_or_else(|| "expected a length of time, such as `90s`, `10m` or `1h 30m`".to_owned())
 }
 
-fn failed(error: &RunError) -> Exit {
+/// What is said about a run that failed, and how it ends.
+fn failed(error: &RunError) -> (String, Exit) {
+    let said = format!("error: {}", chain(error));
     match error {
-        RunError::Unreadable(error) => say_unreadable(error),
-        RunError::Rejected { report } => {
-            say(&format!("{report}\nerror: {error}"));
-            Exit::PolicyInvalid
+        RunError::Unreadable(error) => (unreadable(error), Exit::PolicyInvalid),
+        RunError::Rejected { report } => (format!("{report}\nerror: {error}"), Exit::PolicyInvalid),
+        RunError::Telemetry(InitError::Log(_)) | RunError::Runtime(_) | RunError::Serve(_) | RunError::Bug(_) => {
+            (said, Exit::Unexpected)
         }
-        RunError::Telemetry(error) => {
-            say(&format!("error: {}", chain(error)));
-            Exit::Usage
+        RunError::Telemetry(InitError::Filter { .. } | InitError::Exporter { .. } | InitError::AlreadySetUp) => {
+            (said, Exit::Usage)
         }
-        RunError::Listen { .. } => {
-            say(&format!(
-                "error: {}\n  help: choose another address with `--listen`, port 0 takes a free one",
-                chain(error)
-            ));
-            Exit::Unexpected
-        }
+        RunError::Listen { .. } => (
+            format!("{said}\n  help: choose another address with `--listen`, port 0 takes a free one"),
+            Exit::Unexpected,
+        ),
         RunError::Admin(error) => {
             let help = error.help().map(|help| format!("\n  help: {help}")).unwrap_or_default();
-            say(&format!("error: {}{help}", chain(error)));
-            exit_of(error)
+            (format!("{said}{help}"), exit_of(error))
         }
-        RunError::Pages(error) => {
-            say(&format!(
-                "error: {}\n  help: choose another address with `--http-listen`, port 0 takes a free one",
-                chain(error)
-            ));
-            Exit::Unexpected
-        }
-        RunError::State(error) => {
-            say(&format!(
-                "error: {}\n  help: give each server a state directory of its own with `--state-dir`, on a disk that it may write",
-                chain(error)
-            ));
-            Exit::Unexpected
-        }
-        RunError::Runtime(_) | RunError::Serve(_) | RunError::Bug(_) => {
-            say(&format!("error: {}", chain(error)));
-            Exit::Unexpected
-        }
+        RunError::Pages(_) => (
+            format!("{said}\n  help: choose another address with `--http-listen`, port 0 takes a free one"),
+            Exit::Unexpected,
+        ),
+        RunError::State(_) => (
+            format!(
+                "{said}\n  help: give each server a state directory of its own with `--state-dir`, on a disk that it may write"
+            ),
+            Exit::Unexpected,
+        ),
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::domain::words::{Outcome, ReasonCode};
 use crate::telemetry::event::{BufferKind, Closure, Listener, Refusal, ReloadResult, ReloadTrigger, ShedReason};
+use crate::telemetry::log_queue::LineLoss;
 use crate::telemetry::requests::CODES;
 
 /// Upper bounds of the evaluation histogram, in nanoseconds: a decision takes microseconds, a
@@ -70,6 +71,8 @@ static CLOSED: [[AtomicU64; Closure::ALL.len()]; Listener::ALL.len()] =
 static SHED: [AtomicU64; ShedReason::ALL.len()] = [const { AtomicU64::new(0) }; ShedReason::ALL.len()];
 
 static BUFFERED_BYTES: [AtomicU64; BufferKind::ALL.len()] = [const { AtomicU64::new(0) }; BufferKind::ALL.len()];
+
+static LOG_LINES_LOST: [AtomicU64; LineLoss::ALL.len()] = [const { AtomicU64::new(0) }; LineLoss::ALL.len()];
 
 static NOT_KEPT: AtomicU64 = AtomicU64::new(0);
 static FLAPS: AtomicU64 = AtomicU64::new(0);
@@ -214,6 +217,13 @@ pub(super) fn shed(reason: ShedReason) {
     add_one(SHED.get(reason as usize));
 }
 
+/// Counts log lines that nobody will read.
+pub(super) fn log_lines_lost(loss: LineLoss, lines: u64) {
+    if let Some(lost) = LOG_LINES_LOST.get(loss as usize) {
+        lost.fetch_add(lines, Relaxed);
+    }
+}
+
 /// Adds bytes that are held.
 pub(super) fn bytes_added(kind: BufferKind, bytes: u64) {
     if let Some(held) = BUFFERED_BYTES.get(kind as usize) {
@@ -299,6 +309,11 @@ pub(super) fn connections_closed() -> Vec<(Listener, Closure, u64)> {
 /// Calls that were turned away for want of room, by reason.
 pub(super) fn all_shed() -> Vec<(ShedReason, u64)> {
     ShedReason::ALL.into_iter().zip(&SHED).map(|(reason, count)| (reason, count.load(Relaxed))).collect()
+}
+
+/// Log lines that nobody will read, by kind.
+pub(super) fn all_log_lines_lost() -> Vec<(LineLoss, u64)> {
+    LineLoss::ALL.into_iter().zip(&LOG_LINES_LOST).map(|(loss, lines)| (loss, lines.load(Relaxed))).collect()
 }
 
 /// Bytes that are held, by kind.

@@ -1,15 +1,22 @@
-//! Logs: one line per fact, on standard error, as text for people or as JSON.
+//! Logs: one line per fact, on standard error, as text for people or as JSON. Nobody waits for
+//! whoever reads it.
 
+use std::fs::File;
 use std::io::{self, IsTerminal};
+use std::os::fd::AsFd as _;
 use std::panic::{self, PanicHookInfo};
+use std::sync::OnceLock;
+use std::time::Duration;
 
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::{EnvFilter, FilterExt, Targets};
+use tracing_subscriber::fmt;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::telemetry::log_queue::LogQueue;
 use crate::telemetry::{InitError, span};
 
 /// How logs are written.
@@ -39,11 +46,16 @@ pub(super) fn install(settings: &LogSettings, tracer: Option<&SdkTracerProvider>
     let ceiling = Targets::new().with_default(LevelFilter::TRACE).with_targets(
         ["h2", "hyper", "hyper_util", "tonic", "opentelemetry"].map(|target| (target, LevelFilter::INFO)),
     );
+    let queue = LogQueue::start(standard_error().map_err(InitError::Log)?, settings.format).map_err(InitError::Log)?;
+    let writer = queue.clone();
     let lines = match settings.format {
         LogFormat::Text => {
-            tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).boxed()
+            let ansi = io::stderr().is_terminal();
+            fmt::layer().with_writer(writer).with_ansi(ansi).log_internal_errors(false).boxed()
         }
-        LogFormat::Json => tracing_subscriber::fmt::layer().with_writer(io::stderr).json().flatten_event(true).boxed(),
+        LogFormat::Json => {
+            fmt::layer().with_writer(writer).json().flatten_event(true).log_internal_errors(false).boxed()
+        }
     };
     // Only the span of an RPC becomes part of a trace: what an exporter logs would be exported
     // again, and events within an RPC are in the log.
@@ -59,7 +71,24 @@ pub(super) fn install(settings: &LogSettings, tracer: Option<&SdkTracerProvider>
         .with(lines.with_filter(chosen.and(ceiling)))
         .with(traces)
         .try_init()
-        .map_err(|_| InitError::AlreadySetUp)
+        .map_err(|_| InitError::AlreadySetUp)?;
+    QUEUE.set(queue).map_err(|_| InitError::AlreadySetUp)
+}
+
+/// The queue of this process.
+static QUEUE: OnceLock<LogQueue> = OnceLock::new();
+
+/// Standard error, without the lock that others take who write to it: where nobody reads it, the
+/// thread of the log waits alone.
+fn standard_error() -> io::Result<File> {
+    io::stderr().as_fd().try_clone_to_owned().map(File::from)
+}
+
+/// Waits until the log is written, but not for longer than this. Blocks the thread.
+pub fn flush(longest: Duration) {
+    if let Some(queue) = QUEUE.get() {
+        queue.flush(longest);
+    }
 }
 
 /// From now on, a panic is a line of the log like any other, not free text between lines of JSON.

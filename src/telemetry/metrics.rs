@@ -95,6 +95,16 @@ fn counters(meter: &Meter) {
         })
         .build();
     meter
+        .u64_observable_counter("requite.log_lines.dropped")
+        .with_unit("{line}")
+        .with_description("Log lines that were dropped, by kind.")
+        .with_callback(|observer| {
+            for (loss, lines) in counts::all_log_lines_lost() {
+                observer.observe(lines, &[KeyValue::new("kind", loss.slug())]);
+            }
+        })
+        .build();
+    meter
         .u64_observable_counter("requite.state.failures")
         .with_unit("{failure}")
         .with_description("Writes of the state directory that failed.")

@@ -10,6 +10,7 @@ pub mod caller;
 mod counts;
 pub mod event;
 pub mod log_limit;
+mod log_queue;
 pub mod logs;
 mod metrics;
 mod otlp;
@@ -52,6 +53,9 @@ pub enum InitError {
         /// Why not.
         source: opentelemetry_otlp::ExporterBuildError,
     },
+    /// There is no thread for the log, or it has no place to go.
+    #[error("cannot write a log")]
+    Log(#[source] std::io::Error),
     /// This process has a subscriber or instruments already.
     #[error("telemetry is set up already")]
     AlreadySetUp,

@@ -132,6 +132,12 @@ pub fn page() -> Page {
         "Times the source was held down because it changed between good and bad.",
     )
     .sample(&[], counts::all_flaps());
+    let help =
+        "Log lines that were dropped: an event or an audit record without room, or a log that cannot be written.";
+    let mut lost = page.metric("requite_log_lines_dropped_total", Kind::Counter, help);
+    for (loss, lines) in counts::all_log_lines_lost() {
+        lost.sample(&[("kind", loss.slug())], lines);
+    }
     named(&mut page, "requite_panics_total", "Panics that were caught. Each is a bug.", ["method"], counts::panics());
     named(
         &mut page,
