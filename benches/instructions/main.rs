@@ -12,6 +12,7 @@
 
 use std::convert::Infallible;
 use std::hint::black_box;
+use std::num::NonZeroUsize;
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
@@ -23,7 +24,7 @@ use requite::domain::words::{LiableParty, OrderStage, RequestType};
 use requite::engine::admit::admit;
 use requite::engine::{Engine, open};
 use requite::server::pb::{BatchEvaluateRefundRequest, EvaluateRefundRequest, ExplainLevel};
-use requite::server::{data_service, evaluate, json};
+use requite::server::{OverloadConfig, data_service, evaluate, json};
 use requite::source::embedded;
 use tonic::body::Body;
 use tower::Service;
@@ -41,6 +42,7 @@ fn main() {
         "intake-decide" => intake_and_decide(&engine, times),
         "evaluate" => evaluate_message(&engine, times),
         "service" => through_service(engine, "EvaluateRefund", &message(), times),
+        "refusal" => refused_by_service(engine, times),
         "batch-of-100" => {
             let requests = vec![message(); BATCH_ITEMS];
             through_service(engine, "BatchEvaluateRefund", &BatchEvaluateRefundRequest { requests }, times);
@@ -50,9 +52,10 @@ fn main() {
             only_decide(&engine, times);
             intake_and_decide(&engine, times);
             evaluate_message(&engine, times);
-            through_service(engine, "EvaluateRefund", &message(), times);
+            through_service(engine.clone(), "EvaluateRefund", &message(), times);
+            refused_by_service(engine, times);
         }
-        other => panic!("`{other}` is not one of decide, intake-decide, evaluate, service, batch-of-100"),
+        other => panic!("`{other}` is not one of decide, intake-decide, evaluate, service, refusal, batch-of-100"),
     }
 }
 
@@ -92,26 +95,48 @@ fn evaluate_message(engine: &Engine, times: usize) {
 /// From the framed message to the framed answer: all but HTTP/2 and the socket.
 fn through_service(engine: Engine, method: &str, message: &impl prost::Message, times: usize) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let mut service = data_service(engine);
+    let mut service = data_service(engine, OverloadConfig::default());
     let path = format!("/requite.v1.RefundPolicyService/{method}");
-    let mut framed = vec![0];
-    framed.extend_from_slice(&u32::try_from(message.encoded_len()).unwrap().to_be_bytes());
-    message.encode(&mut framed).unwrap();
-    let framed = Bytes::from(framed);
+    let framed = framed(message);
     counted(times, || {
         runtime.block_on(async {
-            let request = http::Request::post(path.as_str())
-                .header("content-type", "application/grpc")
-                .header("te", "trailers")
-                .header("grpc-timeout", "5S")
-                .body(Body::new(Full::new(framed.clone())))
-                .unwrap();
-            let answer: Result<_, Infallible> = service.call(request).await;
+            let answer: Result<_, Infallible> = service.call(call(&path, &framed)).await;
             let answer = answer.unwrap().into_body().collect().await.unwrap();
             assert_eq!(answer.trailers().unwrap().get("grpc-status").unwrap(), "0");
             black_box(answer.to_bytes());
         });
     });
+}
+
+/// The same for a call that is not taken, since another one has the only place.
+fn refused_by_service(engine: Engine, times: usize) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let limit = OverloadConfig { concurrency_limit: NonZeroUsize::new(1), ..OverloadConfig::default() };
+    let mut service = data_service(engine, limit);
+    let (path, framed) = ("/requite.v1.RefundPolicyService/EvaluateRefund", framed(&message()));
+    let _taken = service.call(call(path, &framed));
+    counted(times, || {
+        runtime.block_on(async {
+            let answer: Result<_, Infallible> = service.call(call(path, &framed)).await;
+            assert_eq!(answer.unwrap().headers().get("grpc-status").unwrap(), "8");
+        });
+    });
+}
+
+fn framed(message: &impl prost::Message) -> Bytes {
+    let mut framed = vec![0];
+    framed.extend_from_slice(&u32::try_from(message.encoded_len()).unwrap().to_be_bytes());
+    message.encode(&mut framed).unwrap();
+    Bytes::from(framed)
+}
+
+fn call(path: &str, framed: &Bytes) -> http::Request<Body> {
+    http::Request::post(path)
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .header("grpc-timeout", "5S")
+        .body(Body::new(Full::new(framed.clone())))
+        .unwrap()
 }
 
 /// One line, two tenders, two pieces of evidence.

@@ -1,9 +1,11 @@
 //! `serve`: the service.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use http::HeaderName;
 use jiff::SignedDuration;
 
 use crate::app::config::{Config, Policies};
@@ -12,8 +14,8 @@ use crate::app::run::{Ended, RunError, run};
 use crate::cli::exit::Exit;
 use crate::cli::input::address;
 use crate::cli::output::{chain, say, say_and_end, unreadable};
-use crate::server::ServerConfig;
 use crate::server::admin::{AdminAddress, AdminConfig, AdminLimits, DEFAULT_ADDRESS, OpenError, TlsFiles};
+use crate::server::{OverloadConfig, ServerConfig};
 use crate::source::watch::Timing;
 use crate::telemetry::InitError;
 use crate::telemetry::logs::{LogFormat, LogSettings};
@@ -78,6 +80,12 @@ pub(super) struct Serve {
     /// Where pages for probes and metrics are served; without it, they are not
     #[arg(long, value_name = "HOST:PORT", env = "REQUITE_HTTP_LISTEN", value_parser = address)]
     http_listen: Option<String>,
+    /// Calls of the data service in progress at most; without it, calls are refused by how long they wait
+    #[arg(long, value_name = "N", env = "REQUITE_CONCURRENCY_LIMIT")]
+    concurrency_limit: Option<NonZeroUsize>,
+    /// The header whose value names the caller, such as `x-caller`; without it, a caller is an address
+    #[arg(long, value_name = "NAME", env = "REQUITE_CALLER_HEADER", value_parser = header)]
+    caller_header: Option<HeaderName>,
     /// How logs are written
     #[arg(long, value_enum, env = "REQUITE_LOG_FORMAT", default_value_t = Format::Text)]
     log_format: Format,
@@ -126,7 +134,13 @@ impl Serve {
                 known_good: GoodAfter { served: self.known_good_after, decisions: self.known_good_decisions },
                 ..RoadConfig::default()
             },
-            server: ServerConfig::default(),
+            server: ServerConfig {
+                overload: OverloadConfig {
+                    concurrency_limit: self.concurrency_limit,
+                    caller_header: self.caller_header,
+                },
+                ..ServerConfig::default()
+            },
             admin,
             pages: self.http_listen,
         });
@@ -159,6 +173,12 @@ impl Serve {
 fn duration(text: &str) -> Result<Duration, String> {
     let parsed = text.parse::<SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok());
     parsed.ok_or_else(|| "expected a length of time, such as `90s`, `10m` or `1h 30m`".to_owned())
+}
+
+/// The name of a header. Headers of HTTP/2 itself and of gRPC say something else than who calls.
+fn header(text: &str) -> Result<HeaderName, String> {
+    let name = text.parse::<HeaderName>().ok().filter(|name| !name.as_str().starts_with("grpc-"));
+    name.ok_or_else(|| "expected the name of a header, such as `x-caller`".to_owned())
 }
 
 /// What is said about a run that failed, and how it ends.

@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{Request, Response};
-use hyper::body::Incoming;
+use hyper::body::{Body as HttpBody, Bytes, Incoming};
 use hyper::rt::Executor;
 use hyper::server::conn::http2;
 use hyper::service::Service;
@@ -23,12 +23,13 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tonic::body::Body;
+use tonic::Status;
 
 use crate::server::limits::{
-    CALLS_PER_TURN, CONNECTION_WINDOW_BYTES, HEADER_LIST_BYTES_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT,
-    LOCAL_ERROR_RESETS_MAX, PENDING_RESET_STREAMS_MAX, TURNS_MAX,
+    CONNECTION_WINDOW_BYTES, HEADER_LIST_BYTES_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, LOCAL_ERROR_RESETS_MAX,
+    PENDING_RESET_STREAMS_MAX, TURNS_MAX,
 };
+use crate::server::overload::{Admission, Order, Pace, Reading, yield_to_others};
 use crate::server::stop::StopSignal;
 use crate::server::transport::budget::Account;
 use crate::telemetry::event::Panicked;
@@ -54,19 +55,22 @@ pub(crate) fn without_delay(stream: &TcpStream) {
 }
 
 /// Serves a connection until it is closed, or until it is drained. The log calls the other side `peer`.
-pub(crate) async fn serve<S>(
+pub(crate) async fn serve<S, B>(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: Option<&str>,
     services: S,
     account: Arc<Account>,
+    admission: Option<Admission>,
     bounds: Bounds,
     mut stop: StopSignal,
 ) where
-    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
     S::Future: Send + 'static,
+    B: HttpBody<Data = Bytes, Error = Status> + Send + 'static,
 {
+    let mut pace = Pace::new(admission);
     let greeted = tokio::select! {
-        greeted = timeout(bounds.first_bytes_timeout, greeted(stream)) => greeted,
+        greeted = timeout(bounds.first_bytes_timeout, greeted(stream, pace.reading())) => greeted,
         () = stop.draining() => return,
     };
     let Ok(Ok(io)) = greeted else {
@@ -78,10 +82,10 @@ pub(crate) async fn serve<S>(
     let mut connection = pin!(http2_builder(calls.clone(), bounds).serve_connection(TokioIo::new(io), services));
     let ended = tokio::select! {
         biased;
-        ended = poll_fn(|cx| turns(connection.as_mut(), &calls, cx)) => ended,
+        ended = poll_fn(|cx| turns(connection.as_mut(), &calls, &mut pace, cx)) => ended,
         () = stop.draining() => {
             connection.as_mut().graceful_shutdown();
-            poll_fn(|cx| turns(connection.as_mut(), &calls, cx)).await
+            poll_fn(|cx| turns(connection.as_mut(), &calls, &mut pace, cx)).await
         }
     };
     if let Err(error) = ended {
@@ -108,14 +112,38 @@ impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for Connected<S> 
 }
 
 /// What has arrived is read, the calls in it get a turn, and their answers are sent together.
-fn turns<C: Future>(mut connection: Pin<&mut C>, calls: &Calls, cx: &mut Context<'_>) -> Poll<C::Output> {
+fn turns<C: Future>(
+    mut connection: Pin<&mut C>,
+    calls: &Calls,
+    pace: &mut Pace,
+    cx: &mut Context<'_>,
+) -> Poll<C::Output> {
     for _ in 0..TURNS_MAX {
+        let turn = pace.begin(calls.begun(), cx);
         if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
             return Poll::Ready(ended);
         }
-        match calls.turn(cx) {
-            Turn::Taken => {}
-            Turn::NobodyWaited => return Poll::Pending,
+        pace.polled(turn, calls.begun());
+        let taken = calls.turn(turn.calls, cx);
+        pace.begun(taken);
+        match (turn.order, taken) {
+            (Order::Waits, 0) => return Poll::Pending,
+            (Order::Free | Order::OthersFirst { reads: true }, 0) => {
+                pace.end();
+                return Poll::Pending;
+            }
+            (Order::Free, _) => {}
+            (Order::OthersFirst { .. } | Order::Waits, _) => {
+                if calls.begun() == 0 {
+                    // Their answers are sent before another connection is read.
+                    if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+                        return Poll::Ready(ended);
+                    }
+                    pace.end();
+                }
+                yield_to_others(cx);
+                return Poll::Pending;
+            }
         }
     }
     // Other connections want the thread, too.
@@ -142,13 +170,13 @@ fn http2_builder(calls: Calls, bounds: Bounds) -> http2::Builder<Calls> {
 
 /// Waits for the preface, and gives the connection back as if it were unread. The HTTP/2 layer
 /// itself waits for it for ever, without keepalive.
-async fn greeted<S: AsyncRead + Unpin>(mut stream: S) -> io::Result<Greeted<S>> {
+async fn greeted<S: AsyncRead + Unpin>(mut stream: S, reading: Reading) -> io::Result<Greeted<S>> {
     let mut preface = [0; PREFACE.len()];
     stream.read_exact(&mut preface).await?;
     if preface != *PREFACE {
         return Err(io::ErrorKind::InvalidData.into());
     }
-    Ok(Greeted { unread: PREFACE, stream })
+    Ok(Greeted { unread: PREFACE, reading, stream })
 }
 
 /// A connection whose preface has been seen.
@@ -156,11 +184,15 @@ async fn greeted<S: AsyncRead + Unpin>(mut stream: S) -> io::Result<Greeted<S>> 
 struct Greeted<S> {
     /// What of the preface has not been read again.
     unread: &'static [u8],
+    reading: Reading,
     stream: S,
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Greeted<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.reading.is_allowed() {
+            return Poll::Pending;
+        }
         if self.unread.is_empty() {
             return Pin::new(&mut self.stream).poll_read(cx, into);
         }
@@ -214,20 +246,16 @@ struct Unanswered {
 
 type Call = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Whether there was a call that had just begun.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Turn {
-    Taken,
-    NobodyWaited,
-}
-
 impl Calls {
-    /// Gives calls that have just begun their first turn.
-    fn turn(&self, cx: &mut Context<'_>) -> Turn {
-        let mut taken = Turn::NobodyWaited;
-        for _ in 0..CALLS_PER_TURN {
-            let Some(mut call) = self.unanswered().begun.pop_front() else { break };
-            taken = Turn::Taken;
+    /// Calls that have just begun and had no turn.
+    fn begun(&self) -> usize {
+        self.unanswered().begun.len()
+    }
+
+    /// Gives calls that have just begun their first turn: at most so many. Says how many there were.
+    fn turn(&self, calls_max: usize, cx: &mut Context<'_>) -> usize {
+        for taken in 0..calls_max {
+            let Some(mut call) = self.unanswered().begun.pop_front() else { return taken };
             // A panic ends the call that it came from, as it would in a task, and the panic hook has
             // reported it. Nothing of the call is looked at again.
             match catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(cx))) {
@@ -236,7 +264,7 @@ impl Calls {
                 Err(_reported) => Panicked { method: "connection" }.record(),
             }
         }
-        taken
+        calls_max
     }
 
     /// Cuts those that are not finished: the connection is gone, so nobody would get their answers.

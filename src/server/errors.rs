@@ -85,9 +85,8 @@ impl Failure {
                 Status::with_error_details(code, message, details)
             }
             Self::TooManyFrames => Status::with_error_details(code, message, error_info("TOO_MANY_FRAMES", [])),
-            Self::BadMessage | Self::MessageTooLarge | Self::BadTimeout | Self::DeadlineExceeded => {
-                Status::new(code, message)
-            }
+            Self::MessageTooLarge => Status::with_error_details(code, message, error_info("MESSAGE_TOO_LARGE", [])),
+            Self::BadMessage | Self::BadTimeout | Self::DeadlineExceeded => Status::new(code, message),
         }
     }
 

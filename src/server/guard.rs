@@ -21,6 +21,7 @@ use crate::server::errors::Failure;
 use crate::server::limits::CALL_TIME_MAX;
 use crate::server::service::Method;
 use crate::telemetry;
+use crate::telemetry::caller::CallerLabel;
 use crate::telemetry::requests::ActiveRequest;
 
 /// A service with a guard around it.
@@ -60,7 +61,8 @@ where
         let ready = std::mem::replace(&mut self.inner, waiting);
         let begun = Instant::now();
         let method = Method::of(request.uri().path());
-        let active = ActiveRequest::begin(method.counted(), begun.into_std());
+        let caller = request.extensions().get().copied().unwrap_or(CallerLabel::UNNAMED);
+        let active = ActiveRequest::begin(method.counted(), begun.into_std()).by(caller);
         let method = method.full_name();
         let span = telemetry::span::rpc(method, request.headers());
         Box::pin(async move {

@@ -4,18 +4,22 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{Request, Response};
-use hyper::body::Incoming;
+use hyper::body::{Body as HttpBody, Bytes, Incoming};
 use hyper::service::Service as HyperService;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
 use tonic::body::Body;
 use tonic::server::NamedService as _;
 use tonic::service::Routes;
-use tower::Service;
+use tonic::{Code, Status};
+use tower::{BoxError, Service};
 
 use crate::engine::Engine;
 use crate::server::accept::{Connections, Drained};
@@ -26,16 +30,18 @@ use crate::server::limits::{
     CONCURRENT_STREAMS_MAX, CONNECTIONS_MAX, DRAIN_TIME_MAX, FIRST_BYTES_TIMEOUT, HELD_BYTES_DIVISOR, HELD_BYTES_MAX,
     SMALL_MESSAGE_BYTES_MAX, STOP_NOTICE, STOP_TIME_MAX, STREAM_WINDOW_BYTES,
 };
+use crate::server::overload::{self, Admission, AdmittedBody, Answering, CallerKey, Limiter, OverloadConfig};
 use crate::server::pb::FILE_DESCRIPTOR_SET;
-use crate::server::service::LimitedService;
+use crate::server::service::{LimitedService, Method};
 use crate::server::shadow::{self, Shadow};
 use crate::server::stop::{StopSignal, StopSwitch, stop_signal};
 use crate::server::transport::budget::ByteBudget;
+use crate::telemetry::caller::CallerLabel;
 use crate::telemetry::event::Listener;
 use crate::telemetry::requests::{ActiveRequest, RequestMethod};
 
 /// How a server runs.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ServerConfig {
     /// Connections open at once; never more than half of the descriptors that the process may have.
     pub connections_max: usize,
@@ -45,6 +51,8 @@ pub struct ServerConfig {
     pub stop_notice: Duration,
     /// How long calls in progress may go on after GOAWAY.
     pub drain_time_max: Duration,
+    /// When calls are refused because there is too much to do.
+    pub overload: OverloadConfig,
 }
 
 impl Default for ServerConfig {
@@ -54,6 +62,7 @@ impl Default for ServerConfig {
             first_bytes_timeout: FIRST_BYTES_TIMEOUT,
             stop_notice: STOP_NOTICE,
             drain_time_max: DRAIN_TIME_MAX,
+            overload: OverloadConfig::default(),
         }
     }
 }
@@ -80,9 +89,16 @@ pub async fn serve(
     let (switch, signal) = stop_signal();
     let health = Reported::serving(&[LimitedService::NAME]).await;
     let (shadow, asking) = shadow::start(engine.clone()).map_err(ServeError::Thread)?;
-    let front = Front { data: Guard::new(LimitedService::new(engine, shadow)), others: routes(&health, &signal)? };
+    let limiter = Limiter::new(config.overload.clone(), Handle::current().metrics().num_workers());
+    let monitor = tokio::spawn(overload::watch(Arc::clone(&limiter)));
+    let (data, others) = (Guard::new(LimitedService::new(engine, shadow)), routes(&health, &signal)?);
+    let front = |peer: CallerKey| {
+        let admission = Admission::new(&limiter, peer);
+        (Front { data: data.clone(), others: others.clone(), admission: admission.clone() }, Some(admission))
+    };
     let stopping = async move { health.not_serving().await };
     let drained = run(listener, front, config, (switch, signal), stop, stopping).await;
+    monitor.abort();
     asking.join().await;
     Ok(drained)
 }
@@ -94,21 +110,29 @@ pub async fn serve_routes(
     config: ServerConfig,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Drained {
-    run(listener, TowerToHyperService::new(routes), config, stop_signal(), stop, async {}).await
+    let routes = TowerToHyperService::new(routes);
+    run(listener, |_| (routes.clone(), None), config, stop_signal(), stop, async {}).await
 }
 
 /// The data service as every connection has it, for calls without a socket.
 #[must_use]
 pub fn data_service(
     engine: Engine,
-) -> impl Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone {
-    Guard::new(LimitedService::new(engine.clone(), Shadow::of_nobody(engine)))
+    overload: OverloadConfig,
+) -> impl Service<
+    Request<Body>,
+    Response = Response<impl HttpBody<Data = Bytes, Error = Status>>,
+    Error = Infallible,
+    Future: Send,
+> + Clone {
+    let admission = Admission::new(&Limiter::new(overload, 1), CallerKey::Unknown);
+    DataService { data: Guard::new(LimitedService::new(engine.clone(), Shadow::of_nobody(engine))), admission }
 }
 
 /// Takes connections until `stop` is ready; `stopping` runs once it is.
-async fn run<S: Services>(
+async fn run<S: Services<B>, B: HttpBody<Data = Bytes, Error = Status> + Send + 'static>(
     listener: TcpListener,
-    services: S,
+    services: impl Fn(CallerKey) -> (S, Option<Admission>),
     config: ServerConfig,
     (switch, signal): (StopSwitch, StopSignal),
     stop: impl Future<Output = ()>,
@@ -122,7 +146,9 @@ async fn run<S: Services>(
     let budget = ByteBudget::new(HELD_BYTES_MAX, HELD_BYTES_DIVISOR);
     let serve = |stream: TcpStream| {
         connection::without_delay(&stream);
-        connection::serve(stream, None, services.clone(), budget.account(), bounds, signal.clone())
+        let peer = stream.peer_addr().map_or(CallerKey::Unknown, |peer| CallerKey::of_address(peer.ip()));
+        let (services, admission) = services(peer);
+        connection::serve(stream, None, services, budget.account(), admission, bounds, signal.clone())
     };
     let mut connections = Connections::new(Listener::Data, connections_max(config.connections_max));
     connections.accept(&listener, serve, stop).await;
@@ -135,50 +161,96 @@ async fn run<S: Services>(
 }
 
 /// What a connection calls.
-trait Services:
-    HyperService<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>
+trait Services<B>:
+    HyperService<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send + 'static>
     + Clone
     + Send
     + 'static
 {
 }
 
-impl<S> Services for S where
-    S: HyperService<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>
+impl<S, B> Services<B> for S where
+    S: HyperService<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send + 'static>
         + Clone
         + Send
         + 'static
 {
 }
 
+type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
 /// The data service, and behind it all others: most calls need no router to find their way.
 #[derive(Clone)]
 struct Front {
     data: Guard<LimitedService>,
     others: Routes,
+    admission: Admission,
 }
 
 impl HyperService<Request<Incoming>> for Front {
-    type Response = Response<Body>;
+    type Response = Response<AdmittedBody>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+    type Future = Answering<Answer>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let path = request.uri().path().strip_prefix('/');
         // Both are always ready.
         match path.and_then(|path| path.strip_prefix(LimitedService::NAME)) {
-            Some(method) if method.starts_with('/') => self.data.clone().call(request),
+            Some(method) if method.starts_with('/') => limited(&self.admission, &self.data, request),
             Some(_) | None => {
                 let method = RequestMethod::beside_data(request.uri().path());
                 let active = ActiveRequest::begin(method, Instant::now().into_std());
                 let answer = self.others.clone().call(request);
-                Box::pin(async move {
+                Answering::Unlimited(Box::pin(async move {
                     let response = answer.await;
                     active.finish(status_code(&response));
                     response
-                })
+                }))
             }
         }
+    }
+}
+
+/// Calls the data service, unless there is too much to do.
+fn limited<B>(admission: &Admission, data: &Guard<LimitedService>, mut request: Request<B>) -> Answering<Answer>
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    match admission.admit(request.headers()) {
+        Ok(permit) => {
+            let caller = permit.caller();
+            if caller != CallerLabel::UNNAMED {
+                request.extensions_mut().insert(caller);
+            }
+            Answering::Admitted(data.clone().call(request), Some(permit))
+        }
+        Err((refused, caller)) => {
+            let active = ActiveRequest::begin(Method::of(request.uri().path()).counted(), Instant::now().into_std());
+            active.by(caller).finish(Code::ResourceExhausted as i32);
+            Answering::Refused(Some(admission.refusal(refused)))
+        }
+    }
+}
+
+/// The data service alone.
+#[derive(Clone)]
+struct DataService {
+    data: Guard<LimitedService>,
+    admission: Admission,
+}
+
+impl Service<Request<Body>> for DataService {
+    type Response = Response<AdmittedBody>;
+    type Error = Infallible;
+    type Future = Answering<Answer>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        limited(&self.admission, &self.data, request)
     }
 }
 

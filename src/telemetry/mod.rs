@@ -14,6 +14,7 @@ mod log_queue;
 pub mod logs;
 mod metrics;
 mod otlp;
+pub mod overload;
 mod process;
 pub mod prometheus;
 pub mod reloads;

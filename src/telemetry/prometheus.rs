@@ -4,6 +4,7 @@ use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use crate::domain::words::ReasonCode;
+use crate::telemetry::overload;
 use crate::telemetry::process::Process;
 use crate::telemetry::requests::RequestMethod;
 use crate::telemetry::{bad_fields, counts, requests};
@@ -202,6 +203,10 @@ fn calls(page: &mut Page) {
     for (reason, count) in counts::all_shed() {
         shed.sample(&[("reason", reason.slug())], count);
     }
+    let help = "How long calls waited to be answered, in the last window that was measured, in seconds.";
+    page.metric("requite_queue_delay_seconds", Kind::Gauge, help).sample(&[], seconds(overload::queue_delay()));
+    let help = "Threads that one caller may keep busy; +Inf while there is no limit.";
+    page.metric("requite_caller_share_threads", Kind::Gauge, help).sample(&[], overload::share_threads());
     let help = "Bytes held of requests and answers that are under way, by kind.";
     let mut buffered = page.metric("requite_buffered_bytes", Kind::Gauge, help);
     for (kind, bytes) in counts::buffered_bytes() {

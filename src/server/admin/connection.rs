@@ -60,7 +60,7 @@ async fn http2(
     let address = Arc::clone(&peer.address);
     let account = shared.budget.account();
     let gate = TowerToHyperService::new(Gate::new(shared, peer));
-    connection::serve(stream, Some(&address), gate, account, bounds, stop).await;
+    connection::serve(stream, Some(&address), gate, account, None, bounds, stop).await;
 }
 
 type TlsStream = tokio_rustls::server::TlsStream<TcpStream>;

@@ -1,0 +1,79 @@
+//! The answer to a call of the data service, and the permit that lasts until it is sent.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use http::Response;
+use hyper::body::{Body as HttpBody, Bytes, Frame, SizeHint};
+use tonic::Status;
+use tonic::body::Body;
+
+use crate::server::overload::admission::Permit;
+
+/// The answer to a call, on its way.
+#[derive(Debug)]
+pub(crate) enum Answering<F> {
+    /// The call was not taken.
+    Refused(Option<Response<Body>>),
+    /// The call was taken: what is done for it is measured.
+    Admitted(F, Option<Permit>),
+    /// The call is not the limiter's business.
+    Unlimited(F),
+}
+
+impl<F> Future for Answering<F>
+where
+    F: Future<Output = Result<Response<Body>, Infallible>> + Unpin,
+{
+    type Output = Result<Response<AdmittedBody>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let (polled, permit) = match &mut *self {
+            Self::Refused(response) => match response.take() {
+                Some(response) => (Poll::Ready(Ok(response)), None),
+                // It has been given already.
+                None => return Poll::Pending,
+            },
+            Self::Unlimited(answer) => (Pin::new(answer).poll(cx), None),
+            Self::Admitted(answer, permit) => {
+                let begun = Instant::now();
+                let polled = Pin::new(answer).poll(cx);
+                if let Some(permit) = permit {
+                    permit.charge(begun.elapsed());
+                }
+                match polled {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(response) => (Poll::Ready(response), permit.take()),
+                }
+            }
+        };
+        polled.map_ok(|response| response.map(|body| AdmittedBody { body, _permit: permit }))
+    }
+}
+
+/// The body of an answer; whoever drops it gives the permit back.
+#[derive(Debug)]
+pub(crate) struct AdmittedBody {
+    body: Body,
+    _permit: Option<Permit>,
+}
+
+impl HttpBody for AdmittedBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

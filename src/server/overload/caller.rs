@@ -1,0 +1,325 @@
+//! Callers: who they are, what they have brought lately, and what they may still bring.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::server::overload::limits::{
+    ACTIVE_WINDOWS, BURST, CALLERS_MAX, DEBT_MAX, OVER_SHARE_PERCENT, REFUSAL_BALANCE_MAX, REFUSAL_NANOS,
+    TRANSPORT_NANOS,
+};
+use crate::server::overload::share::Share;
+use crate::telemetry::caller::CallerLabel;
+
+/// Longest value of a header that names a caller, in bytes; the rest of a longer one is not looked at.
+const NAME_BYTES_MAX: usize = 128;
+
+/// What tells one caller from another.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum CallerKey {
+    /// The address that it calls from; of IPv6 the first 64 bits, since one host has all of the others.
+    Peer(IpAddr),
+    /// What it calls itself.
+    Name(Box<[u8]>),
+    /// Callers that nothing is known of.
+    Unknown,
+}
+
+impl CallerKey {
+    /// The caller behind an address.
+    pub(crate) fn of_address(address: IpAddr) -> Self {
+        Self::Peer(match address.to_canonical() {
+            IpAddr::V4(address) => IpAddr::V4(address),
+            IpAddr::V6(address) => IpAddr::V6((u128::from(address) >> 64 << 64).into()),
+        })
+    }
+
+    /// The caller of a name.
+    pub(crate) fn of_name(name: &[u8]) -> Self {
+        Self::Name(name.get(..NAME_BYTES_MAX).unwrap_or(name).into())
+    }
+
+    /// The name in metrics. An address is none.
+    fn label(&self) -> CallerLabel {
+        match self {
+            Self::Peer(_) | Self::Unknown => CallerLabel::UNNAMED,
+            Self::Name(name) => std::str::from_utf8(name).map_or(CallerLabel::OTHER, CallerLabel::of_name),
+        }
+    }
+}
+
+/// What is counted for all callers together.
+#[derive(Debug, Default)]
+pub(super) struct Totals {
+    pub(super) admitted: AtomicU64,
+    pub(super) finished: AtomicU64,
+    /// Times that calls waited, each as nanoseconds.
+    pub(super) delay_nanos: AtomicU64,
+    /// Callers with a call in the last second.
+    pub(super) active: AtomicUsize,
+}
+
+impl Totals {
+    /// Calls admitted whose answers are not sent.
+    pub(super) fn in_flight(&self) -> u64 {
+        // In this order: one that ends in between must not make more finished than admitted.
+        let finished = self.finished.load(Relaxed);
+        self.admitted.load(Relaxed).saturating_sub(finished)
+    }
+}
+
+/// One caller. Work is in nanoseconds of a thread.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    pub(super) label: CallerLabel,
+    pub(super) totals: Arc<Totals>,
+    /// Work since the last window.
+    work: AtomicU64,
+    /// Refusals since the last window.
+    refused: AtomicU64,
+    /// What a call costs, smoothed.
+    mean_cost: AtomicU64,
+    /// Work that it may still bring; below zero where it has brought more.
+    credit: AtomicI64,
+    /// Work done for it, less what refusing it has cost.
+    balance: AtomicI64,
+    /// Calls admitted whose answers are not sent; kept only under a fixed limit.
+    pub(super) in_flight: AtomicUsize,
+    /// Calls were refused in the last window.
+    over_share: AtomicBool,
+    /// It asks for more than others do.
+    greedy: AtomicBool,
+    /// What it asked for per window, smoothed.
+    demand: AtomicU64,
+    idle_windows: AtomicU32,
+}
+
+impl Caller {
+    fn new(label: CallerLabel, totals: Arc<Totals>, credit: i64) -> Self {
+        Self {
+            label,
+            totals,
+            work: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            mean_cost: AtomicU64::new(2 * TRANSPORT_NANOS),
+            credit: AtomicI64::new(credit),
+            balance: AtomicI64::new(0),
+            in_flight: AtomicUsize::new(0),
+            over_share: AtomicBool::new(false),
+            greedy: AtomicBool::new(false),
+            demand: AtomicU64::new(0),
+            idle_windows: AtomicU32::new(ACTIVE_WINDOWS),
+        }
+    }
+
+    /// Takes the cost of a call from the credit; `None` where there is none left, or where refusing has
+    /// already cost as much as the work that was done.
+    pub(super) fn reserve(&self) -> Option<u64> {
+        let cost = self.mean_cost();
+        let signed = signed(cost);
+        let balance = self.balance.load(Relaxed);
+        if self.credit.load(Relaxed) <= 0 && signed_refusal() <= balance {
+            self.balance.store(balance - signed_refusal(), Relaxed);
+            return None;
+        }
+        self.credit.fetch_sub(signed, Relaxed);
+        self.balance.store((balance + signed).min(REFUSAL_BALANCE_MAX), Relaxed);
+        Some(cost)
+    }
+
+    /// Replaces what was reserved for a call by what it has cost.
+    pub(super) fn settle(&self, reserved: u64, cost: u64) {
+        self.credit.fetch_add(signed(reserved) - signed(cost), Relaxed);
+    }
+
+    /// Notes a refusal.
+    pub(super) fn refuse(&self) {
+        self.refused.fetch_add(1, Relaxed);
+        self.over_share.store(true, Relaxed);
+    }
+
+    /// Charges work that was done.
+    pub(super) fn charge(&self, nanos: u64) {
+        self.work.fetch_add(nanos, Relaxed);
+    }
+
+    /// Notes what a whole call has cost.
+    pub(super) fn note_cost(&self, nanos: u64) {
+        let mean = self.mean_cost.load(Relaxed);
+        // A note that is lost to another thread changes little.
+        self.mean_cost.store((mean - mean / 8).saturating_add(nanos / 8), Relaxed);
+    }
+
+    /// What a call costs, smoothed; never zero.
+    pub(super) fn mean_cost(&self) -> u64 {
+        self.mean_cost.load(Relaxed).max(1)
+    }
+
+    /// Whether calls of it are being refused.
+    pub(super) fn is_over_share(&self) -> bool {
+        self.over_share.load(Relaxed)
+    }
+
+    /// Whether it asks for more than others do.
+    pub(super) fn is_greedy(&self) -> bool {
+        self.greedy.load(Relaxed)
+    }
+
+    fn refill(&self, share: Share, elapsed: Duration) {
+        let credit = self.credit.load(Relaxed).saturating_add(signed(work_in(share, elapsed)));
+        let bounded = credit.clamp(-signed(work_in(share, DEBT_MAX)), signed(work_in(share, BURST.max(elapsed))));
+        // What is charged meanwhile by others stays charged.
+        self.credit.fetch_add(bounded - self.credit.load(Relaxed), Relaxed);
+    }
+
+    /// Ends a window: what was brought in it, and refused.
+    fn end_window(&self) -> (u64, u64) {
+        let (work, refused) = (self.work.swap(0, Relaxed), self.refused.swap(0, Relaxed));
+        self.over_share.store(refused != 0, Relaxed);
+        let idle = if work == 0 && refused == 0 { self.idle_windows.load(Relaxed).saturating_add(1) } else { 0 };
+        self.idle_windows.store(idle, Relaxed);
+        let asked = work.saturating_add(refused.saturating_mul(self.mean_cost()));
+        let demand = self.demand.load(Relaxed);
+        self.demand.store(demand - demand / 4 + asked / 4, Relaxed);
+        (work, refused)
+    }
+
+    fn is_active(&self) -> bool {
+        self.idle_windows.load(Relaxed) < ACTIVE_WINDOWS
+    }
+}
+
+const fn signed_refusal() -> i64 {
+    REFUSAL_NANOS as i64
+}
+
+fn signed(nanos: u64) -> i64 {
+    i64::try_from(nanos).unwrap_or(i64::MAX / 4).min(i64::MAX / 4)
+}
+
+/// What a share comes to in a time.
+fn work_in(share: Share, time: Duration) -> u64 {
+    let nanos = u128::from(share) * time.as_nanos() / 1_000_000_000;
+    u64::try_from(nanos).unwrap_or(u64::MAX)
+}
+
+/// What all callers brought in a window.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Brought {
+    /// Calls refused.
+    pub(super) refused: u64,
+    /// Work of the busiest caller.
+    pub(super) busiest: u64,
+}
+
+/// All callers of late: a bounded number.
+#[derive(Debug)]
+pub(super) struct Callers {
+    known: Mutex<HashMap<CallerKey, Arc<Caller>>>,
+    /// All those for whom there is no room.
+    others: Arc<Caller>,
+    totals: Arc<Totals>,
+}
+
+impl Callers {
+    pub(super) fn new() -> Self {
+        let totals = Arc::new(Totals::default());
+        let others = Arc::new(Caller::new(CallerLabel::OTHER, Arc::clone(&totals), 0));
+        Self { known: Mutex::default(), others, totals }
+    }
+
+    pub(super) fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
+    /// The caller of this key; a new one has what a share comes to in a burst.
+    pub(super) fn get(&self, key: CallerKey, share: Option<Share>) -> Arc<Caller> {
+        let mut known = self.known();
+        if let Some(caller) = known.get(&key) {
+            return Arc::clone(caller);
+        }
+        if CALLERS_MAX <= known.len() {
+            return Arc::clone(&self.others);
+        }
+        let credit = share.map_or(0, |share| signed(work_in(share, BURST)));
+        let caller = Arc::new(Caller::new(key.label(), Arc::clone(&self.totals), credit));
+        known.insert(key, Arc::clone(&caller));
+        caller
+    }
+
+    /// Gives every caller the credit of a time.
+    pub(super) fn refill(&self, share: Share, elapsed: Duration) {
+        self.known().values().chain([&self.others]).for_each(|caller| caller.refill(share, elapsed));
+    }
+
+    /// Ends a window. Callers who have not called for a while and hold nothing are forgotten.
+    pub(super) fn end_window(&self) -> Brought {
+        let mut known = self.known();
+        let (mut brought, mut active, mut demand) = (Brought::default(), 0_u64, 0_u64);
+        for caller in known.values().chain([&self.others]) {
+            let (work, refused) = caller.end_window();
+            brought.refused = brought.refused.saturating_add(refused);
+            brought.busiest = brought.busiest.max(work);
+            if caller.is_active() {
+                active += 1;
+                demand = demand.saturating_add(caller.demand.load(Relaxed));
+            }
+        }
+        // The others are there from the start, and idle unless there are too many callers.
+        let fair = demand.checked_div(active).unwrap_or(0).saturating_mul(OVER_SHARE_PERCENT) / 100;
+        for caller in known.values().chain([&self.others]) {
+            caller.greedy.store(1 < active && fair < caller.demand.load(Relaxed), Relaxed);
+        }
+        known.retain(|_, caller| caller.is_active() || 1 < Arc::strong_count(caller));
+        self.totals.active.store(usize::try_from(active).unwrap_or(usize::MAX), Relaxed);
+        brought
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<CallerKey, Arc<Caller>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_of_ipv6_is_one_caller() {
+        let key = |text: &str| CallerKey::of_address(text.parse().unwrap());
+        assert_eq!(key("2001:db8:1:2::1"), key("2001:db8:1:2:ffff::9"));
+        assert_ne!(key("2001:db8:1:2::1"), key("2001:db8:1:3::1"));
+        assert_ne!(key("192.0.2.1"), key("192.0.2.2"));
+        assert_eq!(key("::ffff:192.0.2.1"), key("192.0.2.1"));
+    }
+
+    #[test]
+    fn callers_are_bounded_and_idle_ones_forgotten() {
+        let callers = Callers::new();
+        let key = |number: usize| CallerKey::of_name(number.to_string().as_bytes());
+        let kept = callers.get(key(0), None);
+        (0..2 * CALLERS_MAX).for_each(|number| drop(callers.get(key(number), None)));
+        assert_eq!(callers.known().len(), CALLERS_MAX);
+        assert!(Arc::ptr_eq(&callers.get(key(CALLERS_MAX + 1), None), &callers.others));
+        for _ in 0..=ACTIVE_WINDOWS {
+            let _ = callers.end_window();
+        }
+        assert_eq!(callers.known().len(), 1, "whoever is connected is remembered");
+        drop(kept);
+        let _ = callers.end_window();
+        assert_eq!(callers.known().len(), 0);
+    }
+
+    #[test]
+    fn refusing_never_costs_more_than_what_is_done() {
+        let callers = Callers::new();
+        let caller = callers.get(CallerKey::Unknown, None);
+        let calls: Vec<bool> = (0..10_000).map(|_| caller.reserve().is_some()).collect();
+        let done = calls.iter().filter(|done| **done).count() as u64;
+        let refused = calls.len() as u64 - done;
+        assert!(refused * REFUSAL_NANOS <= done * caller.mean_cost(), "{done} done, {refused} refused");
+        assert!(1_000 < refused, "without credit most are refused: {refused}");
+    }
+}

@@ -1,0 +1,63 @@
+//! The bounds of the limiter, each with its unit and its reason.
+
+use std::time::Duration;
+
+/// How often the limiter measures its own lag and gives callers new credit.
+pub const TICK: Duration = Duration::from_millis(5);
+
+/// Ticks after which the share is worked out again: 50 ms, so that a burst is told from a queue that stays.
+pub const TICKS_PER_WINDOW: u32 = 10;
+
+/// Ticks are this much rarer while nobody calls: an idle process sleeps.
+pub const IDLE_TICK: Duration = Duration::from_millis(50);
+
+/// Windows of waiting before anybody is refused: 100 ms, the interval of controlled delay (RFC 8289).
+pub const PRESSED_WINDOWS: u32 = 2;
+
+/// Windows without a refusal after which nobody is limited any more: one second.
+pub const CALM_WINDOWS: u32 = 20;
+
+/// How long a task that could run may wait for a thread, on average. Without load it is below 0.1 ms.
+pub const LAG_TARGET: Duration = Duration::from_millis(2);
+
+/// How long a call that could be read may wait for its answer, on average, where callers send more
+/// than they may: it is also what bounds the time from its headers to its refusal.
+pub const DELAY_TARGET: Duration = Duration::from_millis(4);
+
+/// Below this part of the threads' time, waiting has other reasons than too many calls.
+pub const UTILIZATION_MIN: f64 = 0.85;
+
+/// The least share, in nanoseconds of work per second: 0.1 % of a thread.
+pub const SHARE_MIN: u64 = 1_000_000;
+
+/// Credit that a caller can save up: what its share comes to in this time. Callers come in bursts.
+pub const BURST: Duration = Duration::from_millis(50);
+
+/// Debt that a caller can run into: what its share comes to in this time. After it, its calls are taken again.
+pub const DEBT_MAX: Duration = Duration::from_millis(250);
+
+/// What reading a call and sending its answer costs beside the answer itself, in nanoseconds.
+pub const TRANSPORT_NANOS: u64 = 5_000;
+
+/// What it costs to refuse a call, in nanoseconds.
+pub const REFUSAL_NANOS: u64 = 4_000;
+
+/// Work that refusals may be set against, in nanoseconds: a caller's refusals never cost more than the
+/// work that is done for it, or a server that is asked often enough would do nothing but refuse.
+pub const REFUSAL_BALANCE_MAX: i64 = 2_000_000;
+
+/// Callers that are told apart; all others are one caller.
+pub const CALLERS_MAX: usize = 4_096;
+
+/// Windows without a call after which a caller is not counted as active: one second.
+pub const ACTIVE_WINDOWS: u32 = 20;
+
+/// A caller is told that it is over its share where it asks for more than this part of what callers ask
+/// for on average, in percent; the others are told that the server is overloaded.
+pub const OVER_SHARE_PERCENT: u64 = 125;
+
+/// Work that a connection does in one turn before others get the thread, in nanoseconds.
+pub const TURN_NANOS: u64 = 1_000_000;
+
+/// The same for one whose caller is over its share: others wait no longer than this.
+pub const OVER_SHARE_TURN_NANOS: u64 = 100_000;

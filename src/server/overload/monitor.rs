@@ -1,0 +1,101 @@
+//! The monitor: one task that measures how long tasks and calls wait, and sets the share by it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use tokio::runtime::RuntimeMetrics;
+use tokio::time::{Instant, sleep_until};
+
+use crate::server::overload::Limiter;
+use crate::server::overload::limits::{IDLE_TICK, TICK, TICKS_PER_WINDOW};
+use crate::server::overload::share::{Controller, Window};
+use crate::telemetry;
+
+/// Timers are as coarse as this, so a task that is so late was not kept from running.
+const TIMER_GRAIN: Duration = Duration::from_millis(1);
+
+/// Measures and sets the share until it is dropped.
+pub(crate) async fn watch(limiter: Arc<Limiter>) {
+    let metrics = tokio::runtime::Handle::current().metrics();
+    let mut controller = Controller::default();
+    let mut meter = Meter::new(&metrics);
+    loop {
+        let window = meter.window(&limiter, &metrics).await;
+        if limiter.config.concurrency_limit.is_some() {
+            continue;
+        }
+        let (before, share) = (limiter.share(), controller.update(&window));
+        limiter.set_share(share);
+        telemetry::overload::observe(window.lag.max(window.delay), share);
+        match (before, share) {
+            (None, Some(_)) => {
+                let (lag, delay) = (window.lag, window.delay);
+                tracing::info!(?lag, ?delay, "overloaded: calls of callers over their share are refused");
+            }
+            (Some(_), None) => tracing::info!("no longer overloaded: all calls are taken"),
+            (Some(_), Some(_)) | (None, None) => {}
+        }
+    }
+}
+
+/// What has been measured when.
+#[derive(Debug)]
+struct Meter {
+    at: Instant,
+    busy: Duration,
+    admitted: u64,
+    delay_nanos: u64,
+}
+
+impl Meter {
+    fn new(metrics: &RuntimeMetrics) -> Self {
+        Self { at: Instant::now(), busy: busy(metrics), admitted: 0, delay_nanos: 0 }
+    }
+
+    /// Measures one window; a longer one while nobody calls.
+    async fn window(&mut self, limiter: &Limiter, metrics: &RuntimeMetrics) -> Window {
+        let totals = limiter.callers.totals();
+        let begun = self.at;
+        let mut lag = Duration::ZERO;
+        let mut ticks = 0;
+        while ticks < TICKS_PER_WINDOW {
+            let idle = totals.admitted.load(Relaxed) == self.admitted && limiter.share().is_none();
+            let due = Instant::now() + if idle { IDLE_TICK } else { TICK };
+            sleep_until(due).await;
+            let now = Instant::now();
+            lag += now.saturating_duration_since(due + TIMER_GRAIN);
+            if let Some(share) = limiter.share() {
+                limiter.callers.refill(share, now - self.at);
+            }
+            self.at = now;
+            ticks += if idle { TICKS_PER_WINDOW } else { 1 };
+        }
+        self.end_window(limiter, metrics, begun, lag / ticks.clamp(1, TICKS_PER_WINDOW))
+    }
+
+    fn end_window(&mut self, limiter: &Limiter, metrics: &RuntimeMetrics, begun: Instant, lag: Duration) -> Window {
+        let totals = limiter.callers.totals();
+        let elapsed = self.at - begun;
+        let brought = limiter.callers.end_window();
+        let (busy, admitted) = (busy(metrics), totals.admitted.load(Relaxed));
+        let delay_nanos = totals.delay_nanos.load(Relaxed);
+        let calls = admitted.wrapping_sub(self.admitted).saturating_add(brought.refused);
+        let waited = delay_nanos.wrapping_sub(self.delay_nanos);
+        let threads = metrics.num_workers().max(1) as f64;
+        let window = Window {
+            utilization: busy.saturating_sub(self.busy).as_secs_f64() / (elapsed.as_secs_f64() * threads),
+            lag,
+            delay: Duration::from_nanos(waited.checked_div(calls).unwrap_or(0)),
+            refused: brought.refused,
+            busiest: (brought.busiest as f64 / elapsed.as_secs_f64()) as u64,
+        };
+        (self.busy, self.admitted, self.delay_nanos) = (busy, admitted, delay_nanos);
+        window
+    }
+}
+
+/// How long all threads together have been busy.
+fn busy(metrics: &RuntimeMetrics) -> Duration {
+    (0..metrics.num_workers()).map(|worker| metrics.worker_total_busy_duration(worker)).sum()
+}

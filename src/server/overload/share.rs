@@ -1,0 +1,91 @@
+//! The share: how much work one caller may bring when there is more than can be done in time. Pure:
+//! it sees one window of measurements after the other, and no clock.
+
+use std::time::Duration;
+
+use crate::server::overload::limits::{
+    CALM_WINDOWS, DELAY_TARGET, LAG_TARGET, PRESSED_WINDOWS, SHARE_MIN, UTILIZATION_MIN,
+};
+
+/// What the share is multiplied by after a window in which calls waited for too long.
+const DECREASE: f64 = 0.95;
+
+/// What it is multiplied by after a window without, while calls are still refused.
+const INCREASE: f64 = 1.02;
+
+/// What it is multiplied by after a window in which nothing was refused.
+const RELEASE: f64 = 1.25;
+
+/// What the share begins with, of the work of the busiest caller.
+const FIRST: f64 = 0.9;
+
+/// Work per second that one caller may bring, in nanoseconds of a thread per second.
+pub(super) type Share = u64;
+
+/// What was measured over one window.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub(super) struct Window {
+    /// The part of all threads' time in which they were busy, 0 to 1.
+    pub(super) utilization: f64,
+    /// The mean time from when a task could run to when it did.
+    pub(super) lag: Duration,
+    /// The mean time from when a call could be read to its answer.
+    pub(super) delay: Duration,
+    /// Calls that were refused.
+    pub(super) refused: u64,
+    /// Work of the busiest caller, in nanoseconds per second.
+    pub(super) busiest: Share,
+}
+
+impl Window {
+    /// Whether there is a queue that does not go away by itself: everybody is busy, and calls wait.
+    fn is_pressed(&self) -> bool {
+        UTILIZATION_MIN <= self.utilization && (LAG_TARGET < self.lag || DELAY_TARGET < self.delay)
+    }
+}
+
+/// Finds the share in steps: down while calls wait too long and longer, up while they do not.
+///
+/// One share for all callers gives each what it asks for or the same as the others, whichever is less,
+/// so a caller below it never notices.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Controller {
+    /// `None`: nobody is limited.
+    share: Option<f64>,
+    pressed: u32,
+    calm: u32,
+    /// How long calls waited in the last window.
+    waited: Duration,
+}
+
+impl Controller {
+    /// Takes a window into account and gives the share for the next one; `None`: no limit.
+    pub(super) fn update(&mut self, window: &Window) -> Option<Share> {
+        let pressed = window.is_pressed();
+        self.pressed = if pressed { self.pressed + 1 } else { 0 };
+        self.calm = if pressed || window.refused != 0 { 0 } else { self.calm.saturating_add(1) };
+        let waited = window.lag.max(window.delay);
+        // A queue that shrinks needs no smaller share.
+        let shrinks = waited < self.waited;
+        self.waited = waited;
+        self.share = match self.share {
+            // One bad window may be a hiccup of the host.
+            None if PRESSED_WINDOWS <= self.pressed => Some(window.busiest as f64 * FIRST),
+            None => None,
+            Some(_) if CALM_WINDOWS <= self.calm => None,
+            Some(share) if pressed && shrinks => Some(share),
+            Some(share) => Some(share * Self::step(pressed, window.refused)),
+        };
+        self.share = self.share.map(|share| share.max(SHARE_MIN as f64));
+        // Far below 2^64: work per second is at most a second for each thread, and steps end with calm.
+        self.share.map(|share| share as Share)
+    }
+
+    const fn step(pressed: bool, refused: u64) -> f64 {
+        match (pressed, refused) {
+            (true, _) => DECREASE,
+            (false, 0) => RELEASE,
+            (false, _) => INCREASE,
+        }
+    }
+}
