@@ -12,7 +12,7 @@ use crate::plan::fact::Dimension;
 use crate::plan::rule::{Extra, Verdict};
 use crate::plan::vocabulary::VocabularyId;
 use crate::policy::literal;
-use crate::policy::read::{Raw, Reader, Table, suggestion};
+use crate::policy::read::{Raw, Reader, Table};
 use crate::policy::source::{Located, Span};
 use crate::policy::tree::{Node, NodeKind};
 
@@ -107,7 +107,8 @@ pub fn of_violations(expected: &Table<Raw>, violations: &[FieldViolation], reade
 }
 
 fn unknown_key(key: &Located<String>, known: &[&str], reader: &mut Reader<'_, '_>) {
-    let help = suggestion(&key.value, known.iter().copied())
+    let help = reader
+        .suggestion(&key.value, known.iter().copied())
         .map_or_else(|| format!("known are {}", known.join(", ")), |near| format!("did you mean `{near}`?"));
     reader.error("unknown-key", key.span, format!("nothing called `{}` can be expected", key.value), help);
 }

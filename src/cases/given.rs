@@ -13,7 +13,7 @@ use crate::domain::words::{LiableParty, OrderStage, RequestType};
 use crate::plan::Plan;
 use crate::plan::fact::{Dimension, FactType, InputScope, Origin};
 use crate::policy::literal;
-use crate::policy::read::{Raw, Reader, Table, suggestion};
+use crate::policy::read::{Raw, Reader, Table};
 use crate::policy::source::{Located, Span};
 use crate::policy::tree::{Node, NodeKind};
 use crate::policy::unknown::unknown_word;
@@ -56,6 +56,12 @@ const NAMES: [&str; 22] = [
 /// The names that hold lists of mappings.
 const LISTS: [&str; 5] = ["evidence", "promised_actual", "line_ids", "earlier", "claimed_components"];
 
+/// Names that one case or one of its lines may give: many times those that a policy knows.
+const GIVEN_NAMES_MAX: usize = 512;
+
+/// Lines of one case, and items of one list in it: more than a request may have, so that a case can show that.
+const GIVEN_ITEMS_MAX: usize = 1_024;
+
 /// The moments of `order.times` that every policy knows.
 const MOMENTS: [&str; 4] = ["promised_at", "started_at", "delivered_at", "completed_at"];
 
@@ -85,6 +91,7 @@ impl<'c> Given<'c> {
     pub fn request(&self, reader: &mut Reader<'_, '_>) -> Option<Request<'c>> {
         let all = Names { entries: &self.entries, plan: self.plan };
         let mistakes = reader.diagnostics.len();
+        self.within_bounds(reader)?;
         all.known(reader);
         let lines = match &self.case.lines {
             None => vec![all.line(reader)],
@@ -105,6 +112,22 @@ impl<'c> Given<'c> {
         let order = all.order(lines, tenders, components, reader);
         let claim = all.claim(reader);
         (mistakes == reader.diagnostics.len()).then_some(Request { order, claim })
+    }
+}
+
+impl Given<'_> {
+    /// Names are looked up one after the other, for each line again: so there are not many of either.
+    fn within_bounds(&self, reader: &mut Reader<'_, '_>) -> Option<()> {
+        let lines = self.case.lines.as_deref().unwrap_or(&[]);
+        let names = lines.iter().map(|line| line.entries.len()).chain([self.entries.len()]).max().unwrap_or(0);
+        for (what, found, most) in [("names", names, GIVEN_NAMES_MAX), ("lines", lines.len(), GIVEN_ITEMS_MAX)] {
+            if most < found {
+                let message = format!("a case gives at most {most} {what}, this one {found}");
+                reader.error("too-large", self.case.case.span, message, "split the case");
+                return None;
+            }
+        }
+        Some(())
     }
 }
 
@@ -134,8 +157,9 @@ impl<'c> Names<'_, 'c> {
             let known =
                 || NAMES.into_iter().chain(LISTS).chain(self.moments()).chain(self.inputs().map(|(name, ..)| name));
             if known().all(|known| known != name.value) {
-                let help =
-                    suggestion(&name.value, known()).map_or(String::new(), |near| format!("did you mean `{near}`?"));
+                let help = reader
+                    .suggestion(&name.value, known())
+                    .map_or(String::new(), |near| format!("did you mean `{near}`?"));
                 reader.error("unknown-key", name.span, format!("a case cannot give `{}`", name.value), help);
             }
         }
@@ -233,6 +257,12 @@ impl<'c> Names<'_, 'c> {
     fn list(&self, name: &str, reader: &mut Reader<'_, '_>) -> &'c [Node] {
         match self.node(name) {
             None => &[],
+            Some(Node { kind: NodeKind::List(items), span }) if GIVEN_ITEMS_MAX < items.len() => {
+                let message =
+                    format!("a case gives at most {GIVEN_ITEMS_MAX} items of a list, here are {}", items.len());
+                reader.error("too-large", *span, message, "shorten the list");
+                &[]
+            }
             Some(Node { kind: NodeKind::List(items), .. }) => items,
             Some(node) => {
                 reader.expected(node, "a list");

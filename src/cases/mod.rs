@@ -17,6 +17,7 @@ use crate::policy::bundle::{Bundle, BundleFile};
 use crate::policy::diagnostic::Diagnostic;
 use crate::policy::load::{FileRole, read_file, role};
 use crate::policy::read::{Raw, Read, Reader, Slug, Table, Text, record};
+use crate::policy::tree::NodeBudget;
 
 record! {
     /// A file of cases.
@@ -73,15 +74,22 @@ pub struct Rehearsal {
 #[must_use]
 pub fn rehearse(bundle: &Bundle, plans: &[Plan], default_policy: &str) -> Rehearsal {
     let mut rehearsal = Rehearsal::default();
+    let mut budget = NodeBudget::default();
     for file in bundle.files().iter().filter(|file| role(&file.path) == FileRole::Cases) {
-        rehearse_file(file, plans, default_policy, &mut rehearsal);
+        rehearse_file(file, plans, default_policy, &mut budget, &mut rehearsal);
     }
     rehearsal
 }
 
-fn rehearse_file(file: &BundleFile, plans: &[Plan], default_policy: &str, rehearsal: &mut Rehearsal) {
+fn rehearse_file(
+    file: &BundleFile,
+    plans: &[Plan],
+    default_policy: &str,
+    budget: &mut NodeBudget,
+    rehearsal: &mut Rehearsal,
+) {
     let mut diagnostics = Vec::new();
-    read_file(file, &mut diagnostics, |node, reader| {
+    read_file(file, budget, &mut diagnostics, |node, reader| {
         let written = CasesKey::read(node, reader)?;
         let id = written.policy.as_ref().map_or(default_policy, Slug::text);
         let mut versions: Vec<&Plan> = plans.iter().filter(|plan| plan.id == id).collect();
@@ -102,7 +110,7 @@ fn rehearse_file(file: &BundleFile, plans: &[Plan], default_policy: &str, rehear
                     "say what is different about this one",
                 );
             }
-            if CASES_MAX <= rehearsal.passed {
+            if CASES_MAX <= rehearsal.passed + rehearsal.failed {
                 reader.error(
                     "too-many-cases",
                     case.case.span,

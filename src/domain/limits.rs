@@ -55,6 +55,13 @@ pub const YAML_DEPTH_MAX: usize = 24;
 /// Values in one policy file, each scalar, list and mapping counting one.
 pub const YAML_NODES_MAX: usize = 4_000_000;
 
+/// Values in all policies, fragments, layers and calendars of a bundle, and as many in all its cases; a fragment or
+/// layer counts again for each policy that uses it. Each takes about a hundred bytes while a bundle is read.
+pub const BUNDLE_NODES_MAX: usize = 6_000_000;
+
+/// Bytes of one text in a policy file: more than any label, note or claim of a case needs.
+pub const SCALAR_BYTES_MAX: usize = 64 * 1024;
+
 /// Rules in one policy.
 pub const RULES_MAX: usize = 100_000;
 
@@ -70,6 +77,12 @@ pub const FORMULA_DEPTH_MAX: usize = 32;
 /// Words in one open set (reasons, channels, product types, the values of an enum, …).
 pub const VOCABULARY_WORDS_MAX: usize = 4_096;
 
+/// Units of account of one policy: all of ISO 4217 fit.
+pub const CURRENCIES_MAX: usize = 256;
+
+/// Languages of one policy's labels. Every label is written in each.
+pub const LANGUAGES_MAX: usize = 64;
+
 /// Words in an open set that a fact may hold several of at once (tags), and kinds of evidence:
 /// they are held as the bits of one `u64`.
 pub const SET_WORDS_MAX: usize = 64;
@@ -80,6 +93,9 @@ pub const EVIDENCE_ALTERNATIVES_MAX: usize = 64;
 /// Phrases in a policy's text lists, and characters in its fold table.
 pub const PHRASES_MAX: usize = 4_096;
 
+/// One phrase of a text list, in bytes: an automaton has a state for each, and some have a table of a kibibyte for each state.
+pub const PHRASE_BYTES_MAX: usize = 256;
+
 /// Business or calendar days in a review or payout window.
 pub const WINDOW_DAYS_MAX: u16 = 400;
 
@@ -87,7 +103,13 @@ pub const WINDOW_DAYS_MAX: u16 = 400;
 pub const DIAGNOSTICS_MAX: usize = 200;
 
 /// Errors noted while a bundle is read, and as many warnings; what comes after these is not even counted.
-pub const DIAGNOSTICS_COLLECTED_MAX: usize = 10_000;
+pub const DIAGNOSTICS_COLLECTED_MAX: usize = 2_000;
+
+/// Longest quotation of an author's words in a message, in characters.
+pub const QUOTE_CHARS_MAX: usize = 160;
+
+/// Longest message of a diagnostic, and longest help, in characters: a screen of text.
+pub const MESSAGE_CHARS_MAX: usize = 2_000;
 
 const _: () = assert!(
     AMOUNT_MINOR_UNITS_MAX < i64::MAX / (2 * (LINES_MAX + COMPONENTS_MAX) as i64),

@@ -4,8 +4,9 @@ use std::fmt;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
-use crate::domain::limits::DIAGNOSTICS_MAX;
+use crate::domain::limits::{DIAGNOSTICS_MAX, MESSAGE_CHARS_MAX, QUOTE_CHARS_MAX};
 use crate::policy::bundle::Bundle;
+use crate::policy::excerpt::{Excerpt, excerpt};
 
 /// One mistake, or one thing worth a look.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -44,6 +45,52 @@ pub struct Place {
     pub start: usize,
     /// First byte after it.
     pub end: usize,
+}
+
+impl Diagnostic {
+    /// A diagnostic whose quotations are short, however long the author's words are; without help where `help` is empty.
+    #[must_use]
+    pub fn new(
+        severity: Severity,
+        code: &'static str,
+        message: impl Into<String>,
+        place: Option<Place>,
+        help: impl Into<String>,
+    ) -> Self {
+        let help = shorten(help.into());
+        Self { severity, code, message: shorten(message.into()), place, help: (!help.is_empty()).then_some(help) }
+    }
+}
+
+/// A message with each quotation in backticks cut to [`QUOTE_CHARS_MAX`], and the whole to [`MESSAGE_CHARS_MAX`].
+fn shorten(message: String) -> String {
+    if message.len() <= QUOTE_CHARS_MAX {
+        return message;
+    }
+    let mut short = String::new();
+    for (place, part) in message.split('`').enumerate() {
+        if place != 0 {
+            short.push('`');
+        }
+        let is_quotation = place % 2 == 1;
+        short.push_str(&cut(part, if is_quotation { QUOTE_CHARS_MAX } else { MESSAGE_CHARS_MAX }));
+        if MESSAGE_CHARS_MAX < short.len() {
+            break;
+        }
+    }
+    cut(&short, MESSAGE_CHARS_MAX)
+}
+
+/// A text with `…` in place of what is beyond so many characters, the end kept.
+fn cut(text: &str, chars_max: usize) -> String {
+    if text.len() <= chars_max || text.chars().nth(chars_max).is_none() {
+        return text.to_owned();
+    }
+    let tail_chars = chars_max / 4;
+    let boundary = |(at, _): (usize, char)| at;
+    let head = text.char_indices().nth(chars_max - tail_chars - 1).map_or(0, boundary);
+    let tail = text.char_indices().rev().nth(tail_chars.saturating_sub(1)).map_or(text.len(), boundary);
+    format!("{}…{}", text.get(..head).unwrap_or(""), text.get(tail..).unwrap_or(""))
 }
 
 impl fmt::Display for Place {
@@ -94,13 +141,8 @@ fn more(left_out: &[Diagnostic]) -> Diagnostic {
         Severity::Warning => "more warning",
     };
     let are = if left_out.len() == 1 { "is" } else { "are" };
-    Diagnostic {
-        severity,
-        code: "too-many-mistakes",
-        message: format!("there {are} {}", plural(left_out.len(), what)),
-        place: None,
-        help: Some("mend those above first".to_owned()),
-    }
+    let message = format!("there {are} {}", plural(left_out.len(), what));
+    Diagnostic::new(severity, "too-many-mistakes", message, None, "mend those above first")
 }
 
 /// Whether the report goes to a terminal that shows colours.
@@ -137,16 +179,20 @@ fn render_one(diagnostic: &Diagnostic, bundle: &Bundle, renderer: &Renderer) -> 
     let title = level.primary_title(diagnostic.message.as_str()).id(diagnostic.code);
     let text = diagnostic.place.as_ref().and_then(|place| {
         let text = std::str::from_utf8(&bundle.file(&place.file)?.bytes).ok()?;
-        // Whoever made the place looked at the same text; a place outside is shown without a snippet.
-        (text.get(place.start..place.end).is_some()).then_some((place, text))
+        // Whoever made the place looked at the same text; a place outside is shown without an excerpt.
+        Some((place, excerpt(text, place)?))
     });
-    let mut group = match text {
-        Some((place, text)) => Group::with_title(title).element(
-            Snippet::source(text)
+    let mut group = match &text {
+        Some((place, Excerpt::Lines { text, line, span })) => Group::with_title(title).element(
+            Snippet::source(*text)
                 .path(place.file.as_str())
+                .line_start(*line)
                 .fold(true)
-                .annotation(AnnotationKind::Primary.span(place.start..place.end)),
+                .annotation(AnnotationKind::Primary.span(span.clone())),
         ),
+        Some((place, Excerpt::LongLine { around })) => Group::with_title(title)
+            .element(annotate_snippets::Origin::path(place.to_string()))
+            .element(Level::NOTE.message(format!("in a very long line, here: {around}"))),
         None => match &diagnostic.place {
             Some(place) => Group::with_title(title).element(annotate_snippets::Origin::path(place.to_string())),
             None => Group::with_title(title),
@@ -206,6 +252,17 @@ mod tests {
             let last = shown.last().unwrap();
             assert_eq!((last.code, last.severity, last.message.as_str()), ("too-many-mistakes", severity, rest));
         }
+    }
+
+    #[test]
+    fn a_long_quotation_is_cut_and_what_is_said_of_it_is_not() {
+        let long =
+            Diagnostic::new(Severity::Error, "x", format!("`{}` is not a slug", "界".repeat(1_000_000)), None, "");
+        assert!(long.message.ends_with("界` is not a slug") && long.message.contains("界…界"), "{}", long.message);
+        assert!(long.message.chars().count() <= QUOTE_CHARS_MAX + "`` is not a slug".len());
+        let many = format!("known are {}", "`a word`, ".repeat(100_000));
+        let many = Diagnostic::new(Severity::Error, "x", "m", None, many);
+        assert!(many.help.unwrap().chars().count() <= MESSAGE_CHARS_MAX);
     }
 
     #[test]

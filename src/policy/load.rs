@@ -13,7 +13,7 @@ use crate::policy::document::{BundleKey, CalendarKey, read_policy};
 use crate::policy::merge::{Fragments, Layer, merge, read_fragment, read_layer};
 use crate::policy::read::{Read, Reader};
 use crate::policy::source::{Located, Source, Sources};
-use crate::policy::tree::{Node, parse};
+use crate::policy::tree::{Node, NodeBudget, parse_within};
 use crate::policy::unknown::unknown_word;
 use crate::policy::versions::{self, Written};
 
@@ -74,9 +74,10 @@ pub fn load(bundle: &Bundle) -> (Option<Loaded>, Vec<Diagnostic>) {
         of_role(&trees, FileRole::Layer).filter_map(|(_, node)| read_layer(node, &mut reader)).collect();
     let mut plans: Vec<Plan> = Vec::new();
     let mut written: Vec<Written> = Vec::new();
+    let mut budget = NodeBudget::default();
     // Each tree ends with its policy: a large one is not held beside the document made of it.
     for (_, node) in trees.into_iter().filter(|(path, _)| role(path) == FileRole::Policy) {
-        let (merged, rules) = merge(node, &fragments, &layers, &mut reader);
+        let Some((merged, rules)) = merge(node, &fragments, &layers, &mut budget, &mut reader) else { continue };
         let Some(document) = read_policy(merged, rules, &mut reader) else { continue };
         let plan = check(&document, &calendars, &mut reader).map(compile);
         written.push(Written::new(&document, plan.as_ref()));
@@ -119,12 +120,12 @@ const ROLES_HELP: &str = "a bundle holds `NAME.policy.yaml`, `NAME.cases.yaml`, 
 
 /// The trees of all files that make up policies.
 fn parse_all<'b>(bundle: &'b Bundle, sources: &Sources<'b>, diagnostics: &mut Vec<Diagnostic>) -> Vec<Tree<'b>> {
-    let mut trees = Vec::new();
+    let (mut trees, mut budget) = (Vec::new(), NodeBudget::default());
     for file in bundle.files() {
         match role(&file.path) {
             FileRole::Policy | FileRole::Fragment | FileRole::Layer | FileRole::Calendar => {
                 let source = sources.iter().find(|source| source.path == file.path);
-                let node = source.and_then(|source| parse(source, diagnostics));
+                let node = source.and_then(|source| parse_within(source, &mut budget, diagnostics));
                 trees.extend(node.map(|node| (file.path.as_str(), node)));
             }
             FileRole::Cases | FileRole::Manifest | FileRole::Unknown => {}
@@ -176,13 +177,14 @@ fn check_targets(layers: &[Layer], written: &[Written], reader: &mut Reader<'_, 
 /// Opens, parses and reads one file on its own.
 pub fn read_file<T>(
     file: &BundleFile,
+    budget: &mut NodeBudget,
     diagnostics: &mut Vec<Diagnostic>,
     read: impl FnOnce(&Node, &mut Reader<'_, '_>) -> Option<T>,
 ) -> Option<T> {
     // A file that is no text has been reported with the others.
     let source = Source::open(file, 0).ok()?;
     let mut structural = Vec::new();
-    let node = parse(&source, &mut structural);
+    let node = parse_within(&source, budget, &mut structural);
     let sources = Sources::new(vec![source]);
     let mut reader = Reader::new(&sources);
     let read = node.and_then(|node| read(&node, &mut reader));
@@ -197,7 +199,7 @@ fn default_policy(bundle: &Bundle, written: &[Written], diagnostics: &mut Vec<Di
     ids.sort_unstable();
     ids.dedup();
     if let Some(manifest) = bundle.file("bundle.yaml") {
-        return read_file(manifest, diagnostics, |node, reader| {
+        return read_file(manifest, &mut NodeBudget::default(), diagnostics, |node, reader| {
             let written = BundleKey::read(node, reader)?;
             let Located { value, span } = written.default.0;
             if ids.contains(&value.as_str()) {
@@ -223,16 +225,10 @@ fn default_policy(bundle: &Bundle, written: &[Written], diagnostics: &mut Vec<Di
 }
 
 fn whole_bundle(code: &'static str, message: &str, help: &str) -> Diagnostic {
-    Diagnostic {
-        severity: Severity::Error,
-        code,
-        message: message.to_owned(),
-        place: None,
-        help: Some(help.to_owned()),
-    }
+    Diagnostic::new(Severity::Error, code, message, None, help)
 }
 
 fn whole_file(file: &BundleFile, code: &'static str, message: String, help: &str) -> Diagnostic {
     let place = Place { file: file.path.clone(), line: 1, column: 1, start: 0, end: 0 };
-    Diagnostic { severity: Severity::Error, code, message, place: Some(place), help: Some(help.to_owned()) }
+    Diagnostic::new(Severity::Error, code, message, Some(place), help)
 }

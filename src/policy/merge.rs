@@ -9,7 +9,7 @@ use crate::plan::rule::LayerPower;
 use crate::policy::document::{LayerRules, Policy, RuleKey};
 use crate::policy::read::{Read, Reader, Shape, Slug, entries, field};
 use crate::policy::source::{Located, Span};
-use crate::policy::tree::{Node, NodeKind};
+use crate::policy::tree::{Node, NodeBudget, NodeKind, over_budget};
 use crate::policy::unknown::unknown_word;
 
 type Entry = (Located<String>, Node);
@@ -49,6 +49,8 @@ pub struct Layer {
     pub may: LayerPower,
     rules: Vec<RuleKey>,
     shared: Node,
+    /// Values in its file.
+    nodes: usize,
 }
 
 /// Reads a fragment: only declarations.
@@ -80,20 +82,32 @@ pub fn read_layer(node: &Node, reader: &mut Reader<'_, '_>) -> Option<Layer> {
         overrides: overrides?,
         may: may?,
         rules: rules?,
+        nodes: node.count(),
         shared: Node { kind: NodeKind::Mapping(shared), span: node.span },
     })
 }
 
-/// A policy's tree with all that it uses and all that stands above it; and the layers' rules.
+/// A policy's tree with all that it uses and all that stands above it; and the layers' rules. `None` after a report
+/// that the budget of the bundle does not hold that much: one fragment may be used by a thousand policies.
 pub fn merge(
     policy: Node,
     fragments: &Fragments,
     layers: &[Layer],
+    budget: &mut NodeBudget,
     reader: &mut Reader<'_, '_>,
-) -> (Node, Vec<LayerRules>) {
-    let NodeKind::Mapping(mut merged) = policy.kind else { return (policy, Vec::new()) };
+) -> Option<(Node, Vec<LayerRules>)> {
+    let nodes = policy.count();
+    let NodeKind::Mapping(mut merged) = policy.kind else { return Some((policy, Vec::new())) };
     let id = merged.iter().find(|(key, _)| key.value == "policy").map(|(_, node)| node.kind.clone());
     let used = used(&merged, reader);
+    let above: Vec<&Layer> = layers.iter().filter(|layer| layer.is_above(id.as_ref())).collect();
+    let fragment_nodes = |name: &Slug| fragments.get(name.text()).and_then(Option::as_ref).map_or(0, Node::count);
+    let added = used.iter().map(fragment_nodes).chain(above.iter().map(|layer| layer.nodes));
+    if budget.take(added.fold(nodes, usize::saturating_add)).is_none() {
+        let what = "the policies, each with its fragments and layers,";
+        reader.error("too-large", policy.span, over_budget(what), "share less, or split the bundle");
+        return None;
+    }
     merged.retain(|(key, _)| key.value != "use");
     for name in used {
         match fragments.get(name.text()) {
@@ -106,15 +120,18 @@ pub fn merge(
         }
     }
     let mut rules = Vec::new();
-    for layer in layers {
-        let above =
-            layer.overrides.iter().any(|base| matches!(&id, Some(NodeKind::Scalar(id, _)) if id == base.text()));
-        if above {
-            add(&mut merged, &layer.shared, reader);
-            rules.push(LayerRules { name: layer.name.clone(), power: layer.may, rules: layer.rules.clone() });
-        }
+    for layer in above {
+        add(&mut merged, &layer.shared, reader);
+        rules.push(LayerRules { name: layer.name.clone(), power: layer.may, rules: layer.rules.clone() });
     }
-    (Node { kind: NodeKind::Mapping(merged), span: policy.span }, rules)
+    Some((Node { kind: NodeKind::Mapping(merged), span: policy.span }, rules))
+}
+
+impl Layer {
+    /// Whether it stands above the policy of this id.
+    fn is_above(&self, id: Option<&NodeKind>) -> bool {
+        self.overrides.iter().any(|base| matches!(id, Some(NodeKind::Scalar(id, _)) if id == base.text()))
+    }
 }
 
 fn used(own: &[Entry], reader: &mut Reader<'_, '_>) -> Vec<Slug> {
@@ -188,5 +205,29 @@ fn shared_shape() -> Vec<(&'static str, Shape)> {
     match Policy::shape() {
         Shape::Record(keys) => keys.into_iter().filter(|(key, _)| SHARED_KEYS.contains(key)).collect(),
         Shape::Any | Shape::Table(_) | Shape::List(_) => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::source::{Source, Sources};
+    use crate::policy::tree::parse;
+
+    #[test]
+    fn a_fragment_counts_for_each_policy_that_uses_it() {
+        let tree = |text: &str| parse(&Source::new("p", text, 0), &mut Vec::new()).unwrap();
+        // A mapping, its key and a list of three; a mapping with two keys, a word, and a list of one.
+        let fragments = Fragments::from([("f".to_owned(), Some(tree("tags: [a, b, c]\n")))]);
+        let (mut budget, sources) = (NodeBudget::new(2 * (6 + 6)), Sources::default());
+        let mut reader = Reader::new(&sources);
+        for _ in 0..2 {
+            assert!(merge(tree("policy: p\nuse: [f]\n"), &fragments, &[], &mut budget, &mut reader).is_some());
+        }
+        assert!(reader.diagnostics.is_empty(), "{:?}", reader.diagnostics);
+        assert!(merge(tree("policy: p\nuse: [f]\n"), &fragments, &[], &mut budget, &mut reader).is_none());
+        assert!(
+            reader.diagnostics[0].message.starts_with("the policies, each with its fragments and layers, hold more")
+        );
     }
 }

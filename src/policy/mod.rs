@@ -7,6 +7,7 @@ pub mod compile;
 pub mod diagnostic;
 pub mod diff;
 pub mod document;
+mod excerpt;
 pub mod format;
 pub mod formula;
 pub mod literal;

@@ -60,15 +60,24 @@ impl<'s, 't> Reader<'s, 't> {
         if severity == Severity::Warning {
             self.warnings = self.warnings.saturating_add(1);
         }
-        let help = (!help.is_empty()).then_some(help);
-        self.diagnostics.push(Diagnostic { severity, code, message, place: Some(self.sources.place(span)), help });
+        self.diagnostics.push(Diagnostic::new(severity, code, message, Some(self.sources.place(span)), help));
     }
 
-    /// The known word nearest to a wrong one, as [`suggestion`]; `None` also where so many were
+    /// Whether no more errors are noted: what is still to be read would only take time.
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        DIAGNOSTICS_COLLECTED_MAX <= self.diagnostics.len().saturating_sub(self.warnings)
+    }
+
+    /// The known word nearest to a wrong one, if one is near enough to be meant; `None` also where so many were
     /// looked for that another one would not be shown.
-    pub fn suggestion<'w>(&mut self, wrong: &str, known: &'w [String]) -> Option<&'w str> {
-        self.comparisons_left = self.comparisons_left.checked_sub(known.len())?;
-        suggestion(wrong, known.iter().map(String::as_str))
+    pub fn suggestion<'w>(&mut self, wrong: &str, known: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
+        if self.comparisons_left == 0 {
+            return None;
+        }
+        let known: Vec<&str> = known.into_iter().collect();
+        self.comparisons_left = self.comparisons_left.saturating_sub(known.len());
+        if self.comparisons_left == 0 { None } else { nearest(wrong, known) }
     }
 
     /// Reports that a value is not of the expected form.
@@ -184,7 +193,10 @@ pub fn entries<'n>(
     };
     for (key, _) in entries {
         if !keys.contains(&key.value.as_str()) {
-            let help = suggestion(&key.value, keys.iter().copied()).map_or_else(
+            if reader.is_full() {
+                break;
+            }
+            let help = reader.suggestion(&key.value, keys.iter().copied()).map_or_else(
                 || format!("the keys of {name} are {}", quoted_list(keys)),
                 |near| format!("did you mean `{near}`?"),
             );
@@ -224,9 +236,8 @@ pub fn field<T: Read>(
     }
 }
 
-/// The known word nearest to a wrong one, if one is near enough to be meant.
-#[must_use]
-pub fn suggestion<'w>(wrong: &str, known: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
+/// The known word nearest to a wrong one, if one is near enough.
+fn nearest<'w>(wrong: &str, known: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
     let length = wrong.chars().count();
     known
         .into_iter()
@@ -385,7 +396,14 @@ impl<T: Read> Read for Vec<T> {
             return None;
         };
         // A bad item has been reported, which rejects the bundle; the good ones are still checked.
-        Some(items.iter().filter_map(|item| T::read(item, reader)).collect())
+        let mut read = Vec::new();
+        for item in items {
+            if reader.is_full() {
+                break;
+            }
+            read.extend(T::read(item, reader));
+        }
+        Some(read)
     }
 
     fn shape() -> Shape {
@@ -458,6 +476,9 @@ impl<T: Read> Read for Table<T> {
         };
         let mut table = Self::default();
         for (key, node) in entries {
+            if reader.is_full() {
+                break;
+            }
             if node.is_blank() {
                 reader.error(
                     "blank-value",

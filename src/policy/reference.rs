@@ -209,12 +209,14 @@ fn type_name(fact_type: FactType) -> &'static str {
 
 /// The bounds that an author or a caller can meet.
 fn limits_table() -> String {
-    let bounds: [(&str, usize); 26] = [
+    let bounds: [(&str, usize); 31] = [
         ("bytes of one file", limits::FILE_BYTES_MAX),
         ("files of a bundle", limits::BUNDLE_FILES_MAX),
         ("bytes of a bundle", limits::BUNDLE_BYTES_MAX),
         ("levels of nesting in a file", limits::YAML_DEPTH_MAX),
         ("values in a file", limits::YAML_NODES_MAX),
+        ("values in a bundle, fragments and layers once for each policy that uses them", limits::BUNDLE_NODES_MAX),
+        ("bytes of one text in a file", limits::SCALAR_BYTES_MAX),
         ("rules of a policy", limits::RULES_MAX),
         ("derived facts of a policy, with formulas in tests", limits::DERIVED_FACTS_MAX),
         ("bytes of a formula", limits::FORMULA_BYTES_MAX),
@@ -222,9 +224,12 @@ fn limits_table() -> String {
         ("digits of a number before the point", limits::DECIMAL_DIGITS_MAX),
         ("digits of a number after the point", limits::DECIMAL_PLACES_MAX),
         ("words of an open set", limits::VOCABULARY_WORDS_MAX),
+        ("currencies of a policy", limits::CURRENCIES_MAX),
+        ("languages of a policy", limits::LANGUAGES_MAX),
         ("tags, and kinds of evidence", limits::SET_WORDS_MAX),
         ("alternatives of an evidence requirement", limits::EVIDENCE_ALTERNATIVES_MAX),
         ("phrases of a text list", limits::PHRASES_MAX),
+        ("bytes of a phrase", limits::PHRASE_BYTES_MAX),
         ("days of a window", limits::WINDOW_DAYS_MAX as usize),
         ("mistakes reported at once", limits::DIAGNOSTICS_MAX),
         ("lines of an order", limits::LINES_MAX),

@@ -99,12 +99,8 @@ impl<T> Located<T> {
 impl<'a> Source<'a> {
     /// The text of a file of a bundle; a diagnostic where it is not text.
     pub fn open(file: &'a BundleFile, number: u16) -> Result<Self, Diagnostic> {
-        let problem = |message: &str, place: Place, help: &str| Diagnostic {
-            severity: Severity::Error,
-            code: "not-text",
-            message: message.to_owned(),
-            place: Some(place),
-            help: Some(help.to_owned()),
+        let problem = |message: &str, place: Place, help: &str| {
+            Diagnostic::new(Severity::Error, "not-text", message, Some(place), help)
         };
         let text = std::str::from_utf8(&file.bytes).map_err(|error| {
             // What stands before the wrong byte is text, so the place is known.
@@ -133,13 +129,7 @@ impl<'a> Source<'a> {
         if let Some((at, character)) = text.char_indices().find(|&(_, character)| control(character)) {
             let message = format!("the file holds the control character U+{:04X}", u32::from(character));
             let place = source.place(source.span(at, at + character.len_utf8()));
-            return Err(Diagnostic {
-                severity: Severity::Error,
-                code: "not-text",
-                message,
-                place: Some(place),
-                help: Some("remove it: a policy is plain text".to_owned()),
-            });
+            return Err(problem(&message, place, "remove it: a policy is plain text"));
         }
         Ok(source)
     }

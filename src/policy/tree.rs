@@ -8,7 +8,9 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span as Mark};
 
-use crate::domain::limits::{DIAGNOSTICS_COLLECTED_MAX, YAML_DEPTH_MAX, YAML_NODES_MAX};
+use crate::domain::limits::{
+    BUNDLE_NODES_MAX, DIAGNOSTICS_COLLECTED_MAX, SCALAR_BYTES_MAX, YAML_DEPTH_MAX, YAML_NODES_MAX,
+};
 use crate::policy::diagnostic::{Diagnostic, Severity};
 use crate::policy::source::{Located, Source, Span};
 
@@ -48,6 +50,16 @@ impl Node {
         matches!(&self.kind, NodeKind::Scalar(text, Quoting::Plain) if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
     }
 
+    /// How many values it holds, itself and those in it.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        match &self.kind {
+            NodeKind::Scalar(..) => 1,
+            NodeKind::List(items) => items.iter().fold(1, |sum, item| sum + item.count()),
+            NodeKind::Mapping(entries) => entries.iter().fold(1, |sum, (_, value)| sum + 1 + value.count()),
+        }
+    }
+
     /// What it is, for a message.
     #[must_use]
     pub fn describe(&self) -> String {
@@ -64,7 +76,39 @@ impl Node {
 /// and are reported until there are [`DIAGNOSTICS_COLLECTED_MAX`] errors, with those of other files
 /// that are there already. There must be no warnings among them.
 pub fn parse(source: &Source<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<Node> {
-    let mut builder = Builder { source, diagnostics, open: Vec::new(), root: None, nodes: 0 };
+    parse_within(source, &mut NodeBudget::default(), diagnostics)
+}
+
+/// Values that may still be read from the files of one bundle.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NodeBudget {
+    left: usize,
+}
+
+impl Default for NodeBudget {
+    /// All of a bundle.
+    fn default() -> Self {
+        Self::new(BUNDLE_NODES_MAX)
+    }
+}
+
+impl NodeBudget {
+    /// So many values.
+    #[must_use]
+    pub const fn new(nodes: usize) -> Self {
+        Self { left: nodes }
+    }
+
+    /// Takes so many values; `None` where there are not so many left.
+    pub fn take(&mut self, nodes: usize) -> Option<()> {
+        self.left = self.left.checked_sub(nodes)?;
+        Some(())
+    }
+}
+
+/// [`parse`] of one file of several, which share a budget.
+pub fn parse_within(source: &Source<'_>, budget: &mut NodeBudget, diagnostics: &mut Vec<Diagnostic>) -> Option<Node> {
+    let mut builder = Builder { source, diagnostics, open: Vec::new(), root: None, nodes: 0, budget };
     for event in Parser::new_from_str(source.text) {
         let (event, mark) = match event {
             Ok(event) => event,
@@ -123,6 +167,7 @@ struct Builder<'s, 't, 'd> {
     open: Vec<Open>,
     root: Option<Node>,
     nodes: usize,
+    budget: &'d mut NodeBudget,
 }
 
 impl Builder<'_, '_, '_> {
@@ -148,7 +193,13 @@ impl Builder<'_, '_, '_> {
             Event::Scalar(text, style, anchor, tag) => {
                 self.plain_only(anchor, tag.is_some(), span)?;
                 let quoting = if style == ScalarStyle::Plain { Quoting::Plain } else { Quoting::Quoted };
-                self.value(Node { kind: NodeKind::Scalar(text.into_owned(), quoting), span })
+                if SCALAR_BYTES_MAX < text.len() {
+                    let message = format!("this text has {} bytes, at most {SCALAR_BYTES_MAX} are allowed", text.len());
+                    self.report("too-large", message, span, "shorten it, or look for a quote that is not closed");
+                    return None;
+                }
+                // The parser's buffers are many times longer than most texts.
+                self.value(Node { kind: NodeKind::Scalar((*text).to_owned(), quoting), span })
             }
             Event::SequenceStart(anchor, tag) => {
                 self.plain_only(anchor, tag.is_some(), span)?;
@@ -228,6 +279,10 @@ impl Builder<'_, '_, '_> {
             );
             return None;
         }
+        if self.budget.take(1).is_none() {
+            self.report("too-large", over_budget("the files of the bundle"), node.span, "split the bundle");
+            return None;
+        }
         match self.open.last_mut() {
             None => self.root = Some(node),
             Some(Open::List { items, .. }) => items.push(node),
@@ -264,14 +319,14 @@ impl Builder<'_, '_, '_> {
         if DIAGNOSTICS_COLLECTED_MAX <= self.diagnostics.len() {
             return;
         }
-        self.diagnostics.push(Diagnostic {
-            severity: Severity::Error,
-            code,
-            message,
-            place: Some(self.source.place(span)),
-            help: Some(help.to_owned()),
-        });
+        self.diagnostics.push(Diagnostic::new(Severity::Error, code, message, Some(self.source.place(span)), help));
     }
+}
+
+/// The message for files that hold more values together than [`NodeBudget`] allows.
+#[must_use]
+pub fn over_budget(what: &str) -> String {
+    format!("{what} hold more than {BUNDLE_NODES_MAX} values together")
 }
 
 const ALIASES: &str = "aliases are not allowed in a policy";
@@ -334,6 +389,16 @@ mod tests {
     fn duplicate_keys_do_not_fill_the_memory() {
         let (_, problems) = read(&"a: 1\n".repeat(2 * DIAGNOSTICS_COLLECTED_MAX));
         assert_eq!(problems.len(), DIAGNOSTICS_COLLECTED_MAX);
+    }
+
+    #[test]
+    fn the_files_of_a_bundle_share_a_budget() {
+        let (mut budget, mut diagnostics) = (NodeBudget::new(7), Vec::new());
+        let source = Source::new("p.yaml", "[a, b, c]\n", 0);
+        assert_eq!(parse_within(&source, &mut budget, &mut diagnostics).map(|node| node.count()), Some(4));
+        assert!(parse_within(&source, &mut budget, &mut diagnostics).is_none());
+        assert_eq!(diagnostics.len(), 1);
+        assert!(diagnostics[0].message.starts_with("the files of the bundle hold more than"), "{}", diagnostics[0]);
     }
 
     #[test]

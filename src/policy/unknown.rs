@@ -5,7 +5,7 @@ use crate::policy::source::Span;
 
 /// Reports a word that its vocabulary does not have.
 pub fn unknown_word(word: &str, span: Span, vocabulary: &str, words: &[String], reader: &mut Reader<'_, '_>) {
-    let help = reader.suggestion(word, words).map_or_else(
+    let help = reader.suggestion(word, words.iter().map(String::as_str)).map_or_else(
         || {
             if words.is_empty() {
                 format!("the policy declares no {vocabulary}")

@@ -7,9 +7,8 @@ use crate::domain::limits::DERIVED_FACTS_MAX;
 use crate::domain::money::Currency;
 use crate::plan::fact::{BuiltIn, Derived, FactDefinition, FactType, InputScope, Origin};
 use crate::plan::vocabulary::{Labels, Vocabularies, Vocabulary, VocabularyId};
-use crate::policy::diagnostic::Diagnostic;
 use crate::policy::formula::check::{CalendarUse, Context, Scope, Wanted, formula};
-use crate::policy::read::{Reader, Table, Text, quoted_list, suggestion};
+use crate::policy::read::{Reader, Table, Text, quoted_list};
 use crate::policy::source::Span;
 
 /// What is known so far.
@@ -39,6 +38,8 @@ pub struct Draft {
     pub broken_words: HashSet<(u16, String)>,
     /// The places of formulas that tests are about.
     unnamed: HashMap<String, FactId>,
+    /// It says once that there are too many derived facts.
+    too_many_facts_reported: bool,
 }
 
 impl Draft {
@@ -63,6 +64,7 @@ impl Draft {
             later_facts: Vec::new(),
             broken_words: HashSet::new(),
             unnamed: HashMap::new(),
+            too_many_facts_reported: false,
         };
         for &fact in BuiltIn::ALL {
             draft.add(fact.name().to_owned(), fact.fact_type(), Origin::BuiltIn(fact));
@@ -154,11 +156,7 @@ impl Draft {
         reader: &mut Reader<'_, '_>,
     ) -> Option<FactId> {
         if DERIVED_FACTS_MAX <= self.derived.len() {
-            let file = reader.sources.place(at.span).file;
-            let said = |other: &Diagnostic| {
-                other.code == "too-many-facts" && other.place.as_ref().is_some_and(|place| place.file == file)
-            };
-            if reader.diagnostics.iter().any(said) {
+            if std::mem::replace(&mut self.too_many_facts_reported, true) {
                 return None;
             }
             reader.error(
@@ -178,7 +176,7 @@ impl Draft {
         let Some(label) = label else { return Labels(self.languages.iter().map(|_| slug.to_owned()).collect()) };
         for (language, _) in &label.entries {
             if !self.languages.contains(&language.value) {
-                let help = suggestion(&language.value, self.languages.iter().map(String::as_str)).map_or_else(
+                let help = reader.suggestion(&language.value, self.languages.iter().map(String::as_str)).map_or_else(
                     || format!("the policy's `languages` are {}", quoted_list(&self.languages)),
                     |near| format!("did you mean `{near}`?"),
                 );

@@ -16,7 +16,7 @@ use crate::plan::vocabulary::{Vocabularies, Vocabulary, VocabularyId};
 use crate::policy::check::{Calendars, Draft};
 use crate::policy::document::{CurrencyKey, EffectiveKey, OwnCurrencyKey, Policy};
 use crate::policy::formula::check::CalendarUse;
-use crate::policy::read::{Reader, Slug, Table, Text, quoted_list, suggestion};
+use crate::policy::read::{Reader, Slug, Table, Text, quoted_list};
 use crate::policy::source::{Located, Span};
 use crate::policy::unknown::unknown_word;
 
@@ -54,7 +54,7 @@ fn zone(name: &Text, reader: &mut Reader<'_, '_>) -> Option<TimeZone> {
     if zone.is_none() {
         let names: Vec<String> = database.available().map(|name| name.as_str().to_owned()).collect();
         // Abbreviations are all alike, and none of them is a place: `CST` is not a misspelt `CET`.
-        let near = suggestion(&name.value, names.iter().map(String::as_str)).filter(|near| near.contains('/'));
+        let near = reader.suggestion(&name.value, names.iter().map(String::as_str)).filter(|near| near.contains('/'));
         let help = near.map_or_else(
             || "use a name of the IANA time zone database, such as `Asia/Shanghai` or `UTC`".to_owned(),
             |near| format!("did you mean `{near}`?"),

@@ -2,6 +2,7 @@
 //!
 //! All mistakes are reported at once. What comes out holds only parts that cannot fail later.
 
+mod bounds;
 mod components;
 mod condition;
 mod deductions;
@@ -66,6 +67,7 @@ pub fn check(document: &Document, calendars: &Calendars, reader: &mut Reader<'_,
             "move `otherwise` to the end: so a file that was cut off is noticed",
         );
     }
+    bounds::check(policy, reader)?;
     let header = header::check(policy, calendars, reader);
     let mut draft = header.draft;
     let requirements = evidence::requirements(policy.evidence.as_ref(), &draft, reader);

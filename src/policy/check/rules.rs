@@ -21,7 +21,7 @@ use crate::policy::document::{
     Document, ExtraKey, NextStepKey, OtherwiseKey, PayoutKey, Policy, RefundKey, RoutesKey, RuleKey, WindowKey,
 };
 use crate::policy::formula::check::CalendarUse;
-use crate::policy::read::{OneOrMany, Reader, Slug, Table, Text, suggestion};
+use crate::policy::read::{OneOrMany, Reader, Slug, Table, Text};
 use crate::policy::source::Span;
 use crate::policy::unknown::unknown_word;
 
@@ -364,10 +364,11 @@ fn reason_codes(written: &OneOrMany<Text>, reader: &mut Reader<'_, '_>) -> Optio
             Some(code) => codes.insert(code),
             None => {
                 let known: Vec<String> = ReasonCode::ALL.iter().map(|code| code.slug().to_ascii_uppercase()).collect();
-                let help = suggestion(&text.value.to_ascii_uppercase(), known.iter().map(String::as_str)).map_or_else(
-                    || "reason codes are written like `ORDER_COMPLETED`; the reference lists them".to_owned(),
-                    |near| format!("did you mean `{near}`?"),
-                );
+                let help =
+                    reader.suggestion(&text.value.to_ascii_uppercase(), known.iter().map(String::as_str)).map_or_else(
+                        || "reason codes are written like `ORDER_COMPLETED`; the reference lists them".to_owned(),
+                        |near| format!("did you mean `{near}`?"),
+                    );
                 reader.error("unknown-word", text.span, format!("`{}` is not a reason code", text.value), help);
                 good = false;
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
-use crate::domain::limits::PHRASES_MAX;
+use crate::domain::limits::{PHRASE_BYTES_MAX, PHRASES_MAX};
 use crate::domain::text::{Fold, normalize};
 use crate::plan::text::{ComparisonExcuses, TextRules};
 use crate::plan::vocabulary::Labels;
@@ -85,6 +85,13 @@ fn automaton(phrases: &[Text], fold: &Fold, reader: &mut Reader<'_, '_>) -> Opti
     let mut normalized: Vec<String> = Vec::with_capacity(phrases.len());
     let mut good = true;
     for phrase in phrases {
+        if PHRASE_BYTES_MAX < phrase.value.len() {
+            let message =
+                format!("this phrase has {} bytes, at most {PHRASE_BYTES_MAX} are allowed", phrase.value.len());
+            reader.error("too-large", phrase.span, message, "write the words that make a text vague, not the text");
+            good = false;
+            continue;
+        }
         let text = normalize(&phrase.value, fold).text;
         if text.is_empty() {
             reader.error(

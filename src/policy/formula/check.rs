@@ -17,7 +17,7 @@ use crate::policy::formula::functions::{FUNCTIONS, call};
 use crate::policy::formula::parse;
 use crate::policy::formula::{BinaryOperator, Expression, ExpressionKind, UnaryOperator};
 use crate::policy::literal;
-use crate::policy::read::{Reader, suggestion};
+use crate::policy::read::Reader;
 use crate::policy::source::{Located, Span};
 use crate::policy::unknown::unknown_word;
 
@@ -475,7 +475,7 @@ fn unknown_name(name: &str, span: Span, scope: &Scope<'_>, reader: &mut Reader<'
         return;
     }
     let known = scope.names.keys().map(String::as_str).chain(FUNCTIONS.iter().map(|function| function.name));
-    let help = suggestion(name, sorted(known)).map_or_else(
+    let help = reader.suggestion(name, sorted(known)).map_or_else(
         || "declare it under `inputs`, `times` or `facts`, above its use".to_owned(),
         |near| format!("did you mean `{near}`?"),
     );

@@ -7,7 +7,7 @@ use crate::plan::formula::{Binary, Leaf, Numeric, Op, Unary, joined, then};
 use crate::policy::formula::check::{CalendarUse, Kind, ROUNDING_MODES, Scope, Typed, Wanted, argument, finish};
 use crate::policy::formula::dimension::{dimension, quantity, same_dimension, to_dimension};
 use crate::policy::formula::{Expression, ExpressionKind};
-use crate::policy::read::{Reader, quoted_list, suggestion};
+use crate::policy::read::{Reader, quoted_list};
 use crate::policy::source::Span;
 
 /// A function as its users see it.
@@ -132,7 +132,7 @@ pub(super) fn call(
 ) -> Option<Typed> {
     let Some(function) = FUNCTIONS.iter().find(|function| function.name == name) else {
         let names = FUNCTIONS.iter().map(|function| function.name);
-        let help = suggestion(name, names.clone()).map_or_else(
+        let help = reader.suggestion(name, names.clone()).map_or_else(
             || format!("the functions are {}", quoted_list(names)),
             |near| format!("did you mean `{near}`?"),
         );
