@@ -18,11 +18,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         .file_descriptor_set();
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
     write_descriptors(&descriptors, &out)?;
+    let mut config = tonic_prost_build::Config::new();
+    // The bounds of a request are found by its name.
+    config.enable_type_names();
     tonic_prost_build::configure()
         // Sorted maps: the same message has the same bytes everywhere, and decision ids are made of them.
         .btree_map(".")
         .include_file("protos.rs")
-        .compile_fds(descriptors)?;
+        // Whatever is decoded is counted before.
+        .codec_path("crate::server::wire::decode::BoundedCodec")
+        .compile_fds_with_config(descriptors, config)?;
     Ok(())
 }
 

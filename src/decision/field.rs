@@ -6,11 +6,6 @@ use std::fmt::{self, Display, Write as _};
 
 use smallvec::SmallVec;
 
-/// A caller's text as far as a message shows it.
-pub(super) fn shown(text: &str) -> String {
-    Shown(text).to_string()
-}
-
 /// A caller's text as far as a message shows it, written only where there is a message.
 #[derive(Clone, Copy)]
 pub(super) struct Shown<'a>(pub(super) &'a str);
@@ -30,11 +25,33 @@ impl Display for Shown<'_> {
 }
 
 /// Why a second one cannot have this id.
-pub(super) fn twice(id: &str, of: &str) -> String {
-    if id.is_empty() {
-        format!("must be given where there are several {of}")
-    } else {
-        format!("`{}` stands twice", shown(id))
+pub(super) struct Twice<'a> {
+    pub(super) id: &'a str,
+    /// What has such ids.
+    pub(super) of: &'a str,
+}
+
+impl Display for Twice<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, of } = self;
+        if id.is_empty() {
+            write!(f, "must be given where there are several {of}")
+        } else {
+            write!(f, "`{}` stands twice", Shown(id))
+        }
+    }
+}
+
+/// Several texts, with something between them.
+pub(super) struct Joined<'a, I>(pub(super) I, pub(super) &'a str);
+
+impl<'t, I: Iterator<Item = &'t str> + Clone> Display for Joined<'_, I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(texts, between) = self;
+        for (place, text) in texts.clone().enumerate() {
+            write!(f, "{}{text}", if place == 0 { "" } else { between })?;
+        }
+        Ok(())
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use smallvec::SmallVec;
 
-use crate::decision::field::{Shown, shown};
+use crate::decision::field::Shown;
 use crate::decision::intake::{Intake, place, set};
 use crate::domain::exact::Exact;
 use crate::domain::facts::{FactId, Value, Values};
@@ -18,7 +18,7 @@ const KNOWN_MOMENTS: [BuiltIn; 4] =
     [BuiltIn::PromisedAt, BuiltIn::StartedAt, BuiltIn::DeliveredAt, BuiltIn::CompletedAt];
 
 /// The names that `order.times` may hold.
-pub(super) fn anchors(plan: &Plan) -> impl Iterator<Item = &str> {
+pub(super) fn anchors(plan: &Plan) -> impl Iterator<Item = &str> + Clone {
     let own = plan.facts.iter().filter(|fact| fact.origin == Origin::Anchor).map(|fact| fact.name.as_str());
     KNOWN_MOMENTS.iter().map(|fact| fact.name()).chain(own)
 }
@@ -62,7 +62,9 @@ pub(super) fn read(
                 let value = one(intake, *value, fact_type, input, field);
                 set(values, fact, value);
             }
-            None => intake.bad(field, format!("is not an input that the policy declares for {}", scope_name(scope))),
+            None => {
+                intake.bad(field, format_args!("is not an input that the policy declares for {}", scope_name(scope)))
+            }
         }
     }
     // What a policy declares to be given stands between what every policy knows and what it derives.
@@ -100,13 +102,13 @@ fn one(
         (FactType::Quantity(dimension), value) => {
             let number = quantity(intake, dimension, value, field)?;
             if !input.range.contains(number) {
-                intake.bad(field, format!("must be {}", input.range.describe()));
+                intake.bad(field, format_args!("must be {}", input.range.describe()));
                 return None;
             }
             Some(Value::Quantity(number))
         }
         (FactType::Flag | FactType::Word(_) | FactType::Set(_) | FactType::Text, _) => {
-            intake.bad(field, format!("must be {}", wanted(fact_type)));
+            intake.bad(field, format_args!("must be {}", wanted(fact_type)));
             None
         }
     }
@@ -122,7 +124,7 @@ fn quantity(
         (Dimension::Number, InputValue::Decimal(text)) => {
             let number = Exact::parse_decimal(text);
             if number.is_none() {
-                intake.bad(field, format!("`{}` is not a decimal: write digits, at most {DECIMAL_DIGITS_MAX} before the point and {DECIMAL_PLACES_MAX} after it", shown(text)));
+                intake.bad(field, format_args!("`{}` is not a decimal: write digits, at most {DECIMAL_DIGITS_MAX} before the point and {DECIMAL_PLACES_MAX} after it", Shown(text)));
             }
             number
         }
@@ -130,7 +132,7 @@ fn quantity(
             let number =
                 (0 < denominator).then(|| Exact::fraction(i128::from(numerator), i128::from(denominator))).flatten();
             if number.is_none() {
-                intake.bad(format!("{field}.denominator"), format!("must be above zero, got {denominator}"));
+                intake.bad(format_args!("{field}.denominator"), format_args!("must be above zero, got {denominator}"));
             }
             number
         }
@@ -142,7 +144,7 @@ fn quantity(
         (Dimension::Elapsed, InputValue::Duration(elapsed)) => Some(Exact::whole(elapsed.nanos())),
         (Dimension::Timestamp, InputValue::Timestamp(at)) => Some(Exact::whole(at.nanos())),
         (dimension, _) => {
-            intake.bad(field, format!("must be {}", wanted(FactType::Quantity(dimension))));
+            intake.bad(field, format_args!("must be {}", wanted(FactType::Quantity(dimension))));
             None
         }
     }

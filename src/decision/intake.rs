@@ -9,9 +9,9 @@ mod money;
 mod payment;
 mod shared;
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 
-use crate::decision::field::{Of, shown};
+use crate::decision::field::{Of, Shown};
 use crate::domain::exact::Exact;
 use crate::domain::facts::{FactId, Facts, Value, Values};
 use crate::domain::limits::{
@@ -21,6 +21,7 @@ use crate::domain::limits::{
 use crate::domain::money::Currency;
 use crate::domain::request::{Claim, FieldViolation, Order, Request};
 use crate::domain::time::Timestamp;
+use crate::domain::violations::Violations;
 use crate::plan::Plan;
 use crate::plan::fact::BuiltIn;
 use crate::plan::vocabulary::{Vocabulary, VocabularyId};
@@ -46,7 +47,7 @@ pub fn intake_into<'a>(
     request: &Request<'a>,
     purpose: Purpose,
 ) -> Result<Facts<'a>, Vec<FieldViolation>> {
-    let mut intake = Intake { plan, currency: None, sums: Sums::Comparable, violations: Vec::new() };
+    let mut intake = Intake { plan, currency: None, sums: Sums::Comparable, violations: Violations::default() };
     let Request { order, claim } = request;
     intake.currency(order, claim);
     intake.bounds(order, claim);
@@ -68,7 +69,7 @@ pub fn intake_into<'a>(
             tenders,
             claim,
         }),
-        (_, _) => Err(intake.violations),
+        (_, _) => Err(intake.violations.into_list()),
     }
 }
 
@@ -102,7 +103,7 @@ pub(super) struct Intake<'p> {
     /// The order's currency, by its place in the plan; that of the first amount.
     pub(super) currency: Option<(u16, &'p Currency)>,
     sums: Sums,
-    pub(super) violations: Vec<FieldViolation>,
+    pub(super) violations: Violations,
 }
 
 /// Whether what was paid can be added up.
@@ -129,10 +130,29 @@ fn moment(at: Option<Timestamp>) -> Option<Value> {
     at.map(|at| Value::Quantity(Exact::whole(at.nanos())))
 }
 
+/// The words that a policy declares, or the first of them.
+struct Declared<'a>(&'a Vocabulary);
+
+impl Display for Declared<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const LISTED_MAX: usize = 20;
+        let words = self.0.words();
+        match words.len() {
+            0 => return f.write_str("the policy declares none"),
+            1..=LISTED_MAX => f.write_str("the policy declares ")?,
+            more => write!(f, "the policy declares {more}, such as ")?,
+        }
+        for (place, word) in words.iter().take(LISTED_MAX).enumerate() {
+            write!(f, "{}`{word}`", if place == 0 { "" } else { ", " })?;
+        }
+        Ok(())
+    }
+}
+
 impl Intake<'_> {
     #[cold]
-    pub(super) fn bad(&mut self, field: impl Display, problem: impl Into<String>) {
-        self.violations.push(FieldViolation::new(field.to_string(), problem));
+    pub(super) fn bad(&mut self, field: impl Display, problem: impl Display) {
+        self.violations.add(field, problem);
     }
 
     /// The place of a word that the policy declares; `None` where it is absent or unknown.
@@ -150,14 +170,7 @@ impl Intake<'_> {
 
     #[cold]
     fn unknown_word(&mut self, word: &str, known: &Vocabulary, field: impl Display) {
-        let words = known.words();
-        let listed = words.iter().take(20).map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
-        let rest = match words.len() {
-            0 => "the policy declares none".to_owned(),
-            1..=20 => format!("the policy declares {listed}"),
-            more => format!("the policy declares {more}, such as {listed}"),
-        };
-        self.bad(field, format!("`{}` is not a declared {}; {rest}", shown(word), known.name));
+        self.bad(field, format_args!("`{}` is not a declared {}; {}", Shown(word), known.name, Declared(known)));
     }
 
     fn tags(&mut self, tags: &[&str], field: impl Display + Copy) -> u64 {
@@ -175,13 +188,13 @@ impl Intake<'_> {
 
     fn count(&mut self, count: usize, most: usize, field: impl Display + Copy) {
         if most < count {
-            self.bad(field, format!("at most {most} are allowed, got {count}"));
+            self.bad(field, format_args!("at most {most} are allowed, got {count}"));
         }
     }
 
     fn short(&mut self, text: &str, field: impl Display + Copy) {
         if SHORT_TEXT_BYTES_MAX < text.len() {
-            self.bad(field, format!("at most {SHORT_TEXT_BYTES_MAX} bytes are allowed, got {}", text.len()));
+            self.bad(field, format_args!("at most {SHORT_TEXT_BYTES_MAX} bytes are allowed, got {}", text.len()));
         }
     }
 
@@ -219,7 +232,7 @@ impl Intake<'_> {
         if CLAIM_TEXT_BYTES_MAX < claim.text.len() {
             self.bad(
                 "claim.text",
-                format!("at most {CLAIM_TEXT_BYTES_MAX} bytes are allowed, got {}", claim.text.len()),
+                format_args!("at most {CLAIM_TEXT_BYTES_MAX} bytes are allowed, got {}", claim.text.len()),
             );
         }
     }

@@ -34,6 +34,10 @@ pub const SHORT_TEXT_BYTES_MAX: usize = 256;
 /// Entries of one map or list of short values in a request (inputs, times, tags, evidence fields).
 pub const ENTRIES_MAX: usize = 128;
 
+/// Bad fields of one request that are put into words; the rest is counted. Nobody reads more, and to write
+/// thousands takes longer than to decide.
+pub const VIOLATIONS_MAX: usize = 100;
+
 /// Decimal places of a number in a request or a policy. Exact arithmetic pays for each of them.
 pub const DECIMAL_PLACES_MAX: usize = 12;
 

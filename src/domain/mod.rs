@@ -13,5 +13,6 @@ pub mod money;
 pub mod request;
 pub mod text;
 pub mod time;
+pub mod violations;
 pub mod words;
 pub mod zone;

@@ -5,12 +5,15 @@
 
 use std::collections::HashMap;
 
+use http::{HeaderName, HeaderValue};
+use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation as WireViolation, StatusExt as _};
 
 use crate::domain::request::FieldViolation;
 use crate::server::limits::{
-    OVERLOADED_RETRY_AFTER, SMALL_FRAME_BYTES, SMALL_FRAMES_MAX, STATUS_TEXT_BYTES_MAX, VIOLATION_BYTES_MAX,
+    ANSWER_BYTES_MAX, OVERLOADED_RETRY_AFTER, SMALL_FRAME_BYTES, SMALL_FRAMES_MAX, STATUS_TEXT_BYTES_MAX,
+    VIOLATION_BYTES_MAX,
 };
 use crate::server::pb;
 
@@ -42,6 +45,12 @@ pub enum Failure {
     TooManyFrames,
     /// There is no room for the call now.
     Overloaded,
+    /// The answer would be above its limit.
+    AnswerTooLarge,
+    /// The message is compressed.
+    Compressed,
+    /// There is no such method.
+    UnknownMethod,
     /// The header `grpc-timeout` cannot be read.
     BadTimeout,
     /// The time for the call is over.
@@ -86,7 +95,19 @@ impl Failure {
             }
             Self::TooManyFrames => Status::with_error_details(code, message, error_info("TOO_MANY_FRAMES", [])),
             Self::MessageTooLarge => Status::with_error_details(code, message, error_info("MESSAGE_TOO_LARGE", [])),
-            Self::BadMessage | Self::BadTimeout | Self::DeadlineExceeded => Status::new(code, message),
+            Self::AnswerTooLarge => {
+                let facts = [("bytes_max", ANSWER_BYTES_MAX.to_string())];
+                Status::with_error_details(code, message, error_info("ANSWER_TOO_LARGE", facts))
+            }
+            Self::Compressed => {
+                let accepted = [("grpc-accept-encoding", "identity")].into_iter();
+                let metadata =
+                    accepted.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+                Status::with_metadata(code, message, MetadataMap::from_headers(metadata.collect()))
+            }
+            Self::BadMessage | Self::UnknownMethod | Self::BadTimeout | Self::DeadlineExceeded => {
+                Status::new(code, message)
+            }
         }
     }
 
@@ -104,6 +125,9 @@ impl Failure {
             | Self::MessageTooLarge
             | Self::TooManyFrames
             | Self::Overloaded
+            | Self::AnswerTooLarge
+            | Self::Compressed
+            | Self::UnknownMethod
             | Self::BadTimeout
             | Self::DeadlineExceeded
             | Self::Bug => Vec::new(),
@@ -124,6 +148,9 @@ impl Failure {
             | Self::MessageTooLarge
             | Self::TooManyFrames
             | Self::Overloaded
+            | Self::AnswerTooLarge
+            | Self::Compressed
+            | Self::UnknownMethod
             | Self::BadTimeout
             | Self::DeadlineExceeded
             | Self::Bug => vec![self.message()],
@@ -135,7 +162,10 @@ impl Failure {
             Self::BadRequest(_) | Self::BadMessage | Self::BadTimeout => Code::InvalidArgument,
             Self::PolicyNotFound { .. } => Code::NotFound,
             Self::RevisionNotAvailable { .. } => Code::FailedPrecondition,
-            Self::MessageTooLarge | Self::TooManyFrames | Self::Overloaded => Code::ResourceExhausted,
+            Self::MessageTooLarge | Self::TooManyFrames | Self::Overloaded | Self::AnswerTooLarge => {
+                Code::ResourceExhausted
+            }
+            Self::Compressed | Self::UnknownMethod => Code::Unimplemented,
             Self::DeadlineExceeded => Code::DeadlineExceeded,
             Self::Bug => Code::Internal,
         }
@@ -147,7 +177,8 @@ impl Failure {
                 [] => "the request cannot be accepted".to_owned(),
                 [FieldViolation { field, problem }] => format!("{}: {}", clip(field), clip(problem)),
                 [FieldViolation { field, problem }, rest @ ..] => {
-                    format!("{}: {} (and {} more bad fields)", clip(field), clip(problem), rest.len())
+                    let least = at_least(violations);
+                    format!("{}: {} (and {least}{} more bad fields)", clip(field), clip(problem), rest.len())
                 }
             },
             Self::PolicyNotFound { policy_id } => format!("there is no policy `{}` here", clip(policy_id)),
@@ -160,6 +191,12 @@ impl Failure {
                 "the message came in more than {SMALL_FRAMES_MAX} frames of less than {SMALL_FRAME_BYTES} bytes; send it in larger ones"
             ),
             Self::Overloaded => "the server holds as much as it may; try again later".to_owned(),
+            Self::AnswerTooLarge => format!(
+                "the answer would have more than {ANSWER_BYTES_MAX} bytes: send fewer requests at once, or ask for \
+                 explanations of fewer of them"
+            ),
+            Self::Compressed => "compressed messages are not read here: send them as they are".to_owned(),
+            Self::UnknownMethod => "there is no such method here".to_owned(),
             Self::BadTimeout => "the header `grpc-timeout` must be up to 8 digits and one of H M S m u n".to_owned(),
             Self::DeadlineExceeded => "the deadline passed before there was an answer".to_owned(),
             Self::Bug => "internal error".to_owned(),
@@ -187,12 +224,21 @@ fn named(violations: &[FieldViolation]) -> Vec<FieldViolation> {
         bytes += shown.field.len() + shown.problem.len();
         if VIOLATION_BYTES_MAX < bytes && !named.is_empty() {
             let left = violations.len() - named.len();
-            named.push(FieldViolation::new("", format!("{left} more fields are bad and have no room here")));
+            named.push(FieldViolation::new(
+                "",
+                format!("{}{left} more fields are bad and have no room here", at_least(violations)),
+            ));
             break;
         }
         named.push(shown);
     }
     named
+}
+
+/// Said before a number of violations where not all of them are in the list.
+fn at_least(violations: &[FieldViolation]) -> &'static str {
+    // That there are more is said without a field.
+    if violations.iter().any(|violation| violation.field.is_empty()) { "at least " } else { "" }
 }
 
 /// A text as far as a status has room for it.

@@ -19,6 +19,7 @@ use crate::engine::snapshot::Snapshot;
 use crate::plan::Plan;
 use crate::plan::vocabulary::VocabularyId;
 use crate::server::errors::Failure;
+use crate::server::limits::{ANSWER_BYTES_MAX, EXPLAINED_TESTS_INLINE_MAX};
 use crate::server::pb;
 use crate::server::wire::answer::{DECISION_ID_BYTES, Heading, policy, write};
 use crate::server::wire::decision::{Names, next_steps, policy_ref, response, rule_id};
@@ -79,7 +80,8 @@ pub fn answer(snapshot: &Snapshot, request: &pb::EvaluateRefundRequest) -> Resul
         Explain::Everything => {
             let mut transcript = Transcript::default();
             let (decision, elapsed) = timed(plan, &facts, &mut transcript);
-            let explanation = message(&transcript.explanation(), &decision, names);
+            let explanation = message(&transcript.explanation(), &decision, names, ANSWER_BYTES_MAX)
+                .ok_or(Failure::AnswerTooLarge)?;
             (decision, elapsed, Some(explanation))
         }
     };
@@ -93,6 +95,30 @@ pub fn answer(snapshot: &Snapshot, request: &pb::EvaluateRefundRequest) -> Resul
         ..response(&decision, names)
     };
     Ok(Evaluated { response, outcome: decision.outcome, reason: decision.reason_codes.first(), elapsed })
+}
+
+/// How long a request takes to answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Work {
+    /// Less than other calls can wait for.
+    Light,
+    /// Perhaps more: it is not for a thread that answers other calls.
+    Heavy,
+}
+
+impl Work {
+    /// The work of a request that is answered by [`answer`].
+    pub(crate) fn of(snapshot: &Snapshot, request: &pb::EvaluateRefundRequest) -> Self {
+        let lines = request.order.as_ref().map_or(0, |order| order.lines.len());
+        let tests = match request.explain() {
+            pb::ExplainLevel::Unspecified | pb::ExplainLevel::None => lines,
+            pb::ExplainLevel::Full => {
+                let rules = snapshot.plans().map(|plan| plan.rules.len()).max().unwrap_or(0);
+                lines.saturating_mul(rules.max(1))
+            }
+        };
+        if tests <= EXPLAINED_TESTS_INLINE_MAX { Self::Light } else { Self::Heavy }
+    }
 }
 
 /// What was written, as far as it is counted.

@@ -4,12 +4,11 @@
 //! `lowerCamelCase`. A name that is not known is an error: it is most likely a typing mistake, and
 //! the fact it was meant to be would silently be missing.
 
-use std::sync::LazyLock;
-
 use prost::Message;
-use prost_reflect::{DescriptorPool, DeserializeOptions, DynamicMessage, SerializeOptions};
+use prost_reflect::{DeserializeOptions, DynamicMessage, SerializeOptions};
 
-use crate::server::pb::{self, FILE_DESCRIPTOR_SET};
+use crate::server::descriptors::pool;
+use crate::server::pb;
 
 /// Why a text is not a message.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -22,9 +21,6 @@ pub struct JsonError {
     /// What is wrong, and what was expected.
     pub problem: String,
 }
-
-/// The descriptors; `None` only if the build embedded something else.
-static POOL: LazyLock<Option<DescriptorPool>> = LazyLock::new(|| DescriptorPool::decode(FILE_DESCRIPTOR_SET).ok());
 
 /// Reads an `EvaluateRefundRequest`.
 pub fn request_from_json(text: &str) -> Result<pb::EvaluateRefundRequest, JsonError> {
@@ -50,10 +46,8 @@ pub fn admin_to_json(message: &impl Message, name: &str) -> String {
 }
 
 fn from_json<M: Message + Default>(text: &str, name: &str) -> Result<M, JsonError> {
-    let descriptor = POOL
-        .as_ref()
-        .and_then(|pool| pool.get_message_by_name(name))
-        .ok_or_else(|| without_place("unknown message"))?;
+    let descriptor =
+        pool().and_then(|pool| pool.get_message_by_name(name)).ok_or_else(|| without_place("unknown message"))?;
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let options = DeserializeOptions::new().deny_unknown_fields(true);
     let message = DynamicMessage::deserialize_with_options(descriptor, &mut deserializer, &options)
@@ -66,7 +60,7 @@ fn from_json<M: Message + Default>(text: &str, name: &str) -> Result<M, JsonErro
 fn to_json<M: Message>(message: &M, name: &str) -> String {
     let mut text = Vec::new();
     let mut serializer = serde_json::Serializer::pretty(&mut text);
-    let written = POOL.as_ref().and_then(|pool| pool.get_message_by_name(name)).and_then(|descriptor| {
+    let written = pool().and_then(|pool| pool.get_message_by_name(name)).and_then(|descriptor| {
         let mut dynamic = DynamicMessage::new(descriptor);
         dynamic.transcode_from(message).ok()?;
         dynamic.serialize_with_options(&mut serializer, &SerializeOptions::new()).ok()

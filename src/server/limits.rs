@@ -16,11 +16,29 @@ pub const MATERIAL_MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 /// before the first byte of the message arrives, so this is what a liar can make a stream reserve.
 pub const SMALL_MESSAGE_BYTES_MAX: usize = 4 * 1024;
 
+/// Fields in one message, in every part of it: as many as a message of [`MATERIAL_MESSAGE_BYTES_MAX`] can have.
+/// A larger one is of files, and has few.
+pub const MESSAGE_FIELDS_MAX: usize = MATERIAL_MESSAGE_BYTES_MAX / 2;
+
+/// Messages within messages of a request. Ours have five; the rest is room for fields that are not known.
+pub const MESSAGE_DEPTH_MAX: usize = 16;
+
 /// Requests in one batch. They are decided one after another on one thread.
 pub const BATCH_ITEMS_MAX: usize = 1_000;
 
-/// Items of a batch decided before other calls get their turn on the thread.
-pub const BATCH_ITEMS_PER_TURN: usize = 32;
+/// How long the items of a batch are decided before other calls get their turn on the thread.
+pub const BATCH_TURN_TIME_MAX: Duration = Duration::from_millis(1);
+
+/// An answer, in bytes: what clients of gRPC take unless they are told otherwise. It also bounds what an
+/// answer that nobody reads holds.
+pub const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Lines times rules that a decision with an explanation may have to be made on the thread that answers other
+/// calls: all of them are looked at, so more would take milliseconds.
+pub const EXPLAINED_TESTS_INLINE_MAX: usize = 8 * 1024;
+
+/// Calls of unusual size decided at once, on threads of their own: large material, and long explanations.
+pub const HEAVY_CALLS_AT_ONCE_MAX: usize = 4;
 
 /// Batches decided at once. They hold their answers while other calls get their turns.
 pub const BATCHES_AT_ONCE_MAX: usize = 4;

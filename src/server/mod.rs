@@ -5,6 +5,7 @@ pub mod admin;
 pub mod admin_client;
 pub mod client;
 mod connection;
+mod descriptors;
 pub mod errors;
 pub mod evaluation;
 pub mod guard;

@@ -5,35 +5,37 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::panic::resume_unwind;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use http::request::Parts;
-use http_body_util::Full;
 use hyper::body::{Body as HttpBody, Bytes};
-use prost::Message as _;
 use tokio::sync::Semaphore;
 use tonic::body::Body;
 use tonic::server::NamedService;
-use tonic::{Request, Response, Status, async_trait};
 use tower::{BoxError, Service};
 
+use crate::domain::words::{Outcome, ReasonCode};
 use crate::engine::Engine;
 use crate::engine::snapshot::Snapshot;
 use crate::server::errors::Failure;
-use crate::server::evaluation::{self, Desk, Evaluated, Written};
+use crate::server::evaluation::{self, Desk, Evaluated, Work, Written};
 use crate::server::guard::Deadline;
 use crate::server::limits::{
-    BATCH_ITEMS_MAX, BATCH_ITEMS_PER_TURN, BATCHES_AT_ONCE_MAX, EVALUATION_MESSAGE_BYTES_MAX, HELD_BYTES_DIVISOR,
-    HELD_BYTES_MAX, MATERIAL_MESSAGE_BYTES_MAX,
+    BATCH_TURN_TIME_MAX, BATCHES_AT_ONCE_MAX, EVALUATION_MESSAGE_BYTES_MAX, HEAVY_CALLS_AT_ONCE_MAX,
+    HELD_BYTES_DIVISOR, HELD_BYTES_MAX, MATERIAL_MESSAGE_BYTES_MAX,
 };
 use crate::server::pb;
-use crate::server::pb::refund_policy_service_server::{RefundPolicyService, RefundPolicyServiceServer};
+use crate::server::pb::refund_policy_service_server::SERVICE_NAME;
 use crate::server::shadow::{Answered, Shadow};
 use crate::server::transport::budget::{Account, ByteBudget};
 use crate::server::transport::message::{self, Message};
-use crate::server::unary::{self, Answer, plain_message};
+use crate::server::unary::{self, Answer};
+use crate::server::wire::bounds;
+use crate::server::wire::decode::decode;
 use crate::server::wire::writer::Writer;
 use crate::telemetry;
 use crate::telemetry::requests::RequestMethod;
@@ -43,6 +45,7 @@ use crate::telemetry::requests::RequestMethod;
 pub(crate) struct Answers {
     engine: Engine,
     shadow: Shadow,
+    heavy: Arc<Semaphore>,
 }
 
 /// The service behind the limits of its methods.
@@ -51,15 +54,13 @@ pub(crate) struct Answers {
 /// message may be hundreds of times the size of its bytes, so a peer must not be able to keep many
 /// of them waiting for the end of its streams.
 ///
-/// Plain messages of the methods that decide are read and answered here; all else goes through the
-/// generated server, which costs several times as much and says what is wrong with a message.
+/// Plain requests are answered from their bytes; all else is counted, decoded, and answered as messages.
 #[derive(Clone, Debug)]
 pub(crate) struct LimitedService(Arc<Limited>);
 
 #[derive(Debug)]
 struct Limited {
     answers: Answers,
-    server: RefundPolicyServiceServer<Answers>,
     batches: Semaphore,
     /// What calls hold that come on no connection.
     unconnected: Arc<Account>,
@@ -68,11 +69,10 @@ struct Limited {
 impl LimitedService {
     /// The service on this engine; what it has answered is left with the shadow.
     pub(crate) fn new(engine: Engine, shadow: Shadow) -> Self {
-        let answers = Answers { engine, shadow };
-        let server = RefundPolicyServiceServer::new(answers.clone());
+        bounds::prepare();
+        let answers = Answers { engine, shadow, heavy: Arc::new(Semaphore::new(HEAVY_CALLS_AT_ONCE_MAX)) };
         Self(Arc::new(Limited {
             answers,
-            server: server.max_decoding_message_size(MATERIAL_MESSAGE_BYTES_MAX),
             batches: Semaphore::new(BATCHES_AT_ONCE_MAX),
             unconnected: ByteBudget::new(HELD_BYTES_MAX, HELD_BYTES_DIVISOR).account(),
         }))
@@ -80,7 +80,7 @@ impl LimitedService {
 }
 
 impl NamedService for LimitedService {
-    const NAME: &'static str = <RefundPolicyServiceServer<Answers> as NamedService>::NAME;
+    const NAME: &'static str = SERVICE_NAME;
 }
 
 impl<B> Service<http::Request<B>> for LimitedService
@@ -93,7 +93,6 @@ where
     type Future = Pin<Box<dyn Future<Output = Result<http::Response<Body>, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // The generated server is always ready.
         Poll::Ready(Ok(()))
     }
 
@@ -103,52 +102,35 @@ where
             let (parts, body) = request.into_parts();
             let method = Method::of(parts.uri.path());
             let account = parts.extensions.get().unwrap_or(&limited.unconnected);
-            match message::read(pin!(body), method.message_bytes_max(), account).await {
+            let answer = match message::read(pin!(body), method.message_bytes_max(), account).await {
                 Ok(message) => limited.answer(method, parts, message).await,
-                Err(failure) => Ok(failure.status().into_http()),
-            }
+                Err(failure) => Err(failure),
+            };
+            Ok(answer.unwrap_or_else(|failure| {
+                count_bad_fields(&failure);
+                failure.status().into_http()
+            }))
         })
     }
 }
 
 impl Limited {
-    async fn answer(&self, method: Method, parts: Parts, message: Message) -> Result<http::Response<Body>, Infallible> {
-        // A batch does wait between its items; the semaphore is never closed.
-        let _turn = match method {
-            Method::BatchEvaluateRefund => self.batches.acquire().await.ok(),
-            Method::EvaluateRefund | Method::ValidateEvidence | Method::GetServerInfo | Method::Unknown => None,
-        };
+    async fn answer(&self, method: Method, parts: Parts, message: Message) -> Result<http::Response<Body>, Failure> {
         let body = &message.bytes;
-        let plain = plain_message(&parts.headers, body);
+        let message = unary::message(&parts.headers, body)?;
         let deadline = Deadline::of(&parts.extensions);
-        let answer = match (method, plain) {
-            (Method::EvaluateRefund, Some(message)) => self.answers.plain_request(message, deadline),
-            (Method::BatchEvaluateRefund, Some(message)) => self.answers.plain_batch(message, deadline).await,
-            (Method::EvaluateRefund | Method::BatchEvaluateRefund, None)
-            | (Method::ValidateEvidence | Method::GetServerInfo | Method::Unknown, _) => Plain::No,
-        };
-        match answer {
-            Plain::Answered(response) => Ok(response),
-            Plain::Failed(failure) => Ok(failure.status().into_http()),
-            Plain::No => {
-                self.server.clone().call(http::Request::from_parts(parts, Body::new(Full::new(body.clone())))).await
+        deadline.check()?;
+        match method {
+            Method::EvaluateRefund => self.answers.evaluate(message).await,
+            Method::BatchEvaluateRefund => {
+                // It waits between its items; the semaphore is never closed.
+                let _turn = self.batches.acquire().await.ok();
+                self.answers.evaluate_batch(message, deadline).await
             }
+            Method::ValidateEvidence => self.answers.validate_evidence(body.slice_ref(message)).await,
+            Method::GetServerInfo => self.answers.server_info(message),
+            Method::Unknown => Err(Failure::UnknownMethod),
         }
-    }
-}
-
-/// What came of answering a message without the generated server.
-#[derive(Debug)]
-enum Plain {
-    Answered(http::Response<Body>),
-    Failed(Failure),
-    /// It is not plain, or no message at all.
-    No,
-}
-
-impl From<Result<http::Response<Body>, Failure>> for Plain {
-    fn from(answer: Result<http::Response<Body>, Failure>) -> Self {
-        answer.map_or_else(Self::Failed, Self::Answered)
     }
 }
 
@@ -206,102 +188,210 @@ impl Method {
 }
 
 impl Answers {
-    fn plain_request(&self, message: &[u8], deadline: Deadline) -> Plain {
-        if let Err(failure) = deadline.check() {
-            return Plain::Failed(failure);
-        }
-        let snapshot = self.engine.current();
+    /// A plain request is answered from its bytes; all else is decoded first.
+    async fn evaluate(&self, message: &[u8]) -> Result<http::Response<Body>, Failure> {
         let mut answer = Answer::with_room_for(1);
-        if let Some(written) = Desk::new(&snapshot).answer(message, &mut answer.writer()) {
-            self.answered_plain(&snapshot, written, message);
-            return answer.into_response().into();
-        }
-        let Ok(request) = pb::EvaluateRefundRequest::decode(message) else { return Plain::No };
-        match evaluation::answer(&snapshot, &request) {
-            Ok(evaluated) => {
-                self.answered(&snapshot, &request, &evaluated);
-                answer.writer().fields(&evaluated.response);
-                answer.into_response().into()
+        let snapshot = {
+            let snapshot = self.engine.current();
+            if let Some(written) = Desk::new(&snapshot).answer(message, &mut answer.writer()) {
+                self.answered(&snapshot, written, message);
+                return answer.into_response();
             }
-            Err(failure) => {
-                count_bad_fields(&failure);
-                Plain::Failed(failure)
-            }
-        }
+            Arc::clone(&snapshot)
+        };
+        let Decoded { evaluated, said } = self.decoded(&snapshot, decode(message)?).await?;
+        let Evaluated { response, outcome, reason, elapsed } = evaluated?;
+        answer.writer().fields(&response);
+        let response = answer.into_response()?;
+        self.answered(&snapshot, said.counted(outcome, reason, elapsed), message);
+        Ok(response)
     }
 
     /// Item by item, from its bytes to the bytes of its answer: a batch never stands in memory as a
     /// whole, neither decoded nor decided.
-    async fn plain_batch(&self, message: &[u8], deadline: Deadline) -> Plain {
-        let Some(items) = unary::items(message, BATCH_ITEMS_MAX) else { return Plain::No };
+    async fn evaluate_batch(&self, message: &[u8], deadline: Deadline) -> Result<http::Response<Body>, Failure> {
+        let items = bounds::batch_items(message)?;
         // One snapshot for all of them, whatever is activated meanwhile.
         let snapshot = Arc::clone(&self.engine.current());
         let mut answer = Answer::with_room_for(items.len());
         // Counted once all are answered: a batch that comes to no answer has decided nothing.
         let mut decided = Vec::with_capacity(items.len());
         let mut desk = Desk::new(&snapshot);
-        for turn in items.chunks(BATCH_ITEMS_PER_TURN) {
-            // Other calls get their turns, also those that came on the same connection.
-            tokio::task::yield_now().await;
-            if let Err(failure) = deadline.check() {
-                return Plain::Failed(failure);
+        // Other calls get their turns, also those that came on the same connection.
+        tokio::task::yield_now().await;
+        let mut turn = Instant::now();
+        for item in items {
+            if BATCH_TURN_TIME_MAX <= turn.elapsed() {
+                tokio::task::yield_now().await;
+                deadline.check()?;
+                turn = Instant::now();
             }
-            for &item in turn {
-                match answer_item(&snapshot, &mut desk, item, &mut answer.writer()) {
-                    Some(item) => decided.push(item),
-                    None => return Plain::No,
-                }
+            match answer_plain_item(&mut desk, item, &mut answer.writer()) {
+                Some(written) => decided.push(Item::Plain(written, item)),
+                None => decided.extend(self.answer_decoded_item(&snapshot, item, &mut answer.writer()).await?),
             }
+            answer.check_size()?;
         }
         let mut rest = answer.writer();
         rest.count(2, snapshot.generation);
         rest.text(3, snapshot.digest_text());
+        let response = answer.into_response()?;
         for item in decided {
             match item {
-                Item::Plain(written, message) => self.answered_plain(&snapshot, written, message),
-                Item::Built(built) => self.answered(&snapshot, &built.0, &built.1),
-                Item::Failed => {}
+                Item::Plain(written, message) => self.answered(&snapshot, written, message),
+                Item::Decoded { said, outcome, reason, elapsed, message } => {
+                    self.answered(&snapshot, said.counted(outcome, reason, elapsed), message);
+                }
             }
         }
-        answer.into_response().into()
+        Ok(response)
     }
 
-    /// Counts a plain request that was answered, and leaves it for the candidate.
-    fn answered_plain(&self, snapshot: &Arc<Snapshot>, written: Written<'_>, message: &[u8]) {
+    /// Decides an item that is not plain; `None` where its answer is an error of its own.
+    async fn answer_decoded_item<'m>(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        message: &'m [u8],
+        response: &mut Writer<'_>,
+    ) -> Result<Option<Item<'m>>, Failure> {
+        let mut failed = |failure: &Failure| {
+            count_bad_fields(failure);
+            response.message(1, |answer| answer.built(2, &failure.batch_error()));
+        };
+        if EVALUATION_MESSAGE_BYTES_MAX < message.len() {
+            failed(&Failure::MessageTooLarge);
+            return Ok(None);
+        }
+        let request = match decode(message) {
+            Ok(request) => request,
+            // A list above its bound is a mistake of this item, bytes that are no message one of the batch.
+            Err(failure @ Failure::BadRequest(_)) => {
+                failed(&failure);
+                return Ok(None);
+            }
+            Err(failure) => return Err(failure),
+        };
+        let Decoded { evaluated, said } = self.decoded(snapshot, request).await?;
+        match evaluated {
+            Ok(Evaluated { response: decision, outcome, reason, elapsed }) => {
+                response.message(1, |answer| answer.built(1, &decision));
+                Ok(Some(Item::Decoded { said, outcome, reason, elapsed, message }))
+            }
+            // No batch has room for it.
+            Err(Failure::AnswerTooLarge) => Err(Failure::AnswerTooLarge),
+            Err(failure) => {
+                failed(&failure);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Decides a request that was decoded: here, or where it may take its time.
+    async fn decoded(&self, snapshot: &Arc<Snapshot>, request: pb::EvaluateRefundRequest) -> Result<Decoded, Failure> {
+        match Work::of(snapshot, &request) {
+            Work::Light => Ok(Decoded::evaluate(snapshot, request)),
+            Work::Heavy => {
+                let snapshot = Arc::clone(snapshot);
+                self.apart(move || Decoded::evaluate(&snapshot, request)).await
+            }
+        }
+    }
+
+    /// Material of a claim. A large one is read where it may take its time.
+    async fn validate_evidence(&self, message: Bytes) -> Result<http::Response<Body>, Failure> {
+        let snapshot = Arc::clone(&self.engine.current());
+        let large = EVALUATION_MESSAGE_BYTES_MAX < message.len();
+        let validate = move || {
+            let response = evaluation::validate_evidence(&snapshot, &decode(&message)?)?;
+            let mut answer = Answer::with_room_for(1);
+            answer.writer().fields(&response);
+            answer.into_response()
+        };
+        if large { self.apart(validate).await? } else { validate() }
+    }
+
+    fn server_info(&self, message: &[u8]) -> Result<http::Response<Body>, Failure> {
+        let pb::GetServerInfoRequest {} = decode(message)?;
+        let mut answer = Answer::with_room_for(1);
+        answer.writer().fields(&evaluation::server_info(&self.engine.current()));
+        // As large as the policies are: no request makes it larger.
+        answer.into_response_of_any_size()
+    }
+
+    /// Does heavy work on a thread of its own, as far as such threads are free. It goes on when the
+    /// caller is gone, and keeps its place until it ends.
+    async fn apart<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+        // The semaphore is never closed.
+        let place = Arc::clone(&self.heavy).acquire_owned().await.ok();
+        let done = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            work()
+        });
+        done.await.map_err(|error| match error.try_into_panic() {
+            // The guard tells of it.
+            Ok(panic) => resume_unwind(panic),
+            // The process ends.
+            Err(_cancelled) => Failure::Bug,
+        })
+    }
+
+    /// Counts a request that was answered, and leaves it for the candidate.
+    fn answered(&self, snapshot: &Arc<Snapshot>, written: Written<'_>, message: &[u8]) {
         let Written { order_id, request_id, .. } = written;
         count(snapshot, written);
         self.shadow.offer(snapshot, Answered { order_id, request_id, message });
     }
+}
 
-    /// The same for one that was decoded.
-    fn answered(&self, snapshot: &Arc<Snapshot>, request: &pb::EvaluateRefundRequest, evaluated: &Evaluated) {
-        let Evaluated { response, outcome, reason, elapsed } = evaluated;
-        let rule = response.lines.first().map_or("", |line| line.rule_id.as_str());
-        let written =
-            Written { outcome: *outcome, reason: *reason, rule, order_id: "", request_id: "", elapsed: *elapsed };
-        count(snapshot, written);
-        self.shadow.offer_decoded(snapshot, request);
+/// What came of a request that was decoded.
+#[derive(Debug)]
+struct Decoded {
+    evaluated: Result<Evaluated, Failure>,
+    said: Said,
+}
+
+impl Decoded {
+    fn evaluate(snapshot: &Snapshot, request: pb::EvaluateRefundRequest) -> Self {
+        let evaluated = evaluation::answer(snapshot, &request);
+        let first = evaluated.as_ref().ok().and_then(|evaluated| evaluated.response.lines.first());
+        let rule = first.map(|line| line.rule_id.clone()).unwrap_or_default();
+        let pb::EvaluateRefundRequest { request_id, order, .. } = request;
+        let order_id = order.map(|order| order.order_id).unwrap_or_default();
+        Self { evaluated, said: Said { rule, order_id, request_id } }
     }
 }
 
-/// What came of one item of a batch.
+/// What a decoded request was about, as far as it is counted.
 #[derive(Debug)]
-enum Item<'m> {
-    /// It was plain, and answered.
-    Plain(Written<'m>, &'m [u8]),
-    /// It was decoded, and answered.
-    Built(Box<(pb::EvaluateRefundRequest, Evaluated)>),
-    /// Its answer is an error of its own.
-    Failed,
+struct Said {
+    /// The rule that decided the first line.
+    rule: String,
+    order_id: String,
+    request_id: String,
 }
 
-/// Decides one item of a batch and writes its answer; `None` where its bytes are no message.
-fn answer_item<'m>(
-    snapshot: &Snapshot,
-    desk: &mut Desk<'m>,
-    item: &'m [u8],
-    response: &mut Writer<'_>,
-) -> Option<Item<'m>> {
+impl Said {
+    fn counted(&self, outcome: Outcome, reason: Option<ReasonCode>, elapsed: Duration) -> Written<'_> {
+        let Self { rule, order_id, request_id } = self;
+        Written { outcome, reason, rule, order_id, request_id, elapsed }
+    }
+}
+
+/// An item of a batch that was answered, as far as it is counted.
+#[derive(Debug)]
+enum Item<'m> {
+    /// It was plain.
+    Plain(Written<'m>, &'m [u8]),
+    /// It was decoded.
+    Decoded { said: Said, outcome: Outcome, reason: Option<ReasonCode>, elapsed: Duration, message: &'m [u8] },
+}
+
+/// Decides an item of a batch that is plain and writes its answer; `None`, and nothing written, where
+/// it is not.
+fn answer_plain_item<'m>(desk: &mut Desk<'m>, item: &'m [u8], response: &mut Writer<'_>) -> Option<Written<'m>> {
+    if EVALUATION_MESSAGE_BYTES_MAX < item.len() {
+        return None;
+    }
     let mut written = None;
     response.long_message_or_none(1, |answer| {
         answer.long_message_or_none(1, |decision| {
@@ -309,93 +399,7 @@ fn answer_item<'m>(
             written.map(|_| ())
         })
     });
-    if let Some(written) = written {
-        return Some(Item::Plain(written, item));
-    }
-    let request = pb::EvaluateRefundRequest::decode(item).ok()?;
-    Some(match evaluation::answer(snapshot, &request) {
-        Ok(evaluated) => {
-            response.message(1, |answer| answer.built(1, &evaluated.response));
-            Item::Built(Box::new((request, evaluated)))
-        }
-        Err(failure) => {
-            count_bad_fields(&failure);
-            response.message(1, |answer| answer.built(2, &failure.batch_error()));
-            Item::Failed
-        }
-    })
-}
-
-#[async_trait]
-impl RefundPolicyService for Answers {
-    async fn evaluate_refund(
-        &self,
-        request: Request<pb::EvaluateRefundRequest>,
-    ) -> Result<Response<pb::EvaluateRefundResponse>, Status> {
-        Deadline::of(request.extensions()).check()?;
-        let snapshot = Arc::clone(&self.engine.current());
-        let evaluated = evaluation::answer(&snapshot, request.get_ref()).inspect_err(count_bad_fields)?;
-        self.answered(&snapshot, request.get_ref(), &evaluated);
-        Ok(Response::new(evaluated.response))
-    }
-
-    async fn batch_evaluate_refund(
-        &self,
-        request: Request<pb::BatchEvaluateRefundRequest>,
-    ) -> Result<Response<pb::BatchEvaluateRefundResponse>, Status> {
-        let deadline = Deadline::of(request.extensions());
-        let pb::BatchEvaluateRefundRequest { requests } = request.into_inner();
-        if BATCH_ITEMS_MAX < requests.len() {
-            let problem = format!("must have at most {BATCH_ITEMS_MAX} items, got {}", requests.len());
-            let failure = Failure::field("requests", problem);
-            count_bad_fields(&failure);
-            return Err(failure.into());
-        }
-        // One snapshot for all of them, whatever is activated meanwhile.
-        let snapshot = Arc::clone(&self.engine.current());
-        let mut answers = Vec::with_capacity(requests.len());
-        for turn in requests.chunks(BATCH_ITEMS_PER_TURN) {
-            deadline.check()?;
-            let answer = |request| evaluation::answer(&snapshot, request).inspect_err(count_bad_fields);
-            answers.extend(turn.iter().map(answer));
-            tokio::task::yield_now().await;
-        }
-        for (request, answer) in requests.iter().zip(&answers) {
-            if let Ok(evaluated) = answer {
-                self.answered(&snapshot, request, evaluated);
-            }
-        }
-        let items = answers.into_iter().map(batch_item).collect();
-        let (generation, digest) = (snapshot.generation, snapshot.digest_text().to_owned());
-        Ok(Response::new(pb::BatchEvaluateRefundResponse { items, generation, digest }))
-    }
-
-    async fn validate_evidence(
-        &self,
-        request: Request<pb::ValidateEvidenceRequest>,
-    ) -> Result<Response<pb::ValidateEvidenceResponse>, Status> {
-        Deadline::of(request.extensions()).check()?;
-        let response = evaluation::validate_evidence(&self.engine.current(), request.get_ref());
-        let response = response.inspect_err(count_bad_fields)?;
-        Ok(Response::new(response))
-    }
-
-    async fn get_server_info(
-        &self,
-        request: Request<pb::GetServerInfoRequest>,
-    ) -> Result<Response<pb::GetServerInfoResponse>, Status> {
-        Deadline::of(request.extensions()).check()?;
-        Ok(Response::new(evaluation::server_info(&self.engine.current())))
-    }
-}
-
-fn batch_item(answer: Result<Evaluated, Failure>) -> pb::BatchItem {
-    use pb::batch_item::Answer;
-    let answer = match answer {
-        Ok(evaluated) => Answer::Response(evaluated.response),
-        Err(failure) => Answer::Error(failure.batch_error()),
-    };
-    pb::BatchItem { answer: Some(answer) }
+    written
 }
 
 /// Counts the fields for which a request was not accepted.
@@ -417,6 +421,8 @@ fn count(snapshot: &Snapshot, written: Written<'_>) {
 
 #[cfg(test)]
 mod tests {
+    use prost::Message as _;
+
     use super::*;
     use crate::engine::admit::admit;
     use crate::engine::open;
@@ -435,16 +441,17 @@ mod tests {
     #[tokio::test]
     async fn a_batch_that_comes_to_no_answer_has_decided_nothing() {
         let (engine, _activator) = open(admit(&embedded::read().unwrap()).unwrap());
-        let answers = Answers { shadow: Shadow::of_nobody(engine.clone()), engine };
+        let heavy = Arc::new(Semaphore::new(1));
+        let answers = Answers { shadow: Shadow::of_nobody(engine.clone()), engine, heavy };
         let request =
             json::request_from_json(include_str!("../../policies/standard/requests/after-sales-appeal.json")).unwrap();
         let good = pb::BatchEvaluateRefundRequest { requests: vec![request; 2] }.encode_to_vec();
         // A third item, of one byte that is no message.
         let bad = [good.as_slice(), &[1 << 3 | 2, 1, 0xff]].concat();
         let deadline = Deadline::of(&http::Extensions::new());
-        assert!(matches!(answers.plain_batch(&bad, deadline).await, Plain::No));
+        assert_eq!(answers.evaluate_batch(&bad, deadline).await.unwrap_err(), Failure::BadMessage);
         assert_eq!(answers.engine.current().decisions(), 0);
-        assert!(matches!(answers.plain_batch(&good, deadline).await, Plain::Answered(_)));
+        assert!(answers.evaluate_batch(&good, deadline).await.is_ok());
         assert_eq!(answers.engine.current().decisions(), 2);
     }
 }

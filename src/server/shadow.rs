@@ -14,7 +14,6 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use prost::Message as _;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
@@ -25,6 +24,7 @@ use crate::engine::candidate::{Candidate, Observed, Sampled};
 use crate::engine::snapshot::Snapshot;
 use crate::server::limits::{BATCH_ITEMS_MAX, MATERIAL_MESSAGE_BYTES_MAX};
 use crate::server::pb;
+use crate::server::wire::decode::decode;
 use crate::server::wire::request;
 use crate::telemetry::event::Panicked;
 
@@ -159,15 +159,6 @@ impl Shadow {
         }
     }
 
-    /// The same for a request that was decoded.
-    pub(crate) fn offer_decoded(&self, live: &Arc<Snapshot>, request: &pb::EvaluateRefundRequest) {
-        if let Some(candidate) = self.engine.candidate() {
-            let message = request.encode_to_vec();
-            let order_id = request.order.as_ref().map_or("", |order| order.order_id.as_str());
-            self.queue(&candidate, live, Answered { order_id, request_id: &request.request_id, message: &message });
-        }
-    }
-
     fn queue(&self, candidate: &Arc<Candidate>, live: &Arc<Snapshot>, request: Answered<'_>) {
         let Answered { order_id, request_id, message } = request;
         match candidate.samples(order_id, request_id) {
@@ -292,7 +283,7 @@ where
         if candidate.is_given_up() {
             return candidate.shed();
         }
-        let request = pb::EvaluateRefundRequest::decode(message.as_slice()).ok();
+        let request = decode::<pb::EvaluateRefundRequest>(&message).ok();
         // Nothing of an evaluation is looked at again after it panicked.
         let evaluate = |snapshot| {
             catch_unwind(AssertUnwindSafe(|| request.as_ref().and_then(|request| (self.evaluate)(snapshot, request))))

@@ -1,7 +1,6 @@
 //! Calls of one message and one answer: their frames, without the library's streams.
 //!
-//! Only what is plain is read here. Whatever is compressed, cut short, or followed by more is left
-//! to the library, so there is one place that says what is wrong with it.
+//! Whatever is compressed, cut short, or followed by more is refused.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -12,6 +11,7 @@ use hyper::body::{Body as HttpBody, Bytes, Frame};
 use tonic::body::Body;
 
 use crate::server::errors::Failure;
+use crate::server::limits::ANSWER_BYTES_MAX;
 use crate::server::wire::writer::Writer;
 
 /// What stands before every gRPC message: a flag and the length.
@@ -20,12 +20,17 @@ pub(crate) const MESSAGE_PREFIX_BYTES: usize = 5;
 /// Room for a usual answer, so that its bytes are written once and never moved.
 const USUAL_ANSWER_BYTES: usize = 1024;
 
-/// The message of a call, if it is one plain message and nothing else.
-pub(crate) fn plain_message<'b>(headers: &HeaderMap, body: &'b [u8]) -> Option<&'b [u8]> {
+/// The message of a call: one, whole, and not compressed.
+pub(crate) fn message<'b>(headers: &HeaderMap, body: &'b [u8]) -> Result<&'b [u8], Failure> {
     let encoded = headers.get("grpc-encoding").is_some_and(|encoding| encoding != "identity");
-    let (&[flag, a, b, c, d], message) = body.split_first_chunk::<MESSAGE_PREFIX_BYTES>()?;
+    let (&[flag, a, b, c, d], message) = body.split_first_chunk::<MESSAGE_PREFIX_BYTES>().ok_or(Failure::BadMessage)?;
+    match flag {
+        0 => {}
+        1 if encoded => return Err(Failure::Compressed),
+        _ => return Err(Failure::BadMessage),
+    }
     let whole = usize::try_from(u32::from_be_bytes([a, b, c, d])) == Ok(message.len());
-    (!encoded && flag == 0 && whole).then_some(message)
+    if whole { Ok(message) } else { Err(Failure::BadMessage) }
 }
 
 /// An answer in the making: a message, and before it the room for its prefix.
@@ -45,8 +50,19 @@ impl Answer {
         Writer::at_end_of(&mut self.0)
     }
 
+    /// Whether it is within its limit so far.
+    pub(crate) const fn check_size(&self) -> Result<(), Failure> {
+        if self.0.len() <= ANSWER_BYTES_MAX + MESSAGE_PREFIX_BYTES { Ok(()) } else { Err(Failure::AnswerTooLarge) }
+    }
+
+    /// The response that carries it, if it is within its limit.
+    pub(crate) fn into_response(self) -> Result<http::Response<Body>, Failure> {
+        self.check_size()?;
+        self.into_response_of_any_size()
+    }
+
     /// The response that carries it.
-    pub(crate) fn into_response(mut self) -> Result<http::Response<Body>, Failure> {
+    pub(crate) fn into_response_of_any_size(mut self) -> Result<http::Response<Body>, Failure> {
         let length = self.0.len().checked_sub(MESSAGE_PREFIX_BYTES).and_then(|length| u32::try_from(length).ok());
         let (Some(length), Some([_, prefix @ ..])) = (length, self.0.first_chunk_mut::<MESSAGE_PREFIX_BYTES>()) else {
             return Err(Failure::Bug);
@@ -57,26 +73,6 @@ impl Answer {
         response.headers_mut().insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         Ok(response)
     }
-}
-
-/// A field of number 1 that has a length: its number, three bits to the left, and the kind.
-const FIRST_FIELD_KEY: u8 = 1 << 3 | 2;
-
-/// The items of the list that is field 1 of a message; `None` where it has anything else, or more
-/// than so many items.
-pub(crate) fn items(mut message: &[u8], items_max: usize) -> Option<Vec<&[u8]>> {
-    let mut items = Vec::new();
-    while let [key, rest @ ..] = message {
-        let mut rest = rest;
-        let length = prost::decode_length_delimiter(&mut rest).ok()?;
-        let (item, after) = rest.split_at_checked(length)?;
-        if *key != FIRST_FIELD_KEY || items_max <= items.len() {
-            return None;
-        }
-        items.push(item);
-        message = after;
-    }
-    Some(items)
 }
 
 /// The message, then the status that all went well.
@@ -113,44 +109,42 @@ impl HttpBody for AnswerBody {
 
 #[cfg(test)]
 mod tests {
-    use prost::Message as _;
-
     use super::*;
-    use crate::server::pb;
 
     #[test]
     fn only_one_whole_plain_message_is_read() {
         let none = HeaderMap::new();
-        assert_eq!(plain_message(&none, &[0, 0, 0, 0, 2, 7, 8]), Some([7, 8].as_slice()));
-        assert_eq!(plain_message(&none, &[0, 0, 0, 0, 0]), Some([].as_slice()));
-        for left in [&[][..], &[0, 0, 0, 0], &[1, 0, 0, 0, 1, 7], &[0, 0, 0, 0, 2, 7], &[0, 0, 0, 0, 1, 7, 8]] {
-            assert_eq!(plain_message(&none, left), None, "{left:?}");
+        assert_eq!(message(&none, &[0, 0, 0, 0, 2, 7, 8]), Ok([7, 8].as_slice()));
+        assert_eq!(message(&none, &[0, 0, 0, 0, 0]), Ok([].as_slice()));
+        for bad in [
+            &[][..],
+            &[0, 0, 0, 0],
+            &[1, 0, 0, 0, 1, 7],
+            &[2, 0, 0, 0, 1, 7],
+            &[0, 0, 0, 0, 2, 7],
+            &[0, 0, 0, 0, 1, 7, 8],
+        ] {
+            assert_eq!(message(&none, bad), Err(Failure::BadMessage), "{bad:?}");
         }
         let encoding = |name: &'static str| {
             [(http::header::HeaderName::from_static("grpc-encoding"), HeaderValue::from_static(name))]
         };
-        assert_eq!(plain_message(&encoding("gzip").into_iter().collect(), &[0, 0, 0, 0, 0]), None);
-        assert!(plain_message(&encoding("identity").into_iter().collect(), &[0, 0, 0, 0, 0]).is_some());
+        let gzip: HeaderMap = encoding("gzip").into_iter().collect();
+        assert_eq!(message(&gzip, &[1, 0, 0, 0, 0]), Err(Failure::Compressed));
+        // The flag of the message says that this one is not.
+        assert!(message(&gzip, &[0, 0, 0, 0, 0]).is_ok());
+        assert!(message(&encoding("identity").into_iter().collect(), &[0, 0, 0, 0, 0]).is_ok());
     }
 
     #[test]
-    fn items_are_found_where_there_is_nothing_else() {
-        let request = |id: &str| pb::EvaluateRefundRequest { request_id: id.into(), ..Default::default() };
-        let batch = pb::BatchEvaluateRefundRequest { requests: vec![request("a"), request(""), request("c")] };
-        let bytes = batch.encode_to_vec();
-        let found = items(&bytes, 3).unwrap();
-        let found: Vec<_> = found.into_iter().map(|item| pb::EvaluateRefundRequest::decode(item).unwrap()).collect();
-        assert_eq!(found, batch.requests);
-        assert_eq!(items(&bytes, 2), None);
-        assert_eq!(items(&[], 0), Some(Vec::new()));
-        for left in [
-            &[0x0a][..],
-            &[0x0a, 5, 1],
-            &[0x12, 0],
-            &[0x08, 1],
-            &[0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1],
-        ] {
-            assert_eq!(items(left, 9), None, "{left:?}");
-        }
+    fn an_answer_has_a_bound() {
+        let answer = |bytes: usize| {
+            let mut answer = Answer::with_room_for(1);
+            answer.0.resize(MESSAGE_PREFIX_BYTES + bytes, 7);
+            answer
+        };
+        assert!(answer(ANSWER_BYTES_MAX).into_response().is_ok());
+        assert_eq!(answer(ANSWER_BYTES_MAX + 1).into_response().unwrap_err(), Failure::AnswerTooLarge);
+        assert!(answer(ANSWER_BYTES_MAX + 1).into_response_of_any_size().is_ok());
     }
 }

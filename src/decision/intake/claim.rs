@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use crate::decision::field::{Of, Seen, shown};
+use crate::decision::field::{Of, Seen, Shown};
 use crate::decision::intake::Intake;
 use crate::domain::facts::{About, ClaimFacts, Comparison, EvidenceFacts};
 use crate::domain::limits::ENTRIES_MAX;
@@ -52,13 +52,13 @@ impl Intake<'_> {
             let field = |name| Of { list: "claim.evidence", at, name };
             let Evidence { id, kind, media_type, size_bytes, sha256, captured_at, order_id, source, fields } = piece;
             if !id.is_empty() && !seen.insert(id) {
-                self.bad(field("evidence_id"), format!("`{}` stands twice", shown(id)));
+                self.bad(field("evidence_id"), format_args!("`{}` stands twice", Shown(id)));
             }
             if kind.is_empty() {
                 self.bad(field("kind"), "is mandatory");
             }
             if *size_bytes < 0 {
-                self.bad(field("size_bytes"), format!("must not be negative, got {size_bytes}"));
+                self.bad(field("size_bytes"), format_args!("must not be negative, got {size_bytes}"));
             }
             let hex = sha256.len() == 64 && sha256.bytes().all(|byte| byte.is_ascii_hexdigit());
             if !sha256.is_empty() && !hex {

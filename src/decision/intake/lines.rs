@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use smallvec::SmallVec;
 
-use crate::decision::field::{Of, Seen, shown, twice};
+use crate::decision::field::{Of, Seen, Shown, Twice};
 use crate::decision::inputs;
 use crate::decision::intake::{Intake, Rows, Sums, place, set};
 use crate::domain::exact::Exact;
@@ -26,15 +26,15 @@ impl Intake<'_> {
         let mut ids = Seen::default();
         for (at, line) in order.lines.iter().enumerate() {
             if !ids.insert(line.id) {
-                self.bad(format!("order.lines[{at}].line_id"), twice(line.id, "lines"));
+                self.bad(format_args!("order.lines[{at}].line_id"), Twice { id: line.id, of: "lines" });
             }
         }
         let mut claimed = Seen::default();
         for (at, id) in claim.line_ids.iter().enumerate() {
             if !ids.contains(id) {
-                self.bad(format!("claim.line_ids[{at}]"), format!("the order has no line `{}`", shown(id)));
+                self.bad(format_args!("claim.line_ids[{at}]"), format_args!("the order has no line `{}`", Shown(id)));
             } else if !claimed.insert(id) {
-                self.bad(format!("claim.line_ids[{at}]"), format!("`{}` stands twice", shown(id)));
+                self.bad(format_args!("claim.line_ids[{at}]"), format_args!("`{}` stands twice", Shown(id)));
             }
         }
         let order_tags = self.tags(&order.tags, "order.tags");
@@ -134,7 +134,7 @@ impl Intake<'_> {
             ("returned_refunded", line.returned_refunded.is_some(), whole),
         ];
         for (name, _, why) in sent.into_iter().filter(|(_, sent, _)| *sent) {
-            self.bad(Of { list: "order.lines", at, name }, format!("is not used yet: {why}; leave it out"));
+            self.bad(Of { list: "order.lines", at, name }, format_args!("is not used yet: {why}; leave it out"));
         }
     }
 
@@ -145,13 +145,13 @@ impl Intake<'_> {
         field: impl Display + Copy,
     ) -> Option<(Exact, Exact, Exact)> {
         if denominator <= 0 {
-            self.bad(format!("{field}.denominator"), format!("must be above zero, got {denominator}"));
+            self.bad(format_args!("{field}.denominator"), format_args!("must be above zero, got {denominator}"));
         }
         if numerator < 0 {
-            self.bad(format!("{field}.numerator"), format!("must not be negative, got {numerator}"));
+            self.bad(format_args!("{field}.numerator"), format_args!("must not be negative, got {numerator}"));
         }
         if 0 < denominator && denominator < numerator {
-            self.bad(field, format!("more units are done than there are: {numerator} of {denominator}"));
+            self.bad(field, format_args!("more units are done than there are: {numerator} of {denominator}"));
         }
         let (done, total) = (Exact::whole(i128::from(numerator)), Exact::whole(i128::from(denominator)));
         let share = done.over(total)?.ok()?;

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use crate::decision::field::shown;
+use crate::decision::field::{Joined, Shown};
 use crate::decision::intake::{Intake, Sums};
 use crate::domain::exact::Exact;
 use crate::domain::facts::Value;
@@ -45,10 +45,10 @@ impl Intake<'_> {
         let Money { currency: code, units, nanos } = money;
         let plan = self.plan;
         let Some(currency) = plan.currencies.iter().find(|currency| currency.code == code) else {
-            let known = plan.currencies.iter().map(|currency| currency.code.as_str()).collect::<Vec<_>>().join(", ");
+            let known = Joined(plan.currencies.iter().map(|currency| currency.code.as_str()), ", ");
             self.bad(
-                format!("{field}.currency_code"),
-                format!("`{}` is not a currency of this policy, which knows {known}", shown(code)),
+                format_args!("{field}.currency_code"),
+                format_args!("`{}` is not a currency of this policy, which knows {known}", Shown(code)),
             );
             return None;
         };
@@ -56,15 +56,15 @@ impl Intake<'_> {
             && expected.code != code
         {
             self.bad(
-                format!("{field}.currency_code"),
-                format!("must be `{}` like the order's other amounts, got `{code}`", expected.code),
+                format_args!("{field}.currency_code"),
+                format_args!("must be `{}` like the order's other amounts, got `{code}`", expected.code),
             );
             return None;
         }
         match currency.amount(units, nanos) {
             Ok(amount) => Some(amount),
             Err(error) => {
-                self.bad(field, format!("{error}, got units {units} and nanos {nanos} of {code}"));
+                self.bad(field, format_args!("{error}, got units {units} and nanos {nanos} of {code}"));
                 None
             }
         }

@@ -2,7 +2,7 @@
 
 use smallvec::{SmallVec, smallvec};
 
-use crate::decision::field::{Of, Seen, shown, twice};
+use crate::decision::field::{Of, Seen, Shown, Twice};
 use crate::decision::intake::{Intake, Sums, place, set};
 use crate::domain::facts::{ComponentFacts, LineFacts, TenderFacts};
 use crate::domain::money::Amount;
@@ -34,7 +34,7 @@ impl Intake<'_> {
             let field = |name| Of { list: "order.tenders", at, name };
             let Tender { id, method, paid, refunded, refundability } = tender;
             if !ids.insert(id) {
-                self.bad(field("tender_id"), twice(id, "tenders"));
+                self.bad(field("tender_id"), Twice { id, of: "tenders" });
             }
             if paid.is_none() {
                 self.sums = Sums::Unknown;
@@ -69,7 +69,7 @@ impl Intake<'_> {
             let line =
                 order.lines.iter().position(|line| line.id == *line_id).and_then(|line| u16::try_from(line).ok());
             if !line_id.is_empty() && line.is_none() {
-                self.bad(field("line_id"), format!("the order has no line `{}`", shown(line_id)));
+                self.bad(field("line_id"), format_args!("the order has no line `{}`", Shown(line_id)));
             }
             let name = self.word(name, VocabularyId::COMPONENT, field("name"));
             let paid = self.amount(*paid, field("paid")).unwrap_or(Amount::ZERO);
@@ -128,7 +128,7 @@ impl Intake<'_> {
         for (what, sums) in [("paid", paid), ("refunded", refunded)] {
             if sums.0 != sums.1 {
                 let (tenders, lines) = shown(sums);
-                self.bad("order.tenders", format!("the tenders' `{what}` comes to {tenders} {currency}, the lines' and components' to {lines} {currency}; they must be equal"));
+                self.bad("order.tenders", format_args!("the tenders' `{what}` comes to {tenders} {currency}, the lines' and components' to {lines} {currency}; they must be equal"));
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use crate::decision::field::Shown;
+use crate::decision::field::{Joined, Shown};
 use crate::decision::inputs;
 use crate::decision::intake::{Intake, Rows, moment, place, set};
 use crate::domain::exact::Exact;
@@ -60,8 +60,8 @@ impl Intake<'_> {
                 }
                 Some(_) => self.bad(field, "stands twice"),
                 None => {
-                    let known = inputs::anchors(self.plan).collect::<Vec<_>>().join("`, `");
-                    self.bad(field, format!("is not a known moment of an order; known are `{known}`"));
+                    let known = Joined(inputs::anchors(self.plan), "`, `");
+                    self.bad(field, format_args!("is not a known moment of an order; known are `{known}`"));
                 }
             }
         }

@@ -2,6 +2,8 @@
 
 use std::sync::mpsc::{Sender, channel};
 
+use prost::Message as _;
+
 use super::*;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::time::Timestamp;
@@ -141,7 +143,10 @@ fn hanging() -> (Sender<()>, impl Fn(&Snapshot, &pb::EvaluateRefundRequest) -> O
 
 impl Running {
     fn offer(&self) {
-        self.shadow.offer_decoded(&self.engine.current(), &request());
+        let (request, message) = (request(), request().encode_to_vec());
+        let order_id = request.order.as_ref().map_or("", |order| order.order_id.as_str());
+        let answered = Answered { order_id, request_id: &request.request_id, message: &message };
+        self.shadow.offer(&self.engine.current(), answered);
     }
 
     /// Ends the thread, which must not take long.

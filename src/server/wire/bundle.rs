@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use crate::domain::limits::{BUNDLE_BYTES_MAX, BUNDLE_FILES_MAX, FILE_BYTES_MAX};
 use crate::domain::request::FieldViolation;
+use crate::domain::violations::Violations;
 use crate::policy::bundle::{Bundle, BundleFile};
 use crate::server::pb;
-use crate::server::wire::path::{Path, Violations};
+use crate::server::wire::path::Path;
 
 /// The path of one file, in bytes of UTF-8: what file systems take for one name, three parts deep.
 const PATH_BYTES_MAX: usize = 768;
@@ -23,14 +24,14 @@ pub(crate) fn bundle(files: pb::PolicyFiles) -> Result<Bundle, Vec<FieldViolatio
     let message = root.field(at);
     let list = message.field(at);
     if files.is_empty() {
-        violations.add(&list, "must hold at least one file; leave the message out for what the source holds");
+        violations.add(list, "must hold at least one file; leave the message out for what the source holds");
     }
     if BUNDLE_FILES_MAX < files.len() {
-        violations.add(&list, format!("must hold at most {BUNDLE_FILES_MAX} files, got {}", files.len()));
+        violations.add(list, format!("must hold at most {BUNDLE_FILES_MAX} files, got {}", files.len()));
     }
     let bytes = files.iter().fold(0_usize, |sum, file| sum.saturating_add(file.content.len()));
     if BUNDLE_BYTES_MAX < bytes {
-        violations.add(&list, format!("must hold at most {BUNDLE_BYTES_MAX} bytes together, got {bytes}"));
+        violations.add(list, format!("must hold at most {BUNDLE_BYTES_MAX} bytes together, got {bytes}"));
     }
     let mut paths = BTreeSet::new();
     for (place, file) in files.iter().enumerate() {
@@ -40,14 +41,14 @@ pub(crate) fn bundle(files: pb::PolicyFiles) -> Result<Bundle, Vec<FieldViolatio
         let pb::PolicyFile { path, content } = file;
         let item = list.item(place);
         if let Some(problem) = path_problem(path) {
-            violations.add(&item.field("path"), problem);
+            violations.add(item.field("path"), problem);
         }
         if !paths.insert(path) {
-            violations.add(&item.field("path"), "is the path of a file before it");
+            violations.add(item.field("path"), "is the path of a file before it");
         }
         if FILE_BYTES_MAX < content.len() {
             let problem = format!("must have at most {FILE_BYTES_MAX} bytes, got {}", content.len());
-            violations.add(&item.field("content"), problem);
+            violations.add(item.field("content"), problem);
         }
     }
     let found = violations.into_list();

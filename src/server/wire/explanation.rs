@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use prost::Message as _;
+
 use crate::decision::explain::{Explanation, LineExplanation, NEAR_MISSES_MAX, NearMiss, Recorder, WorkedDeduction};
 use crate::domain::decision::{Decision, DeductionSource, RuleRef};
 use crate::domain::exact::Exact;
@@ -88,10 +90,23 @@ impl LineTranscript {
     }
 }
 
-/// The message of an explanation.
-pub(crate) fn message(explanation: &Explanation, decision: &Decision, names: Names<'_>) -> pb::Explanation {
-    let Explanation { lines } = explanation;
-    pb::Explanation { lines: lines.iter().map(|line| line_message(line, decision, names)).collect() }
+/// The message of an explanation; `None` where it would have more than so many bytes, and no more of it is built.
+pub(crate) fn message(
+    explanation: &Explanation,
+    decision: &Decision,
+    names: Names<'_>,
+    bytes_max: usize,
+) -> Option<pb::Explanation> {
+    let (mut lines, mut bytes) = (Vec::new(), 0_usize);
+    for line in &explanation.lines {
+        let line = line_message(line, decision, names);
+        bytes = bytes.saturating_add(line.encoded_len());
+        if bytes_max < bytes {
+            return None;
+        }
+        lines.push(line);
+    }
+    Some(pb::Explanation { lines })
 }
 
 fn line_message(explanation: &LineExplanation, decision: &Decision, names: Names<'_>) -> pb::LineExplanation {
@@ -173,7 +188,7 @@ mod tests {
         let source = DeductionSource::Step { rule: RuleRef::Rule(0), step: 0 };
         let third = Exact::fraction(125_500_000_000, 3).unwrap();
         transcript.deduction(source, third, Amount::from_minor(4_183));
-        let message = message(&transcript.explanation(), &samples::decision(), names);
+        let message = message(&transcript.explanation(), &samples::decision(), names, 10_000).unwrap();
         let line = &message.lines[0];
         assert_eq!((line.line_id.as_str(), line.rule_id.as_str()), ("l-1", "in-progress-late"));
         assert_eq!((line.facts[0].name.as_str(), line.facts[0].value.as_str()), ("stage", "in_progress"));

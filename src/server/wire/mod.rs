@@ -2,9 +2,11 @@
 //! stops the build. Nothing here decides anything.
 
 pub(crate) mod answer;
+pub(crate) mod bounds;
 pub(crate) mod bundle;
 pub(crate) mod candidate;
 pub(crate) mod decision;
+pub(crate) mod decode;
 pub(crate) mod evidence;
 pub(crate) mod explanation;
 mod fields;

@@ -1,10 +1,8 @@
-//! Where in a request something is, and what is wrong there.
+//! Where in a request something is.
 //!
 //! A path is a chain on the stack: a request without mistakes never builds a text for one.
 
 use std::fmt;
-
-use crate::domain::request::FieldViolation;
 
 /// A place in a request.
 #[derive(Clone, Copy, Debug)]
@@ -45,27 +43,6 @@ impl fmt::Display for Path<'_> {
             Path::Item(parent, place) => write!(f, "{parent}[{place}]"),
             Path::Key(parent, key) => write!(f, "{parent}[{key:?}]"),
         }
-    }
-}
-
-/// The fields that cannot be accepted, as they are found.
-#[derive(Debug, Default)]
-pub(crate) struct Violations(Vec<FieldViolation>);
-
-impl Violations {
-    /// Notes what is wrong at a place.
-    pub(crate) fn add(&mut self, at: &Path<'_>, problem: impl Into<String>) {
-        self.0.push(FieldViolation::new(at.to_string(), problem));
-    }
-
-    /// How many were found.
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// All that was found.
-    pub(crate) fn into_list(self) -> Vec<FieldViolation> {
-        self.0
     }
 }
 

@@ -4,17 +4,21 @@
 //! decodes the message and [`super::request`] says what is wrong with it. A test holds the two
 //! against each other.
 
-use crate::domain::limits::SHORT_TEXT_BYTES_MAX;
+use crate::domain::limits::{
+    COMPONENTS_MAX, EARLIER_MAX, ENTRIES_MAX, EVIDENCE_MAX, LINES_MAX, PROMISED_ACTUAL_MAX, SHORT_TEXT_BYTES_MAX,
+    TENDERS_MAX,
+};
 use crate::domain::request::{
     Claim, Component, EarlierAmount, Evidence, Fraction, InputValue, Line, Money, Order, PromisedActual, Refundability,
     Request, Tender,
 };
 use crate::domain::time::{Elapsed, Timestamp};
+use crate::domain::violations::Violations;
 use crate::server::pb::ExplainLevel;
 use crate::server::wire::fields::{
     B1, B2, B3, B4, B5, B6, B7, B8, B9, B10, B11, B12, B15, END, Fields, N1, N2, N3, N4, N5, N13, N14, text,
 };
-use crate::server::wire::path::{Path, Violations};
+use crate::server::wire::path::Path;
 use crate::server::wire::words::{amount_kind, liable_party, order_stage, request_type};
 
 /// A request for one decision without an explanation, beside what it says about order and claim;
@@ -66,12 +70,12 @@ fn read_order<'m>(message: &'m [u8], order: &mut Order<'m>) -> Option<&'m [u8]> 
             B3 => order.paid_at = Some(timestamp(fields.bytes()?)?),
             B4 => entry(&mut order.times, fields.item()?, |moment| timestamp(moment.unwrap_or_default()))?,
             B5 => order.customer_caused_delay = Some(elapsed(fields.bytes()?)?),
-            B6 => order.lines.push(line(fields.item()?)?),
-            B7 => order.tenders.push(tender(fields.item()?)?),
-            B8 => order.components.push(component(fields.item()?)?),
-            B9 => order.tags.push(text(fields.item()?)?),
+            B6 => room(&mut order.lines, LINES_MAX)?.push(line(fields.item()?)?),
+            B7 => room(&mut order.tenders, TENDERS_MAX)?.push(tender(fields.item()?)?),
+            B8 => room(&mut order.components, COMPONENTS_MAX)?.push(component(fields.item()?)?),
+            B9 => room(&mut order.tags, ENTRIES_MAX)?.push(text(fields.item()?)?),
             B10 => entry(&mut order.inputs, fields.item()?, |value| input_value(value?))?,
-            B11 => order.earlier.push(earlier(fields.item()?)?),
+            B11 => room(&mut order.earlier, EARLIER_MAX)?.push(earlier(fields.item()?)?),
             END => return Some(message),
             _ => return None,
         }
@@ -132,7 +136,7 @@ fn line(message: &[u8]) -> Option<Line<'_>> {
             B7 => line.refunded = Some(money(fields.bytes()?)?),
             B8 => line.completed = Some(fraction(fields.bytes()?)?),
             B9 => line.declared_cost = Some(money(fields.bytes()?)?),
-            B10 => line.tags.push(text(fields.item()?)?),
+            B10 => room(&mut line.tags, ENTRIES_MAX)?.push(text(fields.item()?)?),
             B11 => entry(&mut line.inputs, fields.item()?, |value| input_value(value?))?,
             B12 => line.settled = Some(money(fields.bytes()?)?),
             N13 => line.quantity = fields.number()?,
@@ -184,13 +188,13 @@ fn read_claim<'m>(message: &'m [u8], claim: &mut Claim<'m>) -> Option<&'m [u8]> 
             B2 => claim.reason = fields.said()?,
             N3 => claim.liable_party = Some(word(fields.small_number()?, liable_party)?),
             B4 => claim.text = fields.said()?,
-            B5 => claim.promised_actual.push(comparison(fields.item()?)?),
-            B6 => claim.evidence.push(evidence(fields.item()?)?),
+            B5 => room(&mut claim.promised_actual, PROMISED_ACTUAL_MAX)?.push(comparison(fields.item()?)?),
+            B6 => room(&mut claim.evidence, EVIDENCE_MAX)?.push(evidence(fields.item()?)?),
             B7 => claim.channel = fields.said()?,
             B8 => claim.requested_at = Some(timestamp(fields.bytes()?)?),
             B9 => claim.requested_amount = Some(money(fields.bytes()?)?),
-            B10 => claim.line_ids.push(text(fields.item()?)?),
-            B11 => claim.components.push(text(fields.item()?)?),
+            B10 => room(&mut claim.line_ids, LINES_MAX)?.push(text(fields.item()?)?),
+            B11 => room(&mut claim.components, COMPONENTS_MAX)?.push(text(fields.item()?)?),
             END => return Some(message),
             _ => return None,
         }
@@ -254,6 +258,12 @@ fn evidence(message: &[u8]) -> Option<Evidence<'_>> {
     }
 }
 
+/// A list that has room for one more item. Items above the bound take no memory: they are counted
+/// elsewhere.
+fn room<T>(list: &mut Vec<T>, most: usize) -> Option<&mut Vec<T>> {
+    if list.len() < most { Some(list) } else { None }
+}
+
 /// Adds an entry to a map, whose entries are in the order of their keys.
 fn entry<'m, T>(
     entries: &mut Vec<(&'m str, T)>,
@@ -273,7 +283,7 @@ fn entry<'m, T>(
     }
     let in_order = entries.last().is_none_or(|(before, _)| *before < key);
     if in_order {
-        entries.push((key, read(value)?));
+        room(entries, ENTRIES_MAX)?.push((key, read(value)?));
     }
     in_order.then_some(())
 }

@@ -12,8 +12,9 @@ use crate::domain::request::{
     PromisedActual, Refundability, Request, Tender,
 };
 use crate::domain::time::{Elapsed, Timestamp};
+use crate::domain::violations::Violations;
 use crate::server::pb;
-use crate::server::wire::path::{Path, Violations};
+use crate::server::wire::path::Path;
 use crate::server::wire::words::{amount_kind, liable_party, order_stage, request_type};
 
 /// The request for a decision, and what is wrong with it: order and claim are mandatory.
@@ -23,7 +24,7 @@ pub(crate) fn for_decision<'a>(
 ) -> (Request<'a>, Vec<FieldViolation>) {
     let mut violations = Violations::default();
     if order.is_none() {
-        violations.add(&Path::Root.field("order"), "is mandatory");
+        violations.add(Path::Root.field("order"), "is mandatory");
     }
     let request = convert(order, claim, &mut violations);
     (request, violations.into_list())
@@ -41,7 +42,7 @@ pub(crate) fn for_assessment<'a>(
 
 fn convert<'a>(order: Option<&'a pb::Order>, claim: Option<&'a pb::Claim>, violations: &mut Violations) -> Request<'a> {
     if claim.is_none() {
-        violations.add(&Path::Root.field("claim"), "is mandatory");
+        violations.add(Path::Root.field("claim"), "is mandatory");
     }
     let (order_at, claim_at) = (Path::Root.field("order"), Path::Root.field("claim"));
     Request {
@@ -242,7 +243,9 @@ fn timestamp(moment: &PbTimestamp, at: &Path<'_>, violations: &mut Violations) -
     if timestamp.is_none() {
         violations.add(
             at,
-            format!("must lie in the years 1 to 9999 with nanos from 0 to 999999999, got {seconds} s and {nanos} ns"),
+            format_args!(
+                "must lie in the years 1 to 9999 with nanos from 0 to 999999999, got {seconds} s and {nanos} ns"
+            ),
         );
     }
     timestamp
@@ -254,7 +257,7 @@ fn elapsed(length: &PbDuration, at: &Path<'_>, violations: &mut Violations) -> O
     if elapsed.is_none() {
         violations.add(
             at,
-            format!(
+            format_args!(
                 "must lie within 315576000000 seconds with nanos of the same sign below one second, \
                  got {seconds} s and {nanos} ns"
             ),

@@ -1,11 +1,12 @@
 //! The closed sets: core and wire, word by word.
 
 use crate::domain::decision::{EvidenceVerdict, ReasonCodes};
+use crate::domain::violations::Violations;
 use crate::domain::words::{
     AmountKind, DeductionKind, LiableParty, OrderStage, Outcome, ReasonCode, RefundMethod, RequestType,
 };
 use crate::server::pb;
-use crate::server::wire::path::{Path, Violations};
+use crate::server::wire::path::Path;
 
 /// Words that requests carry: unspecified is "not said", a number without a word is an error.
 macro_rules! words_received {
@@ -16,7 +17,7 @@ macro_rules! words_received {
                 Ok(pb::$word::Unspecified) => None,
                 $( Ok(pb::$word::$variant) => Some($word::$variant), )+
                 Err(_) => {
-                    violations.add(at, format!(concat!("`{}` is not a value of ", stringify!($word)), number));
+                    violations.add(at, format_args!(concat!("`{}` is not a value of ", stringify!($word)), number));
                     None
                 }
             }
