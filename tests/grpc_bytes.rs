@@ -22,7 +22,10 @@ use h2::{RecvStream, SendStream};
 use http::{HeaderMap, Request};
 use prost::Message as _;
 use requite::server::ServerConfig;
-use requite::server::limits::{HELD_BYTES_DIVISOR, HELD_BYTES_MAX, MATERIAL_MESSAGE_BYTES_MAX, SMALL_FRAMES_MAX};
+use requite::server::limits::{
+    ANSWER_SLICE_BYTES, CONNECTION_CHECK_INTERVAL, HELD_BYTES_DIVISOR, HELD_BYTES_MAX, MATERIAL_MESSAGE_BYTES_MAX,
+    SMALL_FRAMES_MAX,
+};
 use requite::server::pb::refund_policy_service_client::RefundPolicyServiceClient;
 use requite::server::pb::{BatchEvaluateRefundRequest, EvaluateRefundRequest, GetServerInfoRequest};
 use requite::telemetry::prometheus;
@@ -109,6 +112,13 @@ async fn nothing_is_held() {
     }
 }
 
+/// A metric without labels.
+fn metric(name: &str) -> u64 {
+    let page = prometheus::page().into_text();
+    let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap().parse().unwrap()
+}
+
 fn batch(items: usize) -> Bytes {
     let unknown = EvaluateRefundRequest { policy_id: "other".into(), ..EvaluateRefundRequest::default() };
     framed(&BatchEvaluateRefundRequest { requests: vec![unknown; items] }.encode_to_vec())
@@ -179,6 +189,76 @@ async fn bodies_that_never_end_hold_no_more_than_their_share_and_honest_calls_go
     let large = BatchEvaluateRefundRequest { requests: vec![unknown; 1_000] };
     honest.batch_evaluate_refund(large).await.unwrap();
     drop(connections);
+    nothing_is_held().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_reads_is_given_up_and_others_are_sent() {
+    let _turn = METRICS.lock().await;
+    let server = start(ServerConfig::default()).await;
+    let before = metric("requite_answers_not_read_total");
+    // One byte of the answer may be sent, then no more.
+    let mut sender = connect(server.addr, h2::client::Builder::new().initial_window_size(1)).await;
+    let mut unread = Vec::new();
+    for _ in 0..20 {
+        let mut ready = sender.clone().ready().await.unwrap();
+        let request = Request::post(format!("http://localhost/requite.v1.RefundPolicyService/{BATCH}"))
+            .header("content-type", "application/grpc")
+            .header("grpc-timeout", "2S")
+            .body(())
+            .unwrap();
+        let (response, mut stream) = ready.send_request(request, false).unwrap();
+        send(&mut stream, batch(500), true).await.unwrap();
+        let response = timeout(PATIENCE, response).await.unwrap().unwrap();
+        assert!(Status::from_header_map(response.headers()).is_none());
+        unread.push(response.into_body());
+    }
+    assert!(20 * ANSWER_SLICE_BYTES < held_bytes(), "{} bytes are held", held_bytes());
+    // A small one on the same connection is sent beside them.
+    let (response, mut stream) = begin(&mut sender, "GetServerInfo").await;
+    send(&mut stream, framed(&[]), true).await.unwrap();
+    let response = timeout(PATIENCE, response).await.unwrap().unwrap();
+    let (bytes, trailers) = read_all(response.into_body()).await.unwrap();
+    assert!(0 < bytes && trailers.unwrap()["grpc-status"] == "0");
+    for mut body in unread {
+        body.data().await.unwrap().unwrap();
+        let end = timeout(PATIENCE, body.data()).await.unwrap().unwrap();
+        assert!(end.unwrap_err().is_reset());
+    }
+    nothing_is_held().await;
+    assert_eq!(metric("requite_answers_not_read_total") - before, 20);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_large_answer_arrives_whole_at_whoever_reads_it() {
+    let _turn = METRICS.lock().await;
+    let server = start(ServerConfig::default()).await;
+    let mut sender = connect(server.addr, &h2::client::Builder::new()).await;
+    let (response, mut stream) = begin(&mut sender, BATCH).await;
+    send(&mut stream, batch(1_000), true).await.unwrap();
+    let response = timeout(PATIENCE, response).await.unwrap().unwrap();
+    let (bytes, trailers) = read_all(response.into_body()).await.unwrap();
+    assert!(32 * 1_024 < bytes, "{bytes} bytes");
+    assert_eq!(trailers.unwrap()["grpc-status"], "0");
+    nothing_is_held().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_connection_that_takes_nothing_that_was_handed_over_is_closed() {
+    let _turn = METRICS.lock().await;
+    let server = start(ServerConfig::default()).await;
+    let mut sender = connect(server.addr, h2::client::Builder::new().initial_window_size(1)).await;
+    // Less than a slice: the HTTP/2 layer has all of it.
+    let (response, mut stream) = begin(&mut sender, BATCH).await;
+    send(&mut stream, batch(100), true).await.unwrap();
+    let mut body = timeout(PATIENCE, response).await.unwrap().unwrap().into_body();
+    body.data().await.unwrap().unwrap();
+    assert_ne!(held_bytes(), 0);
+    let longest = 2 * CONNECTION_CHECK_INTERVAL + Duration::from_secs(5);
+    assert!(timeout(longest, body.data()).await.unwrap().unwrap().is_err());
     nothing_is_held().await;
     server.stop().await;
 }

@@ -22,17 +22,19 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 use tonic::Status;
 
 use crate::server::limits::{
-    CONNECTION_WINDOW_BYTES, HEADER_LIST_BYTES_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, LOCAL_ERROR_RESETS_MAX,
-    PENDING_RESET_STREAMS_MAX, TURNS_MAX,
+    ANSWER_SLICE_BYTES, CONNECTION_CHECK_INTERVAL, CONNECTION_WINDOW_BYTES, HEADER_LIST_BYTES_MAX, KEEPALIVE_INTERVAL,
+    KEEPALIVE_TIMEOUT, LOCAL_ERROR_RESETS_MAX, PENDING_RESET_STREAMS_MAX, SEND_GRACE, TURNS_MAX, WRITE_STALL_MAX,
 };
 use crate::server::overload::{Admission, Order, Pace, Reading, yield_to_others};
 use crate::server::stop::StopSignal;
+use crate::server::transport::answer::{AnswerAccounts, Paced, PacedBody, take_send_by};
 use crate::server::transport::budget::Account;
-use crate::telemetry::event::Panicked;
+use crate::server::transport::unsent::{Progress, Unsent};
+use crate::telemetry::event::{AnswerNotRead, Closure, ConnectionClosed, Listener, Panicked};
 
 /// What every HTTP/2 client says first.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -40,6 +42,8 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// What a connection may take; what is not here is the same for all.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
+    /// Whose it is.
+    pub(crate) listener: Listener,
     /// How long it may take to say that it speaks HTTP/2.
     pub(crate) first_bytes_timeout: Duration,
     /// Streams open at once.
@@ -59,14 +63,14 @@ pub(crate) async fn serve<S, B>(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: Option<&str>,
     services: S,
-    account: Arc<Account>,
+    accounts: Accounts,
     admission: Option<Admission>,
     bounds: Bounds,
     mut stop: StopSignal,
 ) where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
-    S::Future: Send + 'static,
-    B: HttpBody<Data = Bytes, Error = Status> + Send + 'static,
+    S::Future: Send + Unpin + 'static,
+    B: HttpBody<Data = Bytes, Error = Status> + Unpin + Send + 'static,
 {
     let mut pace = Pace::new(admission);
     let greeted = tokio::select! {
@@ -75,39 +79,106 @@ pub(crate) async fn serve<S, B>(
     };
     let Ok(Ok(io)) = greeted else {
         tracing::debug!(peer, "a connection was closed that did not begin with HTTP/2");
+        ConnectionClosed { listener: bounds.listener, closure: Closure::NoGreeting }.record();
         return;
     };
     let calls = Calls::default();
-    let services = Connected { services, account };
+    let unsent = Arc::new(Unsent::default());
+    let services = Connected {
+        services,
+        requests: accounts.requests,
+        answers: AnswerAccounts { account: accounts.answers, unsent: Arc::clone(&unsent) },
+    };
     let mut connection = pin!(http2_builder(calls.clone(), bounds).serve_connection(TokioIo::new(io), services));
+    let mut stalled = pin!(stalled(&unsent));
     let ended = tokio::select! {
         biased;
-        ended = poll_fn(|cx| turns(connection.as_mut(), &calls, &mut pace, cx)) => ended,
+        ended = poll_fn(|cx| turns(connection.as_mut(), &calls, &mut pace, cx)) => Ended::ByPeer(ended),
+        () = stalled.as_mut() => Ended::Stalled,
         () = stop.draining() => {
             connection.as_mut().graceful_shutdown();
-            poll_fn(|cx| turns(connection.as_mut(), &calls, &mut pace, cx)).await
+            tokio::select! {
+                biased;
+                ended = poll_fn(|cx| turns(connection.as_mut(), &calls, &mut pace, cx)) => Ended::ByPeer(ended),
+                () = stalled => Ended::Stalled,
+            }
         }
     };
-    if let Err(error) = ended {
-        tracing::debug!(peer, %error, "a connection ended with an error");
+    let closure = match ended {
+        Ended::ByPeer(Ok(())) => None,
+        Ended::ByPeer(Err(error)) => {
+            tracing::debug!(peer, %error, "a connection ended with an error");
+            Some(if is_timeout(&error) { Closure::Stalled } else { Closure::Error })
+        }
+        Ended::Stalled => Some(Closure::Stalled),
+    };
+    if let Some(closure) = closure {
+        ConnectionClosed { listener: bounds.listener, closure }.record();
     }
     calls.end().await;
 }
 
-/// Services as one connection calls them: each call knows what its connection holds.
-struct Connected<S> {
-    services: S,
-    account: Arc<Account>,
+/// What calls of a connection pay from.
+#[derive(Clone, Debug)]
+pub(crate) struct Accounts {
+    /// For requests that are not whole.
+    pub(crate) requests: Arc<Account>,
+    /// For answers that are not sent.
+    pub(crate) answers: Arc<Account>,
 }
 
-impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for Connected<S> {
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = S::Future;
+/// How a connection ended.
+#[derive(Debug)]
+enum Ended {
+    /// The peer has ended it, or broken it.
+    ByPeer(hyper::Result<()>),
+    /// The peer did not take what was to be sent.
+    Stalled,
+}
 
-    fn call(&self, mut request: Request<Incoming>) -> S::Future {
-        request.extensions_mut().insert(Arc::clone(&self.account));
-        self.services.call(request)
+/// Waits until something that was handed over for sending is not sent in time.
+async fn stalled(unsent: &Unsent) {
+    loop {
+        sleep(CONNECTION_CHECK_INTERVAL).await;
+        if unsent.end_period() == Progress::Stalled {
+            return;
+        }
+    }
+}
+
+/// Whether the connection took nothing for too long.
+fn is_timeout(error: &hyper::Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let io = error.downcast_ref::<io::Error>();
+        let io = io.or_else(|| error.downcast_ref::<h2::Error>().and_then(h2::Error::get_io));
+        if let Some(io) = io {
+            return io.kind() == io::ErrorKind::TimedOut;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// Services as one connection calls them: what its calls hold is counted for it.
+struct Connected<S> {
+    services: S,
+    requests: Arc<Account>,
+    answers: AnswerAccounts,
+}
+
+impl<S, B, E> Service<Request<Incoming>> for Connected<S>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = E>,
+    S::Future: Unpin,
+{
+    type Response = Response<PacedBody<B>>;
+    type Error = E;
+    type Future = Paced<S::Future>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(Arc::clone(&self.requests));
+        Paced::new(self.services.call(request), self.answers.clone())
     }
 }
 
@@ -153,7 +224,7 @@ fn turns<C: Future>(
 
 /// The bounds of one connection.
 fn http2_builder(calls: Calls, bounds: Bounds) -> http2::Builder<Calls> {
-    let Bounds { first_bytes_timeout: _, streams_max, stream_window_bytes } = bounds;
+    let Bounds { listener: _, first_bytes_timeout: _, streams_max, stream_window_bytes } = bounds;
     let mut builder = http2::Builder::new(calls);
     builder
         .timer(TokioTimer::new())
@@ -163,6 +234,7 @@ fn http2_builder(calls: Calls, bounds: Bounds) -> http2::Builder<Calls> {
         .max_header_list_size(HEADER_LIST_BYTES_MAX)
         .initial_stream_window_size(stream_window_bytes)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_send_buf_size(ANSWER_SLICE_BYTES)
         .keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT);
     builder
@@ -176,7 +248,7 @@ async fn greeted<S: AsyncRead + Unpin>(mut stream: S, reading: Reading) -> io::R
     if preface != *PREFACE {
         return Err(io::ErrorKind::InvalidData.into());
     }
-    Ok(Greeted { unread: PREFACE, reading, stream })
+    Ok(Greeted { unread: PREFACE, reading, stream, stall: None })
 }
 
 /// A connection whose preface has been seen.
@@ -186,6 +258,20 @@ struct Greeted<S> {
     unread: &'static [u8],
     reading: Reading,
     stream: S,
+    /// Since a write found no room.
+    stall: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> Greeted<S> {
+    /// What came of a write; an error where none found room for too long.
+    fn in_time<T>(&mut self, written: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stall = None;
+            return written;
+        }
+        let stall = self.stall.get_or_insert_with(|| Box::pin(sleep(WRITE_STALL_MAX)));
+        stall.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Greeted<S> {
@@ -205,7 +291,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Greeted<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Greeted<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.in_time(written, cx)
     }
 
     fn poll_write_vectored(
@@ -213,7 +300,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Greeted<S> {
         cx: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, parts)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
+        self.in_time(written, cx)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -256,11 +344,12 @@ impl Calls {
     fn turn(&self, calls_max: usize, cx: &mut Context<'_>) -> usize {
         for taken in 0..calls_max {
             let Some(mut call) = self.unanswered().begun.pop_front() else { return taken };
+            take_send_by();
             // A panic ends the call that it came from, as it would in a task, and the panic hook has
             // reported it. Nothing of the call is looked at again.
             match catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(cx))) {
                 Ok(Poll::Ready(())) => {}
-                Ok(Poll::Pending) => self.unanswered().wait(call),
+                Ok(Poll::Pending) => self.unanswered().wait(call, take_send_by()),
                 Err(_reported) => Panicked { method: "connection" }.record(),
             }
         }
@@ -280,11 +369,31 @@ impl Calls {
 }
 
 impl Unanswered {
-    fn wait(&mut self, call: Call) {
+    fn wait(&mut self, call: Call, send_by: Option<Instant>) {
         // Finished ones are let go here, so that an old connection does not collect them.
         while self.waiting.try_join_next().is_some() {}
-        self.waiting.spawn(call);
+        self.waiting.spawn(finish(call, send_by));
     }
+}
+
+/// Runs a call to its end, or until its answer must be sent: then the call is dropped, and with it its
+/// stream is reset.
+async fn finish(mut call: Call, send_by: Option<Instant>) {
+    let late = |at: Instant| Box::pin(sleep_until(at + SEND_GRACE));
+    let mut late_at = send_by.map(late);
+    poll_fn(|cx| {
+        if call.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        if let Some(at) = take_send_by() {
+            late_at = Some(late(at));
+        }
+        match &mut late_at {
+            Some(sleep) => sleep.as_mut().poll(cx).map(|()| AnswerNotRead.record()),
+            None => Poll::Pending,
+        }
+    })
+    .await;
 }
 
 impl<F> Executor<F> for Calls

@@ -20,6 +20,7 @@ use tracing::Instrument as _;
 use crate::server::errors::Failure;
 use crate::server::limits::CALL_TIME_MAX;
 use crate::server::service::Method;
+use crate::server::transport::answer::send_by;
 use crate::telemetry;
 use crate::telemetry::caller::CallerLabel;
 use crate::telemetry::requests::ActiveRequest;
@@ -103,7 +104,7 @@ where
     }
     request.extensions_mut().insert(deadline);
     let answer = async { inner.call(request).await };
-    Ok(match timeout_at(deadline.0, catch_panic(answer)).await {
+    let response = match timeout_at(deadline.0, catch_panic(answer)).await {
         Ok(Ok(Ok(response))) => with_standard_status(response),
         Ok(Err(Panic { message })) => {
             tracing::error!(method, panic = message, "a handler panicked");
@@ -111,7 +112,9 @@ where
             Failure::Bug.status().into_http()
         }
         Err(_elapsed) => Failure::DeadlineExceeded.status().into_http(),
-    })
+    };
+    send_by(deadline.0);
+    Ok(response)
 }
 
 /// When the answer to a call is no longer of use.

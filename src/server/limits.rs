@@ -79,6 +79,24 @@ pub const HELD_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// 11 MiB where it is alone. Beside a hundred that take what they may, a new one may hold 20 KiB.
 pub const HELD_BYTES_DIVISOR: usize = 4;
 
+/// Bytes that a connection may always hold: one call that waits, and its answer. With the connections
+/// that there may be, this is the other part of what all hold at once.
+pub const HELD_BYTES_ALWAYS: usize = 16 * 1024;
+
+/// An answer is handed to the HTTP/2 layer in slices of so many bytes; a usual one is one slice.
+pub const ANSWER_SLICE_BYTES: usize = 16 * 1024;
+
+/// How long an answer may go on to be sent after the call's deadline, so that whoever waited to the end
+/// hears that it has passed.
+pub const SEND_GRACE: Duration = Duration::from_secs(1);
+
+/// How often it is seen to a connection: whether it sends, whether it is idle, how old it is. What was
+/// handed over and is not sent after one to two of these closes it.
+pub const CONNECTION_CHECK_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How long a connection may take none of the bytes that are to be written to it.
+pub const WRITE_STALL_MAX: Duration = Duration::from_secs(10);
+
 /// What a call that waits for its message holds besides the message, in bytes: its headers, its
 /// stream, its task and timer.
 pub const WAITING_CALL_BYTES: usize = 8 * 1024;

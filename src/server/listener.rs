@@ -23,7 +23,7 @@ use tower::{BoxError, Service};
 
 use crate::engine::Engine;
 use crate::server::accept::{Connections, Drained};
-use crate::server::connection::{self, Bounds};
+use crate::server::connection::{self, Accounts, Bounds};
 use crate::server::guard::{Guard, status_code};
 use crate::server::health::Reported;
 use crate::server::limits::{
@@ -130,7 +130,7 @@ pub fn data_service(
 }
 
 /// Takes connections until `stop` is ready; `stopping` runs once it is.
-async fn run<S: Services<B>, B: HttpBody<Data = Bytes, Error = Status> + Send + 'static>(
+async fn run<S: Services<B>, B: HttpBody<Data = Bytes, Error = Status> + Unpin + Send + 'static>(
     listener: TcpListener,
     services: impl Fn(CallerKey) -> (S, Option<Admission>),
     config: ServerConfig,
@@ -139,6 +139,7 @@ async fn run<S: Services<B>, B: HttpBody<Data = Bytes, Error = Status> + Send + 
     stopping: impl Future<Output = ()>,
 ) -> Drained {
     let bounds = Bounds {
+        listener: Listener::Data,
         first_bytes_timeout: config.first_bytes_timeout,
         streams_max: CONCURRENT_STREAMS_MAX,
         stream_window_bytes: STREAM_WINDOW_BYTES,
@@ -148,7 +149,9 @@ async fn run<S: Services<B>, B: HttpBody<Data = Bytes, Error = Status> + Send + 
         connection::without_delay(&stream);
         let peer = stream.peer_addr().map_or(CallerKey::Unknown, |peer| CallerKey::of_address(peer.ip()));
         let (services, admission) = services(peer);
-        connection::serve(stream, None, services, budget.account(), admission, bounds, signal.clone())
+        let account = budget.account();
+        let accounts = Accounts { answers: Arc::clone(&account), requests: account };
+        connection::serve(stream, None, services, accounts, admission, bounds, signal.clone())
     };
     let mut connections = Connections::new(Listener::Data, connections_max(config.connections_max));
     connections.accept(&listener, serve, stop).await;
@@ -162,7 +165,7 @@ async fn run<S: Services<B>, B: HttpBody<Data = Bytes, Error = Status> + Send + 
 
 /// What a connection calls.
 trait Services<B>:
-    HyperService<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send + 'static>
+    HyperService<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send + Unpin + 'static>
     + Clone
     + Send
     + 'static
@@ -170,7 +173,7 @@ trait Services<B>:
 }
 
 impl<S, B> Services<B> for S where
-    S: HyperService<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send + 'static>
+    S: HyperService<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send + Unpin + 'static>
         + Clone
         + Send
         + 'static

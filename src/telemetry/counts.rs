@@ -74,6 +74,7 @@ static BUFFERED_BYTES: [AtomicU64; BufferKind::ALL.len()] = [const { AtomicU64::
 
 static LOG_LINES_LOST: [AtomicU64; LineLoss::ALL.len()] = [const { AtomicU64::new(0) }; LineLoss::ALL.len()];
 
+static ANSWERS_NOT_READ: AtomicU64 = AtomicU64::new(0);
 static NOT_KEPT: AtomicU64 = AtomicU64::new(0);
 static FLAPS: AtomicU64 = AtomicU64::new(0);
 static PANICS: Named<1> = Named::new();
@@ -160,6 +161,16 @@ pub(super) fn panicked(method: &'static str) {
 /// Counts that the source was held down because it flaps.
 pub(super) fn flapped() {
     FLAPS.fetch_add(1, Relaxed);
+}
+
+/// Counts an answer that was given up because nobody read it in time.
+pub(super) fn answer_not_read() {
+    add_one(Some(&ANSWERS_NOT_READ));
+}
+
+/// Answers that were given up because nobody read them in time.
+pub(super) fn answers_not_read() -> u64 {
+    ANSWERS_NOT_READ.load(Relaxed)
 }
 
 /// Counts a revision that could not be kept.

@@ -141,7 +141,13 @@ pub enum Closure {
     Idle,
     /// It was open for as long as one may be.
     Age,
+    /// Its peer did not take what was sent.
+    Stalled,
 }
+
+/// The answer to a call was not read in time, and was given up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AnswerNotRead;
 
 /// A call was turned away at once, for want of room.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -209,6 +215,13 @@ impl Flapped {
     /// Counts it.
     pub fn record(self) {
         counts::flapped();
+    }
+}
+
+impl AnswerNotRead {
+    /// Counts it.
+    pub fn record(self) {
+        counts::answer_not_read();
     }
 }
 
@@ -315,7 +328,7 @@ impl Refusal {
 
 impl Closure {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::NoGreeting, Self::Error, Self::Idle, Self::Age];
+    pub const ALL: [Self; 5] = [Self::NoGreeting, Self::Error, Self::Idle, Self::Age, Self::Stalled];
 
     /// The word for it in metrics and logs.
     #[must_use]
@@ -325,6 +338,7 @@ impl Closure {
             Self::Error => "error",
             Self::Idle => "idle",
             Self::Age => "age",
+            Self::Stalled => "stalled",
         }
     }
 }

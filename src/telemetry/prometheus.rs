@@ -212,6 +212,8 @@ fn calls(page: &mut Page) {
     for (kind, bytes) in counts::buffered_bytes() {
         buffered.sample(&[("kind", kind.slug())], bytes);
     }
+    let help = "Answers that were given up because their callers did not read them in time.";
+    page.metric("requite_answers_not_read_total", Kind::Counter, help).sample(&[], counts::answers_not_read());
 }
 
 fn named<const N: usize>(

@@ -14,8 +14,9 @@ use crate::server::admin::gate::{Gate, Peer, Shared};
 use crate::server::admin::limits::{ADMIN_STREAM_WINDOW_BYTES, ADMIN_STREAMS_MAX};
 use crate::server::admin::listen::Stream;
 use crate::server::admin::tls;
-use crate::server::connection::{self, Bounds, without_delay};
+use crate::server::connection::{self, Accounts, Bounds, without_delay};
 use crate::server::stop::StopSignal;
+use crate::telemetry::event::Listener;
 
 /// The cause of a connection whose handshake failed, as it is counted.
 pub(super) const HANDSHAKE: &str = "handshake";
@@ -53,14 +54,16 @@ async fn http2(
     stop: StopSignal,
 ) {
     let bounds = Bounds {
+        listener: Listener::Admin,
         first_bytes_timeout: shared.limits.first_bytes_timeout,
         streams_max: ADMIN_STREAMS_MAX,
         stream_window_bytes: ADMIN_STREAM_WINDOW_BYTES,
     };
     let address = Arc::clone(&peer.address);
-    let account = shared.budget.account();
+    // Large answers are bounded by their permits, and all of them are asked for by someone known.
+    let accounts = Accounts { requests: shared.budget.account(), answers: Arc::clone(&shared.large_account) };
     let gate = TowerToHyperService::new(Gate::new(shared, peer));
-    connection::serve(stream, Some(&address), gate, account, None, bounds, stop).await;
+    connection::serve(stream, Some(&address), gate, accounts, None, bounds, stop).await;
 }
 
 type TlsStream = tokio_rustls::server::TlsStream<TcpStream>;

@@ -30,6 +30,7 @@ use crate::server::admin::method::{Effect, Method};
 use crate::server::admin::record::{Mentions, Notes, Record};
 use crate::server::errors::Failure;
 use crate::server::guard::{Panic, catch_panic, parse_timeout, with_standard_status};
+use crate::server::transport::answer::send_by;
 use crate::server::transport::budget::{Account, ByteBudget};
 use crate::server::transport::message::{Message, MessageReader};
 use crate::server::unary::MESSAGE_PREFIX_BYTES;
@@ -141,10 +142,15 @@ impl Shared {
                 return status.into_http();
             }
         };
-        match method.effect() {
+        let response = match method.effect() {
             Effect::None => self.finished(record, method, deadline, request).await,
             Effect::Change => self.finished_though_nobody_waits(record, method, deadline, request).await,
+        };
+        // Whoever watches does so without an end.
+        if method != Method::WatchPolicyStatus {
+            send_by(deadline.either());
         }
+        response
     }
 
     fn recognise(&self, peer: &Peer, request: &Request<Body>) -> Result<Caller, Unrecognised> {

@@ -3,11 +3,12 @@
 //!
 //! No connection takes all of it. What one may hold falls with the square of what is free: alone it may
 //! hold a good part, and beside a hundred greedy ones a connection that holds nothing yet still finds
-//! room for a request. Where each could take a fixed part of what is free, twenty would leave nothing.
+//! room for a request, and a small one always does. Where each could take a fixed part of what is free, twenty would leave nothing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use crate::server::limits::HELD_BYTES_ALWAYS;
 use crate::telemetry::event::{BufferKind, BufferedBytes, Shed, ShedReason};
 
 /// The bytes that the calls of one listener may hold.
@@ -36,7 +37,7 @@ impl ByteBudget {
     fn permits(&self, own: usize, all: usize) -> bool {
         let wide = |bytes: usize| u128::try_from(bytes).unwrap_or(u128::MAX);
         let free = wide(self.max.saturating_sub(all));
-        all <= self.max && wide(own) * wide(self.max) * wide(self.divisor) <= free * free
+        own <= HELD_BYTES_ALWAYS || (all <= self.max && wide(own) * wide(self.max) * wide(self.divisor) <= free * free)
     }
 
     /// The part of one connection, which holds nothing yet.
@@ -131,11 +132,11 @@ mod tests {
 
     #[test]
     fn what_was_set_aside_is_given_back() {
-        let budget = ByteBudget::new(1_000, 1);
+        let budget = ByteBudget::new(100_000, 1);
         let account = budget.account();
-        let mut held = account.reserve(BufferKind::Requests, 300).unwrap();
-        assert_eq!(held.grow(100), Err(Exhausted));
-        assert_eq!((held.bytes(), budget.held.load(Relaxed)), (300, 300));
+        let mut held = account.reserve(BufferKind::Requests, 30_000).unwrap();
+        assert_eq!(held.grow(10_000), Err(Exhausted));
+        assert_eq!((held.bytes(), budget.held.load(Relaxed)), (30_000, 30_000));
         drop(held);
         assert_eq!((account.held.load(Relaxed), budget.held.load(Relaxed)), (0, 0));
     }
@@ -143,6 +144,7 @@ mod tests {
     #[test]
     fn a_connection_that_holds_nothing_finds_room_beside_many_greedy_ones() {
         let budget = ByteBudget::new(HELD_BYTES_MAX, HELD_BYTES_DIVISOR);
+        const { assert!(HELD_BYTES_ALWAYS < 20 * 1_024) };
         let greedy: Vec<_> = (0..100)
             .map(|_| {
                 let account = budget.account();
@@ -151,6 +153,6 @@ mod tests {
             })
             .collect();
         assert!(greedy.iter().map(|(_, held)| held.len()).sum::<usize>() * 256 < HELD_BYTES_MAX);
-        assert!(budget.account().reserve(BufferKind::Requests, 16 * 1_024).is_ok());
+        assert!(budget.account().reserve(BufferKind::Requests, 20 * 1_024).is_ok());
     }
 }

@@ -186,6 +186,7 @@ mod tests {
     use hyper::body::Frame;
 
     use super::*;
+    use crate::server::limits::HELD_BYTES_ALWAYS;
     use crate::server::transport::budget::ByteBudget;
 
     /// Pieces as they come; an empty one stands for a wait.
@@ -234,9 +235,10 @@ mod tests {
 
     #[tokio::test]
     async fn what_waits_is_paid_for_or_refused() {
-        let cut = vec![0, 0, 0, 0, 9, 1];
-        assert_eq!(read_pieces(vec![cut.clone(), WAIT, vec![1]], 9, 100).await, Err(Failure::Overloaded));
-        assert_eq!(read_pieces(vec![cut, WAIT, vec![1]], 8, 1 << 20).await, Err(Failure::MessageTooLarge));
+        let cut = [&[0, 0, 0, 200, 0][..], &[1; HELD_BYTES_ALWAYS]].concat();
+        let pieces = vec![cut, WAIT, vec![1]];
+        assert_eq!(read_pieces(pieces.clone(), 51_200, 100).await, Err(Failure::Overloaded));
+        assert_eq!(read_pieces(pieces, 51_199, 1 << 20).await, Err(Failure::MessageTooLarge));
     }
 
     #[tokio::test]
