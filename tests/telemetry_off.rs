@@ -21,7 +21,10 @@ async fn telemetry_that_nobody_asked_for_costs_next_to_nothing() {
     for _ in 0..100_000 {
         let span = span::rpc("requite.v1.RefundPolicyService/EvaluateRefund", &headers);
         assert!(span.is_disabled());
-        span::decided(&span, "digest", "rule", "denied");
+        let (policy_id, policy_version, digest) = ("policy", "1", "digest");
+        let outcome = Outcome::Denied;
+        span::DecisionAttributes { decision_id: "id", policy_id, policy_version, digest, rule: "rule", outcome }
+            .record(&span);
         span::finished(&span, 0);
         Decided { outcome: Outcome::Denied, reason: None, elapsed: Duration::ZERO }.record();
     }

@@ -191,7 +191,15 @@ async fn spans_and_metrics_reach_the_collector() {
     let continued = span::rpc(METHOD, &traced);
     assert!(!continued.is_disabled());
     continued.in_scope(|| tracing::error!("not part of the trace"));
-    span::decided(&continued, "blake3:abc", "not-started", "approved_full");
+    span::DecisionAttributes {
+        decision_id: "00ff",
+        policy_id: "standard",
+        policy_version: "7",
+        digest: "blake3:abc",
+        rule: "not-started",
+        outcome: Outcome::ApprovedFull,
+    }
+    .record(&continued);
     span::finished(&continued, 0);
     drop(continued);
     let failed = span::rpc("requite.v1.RefundPolicyService/GetServerInfo", &headers(&[("traceparent", "nonsense")]));
@@ -220,6 +228,9 @@ async fn spans_and_metrics_reach_the_collector() {
         ("rpc.service", "requite.v1.RefundPolicyService"),
         ("rpc.method", "EvaluateRefund"),
         ("rpc.grpc.status_code", "0"),
+        ("requite.decision.id", "00ff"),
+        ("requite.policy.id", "standard"),
+        ("requite.policy.version", "7"),
         ("requite.policy.digest", "blake3:abc"),
         ("requite.rule", "not-started"),
         ("requite.outcome", "approved_full"),
@@ -300,9 +311,13 @@ async fn what_is_decided_and_reloaded_reaches_the_collector_while_it_is_served()
     assert_eq!(hex(&span.parent_span_id), "b7ad6b7169203331");
     assert_eq!(span.kind, SpanKind::Server as i32);
     let attributes = labels(&span.attributes);
+    let policy_ref = decided.policy.unwrap();
     for attribute in pairs(&[
         ("rpc.grpc.status_code", "0"),
-        ("requite.policy.digest", &decided.policy.unwrap().digest),
+        ("requite.decision.id", &decided.decision_id),
+        ("requite.policy.id", &policy_ref.policy_id),
+        ("requite.policy.version", &policy_ref.version),
+        ("requite.policy.digest", &policy_ref.digest),
         ("requite.rule", "in-progress-platform-liable"),
         ("requite.outcome", "approved_partial"),
     ]) {
@@ -341,6 +356,68 @@ async fn what_is_decided_and_reloaded_reaches_the_collector_while_it_is_served()
     assert_eq!(failed, 4, "the last spans are sent before the end, that of the bad request too");
     let log = service.whole_log();
     assert!(!log.iter().any(|line| line.to_string().contains("hunter2")), "no secret is logged at any level");
+}
+
+/// Each key stands once, none was dropped, and the keys of these values are there.
+fn holds_once(span: &Span, expected: &[(&str, &str)]) {
+    let attributes = labels(&span.attributes);
+    let mut keys: Vec<_> = attributes.iter().map(|(key, _)| key).collect();
+    let all = keys.len();
+    keys.dedup();
+    assert_eq!(keys.len(), all, "no key stands twice in {attributes:?}");
+    assert_eq!(span.dropped_attributes_count, 0);
+    for attribute in pairs(expected) {
+        assert!(attributes.contains(&attribute), "{attribute:?} in {attributes:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_span_of_a_batch_has_sums_and_its_status_code() {
+    let collector = Collector::default();
+    let endpoint = collector.start().await;
+    let quick = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()), ("OTEL_BSP_SCHEDULE_DELAY", "20")];
+    let mut service = serve_with(&[], &quick);
+    let mut client = RefundPolicyServiceClient::new(client::connect(&service.address).await.unwrap());
+    let explained = pb::EvaluateRefundRequest { explain: pb::ExplainLevel::Full.into(), ..late() };
+    // Plain ones, a decoded one and one that fails.
+    let mut requests = vec![late(); 97];
+    requests.extend([completed(), explained, pb::EvaluateRefundRequest::default()]);
+    let batch = pb::BatchEvaluateRefundRequest { requests };
+    let answered = client.batch_evaluate_refund(traced(batch.clone())).await.unwrap().into_inner();
+    client.batch_evaluate_refund(traced(pb::BatchEvaluateRefundRequest { requests: vec![] })).await.unwrap();
+    let evidence = pb::ValidateEvidenceRequest { order: late().order, claim: late().claim, ..Default::default() };
+    client.validate_evidence(traced(evidence)).await.unwrap();
+    service.signal("-TERM");
+    assert_eq!(service.exit_code(), Some(0));
+
+    let spans = collector.spans();
+    let of = |method: &str| -> Vec<&Span> { spans.iter().filter(|span| span.name.ends_with(method)).collect() };
+    let batches = of("/BatchEvaluateRefund");
+    holds_once(
+        batches[0],
+        &[
+            ("rpc.grpc.status_code", "0"),
+            ("requite.policy.digest", &answered.digest),
+            ("requite.batch.items", "100"),
+            ("requite.batch.failed", "1"),
+            ("requite.batch.approved_partial", "98"),
+            ("requite.batch.denied", "1"),
+            ("requite.batch.approved_full", "0"),
+            ("requite.batch.manual_review", "0"),
+            ("requite.batch.more_info_required", "0"),
+        ],
+    );
+    assert!(!labels(&batches[0].attributes).iter().any(|(key, _)| key == "requite.rule"), "a batch has many rules");
+    holds_once(batches[1], &[("rpc.grpc.status_code", "0"), ("requite.batch.items", "0")]);
+    let evidence = of("/ValidateEvidence");
+    holds_once(
+        evidence[0],
+        &[
+            ("rpc.grpc.status_code", "0"),
+            ("requite.policy.id", "standard"),
+            ("requite.policy.digest", &answered.digest),
+        ],
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -121,13 +121,22 @@ impl Work {
     }
 }
 
-/// What was written, as far as it is counted.
+/// What was written, as far as the span of its call tells of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Written<'s> {
-    pub(crate) outcome: Outcome,
-    pub(crate) reason: Option<ReasonCode>,
+    pub(crate) decision_id: [u8; DECISION_ID_BYTES],
+    pub(crate) policy_id: &'s str,
+    pub(crate) policy_version: &'s str,
     /// The rule that decided the first line.
     pub(crate) rule: &'s str,
+    pub(crate) counted: Counted<'s>,
+}
+
+/// What was decided, as far as it is counted and asked of the candidate.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counted<'s> {
+    pub(crate) outcome: Outcome,
+    pub(crate) reason: Option<ReasonCode>,
     pub(crate) order_id: &'s str,
     pub(crate) request_id: &'s str,
     pub(crate) elapsed: Duration,
@@ -175,15 +184,14 @@ impl<'m> Desk<'m> {
         let decision = decide(plan, facts, &mut Silent);
         let elapsed = begun.elapsed();
         rows.take_back(facts);
-        let heading = Heading {
-            decision_id: decision_id(identity, snapshot, plan, request_id, [order, claim]),
-            request_id,
-            policy: policy.of(plan, snapshot),
-        };
+        let decision_id = decision_id(identity, snapshot, plan, request_id, [order, claim]);
+        let heading = Heading { decision_id, request_id, policy: policy.of(plan, snapshot) };
         write(response, heading, &decision, names);
         let rule = decision.lines.first().map_or("", |line| rule_id(plan, line.rule));
         let reason = decision.reason_codes.first();
-        Some(Written { outcome: decision.outcome, reason, rule, order_id: said.order.id, request_id, elapsed })
+        let (policy_id, policy_version) = (plan.id.as_str(), plan.version.as_str());
+        let counted = Counted { outcome: decision.outcome, reason, order_id: said.order.id, request_id, elapsed };
+        Some(Written { decision_id, policy_id, policy_version, rule, counted })
     }
 }
 
@@ -416,7 +424,7 @@ mod tests {
             let Evaluated { response, outcome, reason, elapsed: _ } = answer(&snapshot, request).unwrap();
             assert_eq!(bytes, response.encode_to_vec(), "{}", request.request_id);
             assert_eq!(
-                (written.outcome, written.reason, written.rule),
+                (written.counted.outcome, written.counted.reason, written.rule),
                 (outcome, reason, response.lines[0].rule_id.as_str())
             );
             // What cannot be read leaves nothing, either.

@@ -14,6 +14,7 @@ pub mod json;
 pub mod limits;
 pub mod listener;
 pub mod load;
+mod observation;
 pub mod overload;
 pub mod pages;
 pub mod pb;

@@ -22,12 +22,13 @@ use crate::domain::words::{Outcome, ReasonCode};
 use crate::engine::Engine;
 use crate::engine::snapshot::Snapshot;
 use crate::server::errors::Failure;
-use crate::server::evaluation::{self, Desk, Evaluated, Work, Written};
+use crate::server::evaluation::{self, Counted, Desk, Evaluated, Work, Written};
 use crate::server::guard::Deadline;
 use crate::server::limits::{
     BATCH_TURN_TIME_MAX, BATCHES_AT_ONCE_MAX, EVALUATION_MESSAGE_BYTES_MAX, HEAVY_CALLS_AT_ONCE_MAX,
     HELD_BYTES_DIVISOR, HELD_BYTES_MAX, MATERIAL_MESSAGE_BYTES_MAX,
 };
+use crate::server::observation::{self, count_bad_fields};
 use crate::server::pb;
 use crate::server::pb::refund_policy_service_server::SERVICE_NAME;
 use crate::server::shadow::{Answered, Shadow};
@@ -37,7 +38,6 @@ use crate::server::unary::{self, Answer};
 use crate::server::wire::bounds;
 use crate::server::wire::decode::decode;
 use crate::server::wire::writer::Writer;
-use crate::telemetry;
 use crate::telemetry::requests::RequestMethod;
 
 /// Answers the calls of callers.
@@ -194,15 +194,17 @@ impl Answers {
         let snapshot = {
             let snapshot = self.engine.current();
             if let Some(written) = Desk::new(&snapshot).answer(message, &mut answer.writer()) {
-                self.answered(&snapshot, written, message);
+                observation::record_written(&snapshot, &written);
+                self.answered(&snapshot, written.counted, message);
                 return answer.into_response();
             }
             Arc::clone(&snapshot)
         };
         let Decoded { evaluated, said } = self.decoded(&snapshot, decode(message)?).await?;
-        let Evaluated { response, outcome, reason, elapsed } = evaluated?;
-        answer.writer().fields(&response);
+        let Evaluated { response: decision, outcome, reason, elapsed } = evaluated?;
+        answer.writer().fields(&decision);
         let response = answer.into_response()?;
+        observation::record_decision(&snapshot, &decision, outcome);
         self.answered(&snapshot, said.counted(outcome, reason, elapsed), message);
         Ok(response)
     }
@@ -214,6 +216,7 @@ impl Answers {
         // One snapshot for all of them, whatever is activated meanwhile.
         let snapshot = Arc::clone(&self.engine.current());
         let mut answer = Answer::with_room_for(items.len());
+        let items_count = items.len();
         // Counted once all are answered: a batch that comes to no answer has decided nothing.
         let mut decided = Vec::with_capacity(items.len());
         let mut desk = Desk::new(&snapshot);
@@ -236,9 +239,10 @@ impl Answers {
         rest.count(2, snapshot.generation);
         rest.text(3, snapshot.digest_text());
         let response = answer.into_response()?;
+        observation::record_batch(&snapshot, items_count, decided.iter().map(Item::outcome));
         for item in decided {
             match item {
-                Item::Plain(written, message) => self.answered(&snapshot, written, message),
+                Item::Plain(written, message) => self.answered(&snapshot, written.counted, message),
                 Item::Decoded { said, outcome, reason, elapsed, message } => {
                     self.answered(&snapshot, said.counted(outcome, reason, elapsed), message);
                 }
@@ -305,9 +309,11 @@ impl Answers {
             let response = evaluation::validate_evidence(&snapshot, &decode(&message)?)?;
             let mut answer = Answer::with_room_for(1);
             answer.writer().fields(&response);
-            answer.into_response()
+            Ok((answer.into_response()?, response.policy))
         };
-        if large { self.apart(validate).await? } else { validate() }
+        let (response, policy) = if large { self.apart(validate).await?? } else { validate()? };
+        observation::record_policy(policy.as_ref());
+        Ok(response)
     }
 
     fn server_info(&self, message: &[u8]) -> Result<http::Response<Body>, Failure> {
@@ -336,9 +342,9 @@ impl Answers {
     }
 
     /// Counts a request that was answered, and leaves it for the candidate.
-    fn answered(&self, snapshot: &Arc<Snapshot>, written: Written<'_>, message: &[u8]) {
-        let Written { order_id, request_id, .. } = written;
-        count(snapshot, written);
+    fn answered(&self, snapshot: &Arc<Snapshot>, counted: Counted<'_>, message: &[u8]) {
+        let Counted { outcome, reason, order_id, request_id, elapsed } = counted;
+        observation::count(snapshot, outcome, reason, elapsed);
         self.shadow.offer(snapshot, Answered { order_id, request_id, message });
     }
 }
@@ -353,27 +359,23 @@ struct Decoded {
 impl Decoded {
     fn evaluate(snapshot: &Snapshot, request: pb::EvaluateRefundRequest) -> Self {
         let evaluated = evaluation::answer(snapshot, &request);
-        let first = evaluated.as_ref().ok().and_then(|evaluated| evaluated.response.lines.first());
-        let rule = first.map(|line| line.rule_id.clone()).unwrap_or_default();
         let pb::EvaluateRefundRequest { request_id, order, .. } = request;
         let order_id = order.map(|order| order.order_id).unwrap_or_default();
-        Self { evaluated, said: Said { rule, order_id, request_id } }
+        Self { evaluated, said: Said { order_id, request_id } }
     }
 }
 
 /// What a decoded request was about, as far as it is counted.
 #[derive(Debug)]
 struct Said {
-    /// The rule that decided the first line.
-    rule: String,
     order_id: String,
     request_id: String,
 }
 
 impl Said {
-    fn counted(&self, outcome: Outcome, reason: Option<ReasonCode>, elapsed: Duration) -> Written<'_> {
-        let Self { rule, order_id, request_id } = self;
-        Written { outcome, reason, rule, order_id, request_id, elapsed }
+    fn counted(&self, outcome: Outcome, reason: Option<ReasonCode>, elapsed: Duration) -> Counted<'_> {
+        let Self { order_id, request_id } = self;
+        Counted { outcome, reason, order_id, request_id, elapsed }
     }
 }
 
@@ -384,6 +386,16 @@ enum Item<'m> {
     Plain(Written<'m>, &'m [u8]),
     /// It was decoded.
     Decoded { said: Said, outcome: Outcome, reason: Option<ReasonCode>, elapsed: Duration, message: &'m [u8] },
+}
+
+impl Item<'_> {
+    /// What was decided.
+    const fn outcome(&self) -> Outcome {
+        match self {
+            Self::Plain(written, _) => written.counted.outcome,
+            Self::Decoded { outcome, .. } => *outcome,
+        }
+    }
 }
 
 /// Decides an item of a batch that is plain and writes its answer; `None`, and nothing written, where
@@ -400,23 +412,6 @@ fn answer_plain_item<'m>(desk: &mut Desk<'m>, item: &'m [u8], response: &mut Wri
         })
     });
     written
-}
-
-/// Counts the fields for which a request was not accepted.
-fn count_bad_fields(failure: &Failure) {
-    if let Failure::BadRequest(violations) = failure {
-        telemetry::bad_fields::record(violations.iter().map(|violation| violation.field.as_str()));
-    }
-}
-
-/// Counts what was decided, and tells telemetry.
-fn count(snapshot: &Snapshot, written: Written<'_>) {
-    snapshot.count(1);
-    let Written { outcome, reason, rule, order_id: _, request_id: _, elapsed } = written;
-    if let Some(span) = telemetry::span::current() {
-        telemetry::span::decided(&span, snapshot.digest_text(), rule, outcome.slug());
-    }
-    telemetry::event::Decided { outcome, reason, elapsed }.record();
 }
 
 #[cfg(test)]
