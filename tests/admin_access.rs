@@ -24,7 +24,7 @@ use desk_support::{
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
 use requite::server::admin::{AdminAddress, AdminConfig, AdminLimits, OpenError};
-use requite::server::pb::GetPolicyStatusRequest;
+use requite::server::pb::{GetPolicyStatusRequest, ValidatePolicyRequest};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -57,6 +57,16 @@ fn told(error: &OpenError) -> String {
 }
 
 // --- addresses ---------------------------------------------------------------------------------
+
+#[tokio::test]
+async fn reading_is_not_validating() {
+    let server = start().await;
+    let request = || ValidatePolicyRequest { files: None };
+    let refused = server.client(READER).await.validate_policy(request()).await.unwrap_err();
+    assert_eq!((refused.code(), refused.message()), (Code::PermissionDenied, "the right `validate` is missing"));
+    server.client(LEAD).await.validate_policy(request()).await.unwrap();
+    server.stop().await;
+}
 
 #[tokio::test]
 async fn other_hosts_are_not_served_without_tls() {

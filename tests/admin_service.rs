@@ -15,8 +15,8 @@ mod desk_support;
 use std::time::{Duration, Instant};
 
 use desk_support::{
-    Client, LEAD, NOBODY, PATIENCE, READER, RELOADER, ROLLER, Running, Shows, broken, bundle, sent, start, start_with,
-    until,
+    Client, LEAD, NOBODY, PATIENCE, READER, RELOADER, ROLLER, Running, Shows, VALIDATOR, broken, bundle, sent, start,
+    start_with, until,
 };
 use prost::Message as _;
 use requite::server::admin::AdminLimits;
@@ -31,7 +31,7 @@ use tonic_types::StatusExt as _;
 
 /// Every method, with the right that it needs.
 const METHODS: [(&str, &str); 10] = [
-    ("ValidatePolicy", "read"),
+    ("ValidatePolicy", "validate"),
     ("ReloadPolicy", "reload"),
     ("GetPolicyStatus", "read"),
     ("WatchPolicyStatus", "read"),
@@ -91,9 +91,10 @@ async fn every_method_needs_its_right_and_no_other() {
     let server = start().await;
     let callers = [
         (READER, vec!["read"]),
+        (VALIDATOR, vec!["validate"]),
         (RELOADER, vec!["reload"]),
         (ROLLER, vec!["rollback"]),
-        (LEAD, vec!["read", "reload", "rollback"]),
+        (LEAD, vec!["read", "validate", "reload", "rollback"]),
     ];
     for (token, rights) in callers {
         let mut client = server.client(token).await;
@@ -244,6 +245,7 @@ async fn files_come_back_as_they_went() {
     let status = client.get_policy(GetPolicyRequest { digest: nowhere }).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::NotFound, "POLICY_REVISION_NOT_FOUND"));
 
+    let mut client = server.client(VALIDATOR).await;
     let checked = client.validate_policy(ValidatePolicyRequest { files: Some(sent(&bundle("2"))) }).await.unwrap();
     assert!(checked.get_ref().admissible && !checked.get_ref().changes.is_empty());
     let checked = client.validate_policy(ValidatePolicyRequest { files: Some(sent(&broken())) }).await.unwrap();
@@ -384,7 +386,7 @@ async fn large_calls_wait_for_one_another() {
     let server = start_with(|config| config.limits = AdminLimits { large_calls_max: 1, ..config.limits }).await;
     let mut calls = Vec::new();
     for _ in 0..4 {
-        let mut client = server.client(READER).await;
+        let mut client = server.client(VALIDATOR).await;
         calls.push(tokio::spawn(async move {
             client.validate_policy(ValidatePolicyRequest { files: Some(large(1024 * 1024)) }).await.map(drop)
         }));

@@ -41,7 +41,7 @@ struct Run {
 impl Run {
     fn start(more: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        tokens(dir.path(), &[("alice", "read,reload,rollback", ALICE), ("bob", "read", BOB)]);
+        tokens(dir.path(), &[("alice", "read,validate,reload,rollback", ALICE), ("bob", "read", BOB)]);
         let (source, service) = (copy(BEFORE), None);
         Self::serve(service, source, dir, more)
     }
@@ -389,7 +389,7 @@ fn a_token_that_was_taken_away_opens_nothing_any_more() {
     let run = Run::start(&["--admin-listen", "127.0.0.1:0"]);
     let (alice, bob) = (run.caller(ALICE), run.caller(BOB));
     assert_eq!(bob.run(&["status"]).code, Some(0));
-    tokens(run.dir.path(), &[("alice", "read,reload,rollback", ALICE)]);
+    tokens(run.dir.path(), &[("alice", "read,validate,reload,rollback", ALICE)]);
     let refused =
         until("the old token is refused", || Some(bob.run(&["revisions"])).filter(|said| said.code != Some(0)));
     assert!(refused.code == Some(1) && refused.err.contains("--token-file"), "{}", refused.err);

@@ -194,7 +194,7 @@ async fn readiness_follows_the_server_and_not_the_policies() {
 
     // A rejected reload changes the metrics and nothing else.
     let (reply, _staged) = oneshot::channel();
-    let ask = Ask::Stage { bundle: Some(broken()), sample_per_thousand: 1_000, actor: "lea".into(), reply };
+    let ask = Ask::Stage { bundle: Some(broken().into()), sample_per_thousand: 1_000, actor: "lea".into(), reply };
     server.desk.asks.send(ask).await.unwrap();
     let (reply, promoted) = oneshot::channel();
     let ask = Ask::Promote { digest: broken().digest(), expected: None, actor: "lea".into(), reply };
@@ -262,7 +262,7 @@ async fn metrics_tell_of_the_candidate_by_currency() {
     let (reply, staged) = oneshot::channel();
     let files = sent(&bundle("2"));
     assert_eq!(files.files.len(), 1);
-    let ask = Ask::Stage { bundle: Some(bundle("2")), sample_per_thousand: 250, actor: "lea".into(), reply };
+    let ask = Ask::Stage { bundle: Some(bundle("2").into()), sample_per_thousand: 250, actor: "lea".into(), reply };
     server.desk.asks.send(ask).await.unwrap();
     staged.await.unwrap().unwrap();
     let metrics = server.metrics().await;

@@ -246,7 +246,7 @@ async fn policies_that_are_only_looked_into_do_not_hold_up_the_road() {
     // More than may be looked into at once.
     for _ in 0..4 {
         let (reply, assessment) = oneshot::channel();
-        service.desk.asks.send(Ask::Validate { bundle: Some(bundle("slow")), reply }).await.unwrap();
+        service.desk.asks.send(Ask::Validate { bundle: Some(bundle("slow").into()), reply }).await.unwrap();
         assessments.push(assessment);
     }
     service.until("two are looked into", || DOOR_ASKED.load(Ordering::SeqCst) == asked + 2).await;

@@ -240,7 +240,7 @@ async fn policies_are_held_against_everything_without_being_put_in_force() {
     let place = Place::new("1");
     let running = place.run(BY_HAND);
     let validate = |policies: Option<&str>| {
-        let bundle = policies.map(bundle);
+        let bundle = policies.map(|text| bundle(text).into());
         running.ask(|reply| Ask::Validate { bundle, reply })
     };
     let good = validate(Some(&text("2"))).await.unwrap();
@@ -378,7 +378,7 @@ async fn a_candidate_is_staged_and_promoted_or_let_go() {
     let place = Place::new("1");
     let running = place.run(BY_HAND);
     let stage = |text: &str| {
-        let bundle = Some(bundle(text));
+        let bundle = Some(bundle(text).into());
         running.ask(|reply| Ask::Stage { bundle, sample_per_thousand: 500, actor: "ops".into(), reply })
     };
     let promote = |version: &str, expected: Option<&str>| {
@@ -419,7 +419,7 @@ async fn the_status_has_the_figures_of_the_moment_it_is_asked_for() {
     let place = Place::new("1");
     let running = place.run(BY_HAND);
     let stage = async |version: &str| {
-        let bundle = Some(bundle(&text(version)));
+        let bundle = Some(bundle(&text(version)).into());
         running
             .ask(|reply| Ask::Stage { bundle, sample_per_thousand: 1_000, actor: "ops".into(), reply })
             .await

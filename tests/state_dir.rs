@@ -181,6 +181,47 @@ fn a_directory_that_others_may_write_is_told_of() {
 }
 
 #[test]
+fn a_lock_that_is_no_file_of_its_own_is_refused() {
+    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let lock = dir.path().join("lock");
+    let refused = |what: &str| {
+        let error = StateDir::open(dir.path()).unwrap_err();
+        assert!(matches!(error, StateError::NotAFile { .. }), "{what}: {error}");
+        assert!(error.to_string().contains("lock` is not a file of its own: remove it"), "{error}");
+    };
+    // To the lock of another server, to nothing, and to a file that a server would empty.
+    fs::write(other.path().join("precious"), "precious").unwrap();
+    for target in ["lock", "nothing", "precious"] {
+        std::os::unix::fs::symlink(other.path().join(target), &lock).unwrap();
+        refused(target);
+        fs::remove_file(&lock).unwrap();
+    }
+    assert_eq!(names(other.path()), ["precious"]);
+    assert_eq!(fs::read_to_string(other.path().join("precious")).unwrap(), "precious");
+    fs::create_dir(&lock).unwrap();
+    refused("a directory");
+    fs::remove_dir(&lock).unwrap();
+    assert!(Command::new("mkfifo").arg(&lock).status().unwrap().success());
+    refused("a pipe");
+    fs::remove_file(&lock).unwrap();
+    assert!(StateDir::open(dir.path()).unwrap().problems.is_empty());
+}
+
+#[test]
+fn a_revision_behind_a_link_is_put_aside() {
+    let place = Place::with_state("1");
+    drop(serve_place(&place, &[]));
+    let record = names(state(&place)).into_iter().find(|name| name.ends_with(".record"));
+    let record = state(&place).join(record.unwrap());
+    let elsewhere = tempfile::tempdir().unwrap();
+    fs::rename(&record, elsewhere.path().join("record")).unwrap();
+    std::os::unix::fs::symlink(elsewhere.path().join("record"), &record).unwrap();
+    let opened = StateDir::open(state(&place)).unwrap();
+    assert!(opened.revisions.is_empty());
+    assert!(opened.problems.len() == 1 && opened.problems[0].contains("is not used"), "{:?}", opened.problems);
+}
+
+#[test]
 fn two_servers_do_not_share_a_state_directory() {
     let place = Place::with_state("1");
     let first = serve_place(&place, &[]);

@@ -84,6 +84,12 @@ impl Bundle {
         &self.files
     }
 
+    /// The size of all files together, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.files.iter().map(|file| file.bytes.len()).sum()
+    }
+
     /// The file of this path.
     #[must_use]
     pub fn file(&self, path: &str) -> Option<&BundleFile> {

@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -61,6 +61,12 @@ pub enum StateError {
         path: PathBuf,
         /// ` (process 17)`, where that is known.
         holder: String,
+    },
+    /// Its lock is a symbolic link, a directory, a pipe: two servers could take it for two.
+    #[error("`{}` is not a file of its own: remove it, or choose another state directory", path.display())]
+    NotAFile {
+        /// The lock.
+        path: PathBuf,
     },
     /// It cannot be made or listed.
     #[error("the state directory `{path}` cannot be used")]
@@ -244,14 +250,22 @@ impl StateDir {
 fn lock(root: &Path, problems: &mut Vec<String>) -> Result<Option<File>, StateError> {
     let path = root.join("lock");
     let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
     let mut file = match options.open(&path) {
         Ok(file) => file,
-        Err(error) => {
+        Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) => {
             problems.push(format!("the state directory `{}` cannot be written: {error}", root.display()));
             return Ok(None);
         }
+        Err(_) if fs::symlink_metadata(&path).is_ok_and(|found| !found.is_file()) => {
+            return Err(StateError::NotAFile { path });
+        }
+        Err(source) => return Err(StateError::Io { path: root.to_owned(), source }),
     };
+    if !file.metadata().is_ok_and(|found| found.is_file()) {
+        return Err(StateError::NotAFile { path });
+    }
     match lock_within(&file, LOCK_WAIT_MAX) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
@@ -297,7 +311,7 @@ fn within(bytes: usize, bytes_max: usize) -> io::Result<()> {
 }
 
 fn read_within(path: &Path, bytes_max: usize) -> io::Result<Vec<u8>> {
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW).open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("it is not a file"));
     }

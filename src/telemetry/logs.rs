@@ -46,6 +46,8 @@ pub(super) fn install(settings: &LogSettings, tracer: Option<&SdkTracerProvider>
     let ceiling = Targets::new().with_default(LevelFilter::TRACE).with_targets(
         ["h2", "hyper", "hyper_util", "tonic", "opentelemetry"].map(|target| (target, LevelFilter::INFO)),
     );
+    // It warns of each directory that goes away, which is how a ConfigMap is changed. Its events are only hints.
+    let ceiling = ceiling.with_target("notify", LevelFilter::ERROR);
     let queue = LogQueue::start(standard_error().map_err(InitError::Log)?, settings.format).map_err(InitError::Log)?;
     let writer = queue.clone();
     let lines = match settings.format {

@@ -41,6 +41,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Tokens by the rights that they carry; the last is in no file.
 pub const READER: &str = "reader-1-0123456789abcdef0123456789abcdef";
+pub const VALIDATOR: &str = "validator-0123456789abcdef0123456789abcde";
 pub const RELOADER: &str = "reloader-0123456789abcdef0123456789abcdef";
 pub const ROLLER: &str = "roller-2-0123456789abcdef0123456789abcdef";
 pub const LEAD: &str = "lead-333-0123456789abcdef0123456789abcdef";
@@ -49,7 +50,7 @@ pub const NOBODY: &str = "nobody-4-0123456789abcdef0123456789abcdef";
 /// The file of credentials that knows them.
 pub fn credentials() -> String {
     format!(
-        "# who may do what\nrita read {READER}\nrelo reload {RELOADER}\nrolf rollback {ROLLER}\n\nlea read,reload,rollback {LEAD}\n"
+        "# who may do what\nrita read {READER}\nvera validate {VALIDATOR}\nrelo reload {RELOADER}\nrolf rollback {ROLLER}\n\nlea read,validate,reload,rollback {LEAD}\n"
     )
 }
 
@@ -289,7 +290,7 @@ impl Teller {
     fn answer(&mut self, ask: Ask) {
         // Whoever asked may be gone.
         match ask {
-            Ask::Validate { bundle, reply } => drop(reply.send(Ok(self.validate(bundle)))),
+            Ask::Validate { bundle, reply } => drop(reply.send(Ok(self.validate(bundle.map(|upload| upload.bundle))))),
             Ask::Reload { expected, actor, reply } => {
                 let bundle = self.source.lock().unwrap().clone();
                 let done = self.expect(expected).and_then(|()| self.put(bundle, ReloadTrigger::Admin, &actor));
@@ -304,7 +305,7 @@ impl Teller {
                 drop(reply.send(files.ok_or(Refusal::NoRevision { wanted: digest })));
             }
             Ask::Stage { bundle, sample_per_thousand, actor, reply } => {
-                drop(reply.send(self.stage(bundle, sample_per_thousand, actor)));
+                drop(reply.send(self.stage(bundle.map(|upload| upload.bundle), sample_per_thousand, actor)));
             }
             Ask::Promote { digest, expected, actor, reply } => drop(reply.send(self.promote(digest, expected, &actor))),
             Ask::Discard { digest, reply } => {

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use crate::app::clock;
-use crate::app::reload::Reloader;
 use crate::app::reload::candidates::{Candidate, changed};
 use crate::app::reload::load::{Known, Loader, Ready, Wants};
 use crate::app::reload::look::{Waiting, answer, other_in_force};
+use crate::app::reload::{Reloader, VALIDATIONS_MAX};
+use crate::domain::limits::BUNDLE_BYTES_MAX;
 use crate::engine::history::Kept;
 use crate::engine::snapshot::Snapshot;
 use crate::engine::status::{ActivationReport, Assessment, Failed, Refusal, WhyFailed};
 use crate::policy::bundle::{Bundle, Digest};
 use crate::policy::diff::{Change, diff};
-use crate::server::admin::desk::{Ask, Files, Reply};
+use crate::server::admin::desk::{Ask, Files, Reply, Upload};
 use crate::source::directory::ReadError;
 use crate::telemetry::event::{Panicked, ReloadResult, ReloadTrigger};
 
@@ -166,9 +167,11 @@ impl Reloader {
         ))
     }
 
-    fn validate(&mut self, bundle: Option<Bundle>, reply: Reply<Assessment>) {
+    fn validate(&mut self, upload: Option<Upload>, reply: Reply<Assessment>) {
         let in_force = Arc::clone(&self.standing.history.current().bundle);
-        self.beside(reply, move |loader, _| {
+        let bytes = upload.as_ref().map_or(BUNDLE_BYTES_MAX, |upload| upload.bundle.bytes());
+        self.beside(bytes, reply, move |loader, _| {
+            let (bundle, _share) = upload.map_or((None, None), |Upload { bundle, share }| (Some(bundle), share));
             let assessed = loader.assess(bundle, &in_force);
             assessed.map_err(|error| unreadable(&error))
         });
@@ -188,7 +191,7 @@ impl Reloader {
                 let snapshot = Arc::new(Snapshot::new(Arc::clone(&held.plans), generation));
                 answer(reply, Ok(Files { bundle: Arc::clone(&held.bundle), snapshot }));
             }
-            None => self.beside(reply, move |loader, known| {
+            None => self.beside(BUNDLE_BYTES_MAX, reply, move |loader, known| {
                 let Ready { held, .. } =
                     loader.recall(digest, &known).map_err(|why| failed(ReloadTrigger::Admin, why))?;
                 let snapshot = Arc::new(Snapshot::new(held.plans, generation));
@@ -197,23 +200,39 @@ impl Reloader {
         }
     }
 
-    /// Work that changes nothing, beside the road: a bounded number at once, the others wait, and
-    /// whoever does not wait for the answer any more is forgotten.
+    /// Work that changes nothing, on a bundle of so many bytes, beside the road: a bounded number at once, and of
+    /// bytes, the others wait, and whoever does not wait for the answer any more is forgotten at once.
     fn beside<T: Send + 'static>(
         &mut self,
-        reply: Reply<T>,
+        bytes: usize,
+        mut reply: Reply<T>,
         work: impl FnOnce(&Loader, Known) -> Result<T, Refusal> + Send + 'static,
     ) {
-        let (loader, slots) = (Arc::clone(&self.loader), Arc::clone(&self.slots));
+        let (loader, slots, share) = (Arc::clone(&self.loader), Arc::clone(&self.slots), share_of(bytes));
         let known = self.known(ReloadTrigger::Admin, Wants::Nothing);
         self.beside.spawn(async move {
-            let Ok(_slot) = slots.acquire().await else { return };
-            if !reply.is_closed() {
-                let result = off_the_road(move || work(&loader, known)).await;
-                answer(reply, result.unwrap_or(Err(Refusal::Bug)));
-            }
+            let _slot = tokio::select! {
+                slot = slots.acquire_many(share) => slot,
+                () = reply.closed() => return,
+            };
+            let result = off_the_road(move || work(&loader, known)).await;
+            answer(reply, result.unwrap_or(Err(Refusal::Bug)));
         });
     }
+}
+
+/// Bytes of bundles for which one permit of the work beside the road stands.
+const PERMIT_BYTES: usize = 1024;
+
+/// Permits for all work beside the road: bundles of [`BUNDLE_BYTES_MAX`] together. Reading one takes up to forty times
+/// its size, so this is what bounds the memory for validations.
+pub(super) const PERMITS: usize = BUNDLE_BYTES_MAX / PERMIT_BYTES;
+
+/// The permits that work on a bundle of so many bytes takes: at least so many that no more than
+/// [`VALIDATIONS_MAX`] run at once.
+fn share_of(bytes: usize) -> u32 {
+    let permits = bytes.div_ceil(PERMIT_BYTES).clamp(PERMITS / VALIDATIONS_MAX, PERMITS);
+    u32::try_from(permits).unwrap_or(u32::MAX)
 }
 
 /// Runs on a thread that may block; `None` where it panicked, which was counted and logged.

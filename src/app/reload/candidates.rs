@@ -10,8 +10,8 @@ use crate::app::reload::look::other_in_force;
 use crate::engine::candidate;
 use crate::engine::history::Held;
 use crate::engine::status::{ActivationReport, CandidateReport, Failed, Refusal, Revision};
-use crate::policy::bundle::{Bundle, Digest};
-use crate::server::admin::desk::{Files, Staged};
+use crate::policy::bundle::Digest;
+use crate::server::admin::desk::{Files, Staged, Upload};
 use crate::telemetry::event::{ReloadResult, ReloadTrigger};
 
 /// The candidate: what it says to live requests, and what it is to be put in force.
@@ -41,14 +41,14 @@ impl Reloader {
     /// Takes a candidate in the place of the one before.
     pub(super) async fn stage(
         &mut self,
-        bundle: Option<Bundle>,
+        upload: Option<Upload>,
         sample_per_thousand: u16,
         actor: String,
     ) -> Result<Staged, Refusal> {
-        let bundle = match bundle {
-            Some(bundle) => bundle,
+        let (bundle, _share) = match upload {
+            Some(Upload { bundle, share }) => (bundle, share),
             None => match self.read().await {
-                Ok(Ok(bundle)) => bundle,
+                Ok(Ok(bundle)) => (bundle, None),
                 Ok(Err(error)) => return Err(unreadable(&error)),
                 Err(_) => return Err(Refusal::Bug),
             },

@@ -199,7 +199,7 @@ pub fn lay(loader: Loader, activator: Activator, beginning: Beginning, config: R
         next_poll: Instant::now() + config.poll,
         tick,
         beside: JoinSet::new(),
-        slots: Arc::new(Semaphore::new(VALIDATIONS_MAX)),
+        slots: Arc::new(Semaphore::new(asks::PERMITS)),
         disk,
         status,
     };

@@ -3,6 +3,7 @@
 //! Tokens are kept as hashes only. No message of this module holds a part of a line but its
 //! number: whoever mixes the columns up has written a token where a name should be.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,13 +12,17 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
 use crate::server::admin::files::FileError;
-use crate::server::admin::limits::{NAME_BYTES_MAX, TOKEN_CHARS_MAX, TOKEN_CHARS_MIN};
+use crate::server::admin::limits::{
+    NAME_BYTES_MAX, TOKEN_CHARS_MAX, TOKEN_CHARS_MIN, TOKEN_DISTINCT_CHARS_MIN, TOKEN_RUN_CHARS_MAX,
+};
 
 /// What an admin may do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Right {
-    /// See what is in force, and what policies would do.
+    /// See what is in force.
     Read,
+    /// Have policies checked: it takes memory and a processor for seconds, and so is not part of reading.
+    Validate,
     /// Put policies in force.
     Reload,
     /// Go back.
@@ -26,13 +31,14 @@ pub enum Right {
 
 impl Right {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Read, Self::Reload, Self::Rollback];
+    pub const ALL: [Self; 4] = [Self::Read, Self::Validate, Self::Reload, Self::Rollback];
 
     /// The word for it in the file.
     #[must_use]
     pub const fn slug(self) -> &'static str {
         match self {
             Self::Read => "read",
+            Self::Validate => "validate",
             Self::Reload => "reload",
             Self::Rollback => "rollback",
         }
@@ -316,8 +322,10 @@ fn parse_line(line: &str, certificates: Certificates) -> Result<Admin, String> {
     }
     let rights = Rights::parse(rights);
     if rights.is_none() {
-        problems
-            .push("the rights must be some of `read`, `reload` and `rollback`, each once, with commas between".into());
+        problems.push(
+            "the rights must be some of `read`, `validate`, `reload` and `rollback`, each once, with commas between"
+                .into(),
+        );
     }
     let length = proof.chars().count();
     let proof = if *proof == CERTIFICATE {
@@ -332,6 +340,9 @@ fn parse_line(line: &str, certificates: Certificates) -> Result<Admin, String> {
         problems
             .push(format!("the token must have {TOKEN_CHARS_MIN} to {TOKEN_CHARS_MAX} characters, and has {length}"));
         None
+    } else if let Some(weakness) = weakness(proof.as_bytes()) {
+        problems.push(format!("the token is easy to guess, {weakness}: make one with `openssl rand -hex 32`"));
+        None
     } else {
         Some(Proof::Token(blake3::hash(proof.as_bytes())))
     };
@@ -339,6 +350,29 @@ fn parse_line(line: &str, certificates: Certificates) -> Result<Admin, String> {
         (Some(rights), Some(proof)) if problems.is_empty() => Ok(Admin { name: Arc::from(*name), rights, proof }),
         _ => Err(problems.join("; ")),
     }
+}
+
+/// The reason for which a token of good length can be guessed all the same; `None` where there is none to be seen. One
+/// that is drawn at random, of hex digits or more, passes but for one in ten million.
+fn weakness(token: &[u8]) -> Option<String> {
+    let pairs = || token.iter().zip(token.iter().skip(1));
+    let distinct = token.iter().collect::<BTreeSet<_>>().len();
+    if distinct < TOKEN_DISTINCT_CHARS_MIN {
+        return Some(format!("it has {distinct} different characters, and needs {TOKEN_DISTINCT_CHARS_MIN}"));
+    }
+    let mut run = 1;
+    for (one, next) in pairs() {
+        run = if one == next { run + 1 } else { 1 };
+        if TOKEN_RUN_CHARS_MAX < run {
+            return Some(format!("it has a character more than {TOKEN_RUN_CHARS_MAX} times in a row"));
+        }
+    }
+    let repeats = |period: &usize| token.iter().zip(token.iter().skip(*period)).all(|(one, later)| one == later);
+    if let Some(period) = (1..=token.len() / 2).find(repeats) {
+        return Some(format!("it repeats itself every {period} characters"));
+    }
+    let steps = pairs().filter(|(one, next)| one.abs_diff(**next) <= 1).count();
+    (3 * token.len() <= 4 * steps).then(|| "it counts up or down".to_owned())
 }
 
 /// Two lines are about two admins.
@@ -358,8 +392,8 @@ fn distinct(admin: &Admin, other: &Admin) -> Result<(), String> {
 mod tests {
     use super::*;
 
-    const ALICE: &str = "alice-alice-alice-alice-alice-alice";
-    const BOB: &str = "bobby-bobby-bobby-bobby-bobby-bobby";
+    const ALICE: &str = "alice-4f1c09be72d85a6317ce90fb2a48d65e";
+    const BOB: &str = "bobby-91b0e4637a2fc85d10694ebc3f7a8d25";
 
     fn parse(text: &str) -> Result<Credentials, Vec<LineProblem>> {
         Credentials::parse(text, Certificates::Asked)
@@ -417,6 +451,25 @@ mod tests {
         let shown = format!("{error} {error:?} {:?}", error.help());
         assert!(!shown.contains(ALICE) && !shown.contains(BOB) && !shown.contains("writing"), "{shown}");
         assert!(shown.contains("tokens:4: the token must have 32 to 1024 characters, and has 5"), "{shown}");
+    }
+
+    #[test]
+    fn a_token_that_can_be_guessed_is_refused_however_long_it_is() {
+        for (token, why) in [
+            ("a".repeat(32), "it has 1 different characters, and needs 8"),
+            ("password".repeat(5), "it has 7 different characters, and needs 8"),
+            ("correct-horse-".repeat(3), "it repeats itself every 14 characters"),
+            ("4f1c09be72d85a63".repeat(2), "it repeats itself every 16 characters"),
+            (format!("4f1c09be72d85a63{}", "0".repeat(16)), "it has a character more than 8 times in a row"),
+            ("abcdefghijklmnopqrstuvwxyz0123456789".to_owned(), "it counts up or down"),
+        ] {
+            let problems = parse(&format!("alice read {token}\n")).unwrap_err();
+            let expected = format!("the token is easy to guess, {why}: make one with `openssl rand -hex 32`");
+            assert_eq!(problems, [LineProblem { line: 1, problem: expected }], "{token}");
+        }
+        for good in ["4f1c09be72d85a6317ce90fb2a48d65e", "correct-horse-battery-staple-and-a-few-more-words", ALICE] {
+            assert!(parse(&format!("alice read {good}\n")).is_ok(), "{good}");
+        }
     }
 
     #[test]

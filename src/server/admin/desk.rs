@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::engine::snapshot::Snapshot;
 use crate::engine::status::{ActivationReport, Assessment, CandidateReport, Refusal, Revision};
@@ -21,7 +21,7 @@ pub enum Ask {
     /// Hold policies against everything, and change nothing.
     Validate {
         /// The policies; `None`: what the source holds.
-        bundle: Option<Bundle>,
+        bundle: Option<Upload>,
         /// The answer.
         reply: Reply<Assessment>,
     },
@@ -60,7 +60,7 @@ pub enum Ask {
     /// Take a candidate.
     Stage {
         /// The policies; `None`: what the source holds.
-        bundle: Option<Bundle>,
+        bundle: Option<Upload>,
         /// How many of a thousand live requests it is asked about: 1 to 1000.
         sample_per_thousand: u16,
         /// Who asks.
@@ -86,6 +86,22 @@ pub enum Ask {
         /// The answer.
         reply: Reply<CandidateReport>,
     },
+}
+
+/// Policies that an admin sent. Their share of the memory for large calls is given back when they are gone, not when
+/// their sender is: whoever sends and leaves, again and again, fills nothing.
+#[derive(Debug)]
+pub struct Upload {
+    /// The policies.
+    pub bundle: Bundle,
+    /// The share; small calls have none.
+    pub share: Option<Arc<OwnedSemaphorePermit>>,
+}
+
+impl From<Bundle> for Upload {
+    fn from(bundle: Bundle) -> Self {
+        Self { bundle, share: None }
+    }
 }
 
 /// The files of a revision.

@@ -62,6 +62,10 @@ pub(crate) struct Peer {
     pub(crate) certificate: Option<Arc<[String]>>,
 }
 
+/// The share of the memory for large calls that a call holds; none where it is small.
+#[derive(Clone, Debug)]
+pub(crate) struct Share(pub(crate) Option<Arc<OwnedSemaphorePermit>>);
+
 /// What a handler knows of its call.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
@@ -267,7 +271,10 @@ impl Shared {
         let account = parts.extensions.get::<Arc<Account>>().ok_or(Failure::Bug)?;
         let message = self.read(body, method, account, &mut permit).await?;
         let body = Body::new(Full::new(message.bytes.clone()));
-        let response = self.route(Request::from_parts(parts, body)).await;
+        let permit = permit.map(Arc::new);
+        let mut request = Request::from_parts(parts, body);
+        request.extensions_mut().insert(Share(permit.clone()));
+        let response = self.route(request).await;
         drop(message);
         Ok(match permit {
             None => response,

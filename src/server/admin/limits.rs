@@ -49,8 +49,14 @@ pub const CREDENTIALS_BYTES_MAX: usize = 256 * 1024;
 /// The largest file of TLS, in bytes: every public root there is fits.
 pub const TLS_FILE_BYTES_MAX: usize = 1024 * 1024;
 
-/// The shortest token, in characters: nobody guesses it, however it was made.
+/// The shortest token, in characters: nobody guesses that many random ones.
 pub const TOKEN_CHARS_MIN: usize = 32;
+
+/// Different characters that a token has at least: 32 random hex digits have fewer once in twenty million times.
+pub const TOKEN_DISTINCT_CHARS_MIN: usize = 8;
+
+/// The longest run of one character in a token: 64 random hex digits have a longer one once in a billion times.
+pub const TOKEN_RUN_CHARS_MAX: usize = 8;
 
 /// The longest token, in characters: it must fit into the headers of a call.
 pub const TOKEN_CHARS_MAX: usize = 1_024;

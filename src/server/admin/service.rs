@@ -8,10 +8,10 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tonic::{Extensions, Request, Response, Status, async_trait};
 
-use crate::policy::bundle::{Bundle, Digest};
-use crate::server::admin::desk::{Ask, Desk, Files, Reply, Staged};
+use crate::policy::bundle::Digest;
+use crate::server::admin::desk::{Ask, Desk, Files, Reply, Staged, Upload};
 use crate::server::admin::failure::AdminFailure;
-use crate::server::admin::gate::Call;
+use crate::server::admin::gate::{Call, Share};
 use crate::server::admin::keep::Kept;
 use crate::server::admin::request::{Fields, SAMPLE_ALL};
 use crate::server::admin::watch::StatusStream;
@@ -54,12 +54,21 @@ fn call(extensions: &Extensions) -> Result<Call, AdminFailure> {
     extensions.get().cloned().ok_or(AdminFailure::Call(Failure::Bug))
 }
 
+/// The share of the memory for large calls that the gate gave the call.
+fn share(extensions: &Extensions) -> Share {
+    extensions.get().cloned().unwrap_or(Share(None))
+}
+
 /// The bundle of the files that were sent; `None` where none were. Hashing them is not for a
 /// thread that answers callers.
-async fn sent(files: Option<pb::PolicyFiles>, fields: &mut Fields) -> Result<Option<Bundle>, AdminFailure> {
+async fn sent(
+    files: Option<pb::PolicyFiles>,
+    Share(share): Share,
+    fields: &mut Fields,
+) -> Result<Option<Upload>, AdminFailure> {
     let Some(files) = files else { return Ok(None) };
     match tokio::task::spawn_blocking(move || bundle::bundle(files)).await {
-        Ok(Ok(bundle)) => Ok(Some(bundle)),
+        Ok(Ok(bundle)) => Ok(Some(Upload { bundle, share })),
         Ok(Err(violations)) => {
             fields.add_all(violations);
             Ok(None)
@@ -79,11 +88,12 @@ impl PolicyAdminService for Admins {
         request: Request<pb::ValidatePolicyRequest>,
     ) -> Result<Response<pb::ValidatePolicyResponse>, Status> {
         let call = call(request.extensions())?;
+        let share = share(request.extensions());
         let pb::ValidatePolicyRequest { files } = request.into_inner();
         let mut fields = Fields::default();
-        let bundle = sent(files, &mut fields).await?;
+        let bundle = sent(files, share, &mut fields).await?;
         fields.done()?;
-        call.notes.subject(|subject| subject.digest = bundle.as_ref().map(|bundle| text(bundle.digest())));
+        call.notes.subject(|subject| subject.digest = bundle.as_ref().map(|upload| text(upload.bundle.digest())));
         let assessment = self.ask(|reply| Ask::Validate { bundle, reply }).await?;
         call.notes.subject(|subject| subject.digest = Some(text(assessment.digest)));
         Ok(Response::new(status::assessment(assessment)))
@@ -185,13 +195,14 @@ impl PolicyAdminService for Admins {
         request: Request<pb::StageCandidateRequest>,
     ) -> Result<Response<pb::StageCandidateResponse>, Status> {
         let call = call(request.extensions())?;
+        let share = share(request.extensions());
         let pb::StageCandidateRequest { files, sample_per_thousand, reason } = request.into_inner();
         let mut fields = Fields::default();
         let sample = fields.sample("sample_per_thousand", sample_per_thousand);
         let reason = fields.reason(reason);
-        let bundle = sent(files, &mut fields).await?;
+        let bundle = sent(files, share, &mut fields).await?;
         call.notes.subject(|subject| {
-            subject.digest = bundle.as_ref().map(|bundle| text(bundle.digest()));
+            subject.digest = bundle.as_ref().map(|upload| text(upload.bundle.digest()));
             subject.sample_per_thousand = sample.map(u32::from);
             subject.reason = reason;
         });
