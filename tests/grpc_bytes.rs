@@ -262,3 +262,37 @@ async fn a_connection_that_takes_nothing_that_was_handed_over_is_closed() {
     nothing_is_held().await;
     server.stop().await;
 }
+
+#[tokio::test]
+async fn what_is_no_call_is_refused_as_the_protocol_has_it() {
+    let server = start(ServerConfig::default()).await;
+    let sender = connect(server.addr, &h2::client::Builder::new()).await;
+    let ask = async |method: &str, content_type: Option<&str>, body: Bytes| {
+        let mut ready = sender.clone().ready().await.unwrap();
+        let mut request =
+            Request::builder().method(method).uri("http://localhost/requite.v1.RefundPolicyService/GetServerInfo");
+        if let Some(content_type) = content_type {
+            request = request.header("content-type", content_type);
+        }
+        // Without `te: trailers`: a proxy may have dropped it.
+        let (response, mut stream) = ready.send_request(request.body(()).unwrap(), false).unwrap();
+        let _ = send(&mut stream, body, true).await;
+        let response = timeout(PATIENCE, response).await.unwrap().unwrap();
+        let status = Status::from_header_map(response.headers()).map(|status| status.code());
+        (response.status().as_u16(), status)
+    };
+    let one = framed(&[]);
+    assert_eq!(ask("POST", Some("application/grpc"), one.clone()).await, (200, None));
+    assert_eq!(ask("POST", Some("application/grpc+proto"), one.clone()).await, (200, None));
+    assert_eq!(ask("POST", Some("application/json"), one.clone()).await, (415, None));
+    assert_eq!(ask("POST", None, one.clone()).await, (415, None));
+    assert_eq!(ask("GET", Some("application/grpc"), one.clone()).await, (405, None));
+    let grpc = Some("application/grpc");
+    let two = [one.clone(), one.clone()].concat();
+    assert_eq!(ask("POST", grpc, two.into()).await, (200, Some(Code::Unimplemented)));
+    for bad_flag in [1, 2, 255] {
+        let bad: Bytes = vec![bad_flag, 0, 0, 0, 0].into();
+        assert_eq!(ask("POST", grpc, bad).await, (200, Some(Code::InvalidArgument)), "{bad_flag}");
+    }
+    server.stop().await;
+}

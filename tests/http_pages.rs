@@ -367,3 +367,40 @@ async fn there_are_only_so_many_connections_and_the_stop_is_short() {
     assert_eq!((drained.connections_closed, drained.connections_cut), (2, 0));
     assert!(begun.elapsed() < Duration::from_secs(5));
 }
+
+#[tokio::test]
+async fn a_probe_is_answered_whoever_holds_the_places() {
+    let server = start(PagesConfig::default()).await;
+    let mut held = Vec::new();
+    for place in 0..pages::PAGES_CONNECTIONS_MAX {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        // Some say nothing, some begin a request, some are idle, some read no answer.
+        let said = match place % 4 {
+            0 => String::new(),
+            1 => "GET /metrics HT".to_owned(),
+            2 => "GET /-/healthy HTTP/1.1\r\nHost: h\r\n\r\n".to_owned(),
+            _ => "GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n".repeat(400),
+        };
+        let _ = timeout(Duration::from_millis(20), stream.write_all(said.as_bytes())).await;
+        held.push(stream);
+    }
+    let begun = Instant::now();
+    let probe = async || {
+        let mut stream = TcpStream::connect(server.address).await.ok()?;
+        stream.write_all(b"GET /-/healthy HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").await.ok()?;
+        let mut answer = Vec::new();
+        timeout(PATIENCE, stream.read_to_end(&mut answer)).await.ok()?.ok()?;
+        answer.starts_with(b"HTTP/1.1 200").then_some(())
+    };
+    // Orchestrators ask three times before they give up.
+    let mut answered = 0;
+    while answered < 10 {
+        match probe().await {
+            Some(()) => answered += 1,
+            None => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+        assert!(begun.elapsed() < Duration::from_secs(4), "{answered} probes were answered");
+    }
+    drop(held);
+    server.stop().await;
+}

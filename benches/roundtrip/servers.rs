@@ -9,6 +9,7 @@ use requite::app::config::{Config, Policies};
 use requite::app::reload::RoadConfig;
 use requite::engine::admit::admit;
 use requite::engine::open;
+use requite::server::pages::PagesConfig;
 use requite::server::pb::refund_policy_service_server::{RefundPolicyService, RefundPolicyServiceServer};
 use requite::server::{ServerConfig, evaluate, pb, serve_routes};
 use requite::source::embedded;
@@ -129,6 +130,7 @@ pub(crate) fn run(role: Role) {
                 server: ServerConfig::default(),
                 admin: None,
                 pages: None,
+                pages_config: PagesConfig::default(),
             })
             .unwrap();
         }

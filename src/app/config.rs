@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::app::reload::RoadConfig;
 use crate::server::ServerConfig;
 use crate::server::admin::AdminConfig;
+use crate::server::pages::PagesConfig;
 use crate::source::watch::Timing;
 use crate::telemetry::logs::LogSettings;
 use crate::telemetry::settings::Export;
@@ -33,6 +34,8 @@ pub struct Config {
     pub admin: Option<AdminConfig>,
     /// Where the pages are served, as `HOST:PORT`; `None`: they are not.
     pub pages: Option<String>,
+    /// The limits of the pages.
+    pub pages_config: PagesConfig,
 }
 
 /// Where the policies are.

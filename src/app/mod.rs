@@ -7,6 +7,7 @@ mod background;
 pub mod begin;
 pub mod clock;
 pub mod config;
+mod descriptors;
 pub mod reload;
 pub mod run;
 pub mod signals;

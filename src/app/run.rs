@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use crate::app::background;
 use crate::app::begin::{Begun, begin};
 use crate::app::config::{Config, Policies};
+use crate::app::descriptors;
 use crate::app::reload::hints::Hints;
 use crate::app::reload::{Beginning, Loader, Road, lay};
 use crate::app::signals::{Asked, Signals};
@@ -138,6 +139,7 @@ async fn run_on_runtime(config: Config, background: &Handle) -> Result<Ended, Ru
     let mut signals = Signals::install().map_err(RunError::Runtime)?;
     let guard = telemetry::init(&config.logs, &config.export)?;
     log_panics();
+    descriptors::raise_limit();
     declare_series();
     let opened = tokio::select! {
         opened = open(&config) => opened.map(Some),
@@ -272,7 +274,7 @@ enum Phase {
 }
 
 async fn serve(config: Config, opened: Opened, signals: &mut Signals, background: &Handle) -> Result<Ended, RunError> {
-    let Config { policies, timing, road, server: server_config, .. } = config;
+    let Config { policies, timing, road, server: server_config, pages_config, .. } = config;
     let Opened { listener, admins, pages, engine, activator, beginning, state } = opened;
     let (phase, reached) = watch::channel(Phase::Serving);
     let (readiness, ready) = watch::channel(Readiness::Starting);
@@ -286,7 +288,8 @@ async fn serve(config: Config, opened: Opened, signals: &mut Signals, background
     let watcher = watch_policies(&policies, timing, hints.clone(), reached.clone(), background);
     let keeper = keeper.map(|keeper| background.spawn(keeper.run()));
     let sources = Sources { readiness: ready, shown: desk.shown.clone() };
-    let pages = pages.map(|pages| tokio::spawn(serve_pages(pages, sources, until(Phase::Served, reached.clone()))));
+    let pages = pages
+        .map(|pages| tokio::spawn(serve_pages(pages, sources, pages_config, until(Phase::Served, reached.clone()))));
     // The road outlives those who are served on it, so that whoever asked gets an answer.
     let reloader = background.spawn(reloader.run(until(Phase::Served, reached.clone())));
     let mut admins =
@@ -338,9 +341,8 @@ async fn serve_admins(listener: AdminListener, desk: Desk, stop: impl Future<Out
     }
 }
 
-async fn serve_pages(listener: PagesListener, sources: Sources, stop: impl Future<Output = ()>) {
-    let Drained { connections_closed, connections_cut } =
-        pages::serve(listener, sources, PagesConfig::default(), stop).await;
+async fn serve_pages(listener: PagesListener, sources: Sources, config: PagesConfig, stop: impl Future<Output = ()>) {
+    let Drained { connections_closed, connections_cut } = pages::serve(listener, sources, config, stop).await;
     tracing::info!(connections_closed, connections_cut, "stopped serving pages");
 }
 

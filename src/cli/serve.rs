@@ -14,7 +14,10 @@ use crate::app::run::{Ended, RunError, run};
 use crate::cli::exit::Exit;
 use crate::cli::input::address;
 use crate::cli::output::{chain, say, say_and_end, unreadable};
+use crate::server::admin::limits::ADMIN_CONNECTIONS_MAX;
 use crate::server::admin::{AdminAddress, AdminConfig, AdminLimits, DEFAULT_ADDRESS, OpenError, TlsFiles};
+use crate::server::limits::CONNECTIONS_MAX;
+use crate::server::pages::{PAGES_CONNECTIONS_MAX, PagesConfig};
 use crate::server::{OverloadConfig, ServerConfig};
 use crate::source::watch::Timing;
 use crate::telemetry::InitError;
@@ -86,6 +89,24 @@ pub(super) struct Serve {
     /// The header whose value names the caller, such as `x-caller`; without it, a caller is an address
     #[arg(long, value_name = "NAME", env = "REQUITE_CALLER_HEADER", value_parser = header)]
     caller_header: Option<HeaderName>,
+    /// How many connections of callers may be open at once; never more than half of the open files that the process may have
+    #[arg(long, value_name = "N", env = "REQUITE_MAX_CONNECTIONS", default_value_t = CONNECTIONS_MAX, value_parser = count)]
+    max_connections: usize,
+    /// How many of them one peer may have, an address or an IPv6 network of 64 bits [default: nine of ten]
+    #[arg(long, value_name = "N", env = "REQUITE_MAX_CONNECTIONS_PER_PEER", value_parser = count)]
+    max_connections_per_peer: Option<usize>,
+    /// How long a connection of a caller may stay, a tenth more or less
+    #[arg(long, value_name = "TIME", env = "REQUITE_MAX_CONNECTION_AGE", default_value = "1h", value_parser = some_time)]
+    max_connection_age: Duration,
+    /// How long a connection of a caller may stay without a call
+    #[arg(long, value_name = "TIME", env = "REQUITE_MAX_CONNECTION_IDLE", default_value = "15m", value_parser = some_time)]
+    max_connection_idle: Duration,
+    /// How many connections of admins may be open at once
+    #[arg(long, value_name = "N", env = "REQUITE_ADMIN_MAX_CONNECTIONS", default_value_t = ADMIN_CONNECTIONS_MAX, value_parser = count)]
+    admin_max_connections: usize,
+    /// How many connections to the pages may be open at once
+    #[arg(long, value_name = "N", env = "REQUITE_HTTP_MAX_CONNECTIONS", default_value_t = PAGES_CONNECTIONS_MAX, value_parser = count)]
+    http_max_connections: usize,
     /// How logs are written
     #[arg(long, value_enum, env = "REQUITE_LOG_FORMAT", default_value_t = Format::Text)]
     log_format: Format,
@@ -139,10 +160,15 @@ impl Serve {
                     concurrency_limit: self.concurrency_limit,
                     caller_header: self.caller_header,
                 },
+                connections_max: self.max_connections,
+                connections_per_peer_max: self.max_connections_per_peer,
+                connection_age_max: self.max_connection_age,
+                connection_idle_max: self.max_connection_idle,
                 ..ServerConfig::default()
             },
             admin,
             pages: self.http_listen,
+            pages_config: PagesConfig { connections_max: self.http_max_connections, ..PagesConfig::default() },
         });
         match ended {
             Ok(Ended::Stopped) => Exit::Done,
@@ -164,9 +190,23 @@ impl Serve {
             credentials: self.admin_tokens.clone()?,
             listen: self.admin_listen.clone().unwrap_or_else(|| AdminAddress::Tcp(DEFAULT_ADDRESS.to_owned())),
             tls: tls.map(|(certificate, key)| TlsFiles { certificate, key, client_ca: self.admin_client_ca.clone() }),
-            limits: AdminLimits::default(),
+            limits: AdminLimits { connections_max: self.admin_max_connections, ..AdminLimits::default() },
         })
     }
+}
+
+/// A length of time above zero.
+fn some_time(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("expected a length of time above zero, such as `15m`".to_owned()),
+        time => Ok(time),
+    }
+}
+
+/// A number of things, at least one.
+fn count(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| (1..=1_000_000).contains(count));
+    count.ok_or_else(|| "expected a number from 1 to 1000000".to_owned())
 }
 
 /// A length of time as people write it; not below zero.

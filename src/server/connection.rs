@@ -26,14 +26,16 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 use tonic::Status;
 
 use crate::server::limits::{
-    ANSWER_SLICE_BYTES, CONNECTION_CHECK_INTERVAL, CONNECTION_WINDOW_BYTES, HEADER_LIST_BYTES_MAX, KEEPALIVE_INTERVAL,
-    KEEPALIVE_TIMEOUT, LOCAL_ERROR_RESETS_MAX, PENDING_RESET_STREAMS_MAX, SEND_GRACE, TURNS_MAX, WRITE_STALL_MAX,
+    ANSWER_SLICE_BYTES, CONNECTION_AGE_GRACE, CONNECTION_CLOSING_MAX, CONNECTION_WINDOW_BYTES, HEADER_LIST_BYTES_MAX,
+    KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, LOCAL_ERROR_RESETS_MAX, PENDING_RESET_STREAMS_MAX, SEND_GRACE, TURNS_MAX,
+    WRITE_STALL_MAX,
 };
 use crate::server::overload::{Admission, Order, Pace, Reading, yield_to_others};
 use crate::server::stop::StopSignal;
-use crate::server::transport::answer::{AnswerAccounts, Paced, PacedBody, take_send_by};
-use crate::server::transport::budget::Account;
-use crate::server::transport::unsent::{Progress, Unsent};
+use crate::server::transport::answer::{Paced, PacedBody, take_send_by};
+use crate::server::transport::protocol;
+use crate::server::transport::state::{ConnectionState, Stage};
+use crate::server::transport::supervision::{Stay, must_close};
 use crate::telemetry::event::{AnswerNotRead, Closure, ConnectionClosed, Listener, Panicked};
 
 /// What every HTTP/2 client says first.
@@ -44,6 +46,8 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub(crate) struct Bounds {
     /// Whose it is.
     pub(crate) listener: Listener,
+    /// How long it may stay.
+    pub(crate) stay: Stay,
     /// How long it may take to say that it speaks HTTP/2.
     pub(crate) first_bytes_timeout: Duration,
     /// Streams open at once.
@@ -63,7 +67,7 @@ pub(crate) async fn serve<S, B>(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: Option<&str>,
     services: S,
-    accounts: Accounts,
+    state: Arc<ConnectionState>,
     admission: Option<Admission>,
     bounds: Bounds,
     mut stop: StopSignal,
@@ -82,25 +86,28 @@ pub(crate) async fn serve<S, B>(
         ConnectionClosed { listener: bounds.listener, closure: Closure::NoGreeting }.record();
         return;
     };
+    state.reach(Stage::Greeted);
     let calls = Calls::default();
-    let unsent = Arc::new(Unsent::default());
-    let services = Connected {
-        services,
-        requests: accounts.requests,
-        answers: AnswerAccounts { account: accounts.answers, unsent: Arc::clone(&unsent) },
-    };
+    let services = Connected { services, state: Arc::clone(&state) };
     let mut connection = pin!(http2_builder(calls.clone(), bounds).serve_connection(TokioIo::new(io), services));
-    let mut stalled = pin!(stalled(&unsent));
+    let mut must_close = pin!(must_close(&state, bounds.stay));
     let ended = tokio::select! {
         biased;
         ended = poll_fn(|cx| turns(connection.as_mut(), &calls, &mut pace, cx)) => Ended::ByPeer(ended),
-        () = stalled.as_mut() => Ended::Stalled,
+        closure = must_close.as_mut() => {
+            if let Some(time) = closing_time(closure) {
+                connection.as_mut().graceful_shutdown();
+                // Cut where that takes too long.
+                let _ = timeout(time, poll_fn(|cx| turns(connection.as_mut(), &calls, &mut pace, cx))).await;
+            }
+            Ended::Here(closure)
+        }
         () = stop.draining() => {
             connection.as_mut().graceful_shutdown();
             tokio::select! {
                 biased;
                 ended = poll_fn(|cx| turns(connection.as_mut(), &calls, &mut pace, cx)) => Ended::ByPeer(ended),
-                () = stalled => Ended::Stalled,
+                closure = must_close => Ended::Here(closure),
             }
         }
     };
@@ -110,7 +117,7 @@ pub(crate) async fn serve<S, B>(
             tracing::debug!(peer, %error, "a connection ended with an error");
             Some(if is_timeout(&error) { Closure::Stalled } else { Closure::Error })
         }
-        Ended::Stalled => Some(Closure::Stalled),
+        Ended::Here(closure) => Some(closure),
     };
     if let Some(closure) = closure {
         ConnectionClosed { listener: bounds.listener, closure }.record();
@@ -118,31 +125,21 @@ pub(crate) async fn serve<S, B>(
     calls.end().await;
 }
 
-/// What calls of a connection pay from.
-#[derive(Clone, Debug)]
-pub(crate) struct Accounts {
-    /// For requests that are not whole.
-    pub(crate) requests: Arc<Account>,
-    /// For answers that are not sent.
-    pub(crate) answers: Arc<Account>,
-}
-
 /// How a connection ended.
 #[derive(Debug)]
 enum Ended {
     /// The peer has ended it, or broken it.
     ByPeer(hyper::Result<()>),
-    /// The peer did not take what was to be sent.
-    Stalled,
+    /// It had to be closed.
+    Here(Closure),
 }
 
-/// Waits until something that was handed over for sending is not sent in time.
-async fn stalled(unsent: &Unsent) {
-    loop {
-        sleep(CONNECTION_CHECK_INTERVAL).await;
-        if unsent.end_period() == Progress::Stalled {
-            return;
-        }
+/// How long calls may go on where a connection has to be closed; `None`: not at all.
+const fn closing_time(closure: Closure) -> Option<Duration> {
+    match closure {
+        Closure::Age => Some(CONNECTION_AGE_GRACE),
+        Closure::Idle => Some(CONNECTION_CLOSING_MAX),
+        Closure::NoGreeting | Closure::Error | Closure::Stalled | Closure::Unauthenticated => None,
     }
 }
 
@@ -163,8 +160,7 @@ fn is_timeout(error: &hyper::Error) -> bool {
 /// Services as one connection calls them: what its calls hold is counted for it.
 struct Connected<S> {
     services: S,
-    requests: Arc<Account>,
-    answers: AnswerAccounts,
+    state: Arc<ConnectionState>,
 }
 
 impl<S, B, E> Service<Request<Incoming>> for Connected<S>
@@ -177,8 +173,12 @@ where
     type Future = Paced<S::Future>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        request.extensions_mut().insert(Arc::clone(&self.requests));
-        Paced::new(self.services.call(request), self.answers.clone())
+        if let Some(refusal) = protocol::refusal(&request) {
+            return Paced::refused(refusal, self.state.call());
+        }
+        let call = self.state.call();
+        request.extensions_mut().insert(Arc::clone(&self.state));
+        Paced::new(self.services.call(request), call)
     }
 }
 
@@ -224,7 +224,7 @@ fn turns<C: Future>(
 
 /// The bounds of one connection.
 fn http2_builder(calls: Calls, bounds: Bounds) -> http2::Builder<Calls> {
-    let Bounds { listener: _, first_bytes_timeout: _, streams_max, stream_window_bytes } = bounds;
+    let Bounds { listener: _, stay: _, first_bytes_timeout: _, streams_max, stream_window_bytes } = bounds;
     let mut builder = http2::Builder::new(calls);
     builder
         .timer(TokioTimer::new())
@@ -382,6 +382,8 @@ async fn finish(mut call: Call, send_by: Option<Instant>) {
     let late = |at: Instant| Box::pin(sleep_until(at + SEND_GRACE));
     let mut late_at = send_by.map(late);
     poll_fn(|cx| {
+        // What another call left on this thread is not about this one.
+        take_send_by();
         if call.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }

@@ -41,6 +41,8 @@ pub enum Failure {
     BadMessage,
     /// The message is above the limit of the method.
     MessageTooLarge,
+    /// A method of one message got more.
+    MoreThanOneMessage,
     /// The message comes in more small frames than are received.
     TooManyFrames,
     /// There is no room for the call now.
@@ -105,9 +107,11 @@ impl Failure {
                     accepted.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
                 Status::with_metadata(code, message, MetadataMap::from_headers(metadata.collect()))
             }
-            Self::BadMessage | Self::UnknownMethod | Self::BadTimeout | Self::DeadlineExceeded => {
-                Status::new(code, message)
-            }
+            Self::BadMessage
+            | Self::MoreThanOneMessage
+            | Self::UnknownMethod
+            | Self::BadTimeout
+            | Self::DeadlineExceeded => Status::new(code, message),
         }
     }
 
@@ -123,6 +127,7 @@ impl Failure {
             | Self::RevisionNotAvailable { .. }
             | Self::BadMessage
             | Self::MessageTooLarge
+            | Self::MoreThanOneMessage
             | Self::TooManyFrames
             | Self::Overloaded
             | Self::AnswerTooLarge
@@ -146,6 +151,7 @@ impl Failure {
             | Self::RevisionNotAvailable { .. }
             | Self::BadMessage
             | Self::MessageTooLarge
+            | Self::MoreThanOneMessage
             | Self::TooManyFrames
             | Self::Overloaded
             | Self::AnswerTooLarge
@@ -165,7 +171,7 @@ impl Failure {
             Self::MessageTooLarge | Self::TooManyFrames | Self::Overloaded | Self::AnswerTooLarge => {
                 Code::ResourceExhausted
             }
-            Self::Compressed | Self::UnknownMethod => Code::Unimplemented,
+            Self::Compressed | Self::UnknownMethod | Self::MoreThanOneMessage => Code::Unimplemented,
             Self::DeadlineExceeded => Code::DeadlineExceeded,
             Self::Bug => Code::Internal,
         }
@@ -187,6 +193,7 @@ impl Failure {
             }
             Self::BadMessage => "the message is not a valid request of this method".to_owned(),
             Self::MessageTooLarge => "the message is larger than this method accepts".to_owned(),
+            Self::MoreThanOneMessage => "the method takes one message, got more".to_owned(),
             Self::TooManyFrames => format!(
                 "the message came in more than {SMALL_FRAMES_MAX} frames of less than {SMALL_FRAME_BYTES} bytes; send it in larger ones"
             ),

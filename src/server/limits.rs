@@ -120,8 +120,38 @@ pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// bound: a silent connection would stay for ever.
 pub const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Connections open at once, unless configured otherwise.
-pub const CONNECTIONS_MAX: usize = 1_024;
+/// Connections open at once, unless configured otherwise. An idle one holds some 18 KiB.
+pub const CONNECTIONS_MAX: usize = 4_096;
+
+/// How long a connection may stay, unless configured otherwise: long enough to cost nothing, short enough
+/// for callers to find new replicas.
+pub const CONNECTION_AGE_MAX: Duration = Duration::from_secs(3_600);
+
+/// How long a connection may stay without a call, unless configured otherwise.
+pub const CONNECTION_IDLE_MAX: Duration = Duration::from_secs(900);
+
+/// How long calls may go on when a connection is told to go because of its age: any call ends sooner.
+pub const CONNECTION_AGE_GRACE: Duration = Duration::from_secs(12);
+
+/// How long a connection without calls may take to end once it was told to.
+pub const CONNECTION_CLOSING_MAX: Duration = Duration::from_secs(1);
+
+/// Where connections are crowded: how old one is at least that has said nothing and makes room. An honest
+/// one says what it speaks after a round trip.
+pub const CROWDED_SILENT_MIN: Duration = Duration::from_millis(500);
+
+/// Where connections are crowded: how long one is idle at least that makes room.
+pub const CROWDED_IDLE_MIN: Duration = Duration::from_secs(1);
+
+/// Where connections are crowded: how long one goes without an answer at least that makes room though
+/// calls are open on it. Any call is answered sooner, but for those that watch.
+pub const CROWDED_UNANSWERED_MIN: Duration = Duration::from_secs(11);
+
+/// Where connections are crowded: how many make room at once.
+pub const CROWDED_CLOSED_AT_ONCE: usize = 16;
+
+/// Where connections are crowded: how often it is looked for some that make room.
+pub const CROWDED_SCAN_INTERVAL: Duration = Duration::from_millis(10);
 
 /// How long a call may take, whatever its deadline: a peer that sends its request byte by byte
 /// must not hold a stream for hours.

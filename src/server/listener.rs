@@ -22,13 +22,13 @@ use tonic::{Code, Status};
 use tower::{BoxError, Service};
 
 use crate::engine::Engine;
-use crate::server::accept::{Connections, Drained};
-use crate::server::connection::{self, Accounts, Bounds};
+use crate::server::connection::{self, Bounds};
 use crate::server::guard::{Guard, status_code};
 use crate::server::health::Reported;
 use crate::server::limits::{
-    CONCURRENT_STREAMS_MAX, CONNECTIONS_MAX, DRAIN_TIME_MAX, FIRST_BYTES_TIMEOUT, HELD_BYTES_DIVISOR, HELD_BYTES_MAX,
-    SMALL_MESSAGE_BYTES_MAX, STOP_NOTICE, STOP_TIME_MAX, STREAM_WINDOW_BYTES,
+    CONCURRENT_STREAMS_MAX, CONNECTION_AGE_MAX, CONNECTION_IDLE_MAX, CONNECTIONS_MAX, CROWDED_UNANSWERED_MIN,
+    DRAIN_TIME_MAX, FIRST_BYTES_TIMEOUT, HELD_BYTES_DIVISOR, HELD_BYTES_MAX, SMALL_MESSAGE_BYTES_MAX, STOP_NOTICE,
+    STOP_TIME_MAX, STREAM_WINDOW_BYTES,
 };
 use crate::server::overload::{self, Admission, AdmittedBody, Answering, CallerKey, Limiter, OverloadConfig};
 use crate::server::pb::FILE_DESCRIPTOR_SET;
@@ -36,6 +36,10 @@ use crate::server::service::{LimitedService, Method};
 use crate::server::shadow::{self, Shadow};
 use crate::server::stop::{StopSignal, StopSwitch, stop_signal};
 use crate::server::transport::budget::ByteBudget;
+use crate::server::transport::connections::{Connections, Drained, Places, peer_share};
+use crate::server::transport::peer::Peer;
+use crate::server::transport::state::ConnectionState;
+use crate::server::transport::supervision::Stay;
 use crate::telemetry::caller::CallerLabel;
 use crate::telemetry::event::Listener;
 use crate::telemetry::requests::{ActiveRequest, RequestMethod};
@@ -45,6 +49,12 @@ use crate::telemetry::requests::{ActiveRequest, RequestMethod};
 pub struct ServerConfig {
     /// Connections open at once; never more than half of the descriptors that the process may have.
     pub connections_max: usize,
+    /// Connections of one peer (an address, or a network of 64 bits); `None`: nine of ten.
+    pub connections_per_peer_max: Option<usize>,
+    /// How long a connection may stay, a tenth more or less.
+    pub connection_age_max: Duration,
+    /// How long a connection may stay without a call.
+    pub connection_idle_max: Duration,
     /// How long a new connection may take to say that it speaks HTTP/2.
     pub first_bytes_timeout: Duration,
     /// How long after NOT_SERVING new connections are still taken.
@@ -59,6 +69,9 @@ impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             connections_max: CONNECTIONS_MAX,
+            connections_per_peer_max: None,
+            connection_age_max: CONNECTION_AGE_MAX,
+            connection_idle_max: CONNECTION_IDLE_MAX,
             first_bytes_timeout: FIRST_BYTES_TIMEOUT,
             stop_notice: STOP_NOTICE,
             drain_time_max: DRAIN_TIME_MAX,
@@ -140,24 +153,38 @@ async fn run<S: Services<B>, B: HttpBody<Data = Bytes, Error = Status> + Unpin +
 ) -> Drained {
     let bounds = Bounds {
         listener: Listener::Data,
+        stay: Stay {
+            age_max: config.connection_age_max,
+            idle_max: config.connection_idle_max,
+            unauthenticated_max: None,
+        },
         first_bytes_timeout: config.first_bytes_timeout,
         streams_max: CONCURRENT_STREAMS_MAX,
         stream_window_bytes: STREAM_WINDOW_BYTES,
     };
     let budget = ByteBudget::new(HELD_BYTES_MAX, HELD_BYTES_DIVISOR);
-    let serve = |stream: TcpStream| {
+    let open = |peer: Peer| {
+        let account = budget.account();
+        ConnectionState::new(peer, Arc::clone(&account), account)
+    };
+    let serve = |stream: TcpStream, state: Arc<ConnectionState>| {
         connection::without_delay(&stream);
         let peer = stream.peer_addr().map_or(CallerKey::Unknown, |peer| CallerKey::of_address(peer.ip()));
         let (services, admission) = services(peer);
-        let account = budget.account();
-        let accounts = Accounts { answers: Arc::clone(&account), requests: account };
-        connection::serve(stream, None, services, accounts, admission, bounds, signal.clone())
+        connection::serve(stream, None, services, state, admission, bounds, signal.clone())
     };
-    let mut connections = Connections::new(Listener::Data, connections_max(config.connections_max));
-    connections.accept(&listener, serve, stop).await;
+    let max = connections_max(config.connections_max).max(1);
+    let places = Places {
+        max,
+        per_peer_max: config.connections_per_peer_max.unwrap_or_else(|| peer_share(max)).min(max),
+        unauthenticated_max: None,
+        unanswered_max: CROWDED_UNANSWERED_MIN,
+    };
+    let mut connections = Connections::new(Listener::Data, places);
+    connections.accept(&listener, open, serve, stop).await;
     let stopped_at = Instant::now();
     stopping.await;
-    connections.accept(&listener, serve, sleep(config.stop_notice.min(STOP_TIME_MAX))).await;
+    connections.accept(&listener, open, serve, sleep(config.stop_notice.min(STOP_TIME_MAX))).await;
     drop(listener);
     switch.drain();
     connections.drain((Instant::now() + config.drain_time_max).min(stopped_at + STOP_TIME_MAX)).await

@@ -1,6 +1,5 @@
 //! The gRPC services: the only place that knows tonic and prost.
 
-mod accept;
 pub mod admin;
 pub mod admin_client;
 pub mod client;
@@ -28,7 +27,7 @@ mod transport;
 mod unary;
 pub(crate) mod wire;
 
-pub use accept::Drained;
 pub use evaluation::evaluate;
 pub use listener::{ServeError, ServerConfig, data_service, serve, serve_routes};
 pub use overload::OverloadConfig;
+pub use transport::connections::Drained;

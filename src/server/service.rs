@@ -34,6 +34,7 @@ use crate::server::pb::refund_policy_service_server::SERVICE_NAME;
 use crate::server::shadow::{Answered, Shadow};
 use crate::server::transport::budget::{Account, ByteBudget};
 use crate::server::transport::message::{self, Message};
+use crate::server::transport::state::ConnectionState;
 use crate::server::unary::{self, Answer};
 use crate::server::wire::bounds;
 use crate::server::wire::decode::decode;
@@ -101,7 +102,8 @@ where
         Box::pin(async move {
             let (parts, body) = request.into_parts();
             let method = Method::of(parts.uri.path());
-            let account = parts.extensions.get().unwrap_or(&limited.unconnected);
+            let connection = parts.extensions.get::<Arc<ConnectionState>>();
+            let account = connection.map_or(&limited.unconnected, |connection| &connection.requests);
             let answer = match message::read(pin!(body), method.message_bytes_max(), account).await {
                 Ok(message) => limited.answer(method, parts, message).await,
                 Err(failure) => Err(failure),

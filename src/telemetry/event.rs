@@ -143,6 +143,8 @@ pub enum Closure {
     Age,
     /// Its peer did not take what was sent.
     Stalled,
+    /// Nobody on it showed in time who they are.
+    Unauthenticated,
 }
 
 /// The answer to a call was not read in time, and was given up.
@@ -328,7 +330,8 @@ impl Refusal {
 
 impl Closure {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::NoGreeting, Self::Error, Self::Idle, Self::Age, Self::Stalled];
+    pub const ALL: [Self; 6] =
+        [Self::NoGreeting, Self::Error, Self::Idle, Self::Age, Self::Stalled, Self::Unauthenticated];
 
     /// The word for it in metrics and logs.
     #[must_use]
@@ -339,6 +342,7 @@ impl Closure {
             Self::Idle => "idle",
             Self::Age => "age",
             Self::Stalled => "stalled",
+            Self::Unauthenticated => "unauthenticated",
         }
     }
 }

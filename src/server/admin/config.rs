@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::server::admin::credentials::CredentialsError;
 use crate::server::admin::files::FileError;
 use crate::server::admin::limits::{
-    ADMIN_CALL_TIME_MAX, ADMIN_CONNECTIONS_MAX, LARGE_CALLS_MAX, REREAD_INTERVAL, WATCHERS_MAX,
+    ADMIN_CALL_TIME_MAX, ADMIN_CONNECTIONS_MAX, AUTHENTICATION_TIME_MAX, LARGE_CALLS_MAX, REREAD_INTERVAL, WATCHERS_MAX,
 };
 use crate::server::limits::{DRAIN_TIME_MAX, FIRST_BYTES_TIMEOUT};
 
@@ -59,6 +59,8 @@ pub struct AdminLimits {
     pub connections_max: usize,
     /// How long a new connection may take for TLS, and then to say that it speaks HTTP/2; each.
     pub first_bytes_timeout: Duration,
+    /// How long a connection may stay before anybody on it has shown who they are.
+    pub authentication_time_max: Duration,
     /// How long a call may take, whatever its deadline.
     pub call_time_max: Duration,
     /// Calls with more than small messages at once.
@@ -76,6 +78,7 @@ impl Default for AdminLimits {
         Self {
             connections_max: ADMIN_CONNECTIONS_MAX,
             first_bytes_timeout: FIRST_BYTES_TIMEOUT,
+            authentication_time_max: AUTHENTICATION_TIME_MAX,
             call_time_max: ADMIN_CALL_TIME_MAX,
             large_calls_max: LARGE_CALLS_MAX,
             watchers_max: WATCHERS_MAX,

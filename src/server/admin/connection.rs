@@ -14,8 +14,11 @@ use crate::server::admin::gate::{Gate, Peer, Shared};
 use crate::server::admin::limits::{ADMIN_STREAM_WINDOW_BYTES, ADMIN_STREAMS_MAX};
 use crate::server::admin::listen::Stream;
 use crate::server::admin::tls;
-use crate::server::connection::{self, Accounts, Bounds, without_delay};
+use crate::server::connection::{self, Bounds, without_delay};
+use crate::server::limits::{CONNECTION_AGE_MAX, CONNECTION_IDLE_MAX};
 use crate::server::stop::StopSignal;
+use crate::server::transport::state::ConnectionState;
+use crate::server::transport::supervision::Stay;
 use crate::telemetry::event::Listener;
 
 /// The cause of a connection whose handshake failed, as it is counted.
@@ -25,22 +28,22 @@ pub(super) const HANDSHAKE: &str = "handshake";
 pub(super) const SILENT: &str = "silent";
 
 /// Serves a connection until it is closed, or until it is drained.
-pub(crate) async fn serve(stream: Stream, shared: Arc<Shared>, mut stop: StopSignal) {
+pub(crate) async fn serve(stream: Stream, state: Arc<ConnectionState>, shared: Arc<Shared>, mut stop: StopSignal) {
     let peer = Peer { address: stream.peer().into(), certificate: None };
     let stream = match stream {
-        Stream::Unix(stream) => return http2(stream, peer, shared, stop).await,
+        Stream::Unix(stream) => return http2(stream, peer, state, shared, stop).await,
         Stream::Tcp(stream, _) => stream,
     };
     without_delay(&stream);
     let Some(config) = shared.kept.tls.as_ref().map(|config| config.load_full()) else {
-        return http2(stream, peer, shared, stop).await;
+        return http2(stream, peer, state, shared, stop).await;
     };
     let handshake = tokio::select! {
         handshake = timeout(shared.limits.first_bytes_timeout, handshake(stream, config)) => handshake,
         () = stop.draining() => return,
     };
     match handshake {
-        Ok(Ok((stream, certificate))) => http2(stream, Peer { certificate, ..peer }, shared, stop).await,
+        Ok(Ok((stream, certificate))) => http2(stream, Peer { certificate, ..peer }, state, shared, stop).await,
         // Also whoever shows a certificate that nobody vouches for.
         Ok(Err(_)) => shared.unauthenticated(&peer.address, "connection", HANDSHAKE),
         Err(_elapsed) => shared.unauthenticated(&peer.address, "connection", SILENT),
@@ -50,20 +53,24 @@ pub(crate) async fn serve(stream: Stream, shared: Arc<Shared>, mut stop: StopSig
 async fn http2(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: Peer,
+    state: Arc<ConnectionState>,
     shared: Arc<Shared>,
     stop: StopSignal,
 ) {
     let bounds = Bounds {
         listener: Listener::Admin,
+        stay: Stay {
+            age_max: CONNECTION_AGE_MAX,
+            idle_max: CONNECTION_IDLE_MAX,
+            unauthenticated_max: Some(shared.limits.authentication_time_max),
+        },
         first_bytes_timeout: shared.limits.first_bytes_timeout,
         streams_max: ADMIN_STREAMS_MAX,
         stream_window_bytes: ADMIN_STREAM_WINDOW_BYTES,
     };
     let address = Arc::clone(&peer.address);
-    // Large answers are bounded by their permits, and all of them are asked for by someone known.
-    let accounts = Accounts { requests: shared.budget.account(), answers: Arc::clone(&shared.large_account) };
     let gate = TowerToHyperService::new(Gate::new(shared, peer));
-    connection::serve(stream, Some(&address), gate, accounts, None, bounds, stop).await;
+    connection::serve(stream, Some(&address), gate, state, None, bounds, stop).await;
 }
 
 type TlsStream = tokio_rustls::server::TlsStream<TcpStream>;

@@ -33,6 +33,7 @@ use crate::server::guard::{Panic, catch_panic, parse_timeout, with_standard_stat
 use crate::server::transport::answer::send_by;
 use crate::server::transport::budget::{Account, ByteBudget};
 use crate::server::transport::message::{Message, MessageReader};
+use crate::server::transport::state::{ConnectionState, Stage};
 use crate::server::unary::MESSAGE_PREFIX_BYTES;
 use crate::telemetry;
 use crate::telemetry::audit::Unauthenticated;
@@ -128,7 +129,12 @@ fn code_of(response: &Response<Body>) -> Code {
 impl Shared {
     async fn through(self: Arc<Self>, peer: Peer, method: Method, request: Request<Body>) -> Response<Body> {
         let caller = match self.recognise(&peer, &request) {
-            Ok(caller) => caller,
+            Ok(caller) => {
+                if let Some(connection) = request.extensions().get::<Arc<ConnectionState>>() {
+                    connection.reach(Stage::Authenticated);
+                }
+                caller
+            }
             Err(cause) => {
                 self.unauthenticated(&peer.address, method.name(), cause.slug());
                 return AdminFailure::Unauthenticated.status().into_http();
@@ -268,7 +274,8 @@ impl Shared {
             | Method::Reflection
             | Method::Unknown => None,
         };
-        let account = parts.extensions.get::<Arc<Account>>().ok_or(Failure::Bug)?;
+        let connection = parts.extensions.get::<Arc<ConnectionState>>().ok_or(Failure::Bug)?;
+        let account = &connection.requests;
         let message = self.read(body, method, account, &mut permit).await?;
         let body = Body::new(Full::new(message.bytes.clone()));
         let permit = permit.map(Arc::new);
@@ -312,7 +319,7 @@ impl Shared {
             }
             reader.push(data)?;
         }
-        Ok(reader.finish())
+        reader.finish()
     }
 
     /// Waits for room for a large call.

@@ -22,7 +22,11 @@ pub const ADMIN_HELD_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// that is free.
 pub const ADMIN_HELD_BYTES_DIVISOR: usize = 4;
 
-/// Connections of admins open at once: people and their tools, not traffic.
+/// How long a connection of an admin may stay before anybody on it has shown who they are.
+pub const AUTHENTICATION_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Connections of admins open at once: people and their tools, not traffic. Half of them may be of those
+/// who have not shown who they are, and half of these of one peer.
 pub const ADMIN_CONNECTIONS_MAX: usize = 64;
 
 /// Streams open at once on one connection of an admin.

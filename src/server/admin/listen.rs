@@ -10,8 +10,9 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::time::timeout;
 
-use crate::server::accept::Accept;
 use crate::server::admin::config::{AdminAddress, OpenError, TlsFiles};
+use crate::server::transport::connections::Accept;
+use crate::server::transport::peer::Peer;
 
 /// How long another server may take to accept a connection before it counts as alive: whatever
 /// does not refuse is.
@@ -54,10 +55,13 @@ impl Stream {
 impl Accept for Bound {
     type Stream = Stream;
 
-    async fn next(&self) -> io::Result<Stream> {
+    async fn next(&self) -> io::Result<(Stream, Peer)> {
         match self {
-            Self::Tcp(listener) => listener.accept().await.map(|(stream, address)| Stream::Tcp(stream, address)),
-            Self::Unix(listener, _) => listener.accept().await.map(|(stream, _)| Stream::Unix(stream)),
+            Self::Tcp(listener) => {
+                let (stream, address) = listener.accept().await?;
+                Ok((Stream::Tcp(stream, address), address.into()))
+            }
+            Self::Unix(listener, _) => listener.accept().await.map(|(stream, _)| (Stream::Unix(stream), Peer::Local)),
         }
     }
 }

@@ -35,7 +35,6 @@ pub use config::{
 pub use credentials::{CredentialsError, LineProblem, Right};
 pub use files::FileError;
 
-use crate::server::accept::{Connections, Drained};
 use crate::server::admin::credentials::Unrecognised;
 use crate::server::admin::desk::Desk;
 use crate::server::admin::gate::Shared;
@@ -50,6 +49,8 @@ use crate::server::pb::FILE_DESCRIPTOR_SET;
 use crate::server::pb::policy_admin_service_server::{PolicyAdminServiceServer, SERVICE_NAME};
 use crate::server::stop::stop_signal;
 use crate::server::transport::budget::ByteBudget;
+use crate::server::transport::connections::{Connections, Drained, Places, peer_share};
+use crate::server::transport::state::ConnectionState;
 use crate::telemetry::event::Listener;
 
 /// The methods of admins by their full names, and those that are none, as panics are counted.
@@ -124,9 +125,18 @@ pub async fn serve(listener: AdminListener, desk: Desk, stop: impl Future<Output
     });
     announce(&bound, &config, &kept);
     let mut keeper = tokio::spawn(kept.keep(Arc::clone(&config), seen, signal.clone()));
-    let mut connections = Connections::new(Listener::Admin, limits.connections_max);
-    let serve = |stream| connection::serve(stream, Arc::clone(&shared), signal.clone());
-    connections.accept(&bound, serve, stop).await;
+    let max = limits.connections_max.max(1);
+    let places = Places {
+        max,
+        per_peer_max: peer_share(max),
+        unauthenticated_max: Some(max.div_ceil(2)),
+        unanswered_max: limits.call_time_max,
+    };
+    let mut connections = Connections::new(Listener::Admin, places);
+    // Large answers are bounded by their permits, and all of them are asked for by someone known.
+    let open = |peer| ConnectionState::new(peer, shared.budget.account(), Arc::clone(&shared.large_account));
+    let serve = |stream, state| connection::serve(stream, state, Arc::clone(&shared), signal.clone());
+    connections.accept(&bound, open, serve, stop).await;
     drop(bound);
     switch.drain();
     let by = Instant::now() + limits.drain_time_max;

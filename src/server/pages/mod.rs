@@ -8,6 +8,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue};
@@ -21,11 +22,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::server::accept::{Connections, Drained};
 use crate::server::series::declare_series;
 use crate::server::shown::Shown;
 use crate::server::stop::{StopSignal, stop_signal};
-use crate::telemetry::event::{Listener, Panicked};
+use crate::server::transport::budget::ByteBudget;
+use crate::server::transport::connections::{Connections, Drained, Places, peer_share};
+use crate::server::transport::state::{ConnectionState, Stage};
+use crate::telemetry::event::{Closure, ConnectionClosed, Listener, Panicked};
 use crate::telemetry::prometheus;
 
 /// Connections open at once: a few scrapers and probes.
@@ -33,7 +36,10 @@ pub const PAGES_CONNECTIONS_MAX: usize = 64;
 
 /// How long the head of a request may take, from when the connection is ready for it: also how
 /// long an idle connection is kept.
-pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where connections are crowded: how long one goes without a page at least that makes room.
+const CROWDED_UNANSWERED_MIN: Duration = Duration::from_secs(2);
 
 /// How long a page may take to be made.
 pub const PAGE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -138,15 +144,40 @@ pub async fn serve(
     let PagesListener { listener, address } = listener;
     tracing::info!(%address, "serving pages");
     let (switch, signal) = stop_signal();
-    let mut connections = Connections::new(Listener::Pages, config.connections_max);
-    connections.accept(&listener, |stream| connection(stream, sources.clone(), config, signal.clone()), stop).await;
+    let max = config.connections_max.max(1);
+    let places = Places {
+        max,
+        per_peer_max: peer_share(max),
+        unauthenticated_max: None,
+        unanswered_max: CROWDED_UNANSWERED_MIN,
+    };
+    let mut connections = Connections::new(Listener::Pages, places);
+    // Requests have no bodies, and a page is small.
+    let account = ByteBudget::counting().account();
+    let open = |peer| ConnectionState::new(peer, Arc::clone(&account), Arc::clone(&account));
+    let serve = |stream, state| connection(stream, state, sources.clone(), config, signal.clone());
+    connections.accept(&listener, open, serve, stop).await;
     drop(listener);
     switch.drain();
     connections.drain(Instant::now() + CLOSING_TIME_MAX).await
 }
 
-async fn connection(stream: TcpStream, sources: Sources, config: PagesConfig, mut stop: StopSignal) {
-    let service = service_fn(move |request| answer(request, sources.clone()));
+async fn connection(
+    stream: TcpStream,
+    state: Arc<ConnectionState>,
+    sources: Sources,
+    config: PagesConfig,
+    mut stop: StopSignal,
+) {
+    let service = service_fn(|request| {
+        state.reach(Stage::Greeted);
+        let (call, sources) = (state.call(), sources.clone());
+        async move {
+            let page = answer(request, sources).await;
+            call.answered();
+            page
+        }
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(config.head_timeout)
@@ -154,16 +185,28 @@ async fn connection(stream: TcpStream, sources: Sources, config: PagesConfig, mu
         .max_headers(HEADERS_MAX)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = async { tokio::select! { () = stop.draining() => {}, () = sleep(config.connection_time_max) => {} } } => {
+    let (ended, closure) = tokio::select! {
+        ended = connection.as_mut() => (ended, None),
+        closure = told_to_close(&state, config, &mut stop) => {
             connection.as_mut().graceful_shutdown();
             // Cut where that takes too long.
-            timeout(CLOSING_TIME_MAX, connection).await.unwrap_or(Ok(()))
+            (timeout(CLOSING_TIME_MAX, connection).await.unwrap_or(Ok(())), closure)
         }
     };
+    if let Some(closure) = closure {
+        ConnectionClosed { listener: Listener::Pages, closure }.record();
+    }
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection to the pages ended with an error");
+    }
+}
+
+/// Waits until a connection has to end, and says why if it is not for the stop.
+async fn told_to_close(state: &ConnectionState, config: PagesConfig, stop: &mut StopSignal) -> Option<Closure> {
+    tokio::select! {
+        () = stop.draining() => None,
+        () = sleep(config.connection_time_max) => Some(Closure::Age),
+        () = state.closing() => Some(Closure::Idle),
     }
 }
 

@@ -16,8 +16,9 @@ use tonic::Status;
 
 use crate::server::errors::Failure;
 use crate::server::limits::ANSWER_SLICE_BYTES;
-use crate::server::transport::budget::{Account, Exhausted, Reservation};
-use crate::server::transport::unsent::{Unsent, UnsentPart};
+use crate::server::transport::budget::{Exhausted, Reservation};
+use crate::server::transport::state::OpenCall;
+use crate::server::transport::unsent::UnsentPart;
 use crate::telemetry::event::BufferKind;
 
 thread_local! {
@@ -37,42 +38,36 @@ pub(crate) fn take_send_by() -> Option<Instant> {
     SEND_BY.take()
 }
 
-/// What answers of one connection are counted in.
-#[derive(Clone, Debug)]
-pub(crate) struct AnswerAccounts {
-    /// Pays for what is not sent.
-    pub(crate) account: Arc<Account>,
-    /// Knows how long it waits.
-    pub(crate) unsent: Arc<Unsent>,
-}
-
 /// A body that is sent in slices.
 #[derive(Debug)]
 pub(crate) struct PacedBody<B> {
-    /// `None` where there was no room for it.
+    /// `None` where there is none, or was no room for it.
     inner: Option<B>,
-    accounts: AnswerAccounts,
+    call: OpenCall,
     /// What is left of the chunk that is being sent.
     rest: Bytes,
     held: Option<Arc<Reservation>>,
+    /// Whether there was a message in it.
+    answered: bool,
 }
 
 impl<B> PacedBody<B> {
-    const fn new(inner: B, accounts: AnswerAccounts) -> Self {
-        Self { inner: Some(inner), accounts, rest: Bytes::new(), held: None }
+    const fn new(inner: Option<B>, call: OpenCall) -> Self {
+        Self { inner, call, answered: false, rest: Bytes::new(), held: None }
     }
 
     /// Pays for a chunk, then sends it.
     fn take(&mut self, chunk: Bytes) -> Result<(), Exhausted> {
-        self.held = Some(Arc::new(self.accounts.account.reserve(BufferKind::Answers, chunk.len())?));
+        self.held = Some(Arc::new(self.call.connection().answers.reserve(BufferKind::Answers, chunk.len())?));
         self.rest = chunk;
+        self.answered = true;
         Ok(())
     }
 
     fn slice(&mut self) -> Bytes {
         let bytes = self.rest.split_to(self.rest.len().min(ANSWER_SLICE_BYTES));
         let held = if self.rest.is_empty() { self.held.take() } else { self.held.clone() };
-        Bytes::from_owner(Slice { bytes, _held: held, _unsent: self.accounts.unsent.part() })
+        Bytes::from_owner(Slice { bytes, _held: held, _unsent: self.call.connection().unsent.part() })
     }
 }
 
@@ -103,7 +98,12 @@ impl<B: HttpBody<Data = Bytes, Error = Status> + Unpin> HttpBody for PacedBody<B
             let chunk = match frame.into_data() {
                 Ok(chunk) if chunk.is_empty() => return Poll::Ready(Some(Ok(Frame::data(chunk)))),
                 Ok(chunk) => chunk,
-                Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+                Err(trailers) => {
+                    if self.answered {
+                        self.call.answered();
+                    }
+                    return Poll::Ready(Some(Ok(trailers)));
+                }
             };
             if let Err(Exhausted) = self.take(chunk) {
                 self.inner = None;
@@ -128,14 +128,27 @@ impl<B: HttpBody<Data = Bytes, Error = Status> + Unpin> HttpBody for PacedBody<B
 /// A call that comes to an answer in slices.
 #[derive(Debug)]
 pub(crate) struct Paced<F> {
-    call: F,
-    accounts: AnswerAccounts,
+    answer: Answer<F>,
+    /// Until the answer is there, and has it.
+    call: Option<OpenCall>,
+}
+
+#[derive(Debug)]
+enum Answer<F> {
+    Coming(F),
+    /// One without a body; `None` once it was given.
+    Refused(Option<Response<()>>),
 }
 
 impl<F> Paced<F> {
-    /// The answer of this call, counted there.
-    pub(crate) const fn new(call: F, accounts: AnswerAccounts) -> Self {
-        Self { call, accounts }
+    /// The answer of this call.
+    pub(crate) const fn new(answer: F, call: OpenCall) -> Self {
+        Self { answer: Answer::Coming(answer), call: Some(call) }
+    }
+
+    /// The answer to what is no call.
+    pub(crate) const fn refused(refusal: Response<()>, call: OpenCall) -> Self {
+        Self { answer: Answer::Refused(Some(refusal)), call: Some(call) }
     }
 }
 
@@ -146,8 +159,15 @@ where
     type Output = Result<Response<PacedBody<B>>, E>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let response = ready!(Pin::new(&mut self.call).poll(cx))?;
-        let accounts = self.accounts.clone();
-        Poll::Ready(Ok(response.map(|body| PacedBody::new(body, accounts))))
+        let (head, body) = match &mut self.answer {
+            Answer::Coming(answer) => {
+                let (head, body) = ready!(Pin::new(answer).poll(cx))?.into_parts();
+                (Some(head), Some(body))
+            }
+            Answer::Refused(refusal) => (refusal.take().map(|refusal| refusal.into_parts().0), None),
+        };
+        // Nobody polls it after that.
+        let (Some(head), Some(call)) = (head, self.call.take()) else { return Poll::Pending };
+        Poll::Ready(Ok(Response::from_parts(head, PacedBody::new(body, call))))
     }
 }

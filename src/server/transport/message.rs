@@ -50,7 +50,7 @@ where
     while let Some(data) = reader.next(body.as_mut()).await? {
         reader.push(data)?;
     }
-    Ok(reader.finish())
+    reader.finish()
 }
 
 impl MessageReader {
@@ -119,11 +119,14 @@ impl MessageReader {
         if self.bytes_max < self.claimed() { Err(Failure::MessageTooLarge) } else { Ok(()) }
     }
 
-    /// All of it.
-    pub(crate) fn finish(self) -> Message {
+    /// All of it. Whether it is cut short is seen by those who read it.
+    pub(crate) fn finish(self) -> Result<Message, Failure> {
+        if (1..self.len()).contains(&self.claimed()) {
+            return Err(Failure::MoreThanOneMessage);
+        }
         let Self { first, joined, held, .. } = self;
         let bytes = if joined.is_empty() { first } else { Bytes::from(joined) };
-        Message { bytes, _held: held }
+        Ok(Message { bytes, _held: held })
     }
 
     /// Bytes read so far.
@@ -239,6 +242,17 @@ mod tests {
         let pieces = vec![cut, WAIT, vec![1]];
         assert_eq!(read_pieces(pieces.clone(), 51_200, 100).await, Err(Failure::Overloaded));
         assert_eq!(read_pieces(pieces, 51_199, 1 << 20).await, Err(Failure::MessageTooLarge));
+    }
+
+    #[tokio::test]
+    async fn one_message_is_one_message() {
+        let two = vec![0, 0, 0, 0, 1, 7, 0, 0, 0, 0, 1, 7];
+        assert_eq!(read_pieces(vec![two.clone()], 99, 0).await, Err(Failure::MoreThanOneMessage));
+        let (before, after) = (two[..6].to_vec(), two[6..].to_vec());
+        assert_eq!(read_pieces(vec![before, WAIT, after], 99, 1 << 20).await, Err(Failure::MoreThanOneMessage));
+        assert_eq!(read_pieces(vec![vec![0, 0, 0, 0, 0, 0]], 99, 0).await, Err(Failure::MoreThanOneMessage));
+        assert!(read_pieces(vec![vec![0, 0, 0, 0, 0]], 99, 0).await.is_ok());
+        assert!(read_pieces(vec![vec![0, 0, 0, 0, 2, 7]], 99, 0).await.is_ok(), "it is cut short, not two");
     }
 
     #[tokio::test]

@@ -2,5 +2,10 @@
 
 pub(crate) mod answer;
 pub(crate) mod budget;
+pub(crate) mod connections;
 pub(crate) mod message;
+pub(crate) mod peer;
+pub(crate) mod protocol;
+pub(crate) mod state;
+pub(crate) mod supervision;
 pub(crate) mod unsent;

@@ -1,0 +1,140 @@
+//! What is known of one open connection: how far it has come, what its calls hold, whether it is used.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::server::transport::budget::Account;
+use crate::server::transport::peer::Peer;
+use crate::server::transport::unsent::Unsent;
+
+/// How far a connection has come.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Stage {
+    /// It has said nothing yet.
+    Silent,
+    /// It speaks the protocol.
+    Greeted,
+    /// Whoever is on it has shown who they are, where that is asked for.
+    Authenticated,
+}
+
+/// An open connection.
+#[derive(Debug)]
+pub(crate) struct ConnectionState {
+    peer: Peer,
+    opened: Instant,
+    stage: AtomicU8,
+    calls: AtomicUsize,
+    /// When a call ended last, in milliseconds after it was opened.
+    used_at: AtomicU64,
+    /// When a call ended last that was answered, the same.
+    answered_at: AtomicU64,
+    close: Notify,
+    /// Pays for requests that are not whole.
+    pub(crate) requests: Arc<Account>,
+    /// Pays for answers that are not sent.
+    pub(crate) answers: Arc<Account>,
+    /// Knows how long they wait.
+    pub(crate) unsent: Arc<Unsent>,
+}
+
+impl ConnectionState {
+    /// A connection that was opened now.
+    pub(crate) fn new(peer: Peer, requests: Arc<Account>, answers: Arc<Account>) -> Self {
+        Self {
+            peer,
+            opened: Instant::now(),
+            stage: AtomicU8::new(Stage::Silent as u8),
+            calls: AtomicUsize::new(0),
+            used_at: AtomicU64::new(0),
+            answered_at: AtomicU64::new(0),
+            close: Notify::new(),
+            requests,
+            answers,
+            unsent: Arc::default(),
+        }
+    }
+
+    /// Where it comes from.
+    pub(crate) const fn peer(&self) -> Peer {
+        self.peer
+    }
+
+    /// When it was opened.
+    pub(crate) const fn opened(&self) -> Instant {
+        self.opened
+    }
+
+    /// Notes how far it has come.
+    pub(crate) fn reach(&self, stage: Stage) {
+        self.stage.fetch_max(stage as u8, Relaxed);
+    }
+
+    /// Whether it has come so far.
+    pub(crate) fn has_reached(&self, stage: Stage) -> bool {
+        stage as u8 <= self.stage.load(Relaxed)
+    }
+
+    /// Notes a call that begins, until that is dropped.
+    pub(crate) fn call(self: &Arc<Self>) -> OpenCall {
+        self.calls.fetch_add(1, Relaxed);
+        OpenCall(Arc::clone(self))
+    }
+
+    /// Whether no call is open.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.calls.load(Relaxed) == 0
+    }
+
+    /// When a call ended last, or it was opened.
+    pub(crate) fn used_at(&self) -> Instant {
+        self.opened + Duration::from_millis(self.used_at.load(Relaxed))
+    }
+
+    /// When a call was answered last, or it was opened.
+    pub(crate) fn answered_at(&self) -> Instant {
+        self.opened + Duration::from_millis(self.answered_at.load(Relaxed))
+    }
+
+    /// Asks its task to close it.
+    pub(crate) fn close(&self) {
+        self.close.notify_one();
+    }
+
+    /// Waits until its task is asked to close it.
+    pub(crate) async fn closing(&self) {
+        self.close.notified().await;
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// A call that is open; dropped when it ends.
+#[must_use]
+#[derive(Debug)]
+pub(crate) struct OpenCall(Arc<ConnectionState>);
+
+impl OpenCall {
+    /// The connection that it came on.
+    pub(crate) const fn connection(&self) -> &Arc<ConnectionState> {
+        &self.0
+    }
+
+    /// Notes that it was answered.
+    pub(crate) fn answered(&self) {
+        self.0.answered_at.store(self.0.now(), Relaxed);
+    }
+}
+
+impl Drop for OpenCall {
+    fn drop(&mut self) {
+        self.0.used_at.store(self.0.now(), Relaxed);
+        self.0.calls.fetch_sub(1, Relaxed);
+    }
+}

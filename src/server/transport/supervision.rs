@@ -1,0 +1,75 @@
+//! Seeing to a connection: when it has to be closed from here, and why.
+
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use crate::server::limits::CONNECTION_CHECK_INTERVAL;
+use crate::server::transport::state::{ConnectionState, Stage};
+use crate::server::transport::unsent::Progress;
+use crate::telemetry::event::Closure;
+
+/// How long connections of one listener may stay.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Stay {
+    /// Until one is told to go; each a tenth more or less of it, so that they do not all go at once.
+    pub(crate) age_max: Duration,
+    /// Without an open call.
+    pub(crate) idle_max: Duration,
+    /// Until whoever is on it has shown who they are; `None`: that is not asked for.
+    pub(crate) unauthenticated_max: Option<Duration>,
+}
+
+/// Waits until a connection has to be closed.
+pub(crate) async fn must_close(state: &ConnectionState, stay: Stay) -> Closure {
+    let Stay { age_max, idle_max, unauthenticated_max } = stay;
+    let aged = state.opened() + jittered(age_max);
+    let unauthenticated = unauthenticated_max.map(|time| state.opened() + time);
+    let mut checked = Instant::now() + CONNECTION_CHECK_INTERVAL;
+    loop {
+        // Where a call is open, it ends no sooner than now.
+        let used_at = if state.is_idle() { state.used_at() } else { Instant::now() };
+        let unknown = unauthenticated.filter(|_| !state.has_reached(Stage::Authenticated));
+        let next = [Some(aged), Some(used_at + idle_max), Some(checked), unknown].into_iter().flatten().min();
+        tokio::select! {
+            () = sleep_until(next.unwrap_or(checked)) => {}
+            () = state.closing() => return Closure::Idle,
+        }
+        let now = Instant::now();
+        if unknown.is_some_and(|at| at <= now) && !state.has_reached(Stage::Authenticated) {
+            return Closure::Unauthenticated;
+        }
+        if checked <= now {
+            if state.unsent.end_period() == Progress::Stalled {
+                return Closure::Stalled;
+            }
+            checked = now + CONNECTION_CHECK_INTERVAL;
+        }
+        if aged <= now {
+            return Closure::Age;
+        }
+        if state.is_idle() && state.used_at() + idle_max <= now {
+            return Closure::Idle;
+        }
+    }
+}
+
+/// A length of time, a tenth more or less.
+fn jittered(time: Duration) -> Duration {
+    // Seeded anew each time; nobody should be able to tell it, and nothing depends on it.
+    let random = RandomState::new().build_hasher().finish() % 201;
+    time.saturating_mul(u32::try_from(900 + random).unwrap_or(1_000)) / 1_000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_are_spread_by_a_tenth() {
+        let ages: Vec<Duration> = (0..200).map(|_| jittered(Duration::from_secs(1_000))).collect();
+        let (least, most) = (ages.iter().min().unwrap().as_secs(), ages.iter().max().unwrap().as_secs());
+        assert!(900 <= least && most <= 1_100 && least + 50 < most, "{least} to {most}");
+    }
+}

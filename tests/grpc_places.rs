@@ -1,0 +1,135 @@
+//! Places for connections: who makes room where they are crowded, and how long one may stay.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs,
+    reason = "a test may panic to fail, also in its helper functions"
+)]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of the support")]
+
+mod grpc_support;
+
+use std::time::{Duration, Instant};
+
+use grpc_support::{GOAWAY, PATIENCE, Running, closed, greet, next_frame, start};
+use requite::server::ServerConfig;
+use requite::server::limits::{CROWDED_IDLE_MIN, CROWDED_SILENT_MIN, CROWDED_UNANSWERED_MIN};
+use requite::server::pb::GetServerInfoRequest;
+use requite::server::pb::refund_policy_service_client::RefundPolicyServiceClient;
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+
+fn places(connections_max: usize) -> ServerConfig {
+    ServerConfig { connections_max, connections_per_peer_max: Some(connections_max), ..ServerConfig::default() }
+}
+
+/// Whether someone new is served.
+async fn serves(server: &Running) -> bool {
+    let Ok(channel) = requite::server::client::connect(&server.addr.to_string()).await else { return false };
+    RefundPolicyServiceClient::new(channel).get_server_info(GetServerInfoRequest {}).await.is_ok()
+}
+
+/// Reads frames until the connection is told to go.
+async fn told_to_go(stream: &mut TcpStream) -> bool {
+    while let Some((kind, _)) = next_frame(stream).await {
+        if kind == GOAWAY {
+            return true;
+        }
+    }
+    false
+}
+
+#[tokio::test]
+async fn idle_connections_make_room_where_they_are_crowded() {
+    let server = start(places(4)).await;
+    let mut idle = Vec::new();
+    for _ in 0..4 {
+        let mut stream = greet(server.addr).await;
+        next_frame(&mut stream).await.unwrap();
+        idle.push(stream);
+    }
+    assert!(closed(&mut TcpStream::connect(server.addr).await.unwrap()).await, "they have only just come");
+    sleep(CROWDED_IDLE_MIN).await;
+    assert!(serves(&server).await);
+    assert!(told_to_go(&mut idle[0]).await, "the one that is idle for longest makes room");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn silent_connections_make_room_first() {
+    let server = start(places(2)).await;
+    let mut idle = greet(server.addr).await;
+    next_frame(&mut idle).await.unwrap();
+    sleep(CROWDED_IDLE_MIN).await;
+    let mut silent = TcpStream::connect(server.addr).await.unwrap();
+    sleep(CROWDED_SILENT_MIN).await;
+    assert!(serves(&server).await);
+    assert!(closed(&mut silent).await);
+    assert!(timeout(Duration::from_millis(200), told_to_go(&mut idle)).await.is_err(), "the idle one may stay");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn connections_that_only_watch_make_room_in_the_end() {
+    let server = start(places(3)).await;
+    let mut watching = Vec::new();
+    for _ in 0..3 {
+        let mut client = HealthClient::new(server.channel().await);
+        let mut updates = client.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
+        updates.message().await.unwrap().unwrap();
+        watching.push((client, updates));
+    }
+    assert!(!serves(&server).await);
+    sleep(CROWDED_UNANSWERED_MIN).await;
+    assert!(serves(&server).await);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_peer_has_no_more_than_its_share() {
+    let server = start(ServerConfig { connections_per_peer_max: Some(2), ..places(10) }).await;
+    let mut taken = Vec::new();
+    for _ in 0..2 {
+        let mut stream = greet(server.addr).await;
+        next_frame(&mut stream).await.unwrap();
+        taken.push(stream);
+    }
+    assert!(closed(&mut TcpStream::connect(server.addr).await.unwrap()).await);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_connection_without_calls_is_told_to_go() {
+    let connection_idle_max = Duration::from_millis(300);
+    let server = start(ServerConfig { connection_idle_max, ..ServerConfig::default() }).await;
+    let begun = Instant::now();
+    let mut idle = greet(server.addr).await;
+    assert!(told_to_go(&mut idle).await);
+    assert!(connection_idle_max <= begun.elapsed() && begun.elapsed() < PATIENCE);
+    // One with a call stays, and so does one whose calls follow each other.
+    let mut client = HealthClient::new(server.channel().await);
+    let mut updates = client.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
+    updates.message().await.unwrap().unwrap();
+    assert!(timeout(2 * connection_idle_max, updates.message()).await.is_err(), "it goes on");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_old_connection_is_told_to_go_and_its_client_notices_nothing() {
+    let connection_age_max = Duration::from_millis(500);
+    let server = start(ServerConfig { connection_age_max, ..ServerConfig::default() }).await;
+    let mut old = greet(server.addr).await;
+    let mut client = RefundPolicyServiceClient::new(server.channel().await);
+    let begun = Instant::now();
+    while begun.elapsed() < 4 * connection_age_max {
+        client.get_server_info(GetServerInfoRequest {}).await.unwrap();
+        sleep(Duration::from_millis(5)).await;
+    }
+    assert!(told_to_go(&mut old).await);
+    server.stop().await;
+}
