@@ -181,6 +181,7 @@ fn as_answer(plan: &Plan, decision: &Decision) -> by_hand::Answer {
                     EvidenceProblem::FieldMissing(_) => Problem::Field,
                     EvidenceProblem::MediaTypeMissing
                     | EvidenceProblem::TooLarge
+                    | EvidenceProblem::TooLargeTogether
                     | EvidenceProblem::CaptureTimeMissing
                     | EvidenceProblem::CapturedTooEarly
                     | EvidenceProblem::CapturedTooLate

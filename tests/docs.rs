@@ -265,17 +265,24 @@ fn every_example_is_admitted_with_its_cases() {
 }
 
 #[test]
+fn every_entry_that_can_change_a_decision_raises_the_engine_revision() {
+    let changelog = fs::read_to_string(path("CHANGELOG.md")).unwrap();
+    let entries = changelog.lines().filter(|line| line.starts_with("- (decision) ")).count();
+    assert_eq!(entries, requite::decision::ENGINE_REVISION as usize);
+}
+
+#[test]
 fn everything_that_can_be_shared_is_declared_by_policies() {
     let page = page();
     let (_, table) = generated().into_iter().find(|(name, _)| *name == "policy").unwrap();
     let keys = keys(&table);
     let first = keys.iter().position(|key| *key == "channels").unwrap();
-    let last = keys.iter().position(|key| *key == "facts").unwrap();
+    let last = keys.iter().position(|key| *key == "order_amounts").unwrap();
     let shared: BTreeSet<&str> = keys[first..=last].iter().copied().collect();
-    // "any of the keys from `channels` to `facts`", but how a refund is split is of one policy.
+    // "any of the keys from `channels` to `order_amounts`", but how a refund is split is of one policy.
     let expected: BTreeSet<&str> = SHARED_KEYS.into_iter().chain(["tenders"]).collect();
     assert_eq!(shared, expected);
-    assert!(page.contains("from `channels` to `facts`, except `tenders`"));
+    assert!(page.contains("from `channels` to `order_amounts`, except `tenders`"));
 }
 
 #[test]

@@ -88,7 +88,7 @@ const OPERATORS: &[Operator] = &[
     operator("sum of fees", &[("marketplace-returns", "- { kind: return_shipping, amount: return_label }")]),
     operator("a fee on what the last step left", &[("event-tickets", "remaining * 3% + 1")]),
     operator("a fee on what the last step took", &[("event-tickets", "previous * 23%")]),
-    operator("a deduction of the whole order", &[("event-tickets", "scope: order")]),
+    operator("an amount of the whole order", &[("event-tickets", "order_amount: postage")]),
     operator("pro-rata of units, at the price paid", &[("china-prepaid-card", "paid * completed_share")]),
     operator("pro-rata of units, at the list price", &[("china-prepaid-card", "list_price * completed_share")]),
     operator(
@@ -126,7 +126,7 @@ const OPERATORS: &[Operator] = &[
     operator("payout on a day of the week", &[("commissioned-work", "weekday: friday")]),
     operator("review in calendar days", &[("commissioned-work", "review: { days: [1, 2] }")]),
     operator("end of day", &[("china-7-day-return", "end_of_day(delivered_at + 7 days)")]),
-    operator("a period that ends on a business day", &[("eu-withdrawal", "business_days_since(last_day)")]),
+    operator("a period that ends on a business day", &[("eu-withdrawal", "on_or_next_business_day(last_day)")]),
     operator("an assessor's figure, capped", &[("marketplace-returns", "amount: \"paid * damage_share\"")]),
     operator("compensation", &[("air-passengers-eu", "compensate:")]),
     operator("interest", &[("china-prepaid-card", "remaining * annual_rate * years_since_paid")]),

@@ -16,13 +16,13 @@ use std::sync::LazyLock;
 
 use decide_support::{
     HOUR, KINDS, STANDARD, admission, after, bad_piece, cny, complete_requests, decided, every_piece, good_piece,
-    inline, minor, money, pay, placed, requests, standard,
+    inline, left_of, minor, money, pay, placed, requests, standard,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
 use requite::decision::explain::Recorder;
 use requite::decision::{Purpose, decide, intake};
-use requite::domain::decision::{Decision, DeductionSource, LineDecision, ReasonCodes, RuleRef};
+use requite::domain::decision::{Decision, Deduction, DeductionSource, LineDecision, ReasonCodes, RuleRef};
 use requite::domain::exact::Exact;
 use requite::domain::facts::{FactId, Value};
 use requite::domain::money::Amount;
@@ -80,9 +80,16 @@ proptest! {
             prop_assert!(line.deductions.iter().all(|deduction| 0 < deduction.amount.minor()));
             let expected = if has_amount(&STANDARD, line) { base(&request.order.lines[usize::from(line.line)]) } else { 0 };
             prop_assert_eq!(line.base.minor(), expected);
-            // Each deduction is taken from what the one before it left.
-            let mut left = line.base;
-            for deduction in &line.deductions {
+            // Each deduction is taken from what the one before it left: of the price, and after that of the refund.
+            let (of_rules, by_engine): (Vec<&Deduction>, Vec<&Deduction>) = line.deductions.iter()
+                .partition(|deduction| matches!(deduction.source, DeductionSource::Step { .. }));
+            let mut left = Amount::from_minor(minor(request.order.lines[usize::from(line.line)].paid));
+            for deduction in of_rules {
+                prop_assert_eq!(deduction.base, left);
+                left = left.less(deduction.amount);
+            }
+            let mut left = line.refund.plus(Amount::sum(by_engine.iter().map(|deduction| deduction.amount)));
+            for deduction in by_engine {
                 prop_assert_eq!(deduction.base, left);
                 left = left.less(deduction.amount);
             }
@@ -150,8 +157,10 @@ proptest! {
         let mut claims = 0;
         for (mask, share) in parts {
             let all: Vec<&'static str> = order.order.lines.iter().map(|line| line.id).collect();
-            let line_ids = all.iter().enumerate().filter(|(place, _)| mask >> place & 1 == 1).map(|(_, id)| *id).collect();
-            let asked = i64::try_from(i128::from(paid) * i128::from(share) / 100).unwrap().max(1);
+            let line_ids: Vec<&'static str> =
+                all.iter().enumerate().filter(|(place, _)| mask >> place & 1 == 1).map(|(_, id)| *id).collect();
+            let asked = i64::try_from(i128::from(paid) * i128::from(share) / 100).unwrap();
+            let asked = asked.min(left_of(&order.order.lines, &line_ids)).max(1);
             let part = Request {
                 claim: Claim { line_ids, requested_amount: Some(cny(asked)), ..order.claim.clone() },
                 ..order.clone()
@@ -188,8 +197,11 @@ proptest! {
         let coupons: i64 = order.order.tenders.iter().filter(|tender| tender.refundability == Refundability::NotRefundable)
             .map(|tender| minor(tender.paid)).sum();
         for (mask, share) in parts {
-            let line_ids = order.order.lines.iter().enumerate().filter(|(place, _)| mask >> place & 1 == 1).map(|(_, line)| line.id).collect();
-            let asked = i64::try_from(i128::from(paid) * i128::from(share) / 100).unwrap().max(1);
+            let lines = order.order.lines.iter().enumerate();
+            let line_ids: Vec<&'static str> =
+                lines.filter(|(place, _)| mask >> place & 1 == 1).map(|(_, line)| line.id).collect();
+            let asked = i64::try_from(i128::from(paid) * i128::from(share) / 100).unwrap();
+            let asked = asked.min(left_of(&order.order.lines, &line_ids)).max(1);
             let part = Request {
                 claim: Claim { line_ids, requested_amount: Some(cny(asked)), ..order.claim.clone() },
                 ..order.clone()
@@ -229,8 +241,12 @@ proptest! {
         let line = line % emptier.order.lines.len();
         let line = &mut emptier.order.lines[line];
         line.refunded = Some(cny((minor(line.refunded) + more).min(minor(line.paid))));
+        let left = left_of(&emptier.order.lines, &emptier.claim.line_ids);
+        // No more can be asked for than is left.
+        emptier.claim.requested_amount = emptier.claim.requested_amount.filter(|asked| minor(Some(*asked)) <= left || left == 0);
         let weights: Vec<_> = request.order.tenders.iter().map(|tender| (minor(tender.paid).max(1), tender.refundability)).collect();
         let mut request = request;
+        request.claim.requested_amount = emptier.claim.requested_amount;
         if !weights.is_empty() {
             request.order.tenders = pay(&request.order.lines, &weights);
             emptier.order.tenders = pay(&emptier.order.lines, &weights);
@@ -300,7 +316,13 @@ proptest! {
     #[test]
     fn an_answer_agrees_with_its_lines(request in requests()) {
         let decision = decided(&STANDARD, &request);
-        let outcomes: Vec<Outcome> = decision.lines.iter().map(|line| line.outcome).collect();
+        // A line of which nothing is left has no say beside others.
+        let spent = |line: &&LineDecision| has_amount(&STANDARD, line) && line.base == Amount::ZERO;
+        let mut outcomes: Vec<Outcome> =
+            decision.lines.iter().filter(|line| !spent(line)).map(|line| line.outcome).collect();
+        if outcomes.is_empty() {
+            outcomes = decision.lines.iter().map(|line| line.outcome).collect();
+        }
         match decision.outcome {
             Outcome::ApprovedFull => prop_assert!(outcomes.iter().all(|outcome| *outcome == Outcome::ApprovedFull)),
             Outcome::ApprovedPartial => prop_assert!(outcomes.iter().all(|outcome| is_approved(*outcome) || *outcome == Outcome::Denied)),
@@ -316,7 +338,15 @@ proptest! {
         }
         if is_approved(decision.outcome) {
             prop_assert!(Amount::ZERO < decision.refund);
+            prop_assert!(!decision.reason_codes.contains(ReasonCode::NothingRefundable));
         }
+        let short = request.claim.requested_amount.is_some_and(|asked| decision.refund.minor() < minor(Some(asked)));
+        let refunding = decision.lines.iter().any(|line| has_amount(&STANDARD, line));
+        let answered = is_approved(decision.outcome) || decision.outcome == Outcome::Denied;
+        prop_assert_eq!(
+            decision.reason_codes.contains(ReasonCode::RequestedAmountNotReached),
+            short && refunding && answered
+        );
     }
 
     // R13, and what is asked for is no matter of the policy.

@@ -41,6 +41,10 @@ struct LineAnswer {
     refund: i128,
     held_back: i128,
     refunded_before: i128,
+    /// A refund rule decides, and nothing is left.
+    spent: bool,
+    /// A refund rule decides.
+    refunding: bool,
 }
 
 fn answer(request: &Request<'_>) -> Answer {
@@ -53,9 +57,12 @@ fn answer(request: &Request<'_>) -> Answer {
     if claim.requested_amount.is_some() {
         refund = refund.min(i128::from(minor(claim.requested_amount)));
     }
-    let any = |outcome: Outcome| lines.iter().any(|line| line.outcome == outcome);
-    let all = |outcome: Outcome| lines.iter().all(|line| line.outcome == outcome);
-    let outcome = if any(ManualReview) {
+    // A line of which nothing is left has no say, unless all are such.
+    let has_a_say = |line: &&LineAnswer| !line.spent || lines.iter().all(|line| line.spent);
+    let counted: Vec<&LineAnswer> = lines.iter().filter(has_a_say).collect();
+    let any = |outcome: Outcome| counted.iter().any(|line| line.outcome == outcome);
+    let all = |outcome: Outcome| counted.iter().all(|line| line.outcome == outcome);
+    let mut outcome = if any(ManualReview) {
         ManualReview
     } else if any(MoreInfoRequired) {
         MoreInfoRequired
@@ -66,12 +73,33 @@ fn answer(request: &Request<'_>) -> Answer {
     } else {
         ApprovedPartial
     };
+    let mut codes: Vec<ReasonCode> = counted.iter().flat_map(|line| line.codes.iter().copied()).collect();
+    if 0 < refund && codes.contains(&NothingRefundable) {
+        codes.retain(|code| *code != NothingRefundable);
+        codes.push(DeductionsApplied);
+    }
+    // What was asked for and does not come out is said, where a refund rule decides.
+    let short = claim.requested_amount.is_some_and(|asked| refund < i128::from(minor(Some(asked))));
+    if short && outcome == ApprovedFull {
+        outcome = ApprovedPartial;
+    }
+    if short && !any(ManualReview) && !any(MoreInfoRequired) && lines.iter().any(|line| line.refunding) {
+        codes.push(RequestedAmountNotReached);
+    }
     // Reason codes are declared in order of precedence.
-    Answer { outcome, refund, primary: lines.iter().flat_map(|line| line.codes.iter().copied()).min() }
+    Answer { outcome, refund, primary: codes.into_iter().min() }
 }
 
 fn undecided(outcome: Outcome, codes: &[ReasonCode]) -> LineAnswer {
-    LineAnswer { outcome, codes: codes.to_vec(), refund: 0, held_back: 0, refunded_before: 0 }
+    LineAnswer {
+        outcome,
+        codes: codes.to_vec(),
+        refund: 0,
+        held_back: 0,
+        refunded_before: 0,
+        spent: false,
+        refunding: false,
+    }
 }
 
 fn deny(codes: &[ReasonCode]) -> LineAnswer {
@@ -95,8 +123,12 @@ fn refund(line: &Line<'_>, lacks: &[ReasonCode], deduction: i128) -> LineAnswer 
     let refunded_before = i128::from(minor(line.refunded));
     let base = i128::from(minor(line.paid)) - refunded_before;
     let held_back = deduction.min(base);
-    let mut answer = LineAnswer { refund: base - held_back, held_back, refunded_before, ..deny(&[]) };
+    let refunding = LineAnswer { refunding: true, ..deny(&[]) };
+    let mut answer = LineAnswer { refund: base - held_back, held_back, refunded_before, spent: base == 0, ..refunding };
     settle(&mut answer);
+    if base == 0 && 0 < minor(line.paid) {
+        answer.codes = vec![AlreadyRefunded];
+    }
     answer
 }
 

@@ -149,7 +149,10 @@ impl Observed<'_, '_> {
             "compensations" => self.extras(|line| &line.compensations, |verdict| &verdict.compensations),
             "amounts_due" => self.extras(|line| &line.amounts_due, |verdict| &verdict.amounts_due),
             "evidence" => Shape::Text(verdict(report.verdict).to_owned()),
-            "missing_evidence" => Shape::Lists(report.missing.iter().map(|set| kinds(plan, *set)).collect()),
+            "missing_evidence" => {
+                let set = |set| kinds(plan, report.missing_kinds(set));
+                Shape::Lists((0..report.missing.len()).map(set).collect())
+            }
             "satisfied_by" => Shape::List(report.satisfied_by.iter().map(evidence_id).collect()),
             "rejected" => {
                 let rejected = report
@@ -261,11 +264,8 @@ const fn verdict(verdict: EvidenceVerdict) -> &'static str {
     }
 }
 
-fn kinds(plan: &Plan, set: u64) -> Vec<String> {
-    (0..64u16)
-        .filter(|bit| set >> bit & 1 == 1)
-        .map(|bit| plan.vocabularies.word(VocabularyId::EVIDENCE_KIND, bit).to_owned())
-        .collect()
+fn kinds(plan: &Plan, kinds: impl Iterator<Item = u16>) -> Vec<String> {
+    kinds.map(|kind| plan.vocabularies.word(VocabularyId::EVIDENCE_KIND, kind).to_owned()).collect()
 }
 
 /// Sums by kind, in the order in which the kinds were first taken.

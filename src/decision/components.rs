@@ -1,11 +1,11 @@
 //! What goes back of shipping, tax and other components, once the lines are decided.
 //!
-//! Amounts are worked out on everything refunded so far and now, less what went back earlier: so
+//! Amounts are worked out on everything that went back so far and now, less what went back earlier: so
 //! several partial refunds return as much of a component as one refund would.
 
 use smallvec::SmallVec;
 
-use crate::decision::verdict::{Claim, verdict_of};
+use crate::decision::verdict::{Claim, is_refunding, verdict_of};
 use crate::domain::decision::{ComponentDecision, Deduction, DeductionSource, LineDecision};
 use crate::domain::exact::{Exact, Rounding, RoundingMode};
 use crate::domain::facts::{ComponentFacts, Coverage, LineFacts};
@@ -40,48 +40,116 @@ fn component(
     ComponentDecision { component, base, refund, deductions }
 }
 
-/// What the claim can be about of a component, and what goes back of it.
-fn amounts(claim: &Claim<'_, '_, '_>, component: &ComponentFacts, lines: &[LineDecision]) -> (Amount, Amount) {
-    let belongs = |place: u16| component.line.is_none_or(|line| line == place);
-    // A line of which nothing is left may still bring its tax back.
-    let approved = || lines.iter().filter(|line| belongs(line.line) && has_amount(line));
-    let Some(first) = approved().next() else { return (Amount::ZERO, Amount::ZERO) };
-    let of_rule = verdict_of(claim.plan, first.rule).components.iter().find(|(name, _)| *name == component.name);
-    let usual = claim.plan.components.get(usize::from(component.name)).copied();
-    let rule = of_rule.map_or(usual.unwrap_or(ComponentRefund::Never), |(_, rule)| *rule);
+/// The lines of those that a component belongs to on which a refunding rule decides.
+pub fn deciding<'l>(
+    claim: &Claim<'_, '_, '_>,
+    component: &ComponentFacts,
+    lines: &'l [LineDecision],
+) -> impl Iterator<Item = &'l LineDecision> + Clone {
+    let (plan, component) = (claim.plan, *component);
+    let (claimed, plan) = (component.coverage == Coverage::Claimed, plan);
+    lines.iter().filter(move |line| claimed && component.belongs_to(line.line) && is_refunding(plan, line))
+}
 
-    let places =
-        claim.facts.lines.iter().enumerate().filter_map(|(place, line)| Some((u16::try_from(place).ok()?, line)));
-    let scope: SmallVec<[&LineFacts<'_>; 4]> =
-        places.filter(|(place, _)| belongs(*place)).map(|(_, line)| line).collect();
-    let paid = Amount::sum(scope.iter().map(|line| line.paid));
-    let gone =
-        Amount::sum(scope.iter().map(|line| line.refunded)).plus(Amount::sum(approved().map(|line| line.refund)));
-    // What would be gone if the claim were granted in full.
-    let claimed = Amount::sum(scope.iter().map(|line| match line.coverage {
-        Coverage::Claimed => line.paid,
-        Coverage::NotClaimed => line.refunded,
-    }));
-    let left = component.refundable();
-    let whole = if claimed == paid { left } else { Amount::ZERO };
-    let up_to = |gone: Amount| {
-        share_of(component.paid, gone, paid, RoundingMode::HalfUp)
-            .unwrap_or(Amount::ZERO)
-            .less(component.refunded)
-            .min(left)
-    };
-    match rule {
-        ComponentRefund::Never => (whole, Amount::ZERO),
-        ComponentRefund::Always => (left, left),
-        ComponentRefund::WhenFull if gone == paid => (left, left),
-        ComponentRefund::WhenFull => (whole, Amount::ZERO),
-        ComponentRefund::InProportion => (up_to(claimed), up_to(gone).min(up_to(claimed))),
+/// What the claim is about of a component, and what goes back of it: by the rule that gives most of it.
+fn amounts(claim: &Claim<'_, '_, '_>, component: &ComponentFacts, lines: &[LineDecision]) -> (Amount, Amount) {
+    let deciding = deciding(claim, component, lines);
+    let gone = Gone::of(claim, component, deciding.clone());
+    let refund = deciding.map(|line| gone.refund(component, rule_of(claim, component, line))).max();
+    refund.map_or((Amount::ZERO, Amount::ZERO), |refund| {
+        (about(component, &claim.facts.lines, claim.facts.claim.lines).max(refund), refund)
+    })
+}
+
+/// What the rule of a line says of a component.
+fn rule_of(claim: &Claim<'_, '_, '_>, component: &ComponentFacts, line: &LineDecision) -> ComponentRefund {
+    let own = verdict_of(claim.plan, line.rule).components.iter().find(|(name, _)| *name == component.name);
+    let usual = claim.plan.components.get(usize::from(component.name)).copied();
+    own.map_or(usual.unwrap_or(ComponentRefund::Never), |(_, rule)| *rule)
+}
+
+/// How much of what a component belongs to went back, before and now, out of all of it: in money, or in lines where all
+/// of them cost nothing.
+#[derive(Clone, Copy)]
+struct Gone {
+    part: Amount,
+    whole: Amount,
+}
+
+impl Gone {
+    fn of<'l>(
+        claim: &Claim<'_, '_, '_>,
+        component: &ComponentFacts,
+        deciding: impl Iterator<Item = &'l LineDecision> + Clone,
+    ) -> Self {
+        let lines = || belonging(component, &claim.facts.lines);
+        let whole = Amount::sum(lines().map(|line| line.paid));
+        if whole.is_zero() {
+            // A claim on the component alone brings no line back.
+            let back = deciding.filter(|_| claim.facts.claim.lines == Coverage::Claimed);
+            return Self { part: number(back.count()), whole: number(lines().count()) };
+        }
+        let before = Amount::sum(lines().map(|line| line.refunded));
+        Self { part: before.plus(Amount::sum(deciding.map(|line| line.refund))), whole }
+    }
+
+    /// What goes back under a rule.
+    fn refund(self, component: &ComponentFacts, rule: ComponentRefund) -> Amount {
+        let left = component.refundable();
+        match rule {
+            ComponentRefund::Never => Amount::ZERO,
+            ComponentRefund::Always => left,
+            ComponentRefund::WhenFull if self.part == self.whole => left,
+            ComponentRefund::WhenFull => Amount::ZERO,
+            ComponentRefund::InProportion => up_to(component, self.part, self.whole),
+        }
     }
 }
 
-/// Whether a line was refunded, be it that nothing was left of it.
-pub fn has_amount(line: &LineDecision) -> bool {
-    !line.base.is_zero()
+/// What a claim is about of a component: the share of its lines' prices that is claimed or went back before, less what
+/// went back of it. All that is left of one that is claimed alone.
+pub fn about(component: &ComponentFacts, lines: &[LineFacts<'_>], about_lines: Coverage) -> Amount {
+    if about_lines == Coverage::NotClaimed {
+        return component.refundable();
+    }
+    let of_it = || belonging(component, lines);
+    let whole = Amount::sum(of_it().map(|line| line.paid));
+    if whole.is_zero() {
+        let claimed = of_it().filter(|line| line.coverage == Coverage::Claimed).count();
+        return up_to(component, number(claimed), number(of_it().count()));
+    }
+    let part = Amount::sum(of_it().map(|line| match line.coverage {
+        Coverage::Claimed => line.paid,
+        Coverage::NotClaimed => line.refunded,
+    }));
+    up_to(component, part, whole)
+}
+
+/// Whether a claim is about a component at all: about one of its lines, or about it alone.
+pub fn is_claimed(component: &ComponentFacts, lines: &[LineFacts<'_>], about_lines: Coverage) -> bool {
+    component.coverage == Coverage::Claimed
+        && (about_lines == Coverage::NotClaimed
+            || belonging(component, lines).any(|line| line.coverage == Coverage::Claimed))
+}
+
+/// The lines that a component belongs to.
+fn belonging<'l, 'a>(
+    component: &ComponentFacts,
+    lines: &'l [LineFacts<'a>],
+) -> impl Iterator<Item = &'l LineFacts<'a>> + Clone {
+    let component = *component;
+    lines.iter().zip(0u16..).filter(move |(_, place)| component.belongs_to(*place)).map(|(line, _)| line)
+}
+
+/// The same share of a component as a part is of a whole, less what went back of it.
+fn up_to(component: &ComponentFacts, part: Amount, whole: Amount) -> Amount {
+    let share = share_of(component.paid, part, whole, RoundingMode::HalfUp).unwrap_or(Amount::ZERO);
+    share.less(component.refunded).min(component.refundable())
+}
+
+/// A number of lines, to be divided by another one.
+fn number(lines: usize) -> Amount {
+    Amount::from_minor(i64::try_from(lines).unwrap_or(i64::MAX))
 }
 
 /// `amount * part / whole` in whole minor units; `None` where it cannot be worked out.

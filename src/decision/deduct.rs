@@ -11,7 +11,7 @@ use crate::decision::machine::{Environment as _, Fault, carried, run};
 use crate::domain::allocate::{Share, allocate};
 use crate::domain::decision::{Deduction, DeductionSource, RuleRef};
 use crate::domain::exact::{Exact, Rounding, RoundingMode, Short};
-use crate::domain::facts::Value;
+use crate::domain::facts::{LineFacts, Value};
 use crate::domain::money::{Amount, Currency};
 use crate::plan::formula::Formula;
 use crate::plan::rule::{Extra, Rounded, Step, StepAmount, StepScope};
@@ -37,8 +37,10 @@ impl From<Fault> for NoAmount {
 /// A line from which something is held back.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Taken {
-    /// What is left of its refundable base.
+    /// What is left of its price.
     pub left: Amount,
+    /// What went back of it earlier.
+    refunded: Amount,
     /// What the step before took.
     previous: Amount,
     /// Whether the two above are known: for want of a fact, a step may have taken nobody knows how much.
@@ -66,12 +68,20 @@ pub enum StepResult {
 }
 
 impl Taken {
-    /// A line of which nothing is held back yet.
-    pub fn new(base: Amount) -> Self {
-        Self { left: base, previous: Amount::ZERO, known: Known::Yes, deductions: Deductions::new() }
+    /// A line of which nothing is held back yet: all of its price is left. What went back of it earlier is taken from
+    /// the result.
+    pub fn new(facts: &LineFacts<'_>) -> Self {
+        let (left, refunded) = (facts.paid, facts.refunded);
+        Self { left, refunded, previous: Amount::ZERO, known: Known::Yes, deductions: Deductions::new() }
     }
 
-    fn take(&mut self, step: &Step, source: DeductionSource, amount: Amount) {
+    /// What can still go back of it: an amount of several lines is taken where there is something to take it from.
+    pub fn room(&self) -> Amount {
+        self.left.less(self.refunded)
+    }
+
+    /// Takes an amount for a step.
+    pub fn take(&mut self, step: &Step, source: DeductionSource, amount: Amount) {
         if !amount.is_zero() {
             self.deductions.push(Deduction { kind: step.kind, source, base: self.left, amount });
         }
@@ -95,7 +105,7 @@ pub fn deduct<R: Recorder>(
     currency: &Currency,
     line: &mut Line<'_, '_, '_, R>,
 ) -> Result<Deductions, NoAmount> {
-    let mut taken = Taken::new(line.facts.refundable());
+    let mut taken = Taken::new(line.facts);
     let mut missing = MissingFacts::new();
     for (place, step) in steps.iter().enumerate() {
         let source = source(rule, place);
@@ -120,6 +130,8 @@ pub fn deduct_together(
     for (place, step) in steps.iter().enumerate() {
         let source = source(rule, place);
         match step.scope {
+            // What is carried is taken once all lines of all rules have come so far.
+            StepScope::Line | StepScope::Order if step.order_amount.is_some() => {}
             StepScope::Line => {
                 for (at, taken) in lines.iter_mut().enumerate() {
                     match with(at, step, source, taken.standing(), &mut missing)? {
@@ -142,7 +154,7 @@ pub fn deduct_together(
                     }
                 };
                 let shares: SmallVec<[Share; 4]> =
-                    lines.iter().map(|taken| Share { weight: taken.left, capacity: taken.left }).collect();
+                    lines.iter().map(|taken| Share { weight: taken.left, capacity: taken.room() }).collect();
                 for (taken, part) in lines.iter_mut().zip(allocate(amount, shares.iter().copied())) {
                     taken.take(step, source, part);
                 }
@@ -152,7 +164,8 @@ pub fn deduct_together(
     if missing.is_empty() { Ok(()) } else { Err(NoAmount::Missing(missing)) }
 }
 
-fn source(rule: RuleRef, step: usize) -> DeductionSource {
+/// The step of a rule at a place.
+pub fn source(rule: RuleRef, step: usize) -> DeductionSource {
     DeductionSource::Step { rule, step: u16::try_from(step).unwrap_or(u16::MAX) }
 }
 
@@ -213,7 +226,25 @@ fn taken_plainly<R: Recorder>(
     Some((exact, Amount::from_minor(minor.max(0)).min(left)))
 }
 
-/// What is given or owed beside the refund; `None` where it is not, or a fact is missing and noted.
+/// Holds deductions within what is left to refund: where earlier refunds were larger than the deductions leave room
+/// for, the last deductions come too late. Returns what is held back.
+#[inline]
+pub fn within(base: Amount, deductions: &mut Deductions) -> Amount {
+    let taken = Amount::sum(deductions.iter().map(|deduction| deduction.amount));
+    let mut over = taken.less(base);
+    while !over.is_zero() {
+        let Some(last) = deductions.last_mut() else { break };
+        let cut = last.amount.min(over);
+        (last.amount, over) = (last.amount.less(cut), over.less(cut));
+        if last.amount.is_zero() {
+            deductions.pop();
+        }
+    }
+    taken.min(base)
+}
+
+/// What is given or owed beside the refund, or an amount of the order comes to, before what was given earlier; `None`
+/// where it is not given, or a fact is missing and noted.
 pub fn extra_amount<R: Recorder>(
     extra: &Extra,
     currency: &Currency,

@@ -2,13 +2,15 @@
 
 use smallvec::SmallVec;
 
-use crate::domain::decision::{EvidenceProblem, EvidenceReport, EvidenceVerdict, RejectedEvidence, TextFinding};
+use crate::domain::decision::{
+    EvidenceProblem, EvidenceReport, EvidenceVerdict, MissingMore, RejectedEvidence, TextFinding,
+};
 use crate::domain::exact::Exact;
 use crate::domain::facts::{About, EvidenceFacts, FactId, Facts, Value};
 use crate::domain::limits::EVIDENCE_ALTERNATIVES_MAX;
 use crate::domain::time::Timestamp;
 use crate::plan::Plan;
-use crate::plan::evidence::{EvidenceKind, Requirement, Unstated};
+use crate::plan::evidence::{EvidenceKind, Pieces, Requirement, Unstated};
 
 /// The material of a claim, each piece looked at once.
 #[derive(Debug)]
@@ -17,21 +19,62 @@ pub struct Material {
     pub kinds: u64,
     /// The pieces that are not good.
     pub rejected: SmallVec<[RejectedEvidence; 1]>,
+    /// Whether one file stands as several of the good pieces.
+    shared: Shared,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Shared {
+    Yes,
+    No,
 }
 
 /// Looks at every piece.
 pub fn inspect(plan: &Plan, facts: &Facts<'_>) -> Material {
-    let mut material = Material { kinds: 0, rejected: SmallVec::new() };
-    for (place, piece) in facts.claim.evidence.iter().enumerate() {
+    let mut material = Material { kinds: 0, rejected: SmallVec::new(), shared: Shared::No };
+    for (piece, place) in facts.claim.evidence.iter().zip(0u16..) {
         let Some(kind) = plan.evidence_kinds.get(usize::from(piece.kind)) else { continue };
         match problem(kind, piece, facts) {
-            None => material.kinds |= bit(piece.kind),
-            Some(problem) => {
-                material.rejected.push(RejectedEvidence { evidence: u16::try_from(place).unwrap_or(u16::MAX), problem })
+            None => {
+                material.kinds |= bit(piece.kind);
+                if piece.file != place {
+                    material.shared = Shared::Yes;
+                }
             }
+            Some(problem) => material.rejected.push(RejectedEvidence { evidence: place, problem }),
         }
     }
+    if let Some(max) = plan.evidence_bytes_max {
+        hold_together(max, facts, &mut material);
+    }
     material
+}
+
+/// Rejects every good piece where together they are larger than is allowed: none of them is better than another.
+#[inline(never)]
+fn hold_together(max: i64, facts: &Facts<'_>, material: &mut Material) {
+    let pieces: Vec<(u16, &EvidenceFacts<'_>)> = good(material, facts).collect();
+    let mut files: Vec<u16> = Vec::new();
+    let mut together = 0i64;
+    for (_, piece) in &pieces {
+        if !files.contains(&piece.file) {
+            files.push(piece.file);
+            together = together.saturating_add(piece.size_bytes);
+        }
+    }
+    if max < together {
+        let problem = EvidenceProblem::TooLargeTogether;
+        material.rejected.extend(pieces.iter().map(|(place, _)| RejectedEvidence { evidence: *place, problem }));
+        material.rejected.sort_by_key(|rejected| rejected.evidence);
+        material.kinds = 0;
+    }
+}
+
+/// The good pieces, with their places.
+fn good<'f, 'a>(material: &Material, facts: &'f Facts<'a>) -> impl Iterator<Item = (u16, &'f EvidenceFacts<'a>)> {
+    let rejected = material.rejected.as_slice();
+    let pieces = (0u16..).zip(&facts.claim.evidence);
+    pieces.filter(move |(place, _)| !rejected.iter().any(|rejected| rejected.evidence == *place))
 }
 
 fn bit(kind: u16) -> u64 {
@@ -98,21 +141,23 @@ pub fn report(
     findings: &[TextFinding],
 ) -> EvidenceReport {
     let (mut verdict, mut used) = (EvidenceVerdict::NotRequired, 0);
-    let mut missing = Ways::new();
+    let mut ways: SmallVec<[Pieces; 4]> = SmallVec::new();
     for requirement in places.iter().filter_map(|place| plan.requirements.get(usize::from(*place))) {
-        match (verdict, met_by(requirement, material.kinds)) {
+        match (verdict, met_by(requirement, material, facts)) {
             (EvidenceVerdict::Insufficient, Some(_)) => {}
             (EvidenceVerdict::Sufficient | EvidenceVerdict::NotRequired, Some(set)) => {
                 verdict = EvidenceVerdict::Sufficient;
-                used |= set;
+                used |= set.kinds;
             }
             (_, None) => {
                 if verdict != EvidenceVerdict::Insufficient {
                     // The first that is not met: until now nothing at all was enough.
-                    missing.push(0);
+                    ways.push(Pieces::default());
                 }
                 verdict = EvidenceVerdict::Insufficient;
-                missing = joined(&missing, requirement.alternatives.iter().map(|set| set & !material.kinds));
+                let lacking: SmallVec<[Pieces; 4]> =
+                    requirement.alternatives.iter().map(|set| lacking(set, material, facts)).collect();
+                ways = joined(&ways, &lacking);
             }
         }
     }
@@ -124,7 +169,18 @@ pub fn report(
         EvidenceVerdict::Sufficient | EvidenceVerdict::Insufficient => copied(&material.rejected),
         EvidenceVerdict::NotRequired => SmallVec::new(),
     };
-    EvidenceReport { verdict, satisfied_by, missing, rejected, text_findings: copied(findings) }
+    let missing_more = ways
+        .iter()
+        .zip(0u16..)
+        .flat_map(|(way, set)| way.more.iter().map(move |&(kind, pieces)| MissingMore { set, kind, pieces }));
+    EvidenceReport {
+        verdict,
+        satisfied_by,
+        missing: ways.iter().map(|way| way.kinds).collect(),
+        missing_more: missing_more.collect(),
+        rejected,
+        text_findings: copied(findings),
+    }
 }
 
 /// A list of its own; most have nothing in them.
@@ -132,23 +188,75 @@ fn copied<T: Copy>(list: &[T]) -> SmallVec<[T; 1]> {
     if list.is_empty() { SmallVec::new() } else { SmallVec::from_slice(list) }
 }
 
-/// The alternative that the kinds satisfy, if one is.
+/// The alternative that the material satisfies, if one is.
 #[must_use]
-pub fn met_by(requirement: &Requirement, kinds: u64) -> Option<u64> {
-    requirement.alternatives.iter().copied().find(|set| set & kinds == *set)
+pub fn met_by<'r>(requirement: &'r Requirement, material: &Material, facts: &Facts<'_>) -> Option<&'r Pieces> {
+    requirement.alternatives.iter().find(|set| {
+        let all_kinds = set.kinds & material.kinds == set.kinds;
+        let plain = set.more.is_empty() && material.shared == Shared::No;
+        all_kinds && (plain || lacking(set, material, facts).kinds == 0)
+    })
 }
 
-type Ways = SmallVec<[u64; 4]>;
+/// The pieces that lack to a set. A file counts for one kind: for the one for which it is needed.
+fn lacking(set: &Pieces, material: &Material, facts: &Facts<'_>) -> Pieces {
+    if set.more.is_empty() && material.shared == Shared::No {
+        return Pieces { kinds: set.kinds & !material.kinds, more: SmallVec::new() };
+    }
+    let mut files: Vec<File> = Vec::new();
+    for (_, piece) in good(material, facts).filter(|(_, piece)| set.kinds & bit(piece.kind) != 0) {
+        match files.iter_mut().find(|file| file.place == piece.file) {
+            Some(file) => file.kinds |= bit(piece.kind),
+            None => files.push(File { place: piece.file, kinds: bit(piece.kind), counts_for: None }),
+        }
+    }
+    let mut lacking = Pieces::default();
+    for (kind, needed) in set.counts() {
+        let found = (0..needed).take_while(|_| assign(kind, &mut files, &mut Vec::new())).count();
+        let still = needed.saturating_sub(u16::try_from(found).unwrap_or(u16::MAX));
+        lacking = lacking.or(&Pieces::of(kind, still));
+    }
+    lacking
+}
+
+/// A file, and the kind for which it counts.
+struct File {
+    place: u16,
+    /// The kinds as which it was sent.
+    kinds: u64,
+    counts_for: Option<u16>,
+}
+
+/// Finds one more file for a kind, be it that others count for other kinds then. `tried` are the files that were looked
+/// at: each is once, so this ends after as many steps as there are files.
+fn assign(kind: u16, files: &mut [File], tried: &mut Vec<usize>) -> bool {
+    for at in 0..files.len() {
+        let Some(file) = files.get(at) else { continue };
+        if file.kinds & bit(kind) == 0 || file.counts_for == Some(kind) || tried.contains(&at) {
+            continue;
+        }
+        tried.push(at);
+        let counts_for = file.counts_for;
+        if counts_for.is_none_or(|other| assign(other, files, tried)) {
+            if let Some(file) = files.get_mut(at) {
+                file.counts_for = Some(kind);
+            }
+            return true;
+        }
+    }
+    false
+}
 
 /// Every way to meet both, none containing another, smallest first. Of very many ways the
 /// smallest are named: each of them would do.
-fn joined(ways: &[u64], more: impl Iterator<Item = u64> + Clone) -> Ways {
-    let mut all: SmallVec<[u64; 8]> = ways.iter().flat_map(|have| more.clone().map(move |set| have | set)).collect();
+fn joined(ways: &[Pieces], more: &[Pieces]) -> SmallVec<[Pieces; 4]> {
+    let mut all: SmallVec<[Pieces; 8]> =
+        ways.iter().flat_map(|have| more.iter().map(move |set| have.or(set))).collect();
     // Stable, so that ways of equal size keep the order in which they were declared.
-    all.sort_by_key(|set| set.count_ones());
-    let mut kept = Ways::new();
+    all.sort_by_key(Pieces::size);
+    let mut kept: SmallVec<[Pieces; 4]> = SmallVec::new();
     for set in all {
-        if kept.len() < EVIDENCE_ALTERNATIVES_MAX && !kept.iter().any(|have| have & set == *have) {
+        if kept.len() < EVIDENCE_ALTERNATIVES_MAX && !kept.iter().any(|have| set.contains(have)) {
             kept.push(set);
         }
     }
@@ -157,12 +265,5 @@ fn joined(ways: &[u64], more: impl Iterator<Item = u64> + Clone) -> Ways {
 
 /// The good pieces of these kinds.
 fn pieces(kinds: u64, material: &Material, facts: &Facts<'_>) -> SmallVec<[u16; 4]> {
-    let mut places = SmallVec::new();
-    let rejected = material.rejected.as_slice();
-    for (piece, place) in facts.claim.evidence.iter().zip(0u16..) {
-        if bit(piece.kind) & kinds != 0 && !rejected.iter().any(|rejected| rejected.evidence == place) {
-            places.push(place);
-        }
-    }
-    places
+    good(material, facts).filter(|(_, piece)| bit(piece.kind) & kinds != 0).map(|(place, _)| place).collect()
 }

@@ -4,6 +4,7 @@
 //! nothing may be larger than its bound. What is absent stays absent: nothing becomes zero here.
 
 mod claim;
+mod earlier;
 mod lines;
 mod money;
 mod payment;
@@ -54,11 +55,13 @@ pub fn intake_into<'a>(
     let claim_facts = intake.claim(order, claim);
     let shared = intake.shared(order, claim, claim_facts.as_ref(), rows);
     let mut lines = intake.lines(order, claim, &shared, rows);
-    let components = intake.components(order);
+    let components = intake.components(order, claim);
     intake.component_facts(&components, &mut lines);
     let tenders = intake.tenders(order, &lines, &components);
+    let earlier = intake.earlier(order, &lines);
     if purpose == Purpose::Decision {
         intake.adds_up(order, &lines, &components, &tenders);
+        intake.asks_for_no_more(claim_facts.as_ref(), &lines, &components);
     }
     match (intake.violations.is_empty(), claim_facts) {
         (true, Some(claim)) => Ok(Facts {
@@ -68,6 +71,7 @@ pub fn intake_into<'a>(
             components,
             tenders,
             claim,
+            earlier,
         }),
         (_, _) => Err(intake.violations.into_list()),
     }
@@ -89,7 +93,7 @@ impl Rows {
 
     /// Takes the rows of facts that nobody looks at any more.
     pub fn take_back(&mut self, facts: &mut Facts<'_>) {
-        let Facts { currency: _, shared, lines, components: _, tenders: _, claim: _ } = facts;
+        let Facts { currency: _, shared, lines, components: _, tenders: _, claim: _, earlier: _ } = facts;
         let rows = std::iter::once(shared).chain(lines.iter_mut().map(|line| &mut line.values));
         for row in rows.take(ROWS_KEPT_MAX.saturating_sub(self.0.len())) {
             row.clear();
@@ -211,12 +215,6 @@ impl Intake<'_> {
         self.count(claim.line_ids.len(), LINES_MAX, "claim.line_ids");
         self.count(order.earlier.len(), EARLIER_MAX, "order.earlier");
         self.count(claim.components.len(), COMPONENTS_MAX, "claim.components");
-        for (at, _) in order.earlier.iter().enumerate() {
-            self.bad(format_args!("order.earlier[{at}]"), "is not used yet; leave it out");
-        }
-        for (at, _) in claim.components.iter().enumerate() {
-            self.bad(format_args!("claim.components[{at}]"), "is not used yet; leave it out");
-        }
         self.short(order.id, "order.order_id");
         for (at, line) in order.lines.iter().enumerate() {
             let field = |name| Of { list: "order.lines", at, name };

@@ -148,6 +148,7 @@ fn unary(op: Unary, a: Evaluated, plan: &Plan) -> Evaluated {
         (Unary::Ceil, Value::Quantity(a)) => number(Exact::whole(a.ceil())),
         (Unary::StartOfDay, Value::Quantity(a)) => number(start(a, 0, plan)?),
         (Unary::NextDay, Value::Quantity(a)) => number(start(a, 1, plan)?),
+        (Unary::OnOrNextBusinessDay, Value::Quantity(a)) => number(on_or_next_business_day(a, plan)?),
         (Unary::EndOfDay, Value::Quantity(a)) => number(start(a, 1, plan)?.minus(Exact::ONE)?),
         // The checker gives operations operands of their types.
         (
@@ -157,6 +158,7 @@ fn unary(op: Unary, a: Evaluated, plan: &Plan) -> Evaluated {
             | Unary::Ceil
             | Unary::StartOfDay
             | Unary::NextDay
+            | Unary::OnOrNextBusinessDay
             | Unary::EndOfDay,
             _,
         ) => Err(Fault::NotComputable),
@@ -239,6 +241,14 @@ fn day(nanos: Exact, plan: &Plan) -> Result<Day, Fault> {
 fn start(nanos: Exact, days_later: i32, plan: &Plan) -> Result<Exact, Fault> {
     let date = day(nanos, plan)?.plus(days_later).and_then(Day::date).ok_or(Fault::NotComputable)?;
     plan.zone.start_of(date).map(Exact::whole).ok_or(Fault::NotComputable)
+}
+
+/// The same time of day on the first business day not before that of the moment.
+fn on_or_next_business_day(nanos: Exact, plan: &Plan) -> Result<Exact, Fault> {
+    let calendar = plan.calendar.as_ref().ok_or(Fault::BeyondCalendar)?;
+    let today = day(nanos, plan)?;
+    let worked = calendar.business_day_from(today).ok_or(Fault::BeyondCalendar)?;
+    shifted(nanos, Exact::whole(i128::from(worked.number()) - i128::from(today.number())), plan)
 }
 
 /// The same time of day, so many calendar days later.

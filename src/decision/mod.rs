@@ -17,6 +17,7 @@ mod search;
 mod settle;
 mod tenders;
 mod text;
+mod together;
 mod verdict;
 pub mod version;
 mod window;
@@ -29,6 +30,11 @@ use crate::domain::decision::{Decision, EvidenceReport, EvidenceVerdict, ReasonC
 use crate::domain::facts::Facts;
 use crate::domain::words::{Outcome, ReasonCode};
 use crate::plan::Plan;
+
+/// The revision of what decides: raised with every change after which the same policies and the same request may get
+/// another decision, so that the digest of the policies and this number together name a decision. It is the number of
+/// entries of the changelog that say `(decision)`.
+pub const ENGINE_REVISION: u32 = 11;
 
 pub use intake::{Purpose, Rows, intake, intake_into};
 

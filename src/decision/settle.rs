@@ -3,17 +3,17 @@
 
 use smallvec::SmallVec;
 
-use crate::decision::components::{components, has_amount, share_of};
+use crate::decision::components::{components, deciding, share_of};
 use crate::decision::evidence::report;
 use crate::decision::tenders::split;
-use crate::decision::verdict::{Claim, verdict_of};
+use crate::decision::verdict::{Claim, approved, is_refunding, verdict_of};
 use crate::decision::window::times;
 use crate::domain::allocate::{Share, allocate};
 use crate::domain::decision::{
     ComponentDecision, Decision, Deduction, DeductionSource, EvidenceReport, LineDecision, ReasonCodes, TextFinding,
 };
 use crate::domain::exact::RoundingMode;
-use crate::domain::facts::{Facts, TenderFacts};
+use crate::domain::facts::{ComponentFacts, Coverage, Facts, TenderFacts};
 use crate::domain::money::Amount;
 use crate::domain::request::Refundability;
 use crate::domain::words::{DeductionKind, Outcome, ReasonCode, RefundMethod};
@@ -36,17 +36,23 @@ pub fn order(claim: &Claim<'_, '_, '_>, mut lines: Lines) -> Decision {
     }
     let of_lines = Amount::sum(lines.iter().map(|line| line.refund));
     let refund = of_lines.plus(Amount::sum(components.iter().map(|component| component.refund)));
-    let (outcome, codes) = outcome(&lines, &components);
+    let (outcome, codes) = answer(claim, refund, &lines, &components);
     let times = times(claim, &lines, None);
     let (tenders, payout) = split(refund, claim, &lines, times);
+    let (method, evidence) = (method(claim.plan, &lines), evidence(claim, &lines));
+    let next_steps = next_steps(claim.plan, outcome, codes, &lines);
+    if claim.facts.claim.lines == Coverage::NotClaimed && lines.iter().any(|line| is_refunding(claim.plan, line)) {
+        // They were asked about; what is decided is the components.
+        lines.clear();
+    }
     Decision {
         outcome,
         reason_codes: codes,
         refund,
         tenders,
-        method: method(claim.plan, &lines),
-        evidence: evidence(claim, &lines),
-        next_steps: next_steps(claim.plan, outcome, codes, &lines),
+        method,
+        evidence,
+        next_steps,
         review: times.review.map(|days| days.dates(claim.plan.calendar.as_deref())),
         payout: match outcome {
             Outcome::ApprovedFull | Outcome::ApprovedPartial => payout,
@@ -55,15 +61,6 @@ pub fn order(claim: &Claim<'_, '_, '_>, mut lines: Lines) -> Decision {
         },
         lines,
         components,
-    }
-}
-
-/// The answer for an amount: all of it, a part of it, or nothing.
-pub fn approved(refund: Amount, held_back: Amount) -> (Outcome, ReasonCodes) {
-    match (refund.is_zero(), held_back.is_zero()) {
-        (true, _) => (Outcome::Denied, ReasonCodes::of(&[ReasonCode::NothingRefundable])),
-        (false, true) => (Outcome::ApprovedFull, ReasonCodes::default()),
-        (false, false) => (Outcome::ApprovedPartial, ReasonCodes::of(&[ReasonCode::DeductionsApplied])),
     }
 }
 
@@ -126,7 +123,7 @@ fn withhold_lost(lost: Amount, facts: &Facts<'_>, lines: &mut Lines, components:
         *kept = kept.plus(more);
     }
     take(&kept, parts, DeductionKind::NonRefundableComponent, DeductionSource::NonRefundableTender);
-    for line in lines.iter_mut().filter(|line| is_approved(line)) {
+    for line in lines.iter_mut().filter(|line| is_approved(line) && !line.base.is_zero()) {
         let held_back = Amount::sum(line.deductions.iter().map(|deduction| deduction.amount));
         (line.outcome, line.reason_codes) = approved(line.refund, held_back);
     }
@@ -153,25 +150,72 @@ fn take(amounts: &[Amount], parts: Parts<'_>, kind: DeductionKind, source: Deduc
     }
 }
 
-/// The order's answer from its parts': a person or a question first, then all, nothing, or a part.
-fn outcome(lines: &[LineDecision], components: &[ComponentDecision]) -> (Outcome, ReasonCodes) {
+/// The answer for the order: from its lines and components, and whether all that was asked for goes back.
+fn answer(
+    claim: &Claim<'_, '_, '_>,
+    refund: Amount,
+    lines: &[LineDecision],
+    components: &[ComponentDecision],
+) -> (Outcome, ReasonCodes) {
+    let (mut outcome, mut codes) = if claim.facts.claim.lines == Coverage::NotClaimed {
+        of_components(claim, lines, components)
+    } else {
+        of_order(claim.plan, refund, lines, components)
+    };
+    if !refund.is_zero() && codes.contains(ReasonCode::NothingRefundable) {
+        codes.remove(ReasonCode::NothingRefundable);
+        codes.insert(ReasonCode::DeductionsApplied);
+    }
+    if claim.facts.claim.requested_amount.is_some_and(|requested| refund < requested) {
+        fall_short(claim, lines, &mut outcome, &mut codes);
+    }
+    (outcome, codes)
+}
+
+/// Says that less goes back than was asked for, where a rule refunds at all.
+#[inline(never)]
+fn fall_short(claim: &Claim<'_, '_, '_>, lines: &[LineDecision], outcome: &mut Outcome, codes: &mut ReasonCodes) {
+    match outcome {
+        Outcome::MoreInfoRequired | Outcome::ManualReview => return,
+        Outcome::ApprovedFull => *outcome = Outcome::ApprovedPartial,
+        Outcome::ApprovedPartial | Outcome::Denied => {}
+    }
+    if lines.iter().any(|line| is_refunding(claim.plan, line)) {
+        codes.insert(ReasonCode::RequestedAmountNotReached);
+    }
+}
+
+/// The order's answer from its parts': a person or a question first, then all, nothing, or a part. A line of which
+/// nothing is left to refund has no say where another part has one.
+fn of_order(
+    plan: &Plan,
+    refund: Amount,
+    lines: &[LineDecision],
+    components: &[ComponentDecision],
+) -> (Outcome, ReasonCodes) {
+    let is_spent = |line: &LineDecision| line.base.is_zero() && is_refunding(plan, line);
     let (mut outcomes, mut codes) = (0u8, ReasonCodes::default());
-    for line in lines {
+    for line in lines.iter().filter(|line| !is_spent(line)) {
         outcomes |= 1 << line.outcome.index();
         codes.insert_all(line.reason_codes);
     }
+    if outcomes == 0 && refund.is_zero() {
+        for line in lines {
+            outcomes |= 1 << line.outcome.index();
+            codes.insert_all(line.reason_codes);
+        }
+    }
     let any = |wanted: Outcome| outcomes & 1 << wanted.index() != 0;
-    let all = |wanted: Outcome| outcomes & !(1 << wanted.index()) == 0;
-    let kept = |deduction: &Deduction| deduction.kind != DeductionKind::NotRequested;
-    let component_kept = components.iter().any(|component| component.deductions.iter().any(kept));
+    let none_but = |wanted: Outcome| outcomes & !(1 << wanted.index()) == 0;
+    let component_kept = components.iter().any(is_kept);
     let component_refunded = components.iter().any(|component| !component.refund.is_zero());
     let outcome = if any(Outcome::ManualReview) {
         Outcome::ManualReview
     } else if any(Outcome::MoreInfoRequired) {
         Outcome::MoreInfoRequired
-    } else if all(Outcome::Denied) && !component_refunded {
+    } else if none_but(Outcome::Denied) && !component_refunded {
         Outcome::Denied
-    } else if all(Outcome::ApprovedFull) && !component_kept {
+    } else if none_but(Outcome::ApprovedFull) && !component_kept {
         Outcome::ApprovedFull
     } else {
         if component_kept {
@@ -180,6 +224,38 @@ fn outcome(lines: &[LineDecision], components: &[ComponentDecision]) -> (Outcome
         Outcome::ApprovedPartial
     };
     (outcome, codes)
+}
+
+/// Whether something is held back of a component that was asked for.
+fn is_kept(component: &ComponentDecision) -> bool {
+    component.deductions.iter().any(|deduction| deduction.kind != DeductionKind::NotRequested)
+}
+
+/// The answer to a claim on components alone. Where no rule of their lines refunds, it is that of the lines.
+#[inline(never)]
+fn of_components(
+    claim: &Claim<'_, '_, '_>,
+    lines: &[LineDecision],
+    components: &[ComponentDecision],
+) -> (Outcome, ReasonCodes) {
+    let facts = claim.facts.components.iter();
+    let mut decided =
+        facts.zip(components).filter(|(facts, _)| deciding(claim, facts, lines).next().is_some()).peekable();
+    if decided.peek().is_none() {
+        return of_order(claim.plan, Amount::ZERO, lines, components);
+    }
+    let (mut refund, mut held_back) = (Amount::ZERO, Amount::ZERO);
+    for (_, component) in decided {
+        refund = refund.plus(component.refund);
+        let kept = component.deductions.iter().filter(|deduction| deduction.kind != DeductionKind::NotRequested);
+        held_back = held_back.plus(Amount::sum(kept.map(|deduction| deduction.amount)));
+    }
+    let named = || claim.facts.components.iter().filter(|component| component.coverage == Coverage::Claimed);
+    let (cost, left) = (named().map(|of| of.paid), named().map(ComponentFacts::refundable));
+    if refund.is_zero() && Amount::sum(left).is_zero() && !Amount::sum(cost).is_zero() {
+        return (Outcome::Denied, ReasonCodes::of(&[ReasonCode::AlreadyRefunded]));
+    }
+    approved(refund, held_back)
 }
 
 /// The evidence against everything that the deciding rules demand.
@@ -243,8 +319,10 @@ pub fn next_steps(plan: &Plan, outcome: Outcome, codes: ReasonCodes, lines: &[Li
     named
 }
 
-/// The way the money goes back: that of the first line on which any does.
+/// The way the money goes back: that of the first line of which any can; where none can, of the first one that a
+/// refunding rule decided.
 fn method(plan: &Plan, lines: &[LineDecision]) -> RefundMethod {
-    let first = lines.iter().find(|line| has_amount(line));
+    let first = lines.iter().find(|line| !line.base.is_zero());
+    let first = first.or_else(|| lines.iter().find(|line| is_refunding(plan, line)));
     first.map_or(RefundMethod::OriginalPayment, |line| verdict_of(plan, line.rule).method)
 }

@@ -4,22 +4,23 @@ use std::cell::OnceCell;
 
 use smallvec::{SmallVec, smallvec};
 
-use crate::decision::deduct::{
-    Deductions, NoAmount, StepResult, Taken, deduct, deduct_together, extra_amount, step_amount,
-};
+use crate::decision::deduct::{Deductions, NoAmount, deduct, extra_amount, within};
 use crate::decision::evidence::{Material, inspect, met_by};
 use crate::decision::explain::Recorder;
 use crate::decision::line::{Line, MissingFacts};
 use crate::decision::machine::Fault;
 use crate::decision::search::{Found, search};
 use crate::decision::text::vague_phrases;
+use crate::decision::together::decide_together;
 use crate::domain::decision::{Deduction, ExtraAmount, LineDecision, ReasonCodes, RuleRef, TextFinding};
-use crate::domain::facts::{Coverage, Facts, LineFacts, Value};
+use crate::domain::facts::{ComponentFacts, Coverage, EarlierFacts, Facts, LineFacts, Value};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::time::Day;
-use crate::domain::words::{LiableParty, Outcome, ReasonCode};
+use crate::domain::words::{AmountKind, LiableParty, Outcome, ReasonCode};
 use crate::plan::Plan;
-use crate::plan::rule::{Action, Demand, Extra, LayerPower, StepScope, Verdict};
+use crate::plan::evidence::Requirement;
+use crate::plan::rule::{Action, Demand, Extra, LayerPower, Verdict};
+use crate::plan::vocabulary::VocabularyId;
 
 /// A claim while it is decided: what all of its lines share is worked out once, when a line
 /// first asks for it.
@@ -58,6 +59,30 @@ impl<'p, 'f, 'a> Claim<'p, 'f, 'a> {
     /// The vague phrases of the text.
     pub fn vague(&self) -> &[TextFinding] {
         self.vague.get_or_init(|| vague_phrases(&self.plan.text, &self.facts.claim))
+    }
+
+    /// Whether the material is enough for a requirement.
+    fn is_met(&self, requirement: &Requirement) -> bool {
+        met_by(requirement, self.material(), self.facts).is_some()
+    }
+
+    /// Whether a line is asked about for the sake of components that are claimed alone.
+    fn asks_by_component(&self, line: u16) -> bool {
+        let Facts { claim, components, .. } = self.facts;
+        let is_asked =
+            |component: &ComponentFacts| component.coverage == Coverage::Claimed && component.belongs_to(line);
+        claim.lines == Coverage::NotClaimed && components.iter().any(is_asked)
+    }
+
+    /// What earlier answers gave, held back or asked for under a name, on lines of which `counts` says so.
+    #[inline]
+    pub fn earlier(&self, name: &str, what: AmountKind, counts: impl Fn(u16) -> bool) -> Amount {
+        if self.facts.earlier.is_empty() {
+            return Amount::ZERO;
+        }
+        let place = self.plan.vocabularies.place(VocabularyId::AMOUNT, name);
+        let of_it = |of: &&EarlierFacts| Some(of.name) == place && of.what == what && counts(of.line);
+        Amount::sum(self.facts.earlier.iter().filter(of_it).map(|of| of.amount))
     }
 
     /// The requirement that a demand comes to for this claim, as a place in the plan.
@@ -137,15 +162,17 @@ fn improved_below(plan: &Plan, found: Found) -> Option<u32> {
     }
 }
 
-/// Whether the first decision is better for the customer: more money, or else a better answer.
+/// Whether the first decision is better for the customer: more money, or else a better answer. What of the money went
+/// back before is no matter, so that the same claim is decided by the same rule again.
 fn better(first: &LineDecision, second: &LineDecision) -> bool {
     let rank = |line: &LineDecision| match line.outcome {
+        _ if !line.due.is_zero() => 3,
         Outcome::ApprovedFull | Outcome::ApprovedPartial => 3,
         Outcome::MoreInfoRequired => 2,
         Outcome::ManualReview => 1,
         Outcome::Denied => 0,
     };
-    (second.refund, rank(second)) < (first.refund, rank(first))
+    (second.due, rank(second)) < (first.due, rank(first))
 }
 
 /// A line whose rule would decide if facts were not missing: says which, and what else the rule
@@ -208,7 +235,13 @@ fn follow<R: Recorder>(claim: &Claim<'_, '_, '_>, place: u16, rule: RuleRef, lin
         }
         Action::Refund(steps) => steps,
     };
-    if steps.iter().any(|step| step.scope == StepScope::Order) {
+    if claim.facts.claim.lines == Coverage::NotClaimed {
+        // It is asked about for a component alone: it would be refunded, or lacks something.
+        let lacking = unmet(claim, verdict);
+        let outcome = if lacking.is_empty() { Outcome::ApprovedFull } else { Outcome::MoreInfoRequired };
+        return decided(outcome, lacking, line);
+    }
+    if verdict.is_shared() {
         return Judged::Together(place, rule);
     }
     let deducted = deduct(steps, rule, claim.currency, line);
@@ -216,7 +249,7 @@ fn follow<R: Recorder>(claim: &Claim<'_, '_, '_>, place: u16, rule: RuleRef, lin
 }
 
 /// The decision on a line of which its rule has taken what it takes.
-fn refunded<R: Recorder>(
+pub fn refunded<R: Recorder>(
     claim: &Claim<'_, '_, '_>,
     place: u16,
     rule: RuleRef,
@@ -226,25 +259,27 @@ fn refunded<R: Recorder>(
     let verdict = verdict_of(claim.plan, rule);
     let lacking = unmet(claim, verdict);
     let liable = liable(line);
-    let deductions = match deducted {
+    let mut deductions = match deducted {
         Ok(deductions) => deductions,
         Err(no_amount) => return without_amount(no_amount, place, rule, lacking, liable),
     };
-    let (base, taken) = (line.facts.refundable(), sum(&deductions));
-    let refund = base.less(taken);
-    line.standing.left = Some(refund);
-    let compensations = match extras(&verdict.compensations, claim.currency, line) {
-        Ok(compensations) => compensations,
-        Err(no_amount) => return without_amount(no_amount, place, rule, lacking, liable),
-    };
-    let amounts_due = match extras(&verdict.amounts_due, claim.currency, line) {
-        Ok(amounts_due) => amounts_due,
+    // What goes back of the line in all, before and now.
+    let due = line.facts.paid.less(sum(&deductions));
+    line.standing.left = Some(due);
+    let (compensations, amounts_due) = match beside(claim, place, verdict, line) {
+        Ok(beside) => beside,
         Err(no_amount) => return without_amount(no_amount, place, rule, lacking, liable),
     };
     if !lacking.is_empty() {
         return undecided(place, rule, Outcome::MoreInfoRequired, lacking, liable);
     }
-    let (outcome, reason_codes) = crate::decision::settle::approved(refund, taken);
+    let base = line.facts.refundable();
+    let held_back = within(base, &mut deductions);
+    let refund = base.less(held_back);
+    let (outcome, reason_codes) = match (base.is_zero(), line.facts.paid.is_zero()) {
+        (true, false) => (Outcome::Denied, ReasonCodes::of(&[ReasonCode::AlreadyRefunded])),
+        (true, true) | (false, _) => approved(refund, held_back),
+    };
     LineDecision {
         line: place,
         outcome,
@@ -253,11 +288,45 @@ fn refunded<R: Recorder>(
         liable,
         base,
         refund,
+        due,
         deductions,
         compensations,
         amounts_due,
         missing_facts: MissingFacts::new(),
     }
+}
+
+type Beside = (SmallVec<[ExtraAmount; 1]>, SmallVec<[ExtraAmount; 1]>);
+
+/// What a rule gives and asks for on a line beside its refund.
+#[inline]
+pub fn beside<R: Recorder>(
+    claim: &Claim<'_, '_, '_>,
+    place: u16,
+    verdict: &Verdict,
+    line: &mut Line<'_, '_, '_, R>,
+) -> Result<Beside, NoAmount> {
+    let compensations = extras(&verdict.compensations, AmountKind::Compensation, (claim, place), line)?;
+    Ok((compensations, extras(&verdict.amounts_due, AmountKind::AmountDue, (claim, place), line)?))
+}
+
+/// The answer for an amount: all of it, a part of it, or nothing.
+pub fn approved(refund: Amount, held_back: Amount) -> (Outcome, ReasonCodes) {
+    match (refund.is_zero(), held_back.is_zero()) {
+        (true, _) => (Outcome::Denied, ReasonCodes::of(&[ReasonCode::NothingRefundable])),
+        (false, true) => (Outcome::ApprovedFull, ReasonCodes::default()),
+        (false, false) => (Outcome::ApprovedPartial, ReasonCodes::of(&[ReasonCode::DeductionsApplied])),
+    }
+}
+
+/// Whether a refunding rule decided a line and everything that it needs was there, be it that nothing is left of the line.
+#[inline]
+pub fn is_refunding(plan: &Plan, line: &LineDecision) -> bool {
+    let decided = match line.outcome {
+        Outcome::ApprovedFull | Outcome::ApprovedPartial | Outcome::Denied => true,
+        Outcome::MoreInfoRequired | Outcome::ManualReview => false,
+    };
+    decided && matches!(verdict_of(plan, line.rule).action, Action::Refund(_))
 }
 
 /// The decision on a line whose amount could not be worked out.
@@ -285,69 +354,34 @@ fn sum(deductions: &[Deduction]) -> Amount {
     Amount::sum(deductions.iter().map(|deduction| deduction.amount))
 }
 
-/// Decides all claimed lines.
+/// Decides all claimed lines. Where components are claimed alone, no line is: then the lines that these belong to only
+/// say which of their rules would refund.
 pub fn lines<R: Recorder>(claim: &Claim<'_, '_, '_>, recorder: &mut R) -> SmallVec<[LineDecision; 1]> {
     let mut decided = SmallVec::new();
-    let mut together: SmallVec<[(u16, RuleRef); 4]> = SmallVec::new();
+    let mut shared: SmallVec<[(u16, RuleRef); 4]> = SmallVec::new();
     for (place, facts) in claim.facts.lines.iter().enumerate() {
-        if facts.coverage == Coverage::NotClaimed {
+        let place = u16::try_from(place).unwrap_or(u16::MAX);
+        if facts.coverage == Coverage::NotClaimed && !claim.asks_by_component(place) {
             continue;
         }
-        let place = u16::try_from(place).unwrap_or(u16::MAX);
         recorder.line(place);
         match line(claim, place, facts, recorder) {
             Judged::Decided(line) => decided.push(line),
-            Judged::Together(place, rule) => together.push((place, rule)),
+            Judged::Together(place, rule) => shared.push((place, rule)),
         }
     }
-    while let Some(&(_, rule)) = together.first() {
-        let places: SmallVec<[u16; 4]> =
-            together.iter().filter(|(_, of)| *of == rule).map(|(place, _)| *place).collect();
-        together.retain(|(_, of)| *of != rule);
-        decided.extend(rule_together(claim, rule, &places, recorder));
-    }
-    if 1 < decided.len() {
-        decided.sort_by_key(|line: &LineDecision| line.line);
+    if !shared.is_empty() {
+        decide_together(claim, &shared, &mut decided, recorder);
     }
     decided
-}
-
-/// Decides the lines of a rule that takes something from all of them together.
-fn rule_together<R: Recorder>(
-    claim: &Claim<'_, '_, '_>,
-    rule: RuleRef,
-    places: &[u16],
-    recorder: &mut R,
-) -> SmallVec<[LineDecision; 1]> {
-    let plan = claim.plan;
-    let facts: SmallVec<[(u16, &LineFacts<'_>); 4]> =
-        places.iter().filter_map(|&place| Some((place, claim.facts.lines.get(usize::from(place))?))).collect();
-    let mut taken: Vec<Taken> = facts.iter().map(|(_, facts)| Taken::new(facts.refundable())).collect();
-    let steps = match &verdict_of(plan, rule).action {
-        Action::Refund(steps) => steps.as_slice(),
-        Action::Deny(_) | Action::Ask(_) | Action::Review(_) => &[],
-    };
-    let outcome = deduct_together(steps, rule, &mut taken, |at, step, source, standing, missing| {
-        let Some((place, facts)) = facts.get(at) else { return Ok(StepResult::NotTaken) };
-        recorder.line(*place);
-        let mut line = Line::new(plan, claim.currency, facts, recorder);
-        step_amount(step, source, claim.currency, standing, &mut line, missing)
-    });
-    facts
-        .iter()
-        .zip(taken)
-        .map(|((place, facts), taken)| {
-            let deducted = outcome.clone().map(|()| taken.deductions);
-            refunded(claim, *place, rule, deducted, &mut Line::new(plan, claim.currency, facts, recorder))
-        })
-        .collect()
 }
 
 /// What is given or owed beside a refund.
 #[inline]
 fn extras<R: Recorder>(
     extras: &[Extra],
-    currency: &Currency,
+    what: AmountKind,
+    (claim, place): (&Claim<'_, '_, '_>, u16),
     line: &mut Line<'_, '_, '_, R>,
 ) -> Result<SmallVec<[ExtraAmount; 1]>, NoAmount> {
     let mut amounts = SmallVec::new();
@@ -355,11 +389,13 @@ fn extras<R: Recorder>(
         return Ok(amounts);
     }
     let mut missing = MissingFacts::new();
-    for (place, extra) in extras.iter().enumerate() {
-        if let Some(amount) = extra_amount(extra, currency, line, &mut missing)?
-            && !amount.is_zero()
-        {
-            amounts.push(ExtraAmount { place: u16::try_from(place).unwrap_or(u16::MAX), amount });
+    // What is carried is given once, when all lines are decided.
+    let own = (0u16..).zip(extras).filter(|(_, extra)| extra.order_amount.is_none());
+    for (at, extra) in own {
+        let Some(amount) = extra_amount(extra, claim.currency, line, &mut missing)? else { continue };
+        let amount = amount.less(claim.earlier(&extra.name, what, |of| of == place));
+        if !amount.is_zero() {
+            amounts.push(ExtraAmount { place: at, amount });
         }
     }
     if missing.is_empty() { Ok(amounts) } else { Err(NoAmount::Missing(missing)) }
@@ -375,7 +411,7 @@ pub fn verdict_of(plan: &Plan, rule: RuleRef) -> &Verdict {
 }
 
 /// What the claim lacks of what a rule demands, in order of precedence.
-fn unmet(claim: &Claim<'_, '_, '_>, verdict: &Verdict) -> ReasonCodes {
+pub fn unmet(claim: &Claim<'_, '_, '_>, verdict: &Verdict) -> ReasonCodes {
     let mut codes = ReasonCodes::default();
     for &demand in &verdict.demands {
         match demand {
@@ -385,7 +421,7 @@ fn unmet(claim: &Claim<'_, '_, '_>, verdict: &Verdict) -> ReasonCodes {
             Demand::ReasonEvidence | Demand::Evidence(_) => {
                 let requirement =
                     claim.requirement(demand).and_then(|place| claim.plan.requirements.get(usize::from(place)));
-                if requirement.is_some_and(|requirement| met_by(requirement, claim.material().kinds).is_none()) {
+                if requirement.is_some_and(|requirement| !claim.is_met(requirement)) {
                     codes.insert(ReasonCode::EvidenceMissing);
                     claim.material().rejected.iter().for_each(|it| codes.insert(it.problem.reason_code()));
                 }
@@ -425,6 +461,7 @@ fn undecided(
         liable,
         base: Amount::ZERO,
         refund: Amount::ZERO,
+        due: Amount::ZERO,
         deductions: SmallVec::new(),
         compensations: SmallVec::new(),
         amounts_due: SmallVec::new(),

@@ -1,7 +1,6 @@
 //! When a reviewer will have looked, and when the money arrives.
 
-use crate::decision::components::has_amount;
-use crate::decision::verdict::{Claim, verdict_of};
+use crate::decision::verdict::{Claim, is_refunding, verdict_of};
 use crate::domain::calendar::Calendar;
 use crate::domain::decision::{DateWindow, LineDecision};
 use crate::domain::time::Day;
@@ -22,17 +21,21 @@ pub struct Times {
 /// When lines are reviewed, and when their money arrives at tenders of this method, or of one that no rule names.
 pub fn times(claim: &Claim<'_, '_, '_>, lines: &[LineDecision], method: Option<&str>) -> Times {
     let mut times = Times { review: None, payout: None, by_method: false };
+    // Where nothing is left of any line, what goes back of components is paid out as the lines' rules say.
+    let spent = lines.iter().all(|line| line.base.is_zero());
+    let pays = |line: &LineDecision| !line.base.is_zero() || spent && is_refunding(claim.plan, line);
     let calendar = claim.plan.calendar.as_deref();
     let mut before = None;
     // Nothing is reviewed before what is missing has come.
     for line in lines.iter().filter(|line| line.outcome != Outcome::MoreInfoRequired) {
         // Lines that follow each other mostly follow the same rule.
-        let this = (line.rule, has_amount(line));
+        let pays = pays(line);
+        let this = (line.rule, pays);
         if before.replace(this) == Some(this) {
             continue;
         }
         let verdict = verdict_of(claim.plan, line.rule);
-        let payout = verdict.payout.as_ref().filter(|_| has_amount(line));
+        let payout = verdict.payout.as_ref().filter(|_| pays);
         if verdict.review.is_none() && payout.is_none() {
             continue;
         }

@@ -106,6 +106,13 @@ impl Calendar {
         i32::try_from(number).ok().map(Day::from_number)
     }
 
+    /// The day itself where it is worked, or the first business day after it. `None` where a day on the way is not
+    /// covered.
+    #[must_use]
+    pub fn business_day_from(&self, day: Day) -> Option<Day> {
+        if self.is_business_day(day)? { Some(day) } else { self.business_days_after(day, 1) }
+    }
+
     /// How many business days lie after `from`, up to and including `to`; below zero where `to`
     /// comes first. `None` where a day between them is not covered.
     #[must_use]

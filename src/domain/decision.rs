@@ -61,6 +61,9 @@ pub struct LineDecision {
     pub base: Amount,
     /// What goes back; `base` less all deductions.
     pub refund: Amount,
+    /// What goes back of the line in all, before and now, as its rule has it: the price less the deductions. Zero where
+    /// no amount was worked out.
+    pub due: Amount,
     /// What is held back, in the order it was taken.
     pub deductions: SmallVec<[Deduction; 2]>,
     /// What is given on top of the refund, never netted into it.
@@ -100,7 +103,7 @@ pub struct Deduction {
     pub kind: DeductionKind,
     /// What in the plan took it.
     pub source: DeductionSource,
-    /// What it was taken from: what earlier deductions had left.
+    /// What it was taken from: what earlier deductions had left of the price.
     pub base: Amount,
     /// How much; more than zero.
     pub amount: Amount,
@@ -178,10 +181,23 @@ pub struct EvidenceReport {
     pub satisfied_by: SmallVec<[u16; 4]>,
     /// The kinds still missing, as bits by kind: any one of these sets would do. Smallest first.
     pub missing: SmallVec<[u64; 4]>,
+    /// The kinds of which several pieces are missing.
+    pub missing_more: Vec<MissingMore>,
     /// The pieces that cannot be accepted.
     pub rejected: SmallVec<[RejectedEvidence; 1]>,
     /// Phrases of the text that say nothing checkable.
     pub text_findings: SmallVec<[TextFinding; 1]>,
+}
+
+/// Further pieces of a kind that are missing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MissingMore {
+    /// The set, by its place in [`EvidenceReport::missing`].
+    pub set: u16,
+    /// The kind.
+    pub kind: u16,
+    /// How many are missing beside the first one.
+    pub pieces: u16,
 }
 
 /// A piece of evidence that cannot be accepted, and why.
@@ -204,6 +220,8 @@ pub enum EvidenceProblem {
     MediaTypeMissing,
     /// It is larger than the kind allows.
     TooLarge,
+    /// It is larger than is allowed together with the other pieces.
+    TooLargeTogether,
     /// The kind requires a time of capture and none was said.
     CaptureTimeMissing,
     /// It was captured before the kind allows.
@@ -231,6 +249,11 @@ impl ReasonCodes {
     /// Adds a code.
     pub const fn insert(&mut self, code: ReasonCode) {
         self.0 |= 1 << code.index();
+    }
+
+    /// Takes a code out.
+    pub const fn remove(&mut self, code: ReasonCode) {
+        self.0 &= !(1 << code.index());
     }
 
     /// Adds all of these.
@@ -299,6 +322,7 @@ impl EvidenceProblem {
             | Self::MediaTypeNotAllowed
             | Self::MediaTypeMissing
             | Self::TooLarge
+            | Self::TooLargeTogether
             | Self::CaptureTimeMissing
             | Self::CapturedTooEarly
             | Self::CapturedTooLate
@@ -319,6 +343,17 @@ pub struct TextFinding {
 }
 
 impl EvidenceReport {
+    /// The kinds of a missing set, each as often as pieces of it are missing.
+    pub fn missing_kinds(&self, set: usize) -> impl Iterator<Item = u16> {
+        let kinds = self.missing.get(set).copied().unwrap_or(0);
+        let more = move |kind: u16| {
+            let of_it = self.missing_more.iter().find(|more| usize::from(more.set) == set && more.kind == kind);
+            usize::from(of_it.map_or(0, |more| more.pieces))
+        };
+        let missing = (0..64u16).filter(move |kind| kinds >> kind & 1 == 1);
+        missing.flat_map(move |kind| std::iter::repeat_n(kind, 1 + more(kind)))
+    }
+
     /// None is asked for and none was looked at.
     #[must_use]
     pub fn not_required() -> Self {
@@ -326,6 +361,7 @@ impl EvidenceReport {
             verdict: EvidenceVerdict::NotRequired,
             satisfied_by: SmallVec::new(),
             missing: SmallVec::new(),
+            missing_more: Vec::new(),
             rejected: SmallVec::new(),
             text_findings: SmallVec::new(),
         }

@@ -10,6 +10,7 @@ use crate::domain::exact::Exact;
 use crate::domain::money::Amount;
 use crate::domain::request::Refundability;
 use crate::domain::time::Timestamp;
+use crate::domain::words::AmountKind;
 
 /// The place of a fact in the plan's list of facts.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -51,6 +52,21 @@ pub struct Facts<'a> {
     pub tenders: SmallVec<[TenderFacts<'a>; 2]>,
     /// The claim.
     pub claim: ClaimFacts<'a>,
+    /// What earlier answers held back, gave and asked for by name.
+    pub earlier: Vec<EarlierFacts>,
+}
+
+/// An amount of an earlier answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct EarlierFacts {
+    /// Its name, by its place in the plan.
+    pub name: u16,
+    /// The line it was for, by its place.
+    pub line: u16,
+    /// What it was.
+    pub what: AmountKind,
+    /// How much it was.
+    pub amount: Amount,
 }
 
 /// One line.
@@ -68,12 +84,12 @@ pub struct LineFacts<'a> {
     pub coverage: Coverage,
 }
 
-/// Whether the claim is about a line.
+/// Whether the claim is about something.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Coverage {
-    /// It is: the line is decided.
+    /// It is: it is decided.
     Claimed,
-    /// It is not: the line only counts towards what was paid.
+    /// It is not: it only counts towards what was paid.
     NotClaimed,
 }
 
@@ -88,6 +104,8 @@ pub struct ComponentFacts {
     pub refunded: Amount,
     /// The line it belongs to, by its place; `None`: the whole order.
     pub line: Option<u16>,
+    /// Whether the claim may be about it: claims can name the components that they are about.
+    pub coverage: Coverage,
 }
 
 /// One way the order was paid.
@@ -120,6 +138,8 @@ pub struct ClaimFacts<'a> {
     pub evidence: SmallVec<[EvidenceFacts<'a>; 2]>,
     /// How much is asked for; `None` means all that can be had.
     pub requested_amount: Option<Amount>,
+    /// Whether it is about lines: it is not where it names components alone.
+    pub lines: Coverage,
 }
 
 /// Whether the claim sets a promised value against an actual one.
@@ -142,6 +162,8 @@ pub struct EvidenceFacts<'a> {
     pub media_type: &'a str,
     /// Its size; zero: not said.
     pub size_bytes: i64,
+    /// The first piece, by its place in this list, that is the same file: its own place where no other is.
+    pub file: u16,
     /// When it was captured.
     pub captured_at: Option<Timestamp>,
     /// Whether it names the order that the request is about.
@@ -168,6 +190,12 @@ impl LineFacts<'_> {
 }
 
 impl ComponentFacts {
+    /// Whether it belongs to a line, by the line's place: to its own, or as one of the whole order to every line.
+    #[must_use]
+    pub fn belongs_to(&self, line: u16) -> bool {
+        self.line.is_none_or(|own| own == line)
+    }
+
     /// What can still be refunded of it at all.
     #[must_use]
     pub const fn refundable(&self) -> Amount {

@@ -236,6 +236,8 @@ closed_set! {
         NoMatchingRule = "no_matching_rule",
         /// Something is held back; the deductions say what and why.
         DeductionsApplied = "deductions_applied",
+        /// Less goes back than was asked for.
+        RequestedAmountNotReached = "requested_amount_not_reached",
     }
 }
 

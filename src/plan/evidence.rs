@@ -1,5 +1,7 @@
 //! Evidence as a plan sees it: kinds with their conditions, requirements written out.
 
+use smallvec::{SmallVec, smallvec};
+
 use crate::domain::facts::FactId;
 use crate::domain::time::Elapsed;
 use crate::plan::vocabulary::Labels;
@@ -44,13 +46,74 @@ pub enum MediaRange {
     Family(String),
 }
 
-/// What must be proved: any one of these sets of kinds does.
+/// What must be proved: any one of these sets of pieces does.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Requirement {
     /// Its name in the policy.
     pub name: String,
-    /// Sets of kinds, one bit each; none contains another; smallest first.
-    pub alternatives: Vec<u64>,
+    /// Sets of pieces by their kinds; none contains another; smallest first.
+    pub alternatives: Vec<Pieces>,
+}
+
+/// So many pieces of some kinds.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Pieces {
+    /// The kinds, one bit each: at least one piece of each.
+    pub kinds: u64,
+    /// The kinds of which there are several: how many beside the first one; in the order of the kinds.
+    pub more: SmallVec<[(u16, u16); 1]>,
+}
+
+impl Pieces {
+    /// So many pieces of one kind.
+    #[must_use]
+    pub fn of(kind: u16, pieces: u16) -> Self {
+        let kinds = if pieces == 0 { 0 } else { 1u64.checked_shl(u32::from(kind)).unwrap_or(0) };
+        let more = if 1 < pieces { smallvec![(kind, pieces - 1)] } else { SmallVec::new() };
+        Self { kinds, more }
+    }
+
+    /// How many pieces of a kind.
+    #[must_use]
+    pub fn count(&self, kind: u16) -> u16 {
+        match 1u64.checked_shl(u32::from(kind)) {
+            Some(bit) if self.kinds & bit != 0 => {
+                1 + self.more.iter().find(|(more, _)| *more == kind).map_or(0, |(_, more)| *more)
+            }
+            Some(_) | None => 0,
+        }
+    }
+
+    /// The kinds with their numbers of pieces, in order.
+    pub fn counts(&self) -> impl Iterator<Item = (u16, u16)> {
+        (0..64u16).filter(|kind| self.kinds >> kind & 1 == 1).map(|kind| (kind, self.count(kind)))
+    }
+
+    /// How many pieces there are in all.
+    #[must_use]
+    pub fn size(&self) -> u32 {
+        self.kinds.count_ones() + self.more.iter().map(|(_, more)| u32::from(*more)).sum::<u32>()
+    }
+
+    /// Whether it holds all that is in the other one.
+    #[must_use]
+    pub fn contains(&self, other: &Self) -> bool {
+        other.kinds & self.kinds == other.kinds && other.more.iter().all(|(kind, more)| *more < self.count(*kind))
+    }
+
+    /// Enough for both: of each kind as many as the one that has more.
+    #[must_use]
+    pub fn or(&self, other: &Self) -> Self {
+        let mut both = Self { kinds: self.kinds | other.kinds, more: self.more.clone() };
+        for (kind, more) in &other.more {
+            match both.more.iter_mut().find(|(known, _)| known == kind) {
+                Some((_, known)) => *known = (*known).max(*more),
+                None => both.more.push((*kind, *more)),
+            }
+        }
+        both.more.sort_unstable();
+        both
+    }
 }
 
 impl MediaRange {

@@ -70,6 +70,8 @@ pub enum Unary {
     EndOfDay,
     /// The first moment of the day after `a`.
     NextDay,
+    /// The same time of day on the first business day not before that of `a`.
+    OnOrNextBusinessDay,
 }
 
 /// An operation on two values.

@@ -25,7 +25,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::zone::Zone;
 use crate::plan::evidence::{EvidenceKind, Requirement};
 use crate::plan::fact::{Derived, FactDefinition};
-use crate::plan::rule::{ComponentRefund, NextStep, Reason, Verdict};
+use crate::plan::rule::{ComponentRefund, Extra, NextStep, Reason, Verdict};
 use crate::plan::rules::Rules;
 use crate::plan::text::TextRules;
 use crate::plan::vocabulary::{Labels, Vocabularies};
@@ -63,10 +63,14 @@ pub struct Plan {
     pub reasons: Vec<Reason>,
     /// Kinds of evidence, in the order of their vocabulary.
     pub evidence_kinds: Vec<EvidenceKind>,
+    /// The largest size of all pieces of evidence together, in bytes.
+    pub evidence_bytes_max: Option<i64>,
     /// Evidence requirements that rules and reasons refer to.
     pub requirements: Vec<Requirement>,
     /// What goes back of components, in the order of their vocabulary.
     pub components: Vec<ComponentRefund>,
+    /// Whether a component may go back whole whatever the claim is about of it: `always`, here or in a rule.
+    pub returned_whole: Vec<bool>,
     /// The fact that holds what each component cost, in the order of their vocabulary.
     pub component_facts: Vec<FactId>,
     /// How a refund is split over tenders.
@@ -81,6 +85,9 @@ pub struct Plan {
     pub supplement_step: Option<u16>,
     /// The next step that asks for a checkable reason, if the policy has one.
     pub restate_step: Option<u16>,
+    /// Amounts that are worked out once for an order, in the order in which they are taken. Their names are the first
+    /// of [`vocabulary::VocabularyId::AMOUNT`].
+    pub order_amounts: Vec<Extra>,
     /// The rules; the first that matches decides.
     pub rules: Rules,
     /// What decides where no rule matches.

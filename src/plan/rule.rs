@@ -79,6 +79,8 @@ pub struct Extra {
     pub at_most: Option<Formula>,
     /// How it is rounded, as for a deduction.
     pub rounding: Option<Rounding>,
+    /// The amount of the order that it is, by its place in the plan: then all of the above is that one's.
+    pub order_amount: Option<u16>,
 }
 
 /// What goes back of a component.
@@ -141,6 +143,22 @@ pub struct Step {
     pub rounded: Rounded,
     /// The amount as the author wrote it.
     pub text: String,
+    /// The amount of the order that is carried, by its place in the plan: then only `kind`, `tests` and `text` count.
+    pub order_amount: Option<u16>,
+}
+
+impl Verdict {
+    /// Whether something is taken from, or given for, several lines together.
+    #[must_use]
+    #[inline]
+    pub fn is_shared(&self) -> bool {
+        let steps = match &self.action {
+            Action::Refund(steps) => steps.as_slice(),
+            Action::Deny(_) | Action::Ask(_) | Action::Review(_) => &[],
+        };
+        steps.iter().any(|step| step.scope == StepScope::Order)
+            || self.compensations.iter().chain(&self.amounts_due).any(|extra| extra.order_amount.is_some())
+    }
 }
 
 /// What a deduction is taken from.

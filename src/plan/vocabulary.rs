@@ -30,8 +30,10 @@ impl VocabularyId {
     pub const CURRENCY: Self = Self(9);
     /// Components that the policy declares.
     pub const COMPONENT: Self = Self(10);
+    /// Amounts of the order, compensations and amounts due, by their names.
+    pub const AMOUNT: Self = Self(11);
     /// How many vocabularies every plan has.
-    pub const FIXED: u16 = 11;
+    pub const FIXED: u16 = 12;
 }
 
 /// A set of slugs, each with its place.

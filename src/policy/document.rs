@@ -64,6 +64,8 @@ record! {
         never_deduct: Option<Vec<Slug>>,
         /// Derived facts, in order: each a formula, or a table whose first matching row counts.
         facts: Option<Table<FactKey>>,
+        /// Amounts that are worked out once for an order, by name, in the order in which they are taken. Rules carry them.
+        order_amounts: Option<Table<OrderAmountKey>>,
         /// The rules; the first that matches a line decides it.
         rules: Vec<RuleKey>,
         /// What decides where no rule matches. Always the last key, so that a file that was cut off is noticed.
@@ -118,6 +120,8 @@ record! {
         kinds: Table<KindKey>,
         /// What must be proved, by name: a kind, or a tree of `all_of`, `any_of` and `at_least`.
         requirements: Option<Table<RequirementKey>>,
+        /// The largest size allowed of all pieces together, in bytes; each file counts once. Absent: any.
+        max_total_bytes: Option<Located<u32>>,
     }
 }
 
@@ -216,9 +220,9 @@ record! {
         /// What goes back of components under this rule, where it is not what `components` says: `{ service_fee: always }`.
         components: Option<Table<Slug>>,
         /// What is given on top of the refund, by name; never netted into it.
-        compensate: Option<Table<ExtraKey>>,
+        compensate: Option<Table<BesideKey>>,
         /// What the customer owes, by name; never netted into the refund.
-        amount_due: Option<Table<ExtraKey>>,
+        amount_due: Option<Table<BesideKey>>,
         /// The way the money goes back: `original_payment` (the default), `store_credit`, `bank_transfer` or `customer_choice`.
         method: Option<Slug>,
     }
@@ -269,8 +273,9 @@ record! {
 record! {
     /// A component of an order.
     pub struct ComponentKey = "a component" {
-        /// What goes back of it: `never`, `always` (as soon as anything is refunded), `when_full` (once everything it
-        /// belongs to is refunded in full) or `in_proportion` (the share that is refunded of what it belongs to).
+        /// What goes back of it: `never`; `always` (all that is left of it, with the first line under a rule that
+        /// refunds); `when_full` (all that is left, once every line it belongs to has gone back whole); or
+        /// `in_proportion` (the share of its lines' prices that has gone back).
         refund: Slug,
     }
 }
@@ -288,9 +293,48 @@ record! {
 }
 
 record! {
+    /// An amount that is worked out once for an order. It may use facts of the order and of the claim.
+    pub struct OrderAmountKey = "an amount of the order" {
+        /// How much, as a formula.
+        amount: Text,
+        /// It is never less than this formula.
+        at_least: Option<Text>,
+        /// It is never more than this formula.
+        at_most: Option<Text>,
+        /// How it is rounded. Absent: half up, to the currency's minor unit.
+        round: Option<RoundKey>,
+    }
+}
+
+/// An amount beside the refund: its own, or `order_amount` for the amount of the order of its name.
+#[derive(Clone, PartialEq, Debug, JsonSchema)]
+#[schemars(untagged)]
+pub enum BesideKey {
+    /// `order_amount`: the amount of the order of this name.
+    Carried(Text),
+    /// An amount of its own.
+    Own(Box<ExtraKey>),
+}
+
+impl Read for BesideKey {
+    const EXPECTED: &'static str = "a mapping with `amount`, or `order_amount`";
+
+    fn read(node: &Node, reader: &mut Reader<'_, '_>) -> Option<Self> {
+        match &node.kind {
+            NodeKind::Mapping(_) => ExtraKey::read(node, reader).map(|own| Self::Own(Box::new(own))),
+            NodeKind::Scalar(..) | NodeKind::List(_) => Text::read(node, reader).map(Self::Carried),
+        }
+    }
+
+    fn shape() -> Shape {
+        ExtraKey::shape()
+    }
+}
+
+record! {
     /// An amount beside the refund.
     pub struct ExtraKey = "an amount" {
-        /// How much, as a formula. `remaining` is the refund of the line.
+        /// How much, as a formula. `remaining` is what goes back of the line in all, before and now.
         amount: Text,
         /// It is given only where all of these hold.
         when: Option<Table<TestKey>>,
@@ -347,8 +391,8 @@ record! {
     pub struct StepKey = "a deduction" {
         /// Its kind, such as `consumed_value`.
         kind: Slug,
-        /// What it is taken from: `line` (the default), or `order`: once, spread over the lines that the rule decides
-        /// by what is left of each.
+        /// What it is taken from: `line` (the default), or `order`: once a claim, spread over the lines that the rule
+        /// decides by what is left of each.
         scope: Option<Slug>,
         /// It is taken only where all of these hold.
         when: Option<Table<TestKey>>,
@@ -364,6 +408,8 @@ record! {
         at_most: Option<Text>,
         /// How it is rounded. Absent: the deduction, half up, to the currency's minor unit.
         round: Option<RoundKey>,
+        /// The amount of the order that it carries; then only `kind` and `when` stand beside it.
+        order_amount: Option<Slug>,
     }
 }
 
@@ -489,11 +535,13 @@ pub enum RequirementKey {
 record! {
     /// A tree of requirements; exactly one of `all_of`, `any_of`, `at_least`.
     pub struct TreeKey = "a requirement" {
+        /// Several pieces of this kind: as many as `at_least` says.
+        kind: Option<Slug>,
         /// All of these.
         all_of: Option<Vec<RequirementKey>>,
         /// At least one of these.
         any_of: Option<Vec<RequirementKey>>,
-        /// At least so many of those in `of`.
+        /// At least so many of those in `of`, or pieces of `kind`.
         at_least: Option<Located<u32>>,
         /// What `at_least` counts.
         of: Option<Vec<RequirementKey>>,

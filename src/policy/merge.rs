@@ -18,7 +18,7 @@ type Entry = (Located<String>, Node);
 pub type Fragments = BTreeMap<String, Option<Node>>;
 
 /// The keys that a fragment may hold: what policies declare, but no rules.
-pub const SHARED_KEYS: [&str; 14] = [
+pub const SHARED_KEYS: [&str; 15] = [
     "channels",
     "product_types",
     "sub_stages",
@@ -33,6 +33,7 @@ pub const SHARED_KEYS: [&str; 14] = [
     "routes",
     "never_deduct",
     "facts",
+    "order_amounts",
 ];
 
 /// The keys of a layer beside those.

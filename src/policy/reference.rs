@@ -16,7 +16,7 @@ use crate::policy::formula::check::ROUNDING_MODES;
 use crate::policy::formula::functions::FUNCTIONS;
 
 /// What the mappings of a policy are called on the page, and where it describes them.
-const MAPPINGS: [(&str, &str, &str); 26] = [
+const MAPPINGS: [(&str, &str, &str); 27] = [
     ("Policy", "policy", "policy"),
     ("EffectiveKey", "effective", "effective"),
     ("OwnCurrencyKey", "own currency", "own-currency"),
@@ -39,6 +39,7 @@ const MAPPINGS: [(&str, &str, &str); 26] = [
     ("TiersKey", "tiers", "tiers"),
     ("RoundKey", "round", "round"),
     ("ExtraKey", "amount", "amount"),
+    ("OrderAmountKey", "amount of the order", "amounts-of-the-order"),
     ("WindowKey", "window", "window"),
     ("PayoutKey", "payout", "payout"),
     ("OtherwiseKey", "otherwise", "otherwise"),
@@ -46,7 +47,7 @@ const MAPPINGS: [(&str, &str, &str); 26] = [
 ];
 
 /// What a key comes to where it is absent, as far as that is not nothing.
-const DEFAULTS: [(&str, &str, &str); 25] = [
+const DEFAULTS: [(&str, &str, &str); 26] = [
     ("Policy", "effective", "all orders"),
     ("Policy", "languages", "`[en]`"),
     ("Policy", "tenders", "`{ order: proportional }`"),
@@ -57,6 +58,7 @@ const DEFAULTS: [(&str, &str, &str); 25] = [
     ("KindKey", "label", "the slug"),
     ("KindKey", "media", "any"),
     ("KindKey", "max_bytes", "any size"),
+    ("EvidenceKey", "max_total_bytes", "any size"),
     ("KindKey", "captured", "any time"),
     ("KindKey", "unstated", "`accepted`"),
     ("NextStepKey", "label", "the slug"),
@@ -154,6 +156,7 @@ fn named(definition: &str) -> String {
         "CurrencyKey" => return "code or [own currency](#own-currency)".to_owned(),
         "RefundKey" => return "`full` or [deductions](#deduct)".to_owned(),
         "RequirementKey" => return "slug or [tree](#tree)".to_owned(),
+        "BesideKey" => return "[amount](#amount) or `order_amount`".to_owned(),
         _ => {}
     }
     MAPPINGS

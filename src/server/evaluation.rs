@@ -8,7 +8,9 @@ use prost::Message as _;
 use tonic::Status;
 
 use crate::decision::explain::{Recorder, Silent};
-use crate::decision::{EvidenceAssessment, Purpose, Rows, assess_evidence, decide, intake, intake_into};
+use crate::decision::{
+    ENGINE_REVISION, EvidenceAssessment, Purpose, Rows, assess_evidence, decide, intake, intake_into,
+};
 use crate::domain::decision::Decision;
 use crate::domain::facts::Facts;
 use crate::domain::limits::SHORT_TEXT_BYTES_MAX;
@@ -238,6 +240,7 @@ pub fn server_info(snapshot: &Snapshot) -> pb::GetServerInfoResponse {
         generation: snapshot.generation,
         digest: snapshot.digest_text().to_owned(),
         policies: snapshot.plans().map(|plan| policy_info(snapshot, plan)).collect(),
+        engine_revision: ENGINE_REVISION,
     }
 }
 
@@ -366,7 +369,8 @@ fn decision_id(
     let parts = [snapshot.digest.bytes().as_slice(), plan.id.as_bytes(), request_id.as_bytes(), order, claim];
     said.clear();
     said.reserve(USUAL_REQUEST_BYTES);
-    said.extend_from_slice(b"requite decision 1\n");
+    said.extend_from_slice(b"requite decision 2\n");
+    said.extend_from_slice(&ENGINE_REVISION.to_le_bytes());
     for part in parts {
         said.extend_from_slice(&(part.len() as u64).to_le_bytes());
         said.extend_from_slice(part);

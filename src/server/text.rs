@@ -140,7 +140,7 @@ fn evidence_rows(page: &mut Page, report: &pb::EvidenceReport) {
 }
 
 fn policy_row(policy: &pb::PolicyRef) -> String {
-    let pb::PolicyRef { policy_id, version, digest, generation, effective_from: _ } = policy;
+    let pb::PolicyRef { policy_id, version, digest, generation, effective_from: _, engine_revision: _ } = policy;
     let hex = digest.strip_prefix("blake3:").unwrap_or(digest);
     let short = hex.get(..SHORT_DIGEST_DIGITS).unwrap_or(hex);
     format!("{policy_id} {version}, digest {short}, generation {generation}")
@@ -240,6 +240,7 @@ mod tests {
             digest: "blake3:0123456789abcdef".into(),
             generation: 3,
             effective_from: None,
+            engine_revision: 1,
         });
         let request = pb::EvaluateRefundRequest { order: Some(order.clone()), ..pb::EvaluateRefundRequest::default() };
         let expected = "\

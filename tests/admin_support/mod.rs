@@ -254,6 +254,7 @@ impl State {
             digest: in_force.digest.clone(),
             generation: in_force.generation,
             effective_from: None,
+            engine_revision: requite::decision::ENGINE_REVISION,
         };
         let source = directory::read(&self.source).map(|bundle| bundle.digest().to_string()).unwrap_or_default();
         pb::PolicyStatus {

@@ -315,6 +315,12 @@ fn claim() -> impl Strategy<Value = Claim<'static>> {
     )
 }
 
+/// What is left to refund of the lines with these ids, in hundredths; of all lines where there are none.
+pub fn left_of(lines: &[Line<'_>], line_ids: &[&str]) -> i64 {
+    let claimed = lines.iter().filter(|line| line_ids.is_empty() || line_ids.contains(&line.id));
+    claimed.map(|line| minor(line.paid) - minor(line.refunded)).sum()
+}
+
 /// Random claims on random orders, without mistakes, in the words of the standard policy.
 pub fn requests() -> impl Strategy<Value = Request<'static>> {
     let requested = prop::option::weighted(0.2, 1..=150i64);
@@ -323,8 +329,10 @@ pub fn requests() -> impl Strategy<Value = Request<'static>> {
         |(lines, weights, times, claim, requested, covered)| {
             let paid: i64 = lines.iter().map(|line| minor(line.paid)).sum();
             let covered = covered.unwrap_or_default();
-            let line_ids =
+            let line_ids: Vec<&'static str> =
                 lines.iter().zip(&covered).filter(|(_, covered)| **covered).map(|(line, _)| line.id).collect();
+            // More than is left of what the claim is about would be refused.
+            let left = left_of(&lines, &line_ids);
             let moments = [("promised_at", times.promised_at), ("agreed_delivery_at", times.agreed_at)];
             Request {
                 order: Order {
@@ -341,7 +349,7 @@ pub fn requests() -> impl Strategy<Value = Request<'static>> {
                 },
                 claim: Claim {
                     requested_at: Some(times.requested_at),
-                    requested_amount: requested.map(|share| cny(percent(paid, share).max(1))),
+                    requested_amount: requested.map(|share| cny(percent(paid, share).min(left).max(1))),
                     line_ids,
                     ..claim
                 },

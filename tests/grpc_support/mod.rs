@@ -113,10 +113,13 @@ fn plan() -> Plan {
         liable: FactId(0),
         reasons: Vec::new(),
         evidence_kinds: Vec::new(),
+        evidence_bytes_max: None,
         requirements: Vec::new(),
 
         components: Vec::new(),
+        returned_whole: Vec::new(),
         component_facts: Vec::new(),
+        order_amounts: Vec::new(),
         tenders: TenderRules::default(),
         text: TextRules {
             phrases: Vec::new(),

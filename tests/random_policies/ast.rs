@@ -39,6 +39,7 @@ pub const REASONS: Words = &["late", "changed", "broken"];
 pub const METHODS: Words = &["card", "wallet", "coupon"];
 pub const STEPS: Words = &["send_more", "restate", "complain", "hotline", "appeal"];
 pub const EXTRAS: Words = &["voucher", "apology", "cleaning"];
+pub const ORDER_AMOUNTS: Words = &["booking_fee", "postage", "goodwill"];
 pub const VAGUE: Words = &["bad", "don't like"];
 pub const CHECKABLE: Words = &["promised"];
 
@@ -88,6 +89,8 @@ pub enum Call {
     DaysUntil,
     BusinessDaysSince,
     BusinessDaysUntil,
+    /// The same time of day on the first worked day from then on.
+    NextWorkedDay,
     StartOfDay,
     EndOfDay,
     NextDay,
@@ -225,6 +228,14 @@ pub struct Extra {
     pub round: Option<(Option<i64>, Option<Mode>)>,
 }
 
+/// A deduction that is an amount of the order.
+#[derive(Clone, Debug)]
+pub struct Carried {
+    pub kind: DeductionKind,
+    pub name: &'static str,
+    pub when: Vec<Test>,
+}
+
 /// Days after a day: at least and at most so many, ending on a day of the week (Monday is 0).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Window {
@@ -253,6 +264,11 @@ pub struct Rule {
     pub components: Vec<(&'static str, Back)>,
     pub compensate: Vec<Extra>,
     pub amount_due: Vec<Extra>,
+    /// Deductions that are amounts of the order, behind its own.
+    pub carries: Vec<Carried>,
+    /// Amounts of the order that are given, and that are owed.
+    pub compensate_order: Vec<&'static str>,
+    pub order_due: Vec<&'static str>,
 }
 
 /// What a piece of evidence of one kind must be.
@@ -294,6 +310,18 @@ pub struct Effective {
     pub from: i128,
     pub until: Option<i128>,
     pub by: &'static str,
+}
+
+impl Rule {
+    /// Whether something is taken from, or given for, several lines together.
+    pub fn is_shared(&self) -> bool {
+        let steps = match &self.action {
+            Action::Refund(steps) => steps.as_slice(),
+            Action::Deny(_) | Action::Ask(_) | Action::Review(_) => &[],
+        };
+        let named = [self.carries.len(), self.compensate_order.len(), self.order_due.len()];
+        steps.iter().any(|step| step.whole_order) || named != [0; 3]
+    }
 }
 
 /// What must be proved; kinds by their places in [`KINDS`].
@@ -386,6 +414,8 @@ pub struct Policy {
     pub text: Option<bool>,
     pub routes: Routes,
     pub derived: Vec<(&'static str, Derived)>,
+    /// Amounts that are worked out once for an order, in the order in which they are taken.
+    pub order_amounts: Vec<Extra>,
     /// The uppermost first.
     pub layers: Vec<Layer>,
     pub rules: Vec<Rule>,

@@ -6,7 +6,8 @@ use requite::domain::request::{InputValue, Line, Money, Request};
 
 use crate::ast::{Accept, Amount, Binary, Call, Derived, Expr, Extra, Item, Policy, REASONS, Step, TAGS, Test, Val};
 use crate::number::{Mode, Rat};
-use crate::windows::worked_between;
+use crate::requests::hundredths;
+use crate::windows::{next_worked, worked_between};
 
 /// Why a formula has no result.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,10 +22,6 @@ pub type Value = Result<Option<Val>, Fault>;
 
 pub const HUNDRED: Rat = Rat::whole(100);
 pub const DAY: i128 = 86_400_000_000_000;
-
-pub fn hundredths(money: Option<Money<'_>>) -> Option<i64> {
-    money.map(|money| money.units * 100 + i64::from(money.nanos) / 10_000_000)
-}
 
 pub fn number(value: i128) -> Val {
     Val::Num(Rat::whole(value))
@@ -240,6 +237,10 @@ impl<'p> Scene<'p> {
                     Call::DaysUntil => number(day(value) - day(*now)),
                     Call::BusinessDaysSince => number(worked_between(day(value), day(*now)).ok_or(Fault::NotCovered)?),
                     Call::BusinessDaysUntil => number(worked_between(day(*now), day(value)).ok_or(Fault::NotCovered)?),
+                    Call::NextWorkedDay => {
+                        let later = next_worked(day(value)).ok_or(Fault::NotCovered)? - day(value);
+                        number(value.floor() + later * DAY)
+                    }
                     Call::StartOfDay => number(start(day(value))),
                     Call::EndOfDay => number(start(day(value) + 1) - 1),
                     Call::NextDay => number(start(day(value) + 1)),

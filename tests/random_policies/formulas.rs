@@ -200,7 +200,7 @@ impl Author<'_> {
                 }
                 3 => Expr::Shift(boxed(self.open(of, less, place)), self.chance.pick(&[-2, 1, 2, 7])),
                 4 => Expr::Call(
-                    self.chance.pick(&[Call::StartOfDay, Call::EndOfDay, Call::NextDay]),
+                    self.chance.pick(&[Call::StartOfDay, Call::EndOfDay, Call::NextDay, Call::NextWorkedDay]),
                     boxed(self.open(of, less, place)),
                 ),
                 5 => self.several(of, less, place),
@@ -408,7 +408,7 @@ pub fn size(expr: &Expr, atoms: &[Atom]) -> Option<Size> {
                 Call::Floor | Call::Ceil => Size(a.0 + 1, 0),
                 Call::Since | Call::Until => sum(a, MOMENT),
                 Call::DaysSince | Call::DaysUntil | Call::BusinessDaysSince | Call::BusinessDaysUntil => SMALL,
-                Call::StartOfDay | Call::EndOfDay | Call::NextDay => MOMENT,
+                Call::StartOfDay | Call::EndOfDay | Call::NextDay | Call::NextWorkedDay => MOMENT,
                 Call::Money => Size(a.0 + 30, a.1),
             }
         }

@@ -3,15 +3,13 @@
 use std::collections::BTreeSet;
 
 use requite::domain::request::Request;
-use requite::domain::words::{DeductionKind, Outcome, ReasonCode};
+use requite::domain::words::{AmountKind, DeductionKind, Outcome, ReasonCode};
 
-use crate::ast::{Action, Policy, Rule};
-use crate::facts::{Fault, Holds, Scene, Taken, hundredths};
+use crate::ast::{Action, Extra, Policy, Rule};
+use crate::facts::{Fault, Holds, Scene, Taken};
 use crate::number::Rat;
 use crate::proofs::lacks;
-
-/// Whether deductions are taken from the price, and earlier refunds from the result.
-pub const PRICE_FIRST: bool = false;
+use crate::requests::hundredths;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ExpectedLine {
@@ -22,7 +20,8 @@ pub struct ExpectedLine {
     pub rule: Option<usize>,
     pub base: i64,
     pub refund: i64,
-    pub deductions: Vec<(DeductionKind, i64)>,
+    /// Each with the name of the amount of the order that it is.
+    pub deductions: Vec<(DeductionKind, Option<&'static str>, i64)>,
     pub compensations: Vec<(&'static str, i64)>,
     pub amounts_due: Vec<(&'static str, i64)>,
     pub missing: BTreeSet<String>,
@@ -34,6 +33,8 @@ pub struct Decided {
     pub shown: ExpectedLine,
     /// What goes back of the price in all, now and before; `None` where no amount was worked out.
     pub gives: Option<i64>,
+    /// Whether it is only tried for a rule that refunds.
+    pub is_tried: bool,
 }
 
 /// Shares by weight: whole parts first, then one each by the largest rest, the first of equals; what finds no room is
@@ -95,7 +96,7 @@ fn undecided(line: usize, rule: Option<usize>, outcome: Outcome, codes: Vec<Reas
         amounts_due: Vec::new(),
         missing: BTreeSet::new(),
     };
-    Decided { shown, gives: None }
+    Decided { shown, gives: None, is_tried: false }
 }
 
 fn faulty(line: usize, rule: Option<usize>, fault: Fault) -> Decided {
@@ -106,7 +107,7 @@ fn faulty(line: usize, rule: Option<usize>, fault: Fault) -> Decided {
     undecided(line, rule, Outcome::ManualReview, vec![code])
 }
 
-/// The outcome of a line with an amount.
+/// The outcome of a line with an amount, of which something was left.
 pub fn answer(refund: i64, held_back: i64) -> (Outcome, Vec<ReasonCode>) {
     if refund == 0 {
         (Outcome::Denied, vec![ReasonCode::NothingRefundable])
@@ -115,6 +116,15 @@ pub fn answer(refund: i64, held_back: i64) -> (Outcome, Vec<ReasonCode>) {
     } else {
         (Outcome::ApprovedPartial, vec![ReasonCode::DeductionsApplied])
     }
+}
+
+/// A line under a rule that refunds, where no amount is asked for: nothing goes back of the line itself.
+pub fn without_amount(policy: &Policy, request: &Request<'_>, place: usize, rule: usize) -> Decided {
+    let lacking = lacks(policy, request, &policy.rule(rule).require);
+    if !lacking.is_empty() {
+        return undecided(place, Some(rule), Outcome::MoreInfoRequired, lacking);
+    }
+    Decided { gives: Some(0), is_tried: true, ..undecided(place, Some(rule), Outcome::Denied, Vec::new()) }
 }
 
 /// What the tests of the rules say of a line.
@@ -184,17 +194,13 @@ fn acted(policy: &Policy, request: &Request<'static>, place: usize, rule: Option
     })
 }
 
-/// The better of two decisions on a line, the lower one where they are equal.
+/// The better of two decisions on a line, the lower one where they are equal. What counts is what goes back of the line
+/// in all: what of it went back before is no matter of either.
 pub fn better(above: Decided, below: Decided) -> Decided {
     let rank = |line: &Decided| {
-        let money = if PRICE_FIRST { line.gives.unwrap_or(0) } else { line.shown.refund };
-        let approves = if PRICE_FIRST {
-            0 < money
-        } else {
-            matches!(line.shown.outcome, Outcome::ApprovedFull | Outcome::ApprovedPartial)
-        };
+        let money = line.gives.unwrap_or(0);
         let kind = match line.shown.outcome {
-            _ if approves => 3,
+            _ if 0 < money || line.is_tried => 3,
             Outcome::ApprovedFull | Outcome::ApprovedPartial => 3,
             Outcome::MoreInfoRequired => 2,
             Outcome::ManualReview => 1,
@@ -205,120 +211,322 @@ pub fn better(above: Decided, below: Decided) -> Decided {
     if rank(&below) < rank(&above) { above } else { below }
 }
 
-/// What is known of a line while deductions are taken from it. `None`: it is not known, for want of a fact.
+/// A deduction as it was taken: its kind, the amount of the order that it is, and how much.
+type Taking = (DeductionKind, Option<&'static str>, i64);
+
+/// A line while an amount is worked out for it.
 struct Open<'p> {
     place: usize,
+    rule: usize,
     scene: Scene<'p>,
+    price: i64,
     refunded: i64,
-    base: i64,
+    /// What the deductions left of the price; `None` for want of a fact.
     left: Option<i64>,
     previous: Option<i64>,
-    taken: Vec<(DeductionKind, i64)>,
+    taken: Vec<Taking>,
+    missing: BTreeSet<String>,
+    fault: Option<Fault>,
+    /// What the claim lacks of what the rule demands.
+    lacking: Vec<ReasonCode>,
+    given: Vec<(&'static str, i64)>,
+    owed: Vec<(&'static str, i64)>,
 }
 
 fn exact(amount: Option<i64>) -> Option<Rat> {
     amount.map(|amount| Rat::whole(i128::from(amount)))
 }
 
-/// Takes the steps of a rule from these of its lines: all of them where a step is of the whole order, else one.
-pub fn refund(policy: &Policy, request: &Request<'static>, rule: usize, places: &[usize]) -> Vec<Decided> {
+impl Open<'_> {
+    /// What could still go back of it.
+    fn room(&self) -> i64 {
+        (self.left.unwrap_or(0) - self.refunded).max(0)
+    }
+
+    /// Whether an amount is worked out for it.
+    fn has_amount(&self) -> bool {
+        self.missing.is_empty() && self.fault.is_none() && self.lacking.is_empty()
+    }
+
+    /// What an earlier answer said of it.
+    fn earlier(&self, request: &Request<'_>, name: &str, what: AmountKind) -> i64 {
+        earlier_on(request, self.place, name, what)
+    }
+
+    fn decided(self) -> Decided {
+        let (place, rule) = (self.place, Some(self.rule));
+        if let Some(fault) = self.fault {
+            return faulty(place, rule, fault);
+        }
+        if !self.missing.is_empty() {
+            let codes = self.lacking.iter().copied().chain([ReasonCode::FactMissing]).collect();
+            let mut asked = undecided(place, rule, Outcome::MoreInfoRequired, codes);
+            asked.shown.missing = self.missing;
+            return asked;
+        }
+        if !self.lacking.is_empty() {
+            return undecided(place, rule, Outcome::MoreInfoRequired, self.lacking);
+        }
+        let (base, refund) = (self.price - self.refunded, self.room());
+        // What is held back of what had not gone back before: the last deductions come too late.
+        let mut rest = base - refund;
+        let mut deductions = Vec::new();
+        for (kind, name, taken) in self.taken {
+            let shown = taken.min(rest);
+            rest -= shown;
+            deductions.extend((shown != 0).then_some((kind, name, shown)));
+        }
+        let (outcome, codes) = match (base, self.price) {
+            (0, 0) => (Outcome::Denied, vec![ReasonCode::NothingRefundable]),
+            (0, _) => (Outcome::Denied, vec![ReasonCode::AlreadyRefunded]),
+            _ => answer(refund, base - refund),
+        };
+        let mut decided = undecided(place, rule, outcome, codes);
+        let (compensations, amounts_due) = (self.given, self.owed);
+        decided.shown = ExpectedLine { base, refund, deductions, compensations, amounts_due, ..decided.shown };
+        decided.gives = self.left;
+        decided
+    }
+}
+
+/// What earlier answers said of a line by name.
+pub fn earlier_on(request: &Request<'_>, place: usize, name: &str, what: AmountKind) -> i64 {
+    let id = request.order.lines[place].id;
+    let entries = request.order.earlier.iter().filter(|entry| {
+        entry.name == name && entry.what == Some(what) && (entry.line_id == id || entry.line_id.is_empty())
+    });
+    entries.map(|entry| hundredths(entry.amount).unwrap()).sum()
+}
+
+/// Works out the amounts of these lines, each with the rule that refunds it.
+pub fn amounts(policy: &Policy, request: &Request<'static>, found: &[(usize, usize)]) -> Vec<Decided> {
+    // Who is asked about or reviewed has no share of the amounts of the order: tried again without them.
+    let mut out: BTreeSet<usize> = BTreeSet::new();
+    loop {
+        let lines = worked_out(policy, request, found, &out);
+        let fallen: Vec<usize> = lines
+            .iter()
+            .filter(|line| !line.has_amount() && !out.contains(&line.place))
+            .map(|line| line.place)
+            .collect();
+        if fallen.is_empty() || policy.order_amounts.is_empty() {
+            return lines.into_iter().map(Open::decided).collect();
+        }
+        out.extend(fallen);
+    }
+}
+
+fn worked_out<'p>(
+    policy: &'p Policy,
+    request: &Request<'static>,
+    found: &[(usize, usize)],
+    out: &BTreeSet<usize>,
+) -> Vec<Open<'p>> {
+    let open = |&(place, rule): &(usize, usize)| {
+        let line = &request.order.lines[place];
+        let price = hundredths(line.paid).unwrap();
+        Open {
+            place,
+            rule,
+            scene: Scene::new(policy, request, line),
+            price,
+            refunded: hundredths(line.refunded).unwrap_or(0),
+            left: Some(price),
+            previous: Some(0),
+            taken: Vec::new(),
+            missing: BTreeSet::new(),
+            fault: None,
+            lacking: lacks(policy, request, &policy.rule(rule).require),
+            given: Vec::new(),
+            owed: Vec::new(),
+        }
+    };
+    let mut lines: Vec<Open<'p>> = found.iter().map(open).collect();
+    let rules: BTreeSet<usize> = found.iter().map(|(_, rule)| *rule).collect();
+    for rule in rules {
+        let places: Vec<usize> = (0..lines.len()).filter(|&at| lines[at].rule == rule).collect();
+        steps(policy, rule, &mut lines, &places);
+    }
+    let known: Vec<bool> = lines.iter().map(|line| line.missing.is_empty() && line.fault.is_none()).collect();
+    for amount in &policy.order_amounts {
+        take(policy, request, amount, &mut lines, &known, out);
+    }
+    for (line, is_known) in lines.iter_mut().zip(&known) {
+        let verdict = policy.rule(line.rule);
+        for amount in policy.order_amounts.iter().filter(|_| *is_known) {
+            if verdict.compensate_order.contains(&amount.name) || verdict.order_due.contains(&amount.name) {
+                worth(line, amount);
+            }
+        }
+        beside(policy, request, line);
+    }
+    for amount in &policy.order_amounts {
+        give(policy, request, amount, &mut lines, out);
+    }
+    lines
+}
+
+/// Takes the steps of a rule from its lines. An amount of the whole order makes one fate of them.
+fn steps(policy: &Policy, rule: usize, lines: &mut [Open<'_>], places: &[usize]) {
     let verdict = policy.rule(rule);
     let Action::Refund(steps) = &verdict.action else { panic!("it refunds") };
-    let mut lines: Vec<Open<'_>> = places
-        .iter()
-        .map(|&place| {
-            let line = &request.order.lines[place];
-            let (price, refunded) = (hundredths(line.paid).unwrap(), hundredths(line.refunded).unwrap_or(0));
-            let left = Some(if PRICE_FIRST { price } else { price - refunded });
-            let scene = Scene::new(policy, request, line);
-            let base = price - refunded;
-            let refunded = if PRICE_FIRST { refunded } else { 0 };
-            Open { place, scene, refunded, base, left, previous: Some(0), taken: Vec::new() }
-        })
-        .collect();
-    let mut missing = BTreeSet::new();
-    let mut fault = None;
+    let together = verdict.is_shared();
     for step in steps {
         let groups: Vec<Vec<usize>> = match step.whole_order {
-            true => vec![(0..lines.len()).collect()],
-            false => (0..lines.len()).map(|at| vec![at]).collect(),
+            true => vec![places.to_vec()],
+            false => places.iter().map(|&at| vec![at]).collect(),
         };
         for group in groups {
             let left: Option<i64> = group.iter().map(|&at| lines[at].left).sum();
             let previous: Option<i64> = group.iter().map(|&at| lines[at].previous).sum();
             let scene = &mut lines[group[0]].scene;
             (scene.remaining, scene.previous) = (exact(left), exact(previous));
-            let parts: Vec<Option<i64>> = match scene.step(step, &mut missing) {
+            let mut missing = BTreeSet::new();
+            let taken = scene.step(step, &mut missing);
+            let parts: Vec<Option<i64>> = match taken {
                 Ok(Taken::Nothing) => continue,
-                Ok(Taken::Unknown) => vec![None; group.len()],
                 Ok(Taken::Amount(amount)) if step.whole_order => {
-                    let share = |&at: &usize| {
-                        let left = lines[at].left.unwrap();
-                        (left, (left - lines[at].refunded).max(0))
-                    };
-                    let shares: Vec<(i64, i64)> = group.iter().map(share).collect();
+                    let shares: Vec<(i64, i64)> =
+                        group.iter().map(|&at| (lines[at].left.unwrap(), lines[at].room())).collect();
                     spread(amount, &shares).into_iter().map(Some).collect()
                 }
                 Ok(Taken::Amount(amount)) => vec![Some(amount)],
-                Err(wrong) => {
-                    fault = fault.or(Some(wrong));
-                    vec![None; group.len()]
-                }
+                Ok(Taken::Unknown) | Err(_) => vec![None; group.len()],
             };
             for (&at, part) in group.iter().zip(parts) {
                 let line = &mut lines[at];
                 line.left = line.left.zip(part).map(|(left, part)| left - part);
                 line.previous = part;
-                line.taken.extend(part.map(|part| (step.kind, part)));
+                line.taken.extend(part.map(|part| (step.kind, None, part)));
+                line.missing.extend(missing.iter().cloned());
+                line.fault = line.fault.or(taken.as_ref().err().copied());
             }
         }
     }
-    let lacking = lacks(policy, request, &verdict.require);
-    let decided = lines.into_iter().map(|mut line| {
-        let (place, rule) = (line.place, Some(rule));
-        // Amounts beside the refund come after it, each line's on its own: they are worked out where it is known.
-        let (mut missing, mut fault) = (missing.clone(), fault);
-        let mut beside = [Vec::new(), Vec::new()];
-        line.scene.remaining = exact(line.left);
-        for (extras, amounts) in [&verdict.compensate, &verdict.amount_due].into_iter().zip(&mut beside) {
-            let is_known = missing.is_empty() && fault.is_none();
-            for extra in extras.iter().filter(|_| is_known) {
-                match line.scene.extra(extra, &mut missing) {
-                    Ok(Taken::Amount(amount)) if amount != 0 => amounts.push((extra.name, amount)),
-                    Ok(Taken::Amount(_) | Taken::Nothing | Taken::Unknown) => {}
-                    Err(wrong) => fault = fault.or(Some(wrong)),
+    if together {
+        let missing: BTreeSet<String> = places.iter().flat_map(|&at| lines[at].missing.clone()).collect();
+        let fault = places.iter().find_map(|&at| lines[at].fault);
+        for &at in places {
+            lines[at].missing.clone_from(&missing);
+            lines[at].fault = fault;
+        }
+    }
+}
+
+/// What an amount of the order comes to, on the facts of the order: the same for each of its lines.
+fn worth(line: &mut Open<'_>, amount: &Extra) -> Option<i64> {
+    let mut missing = BTreeSet::new();
+    match line.scene.extra(amount, &mut missing) {
+        Ok(Taken::Amount(amount)) => return Some(amount),
+        Ok(Taken::Nothing | Taken::Unknown) => line.missing.extend(missing),
+        Err(fault) => line.fault = line.fault.or(Some(fault)),
+    }
+    None
+}
+
+/// Takes an amount of the order from the lines that carry it.
+fn take(
+    policy: &Policy,
+    request: &Request<'_>,
+    amount: &Extra,
+    lines: &mut [Open<'_>],
+    known: &[bool],
+    out: &BTreeSet<usize>,
+) {
+    let mut carriers: Vec<(usize, DeductionKind)> = Vec::new();
+    let mut whole = None;
+    for (at, line) in lines.iter_mut().enumerate() {
+        let carries = policy.rule(line.rule).carries.iter().find(|carried| carried.name == amount.name);
+        let Some(carried) = carries.filter(|_| known[at]) else { continue };
+        match line.scene.holds(&carried.when) {
+            Holds::No => continue,
+            Holds::Yes => {}
+            Holds::Faulty(fault) => {
+                line.fault = Some(fault);
+                continue;
+            }
+            Holds::Missing => {
+                line.scene.missing_of(&carried.when, &mut line.missing);
+                continue;
+            }
+        }
+        whole = whole.or(worth(line, amount));
+        if line.has_amount() && !out.contains(&line.place) {
+            carriers.push((at, carried.kind));
+        }
+    }
+    let Some(whole) = whole else { return };
+    let decided: Vec<usize> =
+        lines.iter().filter(|line| line.has_amount() && !out.contains(&line.place)).map(|line| line.place).collect();
+    let elsewhere: i64 = (0..request.order.lines.len())
+        .filter(|place| !decided.contains(place))
+        .map(|place| earlier_on(request, place, amount.name, AmountKind::Deduction))
+        .sum();
+    // Each keeps what was taken from it before; what then lacks is spread.
+    let mut parts: Vec<i64> = carriers
+        .iter()
+        .map(|&(at, _)| lines[at].earlier(request, amount.name, AmountKind::Deduction).min(lines[at].left.unwrap()))
+        .collect();
+    let lacks = (whole - elsewhere - parts.iter().sum::<i64>()).max(0);
+    let rooms: Vec<i64> =
+        carriers.iter().zip(&parts).map(|(&(at, _), kept)| (lines[at].room() - kept).max(0)).collect();
+    let shares: Vec<(i64, i64)> = rooms.iter().map(|room| (*room, *room)).collect();
+    for (part, more) in parts.iter_mut().zip(spread(lacks, &shares)) {
+        *part += more;
+    }
+    for (&(at, kind), part) in carriers.iter().zip(parts) {
+        lines[at].left = lines[at].left.map(|left| left - part);
+        lines[at].taken.push((kind, Some(amount.name), part));
+    }
+}
+
+/// Works out a line's own amounts beside the refund, where the line is known so far.
+fn beside(policy: &Policy, request: &Request<'_>, line: &mut Open<'_>) {
+    let verdict = policy.rule(line.rule);
+    line.scene.remaining = exact(line.left);
+    for (extras, what) in
+        [(&verdict.compensate, AmountKind::Compensation), (&verdict.amount_due, AmountKind::AmountDue)]
+    {
+        let is_known = line.missing.is_empty() && line.fault.is_none();
+        for extra in extras.iter().filter(|_| is_known) {
+            match line.scene.extra(extra, &mut line.missing) {
+                Ok(Taken::Amount(amount)) => {
+                    let amount = (amount - line.earlier(request, extra.name, what)).max(0);
+                    let list = if what == AmountKind::Compensation { &mut line.given } else { &mut line.owed };
+                    list.extend((amount != 0).then_some((extra.name, amount)));
+                }
+                Ok(Taken::Nothing | Taken::Unknown) => {}
+                Err(fault) => line.fault = line.fault.or(Some(fault)),
+            }
+        }
+    }
+}
+
+/// Gives, and asks for, an amount of the order beside the refund: less all that was given of its name before.
+fn give(policy: &Policy, request: &Request<'_>, amount: &Extra, lines: &mut [Open<'_>], out: &BTreeSet<usize>) {
+    for what in [AmountKind::Compensation, AmountKind::AmountDue] {
+        let mut carriers: Vec<usize> = Vec::new();
+        let mut whole = None;
+        for (at, line) in lines.iter_mut().enumerate() {
+            let verdict = policy.rule(line.rule);
+            let names = if what == AmountKind::Compensation { &verdict.compensate_order } else { &verdict.order_due };
+            if names.contains(&amount.name) && line.missing.is_empty() && line.fault.is_none() {
+                whole = whole.or(worth(line, amount));
+                if line.has_amount() && !out.contains(&line.place) {
+                    carriers.push(at);
                 }
             }
         }
-        let [compensations, amounts_due] = beside;
-        if let Some(fault) = fault {
-            return faulty(place, rule, fault);
+        let Some(whole) = whole else { continue };
+        let given: i64 =
+            (0..request.order.lines.len()).map(|place| earlier_on(request, place, amount.name, what)).sum();
+        let shares: Vec<(i64, i64)> = carriers.iter().map(|&at| (lines[at].left.unwrap(), i64::MAX / 1_000)).collect();
+        if carriers.is_empty() {
+            continue;
         }
-        if !missing.is_empty() {
-            let codes = lacking.iter().copied().chain([ReasonCode::FactMissing]).collect();
-            let mut asked = undecided(place, rule, Outcome::MoreInfoRequired, codes);
-            asked.shown.missing = missing;
-            return asked;
+        for (&at, part) in carriers.iter().zip(spread((whole - given).max(0), &shares)) {
+            let list = if what == AmountKind::Compensation { &mut lines[at].given } else { &mut lines[at].owed };
+            list.extend((part != 0).then_some((amount.name, part)));
         }
-        if !lacking.is_empty() {
-            return undecided(place, rule, Outcome::MoreInfoRequired, lacking.clone());
-        }
-        let left = line.left.expect("nothing is missing");
-        let refund = (left - line.refunded).max(0);
-        // Each deduction shows what of it is held back of what had not gone back before.
-        let mut rest = line.base - refund;
-        let mut deductions = Vec::new();
-        for (kind, taken) in line.taken {
-            let shown = taken.min(rest);
-            rest -= shown;
-            deductions.extend((shown != 0).then_some((kind, shown)));
-        }
-        let (outcome, codes) = answer(refund, line.base - refund);
-        let mut decided = undecided(place, rule, outcome, codes);
-        decided.shown =
-            ExpectedLine { base: line.base, refund, deductions, compensations, amounts_due, ..decided.shown };
-        decided.gives = Some(left);
-        decided
-    });
-    decided.collect()
+    }
 }

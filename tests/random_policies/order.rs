@@ -1,13 +1,15 @@
 //! How an order is decided.
 
-use requite::domain::request::{Line, Refundability, Request};
+use requite::domain::request::{Component, Line, Money, Refundability, Request};
 use requite::domain::words::{DeductionKind, Outcome, ReasonCode, RefundMethod};
 
-use crate::ast::{Action, Back, Demand, Policy, TenderOrder};
-use crate::facts::hundredths;
-use crate::lines::{Decided, ExpectedLine, Found, answer, better, find, refund, sorted, spread, verdict};
+use crate::ast::{Back, Demand, Policy, TenderOrder};
+use crate::lines::{
+    Decided, ExpectedLine, Found, amounts, answer, better, find, sorted, spread, verdict, without_amount,
+};
 use crate::number::{Mode, Rat};
 use crate::proofs::{Proofs, is_vague, material, proofs};
+use crate::requests::hundredths;
 use crate::windows::{Days, later, span};
 
 /// A decision, as far as it is compared.
@@ -31,37 +33,123 @@ pub struct Expected {
     pub payout: Option<Days>,
 }
 
-/// What goes back of a component: what it could come to, and the refund.
-pub fn component(policy: &Policy, request: &Request<'_>, place: usize, lines: &[ExpectedLine]) -> (i64, i64) {
+/// Whether a claim is about components alone.
+fn is_about_components(request: &Request<'_>) -> bool {
+    request.claim.line_ids.is_empty() && !request.claim.components.is_empty()
+}
+
+/// What of a component the claim is about, and what goes back of it.
+fn component(policy: &Policy, request: &Request<'_>, place: usize, lines: &[Decided]) -> (i64, i64) {
+    let alone = is_about_components(request);
+    let component = &request.order.components[place];
+    let named = &request.claim.components;
+    if !named.is_empty() && !named.contains(&component.name) {
+        return (0, 0);
+    }
+    let belonging = belonging(request, place);
+    let (cost, earlier) = (hundredths(component.paid).unwrap(), hundredths(component.refunded).unwrap_or(0));
+    let left = cost - earlier;
+    let about = about(request, place, |line| alone || lines.iter().any(|decided| decided.shown.line == line));
+    let of = |line: usize| lines.iter().find(|decided| decided.shown.line == line && decided.gives.is_some());
+    let price = |line: usize| hundredths(request.order.lines[line].paid).unwrap();
+    let before = |line: usize| hundredths(request.order.lines[line].refunded).unwrap_or(0);
+    let back = |line: usize| before(line) + of(line).filter(|_| !alone).map_or(0, |decided| decided.shown.refund);
+    let share = match belonging.iter().map(|&line| price(line)).sum::<i64>() {
+        0 => Rat::new(count(&belonging, |line| !alone && of(line).is_some()), count(&belonging, |_| true)),
+        all => Rat::new(i128::from(belonging.iter().map(|&line| back(line)).sum::<i64>()), i128::from(all)),
+    };
+    let mut best = None;
+    for rule in belonging.iter().filter_map(|&line| of(line)).filter_map(|decided| decided.shown.rule) {
+        let own = policy.rule(rule).components.iter().find(|(name, _)| *name == component.name);
+        let usual = policy.components.iter().find(|(name, _)| *name == component.name);
+        let (base, refund) = match own.or(usual).unwrap().1 {
+            Back::Never => (about, 0),
+            Back::Always => (left, left),
+            Back::WhenFull if share == Rat::ONE => (left, left),
+            Back::WhenFull => (about, 0),
+            Back::InProportion => (about, part_of(cost, share, earlier).min(about)),
+        };
+        if best.is_none_or(|(_, most)| most < refund) {
+            best = Some((base, refund));
+        }
+    }
+    best.unwrap_or((0, 0))
+}
+
+fn count(lines: &[usize], counts: impl Fn(usize) -> bool) -> i128 {
+    lines.iter().map(|&line| i128::from(counts(line))).sum()
+}
+
+/// The lines that a component belongs to.
+fn belonging(request: &Request<'_>, place: usize) -> Vec<usize> {
+    let id = request.order.components[place].line_id;
+    (0..request.order.lines.len()).filter(|&line| id.is_empty() || request.order.lines[line].id == id).collect()
+}
+
+/// A share of a cost, less what went back of it before.
+fn part_of(cost: i64, share: Rat, earlier: i64) -> i64 {
+    let part = Rat::whole(i128::from(cost)).times(share).rounded(Rat::ONE, Mode::HalfUp);
+    (i64::try_from(part.n).unwrap() - earlier).clamp(0, cost - earlier)
+}
+
+/// What of a component a claim on these lines is about: the share that they, and what went back of others before, make
+/// up of the prices; where all cost nothing, of their number.
+fn about(request: &Request<'_>, place: usize, claimed: impl Fn(usize) -> bool) -> i64 {
     let component = &request.order.components[place];
     let (cost, earlier) = (hundredths(component.paid).unwrap(), hundredths(component.refunded).unwrap_or(0));
-    let belongs = |line: usize| component.line_id.is_empty() || request.order.lines[line].id == component.line_id;
-    let approved: Vec<&ExpectedLine> = lines.iter().filter(|line| belongs(line.line) && line.base != 0).collect();
-    let Some(first) = approved.first() else { return (0, 0) };
-    let own = first.rule.and_then(|rule| policy.rule(rule).components.iter().find(|(name, _)| *name == component.name));
-    let usual = policy.components.iter().find(|(name, _)| *name == component.name);
-    let back = own.or(usual).unwrap().1;
-    let (mut paid, mut gone, mut claimed) = (0, 0, 0);
-    for (at, line) in request.order.lines.iter().enumerate().filter(|(at, _)| belongs(*at)) {
-        let (line_paid, line_refunded) = (hundredths(line.paid).unwrap(), hundredths(line.refunded).unwrap_or(0));
-        let is_claimed = lines.iter().any(|line| line.line == at);
-        paid += line_paid;
-        gone += line_refunded + lines.iter().filter(|line| line.line == at).map(|line| line.refund).sum::<i64>();
-        claimed += if is_claimed { line_paid } else { line_refunded };
-    }
-    let left = cost - earlier;
-    let up_to = |part: i64| {
-        let share = Rat::new(i128::from(cost) * i128::from(part), i128::from(paid)).rounded(Rat::ONE, Mode::HalfUp);
-        (i64::try_from(share.n).unwrap() - earlier).clamp(0, left)
+    let belonging = belonging(request, place);
+    let price = |line: usize| hundredths(request.order.lines[line].paid).unwrap();
+    let counted = |line: usize| match claimed(line) {
+        true => price(line),
+        false => hundredths(request.order.lines[line].refunded).unwrap_or(0),
     };
-    let whole = if claimed == paid { left } else { 0 };
-    match back {
-        Back::Never => (whole, 0),
-        Back::Always => (left, left),
-        Back::WhenFull if gone == paid => (left, left),
-        Back::WhenFull => (whole, 0),
-        Back::InProportion => (up_to(claimed), up_to(gone).min(up_to(claimed))),
+    let share = match belonging.iter().map(|&line| price(line)).sum::<i64>() {
+        0 => Rat::new(count(&belonging, &claimed), count(&belonging, |_| true)),
+        all => Rat::new(i128::from(belonging.iter().map(|&line| counted(line)).sum::<i64>()), i128::from(all)),
+    };
+    part_of(cost, share, earlier)
+}
+
+/// The most that a claim may ask for: what is left of its lines, and of their components what it is about, all that is
+/// left of one that some rule returns `always`.
+pub fn most_asked(policy: &Policy, request: &Request<'_>) -> i64 {
+    let places = claimed(request);
+    let alone = is_about_components(request);
+    let of_lines: i64 = places
+        .iter()
+        .filter(|_| !alone)
+        .map(|&place| &request.order.lines[place])
+        .map(|line| hundredths(line.paid).unwrap() - hundredths(line.refunded).unwrap_or(0))
+        .sum();
+    let always = |name: &str| {
+        let usual = policy.components.iter().filter(|(own, _)| *own == name).map(|(_, back)| *back);
+        let rules = (0..policy.rule_names().len()).flat_map(|rule| &policy.rule(rule).components);
+        usual.chain(rules.filter(|(own, _)| *own == name).map(|(_, back)| *back)).any(|back| back == Back::Always)
+    };
+    let of_component = |place: usize| {
+        let component = &request.order.components[place];
+        let named = &request.claim.components;
+        let is_named = named.is_empty() || named.contains(&component.name);
+        if !is_named || !belonging(request, place).iter().any(|line| places.contains(line)) {
+            0
+        } else if always(component.name) {
+            hundredths(component.paid).unwrap() - hundredths(component.refunded).unwrap_or(0)
+        } else {
+            about(request, place, |line| alone || places.contains(&line))
+        }
+    };
+    of_lines + (0..request.order.components.len()).map(of_component).sum::<i64>()
+}
+
+/// The lines that a claim is about; where it is about components alone, the lines that these belong to.
+fn claimed(request: &Request<'_>) -> Vec<usize> {
+    if is_about_components(request) {
+        let named = |place: &usize| request.claim.components.contains(&request.order.components[*place].name);
+        let lines = (0..request.order.components.len()).filter(named).flat_map(|place| belonging(request, place));
+        return lines.collect::<std::collections::BTreeSet<_>>().into_iter().collect();
     }
+    let claimed = |line: &Line<'_>| request.claim.line_ids.is_empty() || request.claim.line_ids.contains(&line.id);
+    (0..request.order.lines.len()).filter(|&place| claimed(&request.order.lines[place])).collect()
 }
 
 /// A part of the refund: a line or a component.
@@ -79,47 +167,56 @@ pub fn taken(amount: i64, parts: &[Part]) -> Vec<i64> {
 /// Decides each claimed line.
 fn lines(policy: &Policy, request: &Request<'static>, places: &[usize]) -> Vec<Decided> {
     let mut lines: Vec<Decided> = Vec::new();
-    let mut open: Vec<(usize, Vec<usize>)> = Vec::new();
+    let mut open: Vec<(usize, usize)> = Vec::new();
     for &place in places {
         let found = find(policy, request, place);
-        match found.as_slice() {
-            [Found::Refunds(rule)] => {
-                let Action::Refund(steps) = &policy.rule(*rule).action else { panic!("it refunds") };
-                let together = steps.iter().any(|step| step.whole_order);
-                match open.iter_mut().find(|(of, _)| together && of == rule) {
-                    Some((_, places)) => places.push(place),
-                    None => open.push((*rule, vec![place])),
-                }
-            }
-            _ => {
-                // Each on its own, from the lowest up.
-                let decide = |found: Found| match found {
-                    Found::Refunds(rule) => refund(policy, request, rule, &[place]).remove(0),
-                    Found::Settled(line) => line,
-                };
-                lines.extend(found.into_iter().map(decide).rev().reduce(|below, above| better(above, below)));
-            }
+        if let [Found::Refunds(rule)] = found.as_slice() {
+            open.push((place, *rule));
+            continue;
         }
+        // Each on its own, from the lowest up.
+        let decide = |found: Found| match found {
+            Found::Refunds(rule) => amounts(policy, request, &[(place, rule)]).remove(0),
+            Found::Settled(line) => line,
+        };
+        lines.extend(found.into_iter().map(decide).rev().reduce(|below, above| better(above, below)));
     }
-    for (rule, places) in open {
-        lines.extend(refund(policy, request, rule, &places));
-    }
+    lines.extend(amounts(policy, request, &open));
     lines.sort_by_key(|line| line.shown.line);
     lines
+}
+
+/// Tries the rules on the lines that claimed components belong to, to find those that refund: no amount is worked out.
+fn tried(policy: &Policy, request: &Request<'static>, places: &[usize]) -> Vec<Decided> {
+    let one = |&place: &usize| {
+        let decide = |found: Found| match found {
+            Found::Refunds(rule) => without_amount(policy, request, place, rule),
+            Found::Settled(line) => line,
+        };
+        let found = find(policy, request, place).into_iter().map(decide).rev();
+        found.reduce(|below, above| better(above, below)).expect("something decides each line")
+    };
+    places.iter().map(one).collect()
 }
 
 /// Decides a request.
 pub fn decide(policy: &Policy, request: &Request<'static>) -> Expected {
     let order = &request.order;
-    let claimed = |line: &Line<'_>| request.claim.line_ids.is_empty() || request.claim.line_ids.contains(&line.id);
-    let places: Vec<usize> = (0..order.lines.len()).filter(|&place| claimed(&order.lines[place])).collect();
-    let decided = lines(policy, request, &places);
+    let alone = is_about_components(request);
+    let places = claimed(request);
+    let decided = if alone { tried(policy, request, &places) } else { lines(policy, request, &places) };
     let with_base: Vec<usize> =
         decided.iter().filter(|line| line.shown.base != 0).map(|line| line.shown.line).collect();
-    let mut lines: Vec<ExpectedLine> = decided.into_iter().map(|line| line.shown).collect();
-
+    let with_amount: Vec<usize> =
+        decided.iter().filter(|line| line.gives.is_some()).map(|line| line.shown.line).collect();
     let mut components: Vec<(i64, i64)> =
-        (0..order.components.len()).map(|place| component(policy, request, place, &lines)).collect();
+        (0..order.components.len()).map(|place| component(policy, request, place, &decided)).collect();
+    let mut lines: Vec<ExpectedLine> = decided.into_iter().map(|line| line.shown).collect();
+    // Those whose rules speak; of components alone no line is decided.
+    let speaking = lines.clone();
+    if alone && !with_amount.is_empty() {
+        lines.clear();
+    }
     let mut kept: Vec<i64> = components.iter().map(|(base, refund)| base - refund).collect();
 
     // Tenders that take nothing back hold back their share.
@@ -169,7 +266,7 @@ pub fn decide(policy: &Policy, request: &Request<'static>) -> Expected {
         for (line, taken) in lines.iter_mut().zip(&taken) {
             if *taken != 0 {
                 line.refund -= taken;
-                line.deductions.push((DeductionKind::NonRefundableComponent, *taken));
+                line.deductions.push((DeductionKind::NonRefundableComponent, None, *taken));
             }
             if matches!(line.outcome, Outcome::ApprovedFull | Outcome::ApprovedPartial) {
                 (line.outcome, line.codes) = answer(line.refund, line.base - line.refund);
@@ -188,7 +285,7 @@ pub fn decide(policy: &Policy, request: &Request<'static>) -> Expected {
         let taken = taken((refund - asked).max(0), &parts);
         for (line, taken) in lines.iter_mut().zip(&taken).filter(|(_, taken)| **taken != 0) {
             line.refund -= taken;
-            line.deductions.push((DeductionKind::NotRequested, *taken));
+            line.deductions.push((DeductionKind::NotRequested, None, *taken));
         }
         for (component, taken) in components.iter_mut().zip(&taken[lines.len()..]) {
             component.1 -= taken;
@@ -197,25 +294,10 @@ pub fn decide(policy: &Policy, request: &Request<'static>) -> Expected {
 
     let refund =
         lines.iter().map(|line| line.refund).sum::<i64>() + components.iter().map(|(_, refund)| refund).sum::<i64>();
-    let any = |outcome: Outcome| lines.iter().any(|line| line.outcome == outcome);
-    let all = |outcome: Outcome| lines.iter().all(|line| line.outcome == outcome);
-    let mut codes: Vec<ReasonCode> = lines.iter().flat_map(|line| line.codes.clone()).collect();
-    let keeps = kept.iter().any(|kept| *kept != 0);
-    let outcome = if any(Outcome::ManualReview) {
-        Outcome::ManualReview
-    } else if any(Outcome::MoreInfoRequired) {
-        Outcome::MoreInfoRequired
-    } else if all(Outcome::Denied) && components.iter().all(|(_, refund)| *refund == 0) {
-        Outcome::Denied
-    } else if all(Outcome::ApprovedFull) && !keeps {
-        Outcome::ApprovedFull
-    } else {
-        codes.extend(keeps.then_some(ReasonCode::DeductionsApplied));
-        Outcome::ApprovedPartial
-    };
-    let codes = sorted(codes);
-    let paying: Vec<&ExpectedLine> = lines.iter().filter(|line| with_base.contains(&line.line)).collect();
-    let (review, payouts) = windows(policy, request, &lines, &paying);
+    let (outcome, codes) = rolled_up(request, &lines, &with_amount, &components, &kept);
+    let pays = if with_base.is_empty() { &with_amount } else { &with_base };
+    let paying: Vec<&ExpectedLine> = speaking.iter().filter(|line| pays.contains(&line.line)).collect();
+    let (review, payouts) = windows(policy, request, &speaking, &paying);
     let tenders: Vec<(i64, Option<Days>)> = tenders(policy, request, refund)
         .into_iter()
         .zip(payouts)
@@ -223,7 +305,7 @@ pub fn decide(policy: &Policy, request: &Request<'static>) -> Expected {
         .collect();
     let is_approved = matches!(outcome, Outcome::ApprovedFull | Outcome::ApprovedPartial);
     let payout = tenders.iter().fold(None, |all, (_, days)| later(all, *days)).filter(|_| is_approved);
-    let proofs = proofs(policy, request, &lines);
+    let proofs = proofs(policy, request, &speaking);
     // What nobody asks for is not looked at.
     let rejected = if proofs == Proofs::NotRequired { Vec::new() } else { material(policy, request).1 };
     let clear = |line: &ExpectedLine| verdict(policy, line.rule).require.contains(&Demand::ClearText);
@@ -234,14 +316,77 @@ pub fn decide(policy: &Policy, request: &Request<'static>) -> Expected {
         tenders,
         proofs,
         rejected,
-        vague: lines.iter().any(clear) && is_vague(policy, request),
-        next: next(policy, &lines, outcome, &codes),
+        vague: speaking.iter().any(clear) && is_vague(policy, request),
+        next: next(policy, &speaking, outcome, &codes),
         codes,
         method: method(policy, &paying),
         review,
         payout,
         lines,
     }
+}
+
+/// The outcome and the reasons of the order.
+fn rolled_up(
+    request: &Request<'static>,
+    lines: &[ExpectedLine],
+    with_amount: &[usize],
+    components: &[(i64, i64)],
+    kept: &[i64],
+) -> (Outcome, Vec<ReasonCode>) {
+    // Of which nothing was left takes no part, unless all are such.
+    let is_empty = |line: &ExpectedLine| with_amount.contains(&line.line) && line.base == 0;
+    let counted: Vec<&ExpectedLine> = match lines.iter().all(is_empty) {
+        true => lines.iter().collect(),
+        false => lines.iter().filter(|line| !is_empty(line)).collect(),
+    };
+    let all_empty = lines.iter().all(is_empty);
+    let returned: i64 = components.iter().map(|(_, refund)| refund).sum();
+    let refund = lines.iter().map(|line| line.refund).sum::<i64>() + returned;
+    let keeps = kept.iter().any(|kept| *kept != 0);
+    let any = |outcome: Outcome| counted.iter().any(|line| line.outcome == outcome);
+    let all = |outcome: Outcome| counted.iter().all(|line| line.outcome == outcome);
+    let mut codes: Vec<ReasonCode> = counted.iter().flat_map(|line| line.codes.clone()).collect();
+    let mut outcome = if any(Outcome::ManualReview) {
+        Outcome::ManualReview
+    } else if any(Outcome::MoreInfoRequired) {
+        Outcome::MoreInfoRequired
+    } else if all_empty && returned != 0 {
+        // The components speak alone.
+        codes.clear();
+        if keeps { Outcome::ApprovedPartial } else { Outcome::ApprovedFull }
+    } else if all(Outcome::Denied) && returned == 0 {
+        Outcome::Denied
+    } else if all(Outcome::ApprovedFull) && !keeps {
+        Outcome::ApprovedFull
+    } else {
+        Outcome::ApprovedPartial
+    };
+    if lines.is_empty() && outcome == Outcome::Denied {
+        let named = |component: &&Component<'_>| request.claim.components.contains(&component.name);
+        let amounts = |of: fn(&Component<'static>) -> Option<Money<'static>>| -> i64 {
+            request.order.components.iter().filter(named).map(|component| hundredths(of(component)).unwrap_or(0)).sum()
+        };
+        let (cost, earlier) = (amounts(|component| component.paid), amounts(|component| component.refunded));
+        let all_back = cost != 0 && cost == earlier;
+        codes.push(if all_back { ReasonCode::AlreadyRefunded } else { ReasonCode::NothingRefundable });
+    }
+    let undecided = matches!(outcome, Outcome::ManualReview | Outcome::MoreInfoRequired);
+    if outcome == Outcome::ApprovedPartial && keeps {
+        codes.push(ReasonCode::DeductionsApplied);
+    }
+    if refund != 0 && codes.contains(&ReasonCode::NothingRefundable) {
+        codes.retain(|code| *code != ReasonCode::NothingRefundable);
+        codes.push(ReasonCode::DeductionsApplied);
+    }
+    let asked = hundredths(request.claim.requested_amount);
+    if asked.is_some_and(|asked| refund < asked) && !with_amount.is_empty() && !undecided {
+        codes.push(ReasonCode::RequestedAmountNotReached);
+        if outcome == Outcome::ApprovedFull {
+            outcome = Outcome::ApprovedPartial;
+        }
+    }
+    (outcome, sorted(codes))
 }
 
 /// The next steps: those of the rules, then those of the policy.

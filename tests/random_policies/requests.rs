@@ -1,11 +1,11 @@
 //! Random requests, aimed at the edges of a policy.
 
 use requite::domain::request::{
-    Claim, Component, Evidence, Fraction, InputValue, Line, Money, Order, PromisedActual, Refundability, Request,
-    Tender,
+    Claim, Component, EarlierAmount, Evidence, Fraction, InputValue, Line, Money, Order, PromisedActual, Refundability,
+    Request, Tender,
 };
 use requite::domain::time::{Elapsed, Timestamp};
-use requite::domain::words::{LiableParty, OrderStage, RequestType};
+use requite::domain::words::{AmountKind, LiableParty, OrderStage, RequestType};
 
 use crate::ast::{CHANNELS, InputKind, KINDS, METHODS, PRODUCTS, Policy, REASONS, TAGS};
 use crate::formulas::{EPOCH, HOUR, PARTIES, STAGES, TYPES};
@@ -13,6 +13,11 @@ use crate::number::{Chance, Rat};
 
 pub fn cny(minor: i64) -> Money<'static> {
     Money { currency: "CNY", units: minor / 100, nanos: i32::try_from(minor % 100).unwrap() * 10_000_000 }
+}
+
+/// So many hundredths of a CNY, read back.
+pub fn hundredths(money: Option<Money<'_>>) -> Option<i64> {
+    money.map(|money| money.units * 100 + i64::from(money.nanos) / 10_000_000)
 }
 
 pub struct Customer<'c, 'p> {
@@ -121,7 +126,7 @@ impl Customer<'_, '_> {
 
     pub fn line(&mut self, place: usize, now: i128) -> Line<'static> {
         let stages: Vec<OrderStage> = STAGES.iter().filter_map(|stage| OrderStage::from_slug(stage)).collect();
-        let paid = self.cents();
+        let paid = if self.chance.percent(12) { 0 } else { self.cents() };
         let refunded = (paid != 0 && self.chance.percent(25)).then(|| self.cents().min(paid));
         Line {
             id: ["l1", "l2", "l3"][place],
@@ -201,6 +206,36 @@ impl Customer<'_, '_> {
         (text, pairs.into_iter().collect())
     }
 
+    /// Some of the lines; none: all of them.
+    pub fn line_ids(&mut self, lines: &[Line<'static>]) -> Vec<&'static str> {
+        let ids: Vec<&'static str> = lines.iter().map(|line| line.id).collect();
+        if self.chance.percent(40) { self.chance.some(&ids, 1) } else { Vec::new() }
+    }
+
+    /// Some of the components by name; none: all of them.
+    pub fn claimed_components(&mut self, components: &[Component<'static>]) -> Vec<&'static str> {
+        let mut names: Vec<&'static str> = components.iter().map(|component| component.name).collect();
+        names.dedup();
+        if self.chance.percent(15) { self.chance.some(&names, 0) } else { Vec::new() }
+    }
+
+    /// What earlier answers are said to have been, whether or not there were such answers.
+    pub fn earlier(&mut self, lines: &[Line<'static>]) -> Vec<EarlierAmount<'static>> {
+        let of_order = self.policy.order_amounts.iter().map(|amount| amount.name);
+        let mut earlier = Vec::new();
+        for name in of_order {
+            for line in lines {
+                if self.chance.percent(8) {
+                    let what = self.chance.pick(AmountKind::ALL);
+                    let most = if what == AmountKind::Deduction { hundredths(line.paid).unwrap() } else { i64::MAX };
+                    let amount = Some(cny(self.cents().min(most)));
+                    earlier.push(EarlierAmount { name, line_id: line.id, amount, what: Some(what) });
+                }
+            }
+        }
+        earlier
+    }
+
     /// Tenders that paid, and took back, exactly so much; none where one would be enough.
     pub fn tenders(&mut self, paid: i64, refunded: i64) -> Option<Vec<Tender<'static>>> {
         let count = self.chance.below(4);
@@ -245,15 +280,13 @@ pub fn request(chance: &mut Chance, policy: &Policy) -> Request<'static> {
     let mut components = Vec::new();
     for (name, _) in &policy.components {
         for _ in 0..customer.chance.pick(&[0, 1, 1, 2]) {
-            let paid = customer.cents();
+            let paid = if customer.chance.percent(8) { 0 } else { customer.cents() };
             let refunded = customer.chance.percent(20).then(|| cny(customer.cents().min(paid)));
             let line_id = if customer.chance.percent(40) { lines[customer.chance.below(count)].id } else { "" };
             components.push(Component { name, paid: Some(cny(paid)), refunded, line_id });
         }
     }
-    let minor = |money: Option<Money<'static>>| {
-        money.map_or(0, |money| money.units * 100 + i64::from(money.nanos) / 10_000_000)
-    };
+    let minor = |money: Option<Money<'static>>| hundredths(money).unwrap_or(0);
     let paid = lines.iter().map(|line| minor(line.paid)).chain(components.iter().map(|own| minor(own.paid))).sum();
     let refunded =
         lines.iter().map(|line| minor(line.refunded)).chain(components.iter().map(|own| minor(own.refunded))).sum();
@@ -269,12 +302,9 @@ pub fn request(chance: &mut Chance, policy: &Policy) -> Request<'static> {
     let (text, promised_actual) = customer.words();
     let parties: Vec<LiableParty> = PARTIES.iter().filter_map(|party| LiableParty::from_slug(party)).collect();
     let types: Vec<RequestType> = TYPES.iter().filter_map(|word| RequestType::from_slug(word)).collect();
-    let line_ids: Vec<&'static str> = if customer.chance.percent(30) {
-        let ids: Vec<&'static str> = lines.iter().map(|line| line.id).collect();
-        customer.chance.some(&ids, 1)
-    } else {
-        Vec::new()
-    };
+    let line_ids = customer.line_ids(&lines);
+    let named = customer.claimed_components(&components);
+    let earlier = customer.earlier(&lines);
     let delay = customer.chance.percent(30).then(|| customer.elapsed()).filter(|delay| 0 <= delay.nanos());
     Request {
         order: Order {
@@ -288,7 +318,7 @@ pub fn request(chance: &mut Chance, policy: &Policy) -> Request<'static> {
             components,
             tags: customer.tags(),
             inputs: customer.inputs(false, now),
-            earlier: Vec::new(),
+            earlier,
         },
         claim: Claim {
             request_type: customer.chance.percent(95).then(|| customer.chance.pick(&types)),
@@ -301,7 +331,7 @@ pub fn request(chance: &mut Chance, policy: &Policy) -> Request<'static> {
             requested_at: Some(at(now)),
             requested_amount: customer.chance.percent(30).then(|| cny(customer.cents().max(1))),
             line_ids,
-            components: Vec::new(),
+            components: named,
         },
     }
 }

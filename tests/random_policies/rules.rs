@@ -3,9 +3,9 @@
 use requite::domain::words::{DeductionKind, LiableParty, ReasonCode, RefundMethod};
 
 use crate::ast::{
-    Accept, Action, Amount, Back, Demand, Derived, EXTRAS, Edges, Effective, Expr, Extra, Input, InputKind, Item,
-    KINDS, Kind, Layer, METHODS, Payout, Policy, Proof, REASONS, Range, Routes, Rule, STEPS, Step, TAGS, TenderOrder,
-    Test, Type, Val, Window, Words,
+    Accept, Action, Amount, Back, Carried, Demand, Derived, EXTRAS, Edges, Effective, Expr, Extra, Input, InputKind,
+    Item, KINDS, Kind, Layer, METHODS, ORDER_AMOUNTS, Payout, Policy, Proof, REASONS, Range, Routes, Rule, STEPS, Step,
+    TAGS, TenderOrder, Test, Type, Val, Window, Words,
 };
 use crate::formulas::{
     Atom, Author, ELAPSED, EPOCH, HOUR, MOMENT, MONEY, NONE, NUMBER, PARTIES, Place, SHARE, SMALL, Size, built_in,
@@ -247,6 +247,7 @@ impl Author<'_> {
             if self.chance.percent(20) {
                 rule.amount_due = self.extras();
             }
+            self.carry(policy, &mut rule);
         }
         rule
     }
@@ -264,6 +265,58 @@ impl Author<'_> {
             components: Vec::new(),
             compensate: Vec::new(),
             amount_due: Vec::new(),
+            carries: Vec::new(),
+            compensate_order: Vec::new(),
+            order_due: Vec::new(),
+        }
+    }
+
+    /// Lets a rule carry some amounts of the order: none where a layer improves.
+    pub fn carry(&mut self, policy: &Policy, rule: &mut Rule) {
+        if policy.layers.iter().any(|layer| layer.improve) {
+            return;
+        }
+        for amount in &policy.order_amounts {
+            let name = amount.name;
+            if self.chance.percent(50) {
+                let when = if self.chance.percent(25) { self.tests(2, Place::Fact) } else { Vec::new() };
+                rule.carries.push(Carried { kind: self.chance.pick(&DEDUCTIONS), name, when });
+            }
+            if self.chance.percent(15) {
+                rule.compensate_order.push(name);
+            }
+            if self.chance.percent(15) {
+                rule.order_due.push(name);
+            }
+        }
+        self.chance.shuffle(&mut rule.carries);
+    }
+
+    /// An amount of the order.
+    pub fn order_amount(&mut self, name: &'static str) -> Extra {
+        let amount = match self.chance.percent(50) {
+            true => self.literal(Type::Money),
+            false => self.subject(Type::Money, Place::Order),
+        };
+        let bound = |author: &mut Self| match author.chance.percent(60) {
+            true => author.literal(Type::Money),
+            false => author.subject(Type::Money, Place::Order),
+        };
+        let mut at_least = self.chance.percent(20).then(|| bound(self));
+        let at_most = self.chance.percent(30).then(|| bound(self));
+        if let (Some(Expr::Literal(..)), Some(Expr::Literal(..))) = (&at_least, &at_most) {
+            at_least = None;
+        }
+        Extra {
+            name,
+            when: Vec::new(),
+            amount,
+            at_least,
+            at_most,
+            round: self.chance.percent(40).then(|| {
+                let to = self.chance.percent(70).then(|| self.chance.pick(&[1, 5, 10, 50, 100, 1_000]));
+                (to, self.chance.percent(85).then(|| self.chance.pick(&Mode::ALL)))
+            }),
         }
     }
 
@@ -340,16 +393,33 @@ impl Author<'_> {
         self.verdict(action)
     }
 
-    pub fn proof(&mut self, depth: usize) -> Proof {
-        if depth == 0 || self.chance.percent(30) {
-            return Proof::Kind(self.chance.below(KINDS.len()));
+    /// A requirement of some of these kinds. Where several parts of a list are needed, each has kinds of its own.
+    pub fn proof(&mut self, depth: usize, kinds: &[usize]) -> Proof {
+        if depth == 0 || kinds.len() < 2 || self.chance.percent(30) {
+            return Proof::Kind(self.chance.pick(kinds));
         }
-        let parts: Vec<Proof> = (0..=self.chance.below(3)).map(|_| self.proof(depth - 1)).collect();
-        match self.chance.below(3) {
-            0 => Proof::All(parts),
-            1 => Proof::Any(parts),
-            _ => Proof::AtLeast(1 + self.chance.below(parts.len()), parts),
+        if self.chance.percent(30) {
+            let mut parts: Vec<Proof> = Vec::new();
+            for _ in 0..=self.chance.below(3) {
+                let part = self.proof(depth - 1, kinds);
+                let is_new = |known: &Proof| !matches!((known, &part), (Proof::Kind(a), Proof::Kind(b)) if a == b);
+                if parts.iter().all(is_new) {
+                    parts.push(part);
+                }
+            }
+            return Proof::Any(parts);
         }
+        let mut kinds = kinds.to_vec();
+        self.chance.shuffle(&mut kinds);
+        kinds.truncate(1 + self.chance.below(kinds.len()));
+        let count = (1 + self.chance.below(3)).min(kinds.len());
+        let parts: Vec<Proof> = (0..count)
+            .map(|part| {
+                let own: Vec<usize> = kinds.iter().copied().skip(part).step_by(count).collect();
+                self.proof(depth - 1, &own)
+            })
+            .collect();
+        if self.chance.percent(50) { Proof::All(parts) } else { Proof::AtLeast(1 + self.chance.below(count), parts) }
     }
 
     pub fn derive(&mut self, name: &'static str) -> Derived {
@@ -496,7 +566,7 @@ impl Author<'_> {
             inputs.push(Input { name, kind, of_line, default });
         }
         let parties: Vec<LiableParty> = PARTIES.iter().filter_map(|party| LiableParty::from_slug(party)).collect();
-        let proofs: Vec<Proof> = (0..=author.chance.below(3)).map(|_| author.proof(2)).collect();
+        let proofs: Vec<Proof> = (0..=author.chance.below(3)).map(|_| author.proof(2, &[0, 1, 2, 3, 4])).collect();
         let reasons = REASONS
             .iter()
             .map(|_| {
@@ -532,6 +602,12 @@ impl Author<'_> {
             kinds: KINDS.iter().map(|_| author.kind()).collect(),
             text: author.chance.percent(60).then(|| author.chance.percent(50)),
             routes: author.routes(),
+            order_amounts: if author.chance.percent(50) {
+                let names = author.chance.some(ORDER_AMOUNTS, 1);
+                names.into_iter().map(|name| author.order_amount(name)).collect()
+            } else {
+                Vec::new()
+            },
             layers: Vec::new(),
         }
     }

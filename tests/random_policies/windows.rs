@@ -41,6 +41,11 @@ pub fn worked_between(from: i128, to: i128) -> Option<i128> {
     Some(count)
 }
 
+/// The first worked day from a day on.
+pub fn next_worked(day: i128) -> Option<i128> {
+    if worked(day)? { Some(day) } else { next_worked(day + 1) }
+}
+
 /// So many days after a day, on a day of the week.
 fn after(start: i128, window: Window, count: i64) -> Option<i128> {
     let mut day = start;

@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use requite::domain::words::{LiableParty, ReasonCode};
 
 use crate::ast::{
-    Accept, Action, Amount, Back, CHANNELS, CHECKABLE, Call, Demand, Derived, Expr, Extra, Input, InputKind, Item,
-    KINDS, Kind, PRODUCTS, Payout, Policy, Proof, REASONS, Range, Rule, STEPS, Step, TAGS, TenderOrder, Test, Type,
-    VAGUE, Val, Window,
+    Accept, Action, Amount, Back, CHANNELS, CHECKABLE, Call, Carried, Demand, Derived, Expr, Extra, Input, InputKind,
+    Item, KINDS, Kind, PRODUCTS, Payout, Policy, Proof, REASONS, Range, Rule, STEPS, Step, TAGS, TenderOrder, Test,
+    Type, VAGUE, Val, Window,
 };
 use crate::number::{Mode, Rat};
 
@@ -114,6 +114,7 @@ impl Expr {
                     Call::DaysUntil => "days_until",
                     Call::BusinessDaysSince => "business_days_since",
                     Call::BusinessDaysUntil => "business_days_until",
+                    Call::NextWorkedDay => "on_or_next_business_day",
                     Call::StartOfDay => "start_of_day",
                     Call::EndOfDay => "end_of_day",
                     Call::NextDay => "next_day",
@@ -200,13 +201,14 @@ fn codes(codes: &[ReasonCode]) -> String {
     list(codes.iter().map(|code| quoted(code.slug().to_ascii_uppercase())))
 }
 
-fn action(action: &Action) -> (String, String) {
+fn action(action: &Action, carries: &[Carried]) -> (String, String) {
     match action {
-        Action::Refund(steps) if steps.is_empty() => ("refund".to_owned(), quoted("full")),
-        Action::Refund(steps) => (
-            "refund".to_owned(),
-            table([("deduct".to_owned(), list(steps.iter().map(|step| format!("\n      {}", self::step(step)))))]),
-        ),
+        Action::Refund(steps) if steps.is_empty() && carries.is_empty() => ("refund".to_owned(), quoted("full")),
+        Action::Refund(steps) => {
+            let steps = steps.iter().map(step).chain(carries.iter().map(carried));
+            let steps = list(steps.map(|step| format!("\n      {step}")));
+            ("refund".to_owned(), table([("deduct".to_owned(), steps)]))
+        }
         Action::Deny(reasons) => ("deny".to_owned(), codes(reasons)),
         Action::Ask(reasons) => ("more_info".to_owned(), codes(reasons)),
         Action::Review(reasons) => ("manual_review".to_owned(), codes(reasons)),
@@ -259,6 +261,14 @@ fn extra(extra: &Extra) -> (String, String) {
     (extra.name.to_owned(), table(entries))
 }
 
+fn carried(carried: &Carried) -> String {
+    let mut entries = vec![("kind", quoted(carried.kind.slug())), ("order_amount", quoted(carried.name))];
+    if !carried.when.is_empty() {
+        entries.push(("when", tests(&carried.when)));
+    }
+    table(entries.into_iter().map(|(key, value)| (key.to_owned(), value)))
+}
+
 fn rounding(to: Option<i64>, mode: Option<Mode>, of: Option<&str>) -> String {
     let to = to.map(|to| ("to".to_owned(), quoted(literal(Type::Money, Val::Num(Rat::whole(i128::from(to)))))));
     let mode = mode.map(|mode| ("mode".to_owned(), quoted(mode.word())));
@@ -285,7 +295,7 @@ fn payout(payout: &Payout) -> String {
 
 /// What stands in a rule beside its name and its tests.
 fn verdict(rule: &Rule) -> Vec<(String, String)> {
-    let mut entries = vec![action(&rule.action)];
+    let mut entries = vec![action(&rule.action, &rule.carries)];
     if !rule.require.is_empty() {
         let demand = |demand: &Demand| match demand {
             Demand::Reason => quoted("reason"),
@@ -305,9 +315,13 @@ fn verdict(rule: &Rule) -> Vec<(String, String)> {
         let entry = |(name, back): &(&str, Back)| ((*name).to_owned(), quoted(back.word()));
         entries.push(("components".to_owned(), table(rule.components.iter().map(entry))));
     }
-    for (key, extras) in [("compensate", &rule.compensate), ("amount_due", &rule.amount_due)] {
-        if !extras.is_empty() {
-            entries.push((key.to_owned(), table(extras.iter().map(extra))));
+    for (key, extras, of_order) in
+        [("compensate", &rule.compensate, &rule.compensate_order), ("amount_due", &rule.amount_due, &rule.order_due)]
+    {
+        let of_order = of_order.iter().map(|name| ((*name).to_owned(), quoted("order_amount")));
+        let amounts: Vec<(String, String)> = extras.iter().map(extra).chain(of_order).collect();
+        if !amounts.is_empty() {
+            entries.push((key.to_owned(), table(amounts)));
         }
     }
     entries
@@ -427,6 +441,9 @@ impl Policy {
             for (name, derived) in &self.derived {
                 key(&format!("  {name}"), self::derived(derived));
             }
+        }
+        if !self.order_amounts.is_empty() {
+            writeln!(text, "order_amounts: {}", table(self.order_amounts.iter().map(extra))).unwrap();
         }
         text.push_str(&rules(&self.rules, "r"));
         writeln!(text, "otherwise: {}", table(verdict(&self.otherwise))).unwrap();

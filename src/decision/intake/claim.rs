@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 
 use crate::decision::field::{Of, Seen, Shown};
 use crate::decision::intake::Intake;
-use crate::domain::facts::{About, ClaimFacts, Comparison, EvidenceFacts};
+use crate::domain::facts::{About, ClaimFacts, Comparison, Coverage, EvidenceFacts};
 use crate::domain::limits::ENTRIES_MAX;
 use crate::domain::money::Amount;
 use crate::domain::request::{Claim, Evidence, Order, PromisedActual};
@@ -23,8 +23,8 @@ impl Intake<'_> {
             channel: _,
             requested_at,
             requested_amount,
-            line_ids: _,
-            components: _,
+            line_ids,
+            components,
         } = claim;
         if requested_at.is_none() {
             self.bad("claim.requested_at", "is mandatory: the service has no clock of its own");
@@ -42,12 +42,15 @@ impl Intake<'_> {
             comparison: comparison(promised_actual),
             evidence,
             requested_amount,
+            lines: about_lines(line_ids, components),
         })
     }
 
     fn evidence<'a>(&mut self, order: &Order<'a>, pieces: &[Evidence<'a>]) -> SmallVec<[EvidenceFacts<'a>; 2]> {
         let mut seen = Seen::default();
         let mut facts = SmallVec::new();
+        // Which piece of the claim each of the facts is about.
+        let mut places: SmallVec<[usize; 8]> = SmallVec::new();
         for (at, piece) in pieces.iter().enumerate() {
             let field = |name| Of { list: "claim.evidence", at, name };
             let Evidence { id, kind, media_type, size_bytes, sha256, captured_at, order_id, source, fields } = piece;
@@ -77,11 +80,13 @@ impl Intake<'_> {
             };
             let filled = fields.iter().filter(|(_, value)| says_something(value)).map(|(name, _)| *name).collect();
             if let Some(kind) = self.word(kind, VocabularyId::EVIDENCE_KIND, field("kind")) {
+                places.push(at);
                 facts.push(EvidenceFacts {
                     id,
                     kind,
                     media_type,
                     size_bytes: *size_bytes,
+                    file: same_file(sha256, pieces, at, &places),
                     captured_at: *captured_at,
                     about,
                     fields: filled,
@@ -90,6 +95,21 @@ impl Intake<'_> {
         }
         facts
     }
+}
+
+/// The first of the pieces so far that is the same file as the last of them: the one with the same digest.
+fn same_file(sha256: &str, pieces: &[Evidence<'_>], at: usize, places: &[usize]) -> u16 {
+    let same = |other: &usize| {
+        pieces
+            .get(*other)
+            .is_some_and(|piece| *other == at || !sha256.is_empty() && piece.sha256.eq_ignore_ascii_case(sha256))
+    };
+    places.iter().position(same).and_then(|first| u16::try_from(first).ok()).unwrap_or(u16::MAX)
+}
+
+/// Whether a claim is about lines: it is about all of them where it names none, unless it names components alone.
+pub(super) fn about_lines(line_ids: &[&str], components: &[&str]) -> Coverage {
+    if line_ids.is_empty() && !components.is_empty() { Coverage::NotClaimed } else { Coverage::Claimed }
 }
 
 /// A pair counts where both sides say something.

@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 
 use crate::decision::field::{Of, Seen, Shown, Twice};
 use crate::decision::inputs;
+use crate::decision::intake::claim::about_lines;
 use crate::decision::intake::{Intake, Rows, Sums, place, set};
 use crate::domain::exact::Exact;
 use crate::domain::facts::{Coverage, LineFacts, Value, Values};
@@ -37,10 +38,13 @@ impl Intake<'_> {
                 self.bad(format_args!("claim.line_ids[{at}]"), format_args!("`{}` stands twice", Shown(id)));
             }
         }
+        let unnamed = about_lines(&claim.line_ids, &claim.components);
         let order_tags = self.tags(&order.tags, "order.tags");
         let mut lines: SmallVec<[LineFacts<'a>; 1]> = SmallVec::new();
         for (at, line) in order.lines.iter().enumerate() {
-            let coverage = if claim.line_ids.is_empty() || claimed.contains(line.id) {
+            let coverage = if claim.line_ids.is_empty() {
+                unnamed
+            } else if claimed.contains(line.id) {
                 Coverage::Claimed
             } else {
                 Coverage::NotClaimed

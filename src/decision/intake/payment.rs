@@ -2,11 +2,12 @@
 
 use smallvec::{SmallVec, smallvec};
 
+use crate::decision::components::{about, is_claimed};
 use crate::decision::field::{Of, Seen, Shown, Twice};
 use crate::decision::intake::{Intake, Sums, place, set};
-use crate::domain::facts::{ComponentFacts, LineFacts, TenderFacts};
+use crate::domain::facts::{ClaimFacts, ComponentFacts, Coverage, LineFacts, TenderFacts};
 use crate::domain::money::Amount;
-use crate::domain::request::{Component, Order, Refundability, Tender};
+use crate::domain::request::{Claim, Component, Order, Refundability, Tender};
 use crate::plan::fact::BuiltIn;
 use crate::plan::vocabulary::VocabularyId;
 
@@ -54,7 +55,8 @@ impl Intake<'_> {
     }
 
     /// Shipping, tax and the like.
-    pub(super) fn components(&mut self, order: &Order<'_>) -> SmallVec<[ComponentFacts; 1]> {
+    pub(super) fn components(&mut self, order: &Order<'_>, claim: &Claim<'_>) -> SmallVec<[ComponentFacts; 1]> {
+        self.claimed_components(order, claim);
         let mut facts = SmallVec::new();
         for (at, component) in order.components.iter().enumerate() {
             let Component { name, paid, refunded, line_id } = component;
@@ -79,12 +81,56 @@ impl Intake<'_> {
                 self.bad(field("refunded"), "must not be more than `paid`");
             }
             let line = line.filter(|_| !line_id.is_empty());
+            let is_named = claim.components.is_empty() || claim.components.contains(&component.name);
+            let coverage = if is_named { Coverage::Claimed } else { Coverage::NotClaimed };
             match name {
-                Some(name) => facts.push(ComponentFacts { name, paid, refunded, line }),
+                Some(name) => facts.push(ComponentFacts { name, paid, refunded, line, coverage }),
                 None => self.sums = Sums::Unknown,
             }
         }
         facts
+    }
+
+    /// Components that a claim names are components of its order.
+    fn claimed_components(&mut self, order: &Order<'_>, claim: &Claim<'_>) {
+        let mut seen = Seen::default();
+        for (at, name) in claim.components.iter().enumerate() {
+            let field = format_args!("claim.components[{at}]");
+            if order.components.iter().all(|component| component.name != *name) {
+                self.bad(field, format_args!("the order has no component `{}`", Shown(name)));
+            } else if !seen.insert(name) {
+                self.bad(field, format_args!("`{}` stands twice", Shown(name)));
+            }
+        }
+    }
+
+    /// Nobody can be given more than is left of what the claim is about. Where nothing is left, the answer says so.
+    pub(super) fn asks_for_no_more(
+        &mut self,
+        claim: Option<&ClaimFacts<'_>>,
+        lines: &[LineFacts<'_>],
+        components: &[ComponentFacts],
+    ) {
+        let Some((claim, requested)) = claim.and_then(|claim| Some((claim, claim.requested_amount?))) else { return };
+        if self.sums == Sums::Unknown {
+            return;
+        }
+        let of_lines = lines.iter().filter(|line| line.coverage == Coverage::Claimed).map(LineFacts::refundable);
+        let plan = self.plan;
+        let of_components = components.iter().filter(|it| is_claimed(it, lines, claim.lines)).map(|component| {
+            let whole = plan.returned_whole.get(usize::from(component.name)).is_some_and(|whole| *whole);
+            if whole { component.refundable() } else { about(component, lines, claim.lines) }
+        });
+        let limit = Amount::sum(of_lines).plus(Amount::sum(of_components));
+        if let Some((_, currency)) = self.currency
+            && limit < requested
+            && !limit.is_zero()
+        {
+            let limit = currency.decimal(limit);
+            let problem =
+                format!("must not be more than {limit} {currency}: what is left of all that the claim is about");
+            self.bad("claim.requested_amount", problem);
+        }
     }
 
     /// What the whole order cost, and what each line and its order paid for each component; nothing

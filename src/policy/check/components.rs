@@ -2,7 +2,7 @@
 
 use crate::domain::facts::FactId;
 use crate::plan::fact::{Dimension, FactType, Origin};
-use crate::plan::rule::ComponentRefund;
+use crate::plan::rule::{ComponentRefund, Rule};
 use crate::plan::vocabulary::{Vocabulary, VocabularyId};
 use crate::plan::{TenderOrder, TenderRules};
 use crate::policy::check::draft::Draft;
@@ -71,6 +71,17 @@ pub fn overrides(
         }
     }
     overrides
+}
+
+/// Whether each component may go back whole, by what the policy or one of its rules says.
+pub fn returned_whole(components: &[ComponentRefund], rules: &[Rule]) -> Vec<bool> {
+    let mut whole: Vec<bool> = components.iter().map(|refund| *refund == ComponentRefund::Always).collect();
+    for (name, refund) in rules.iter().flat_map(|rule| &rule.verdict.components) {
+        if let Some(whole) = whole.get_mut(usize::from(*name)) {
+            *whole |= *refund == ComponentRefund::Always;
+        }
+    }
+    whole
 }
 
 /// Checks how a refund is split over tenders.

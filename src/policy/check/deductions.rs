@@ -12,6 +12,7 @@ use crate::policy::check::condition::{self, Seam, lower_key, range, seam};
 use crate::policy::check::draft::Draft;
 use crate::policy::check::facts::only_number;
 use crate::policy::check::header::word;
+use crate::policy::check::order_amounts;
 use crate::policy::check::rules::Names;
 use crate::policy::document::{ExtraKey, RoundKey, StepKey, TiersKey};
 use crate::policy::formula::check::{Context, ROUNDING_MODES, Wanted, formula};
@@ -20,24 +21,31 @@ use crate::policy::literal;
 use crate::policy::read::{Reader, Slug, Text};
 use crate::policy::unknown::unknown_word;
 
-const MONEY: Wanted = Wanted::Type(FactType::Quantity(Dimension::Money));
+/// What every amount is.
+pub const MONEY: Wanted = Wanted::Type(FactType::Quantity(Dimension::Money));
 const NUMBER: Wanted = Wanted::Type(FactType::Quantity(Dimension::Number));
 
 /// Checks the deductions of a rule, in order.
 pub fn steps(written: &[StepKey], names: &Names, draft: &mut Draft, reader: &mut Reader<'_, '_>) -> Option<Vec<Step>> {
     let steps: Vec<Option<Step>> = written.iter().map(|step| self::step(step, names, draft, reader)).collect();
+    order_amounts::check_order(written, reader);
     steps.into_iter().collect()
 }
 
 fn step(written: &StepKey, names: &Names, draft: &mut Draft, reader: &mut Reader<'_, '_>) -> Option<Step> {
+    if let Some(name) = &written.order_amount {
+        return order_amounts::carried_step(written, name, names, draft, reader);
+    }
     let kind = kind(written, names, reader);
     let scope = scope(written.scope.as_ref(), reader);
     let tests = condition::tests(written.when.as_ref(), draft, reader);
     let amount = amount(written, draft, reader);
-    let (at_least, at_most) = bounds(written.at_least.as_ref(), written.at_most.as_ref(), draft, reader)?;
+    let (at_least, at_most) =
+        bounds(written.at_least.as_ref(), written.at_most.as_ref(), Context::Deduction, draft, reader)?;
     let (rounding, rounded) = own_rounding(written.round.as_ref(), draft, reader)?;
     let (amount, text) = amount?;
-    let step = Step { kind: kind?, scope: scope?, tests: tests?, amount, at_least, at_most, rounding, rounded, text };
+    let (kind, scope, tests) = (kind?, scope?, tests?);
+    let step = Step { kind, scope, tests, amount, at_least, at_most, rounding, rounded, text, order_amount: None };
     check_scope(&step, written, draft, reader)?;
     Some(step)
 }
@@ -75,8 +83,9 @@ fn check_scope(step: &Step, written: &StepKey, draft: &Draft, reader: &mut Reade
 pub fn extra(name: &Text, written: &ExtraKey, draft: &mut Draft, reader: &mut Reader<'_, '_>) -> Option<Extra> {
     let named = crate::policy::read::check_slug(name, reader);
     let tests = condition::tests(written.when.as_ref(), draft, reader);
-    let amount = formula(&written.amount, MONEY, &draft.scope(Context::Deduction), reader);
-    let (at_least, at_most) = bounds(written.at_least.as_ref(), written.at_most.as_ref(), draft, reader)?;
+    let amount = formula(&written.amount, MONEY, &draft.scope(Context::Beside), reader);
+    let (at_least, at_most) =
+        bounds(written.at_least.as_ref(), written.at_most.as_ref(), Context::Beside, draft, reader)?;
     let (rounding, rounded) = own_rounding(written.round.as_ref(), draft, reader)?;
     if let (Rounded::Refund, Some(of)) = (rounded, written.round.as_ref().and_then(|round| round.of.as_ref())) {
         reader.error(
@@ -87,15 +96,22 @@ pub fn extra(name: &Text, written: &ExtraKey, draft: &mut Draft, reader: &mut Re
         );
     }
     let (amount, _) = amount?;
-    named.then_some(Extra { name: name.value.clone(), tests: tests?, amount, at_least, at_most, rounding })
+    let (name, tests) = (name.value.clone(), tests?);
+    named.then_some(Extra { name, tests, amount, at_least, at_most, rounding, order_amount: None })
 }
 
 type Bounds = (Option<Formula>, Option<Formula>);
 
 /// Floor and cap; reported where no amount can keep both.
-fn bounds(low: Option<&Text>, high: Option<&Text>, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<Bounds> {
+pub fn bounds(
+    low: Option<&Text>,
+    high: Option<&Text>,
+    context: Context,
+    draft: &Draft,
+    reader: &mut Reader<'_, '_>,
+) -> Option<Bounds> {
     let bound = |text: Option<&Text>, reader: &mut Reader<'_, '_>| match text {
-        Some(text) => formula(text, MONEY, &draft.scope(Context::Deduction), reader).map(|(formula, _)| Some(formula)),
+        Some(text) => formula(text, MONEY, &draft.scope(context), reader).map(|(formula, _)| Some(formula)),
         None => Some(None),
     };
     let (at_least, at_most) = (bound(low, reader), bound(high, reader));
@@ -114,7 +130,8 @@ fn bounds(low: Option<&Text>, high: Option<&Text>, draft: &Draft, reader: &mut R
     Some((at_least, at_most))
 }
 
-fn own_rounding(
+/// The rounding that is written, and what is rounded.
+pub fn own_rounding(
     written: Option<&RoundKey>,
     draft: &Draft,
     reader: &mut Reader<'_, '_>,
@@ -128,7 +145,8 @@ fn own_rounding(
 /// Kinds that only the engine takes.
 const ENGINE_KINDS: [DeductionKind; 2] = [DeductionKind::Rounding, DeductionKind::NotRequested];
 
-fn kind(written: &StepKey, names: &Names, reader: &mut Reader<'_, '_>) -> Option<DeductionKind> {
+/// The kind of a deduction that a rule may take.
+pub fn kind(written: &StepKey, names: &Names, reader: &mut Reader<'_, '_>) -> Option<DeductionKind> {
     if let Some(kind) = DeductionKind::from_slug(written.kind.text()).filter(|kind| ENGINE_KINDS.contains(kind)) {
         reader.error(
             "unknown-word",
@@ -173,7 +191,7 @@ fn amount(written: &StepKey, draft: &Draft, reader: &mut Reader<'_, '_>) -> Opti
             reader.error(
                 "missing-key",
                 written.kind.span(),
-                "a deduction needs `amount` or `tiers`",
+                "a deduction needs `amount`, `tiers` or `order_amount`",
                 "write how much is held back: `amount: \"paid * 10%\"`",
             );
             None

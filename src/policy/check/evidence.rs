@@ -1,8 +1,8 @@
 //! Evidence: kinds with their conditions, and requirement trees written out as alternatives.
 
-use crate::domain::limits::EVIDENCE_ALTERNATIVES_MAX;
+use crate::domain::limits::{EVIDENCE_ALTERNATIVES_MAX, EVIDENCE_MAX};
 use crate::domain::time::Elapsed;
-use crate::plan::evidence::{EvidenceKind, MediaRange, Requirement, Unstated};
+use crate::plan::evidence::{EvidenceKind, MediaRange, Pieces, Requirement, Unstated};
 use crate::plan::fact::Dimension;
 use crate::plan::vocabulary::VocabularyId;
 use crate::policy::check::draft::Draft;
@@ -10,8 +10,13 @@ use crate::policy::check::header::moment_fact;
 use crate::policy::document::{EvidenceKey, KindKey, RequirementKey, TreeKey};
 use crate::policy::literal;
 use crate::policy::read::{Reader, Slug, Text};
-use crate::policy::source::Span;
+use crate::policy::source::{Located, Span};
 use crate::policy::unknown::unknown_word;
+
+/// The largest size of all pieces together, in bytes.
+pub fn bytes_max(written: Option<&EvidenceKey>) -> Option<i64> {
+    written?.max_total_bytes.as_ref().map(|bytes| i64::from(bytes.value))
+}
 
 /// Checks the kinds, in the order of their vocabulary.
 pub fn kinds(written: Option<&EvidenceKey>, draft: &Draft, reader: &mut Reader<'_, '_>) -> Vec<EvidenceKind> {
@@ -99,24 +104,27 @@ pub fn requirements(written: Option<&EvidenceKey>, draft: &Draft, reader: &mut R
             crate::policy::read::check_slug(name, reader);
             let mut alternatives = alternatives(tree, name.span, draft, reader).unwrap_or_default();
             // Smallest first; of equal size, kinds that are declared earlier first.
-            alternatives.sort_by_key(|set| (set.count_ones(), std::cmp::Reverse(set.reverse_bits())));
+            alternatives.sort_by_key(|set| (set.size(), std::cmp::Reverse(set.kinds.reverse_bits())));
             Requirement { name: name.value.clone(), alternatives }
         })
         .collect()
 }
 
-type Alternatives = Vec<u64>;
+type Alternatives = Vec<Pieces>;
 
-/// The sets of kinds that satisfy a tree; none contains another.
+/// The sets of pieces that satisfy a tree; none contains another.
 fn alternatives(tree: &RequirementKey, at: Span, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<Alternatives> {
     let written = match tree {
-        RequirementKey::Kind(kind) => return Some(vec![self::kind_bit(kind, draft, reader)?]),
+        RequirementKey::Kind(kind) => return Some(vec![Pieces::of(self::place(kind, draft, reader)?, 1)]),
         RequirementKey::Tree(tree) => tree.as_ref(),
     };
     let (needed, parts) = match written {
-        TreeKey { all_of: Some(parts), any_of: None, at_least: None, of: None } => (parts.len(), parts),
-        TreeKey { all_of: None, any_of: Some(parts), at_least: None, of: None } => (1, parts),
-        TreeKey { all_of: None, any_of: None, at_least: Some(count), of: Some(parts) } => {
+        TreeKey { all_of: Some(parts), any_of: None, at_least: None, of: None, kind: None } => (parts.len(), parts),
+        TreeKey { all_of: None, any_of: Some(parts), at_least: None, of: None, kind: None } => (1, parts),
+        TreeKey { all_of: None, any_of: None, at_least: Some(count), of: None, kind: Some(kind) } => {
+            return several(kind, count, draft, reader);
+        }
+        TreeKey { all_of: None, any_of: None, at_least: Some(count), of: Some(parts), kind: None } => {
             if count.value == 0 || parts.len() < count.value as usize {
                 reader.error(
                     "bad-count",
@@ -132,7 +140,7 @@ fn alternatives(tree: &RequirementKey, at: Span, draft: &Draft, reader: &mut Rea
             reader.error(
                 "requirement-shape",
                 at,
-                "a requirement has exactly one of `all_of`, `any_of`, or `at_least` with `of`",
+                "a requirement has exactly one of `all_of`, `any_of`, `at_least` with `of`, or `kind` with `at_least`",
                 "nest one in the other to combine them",
             );
             return None;
@@ -147,6 +155,7 @@ fn alternatives(tree: &RequirementKey, at: Span, draft: &Draft, reader: &mut Rea
         );
         return None;
     }
+    check_repetition(needed, parts, reader)?;
     let parts: Vec<Option<Alternatives>> = parts.iter().map(|part| alternatives(part, at, draft, reader)).collect();
     let parts: Vec<Alternatives> = parts.into_iter().collect::<Option<_>>()?;
     let combined = at_least(needed, &parts);
@@ -161,14 +170,60 @@ fn alternatives(tree: &RequirementKey, at: Span, draft: &Draft, reader: &mut Rea
     combined
 }
 
+/// Several pieces of one kind.
+fn several(kind: &Slug, count: &Located<u32>, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<Alternatives> {
+    let place = place(kind, draft, reader);
+    let pieces = u16::try_from(count.value).ok().filter(|&pieces| 0 < pieces && usize::from(pieces) <= EVIDENCE_MAX);
+    if pieces.is_none() {
+        let message = format!("`at_least: {}` pieces of one kind cannot be", count.value);
+        reader.error("bad-count", count.span, message, format!("count from 1 to {EVIDENCE_MAX}"));
+    }
+    Some(vec![Pieces::of(place?, pieces?)])
+}
+
+/// Where several of a list are needed, no kind stands in two of its parts: one piece would count for both.
+fn check_repetition(needed: usize, parts: &[RequirementKey], reader: &mut Reader<'_, '_>) -> Option<()> {
+    let mut seen: Vec<&str> = Vec::new();
+    for part in parts {
+        let mut kinds = Vec::new();
+        match part {
+            // Of alternatives, parts may have kinds in common; a word that stands twice says nothing.
+            RequirementKey::Tree(_) if needed == 1 => continue,
+            RequirementKey::Tree(_) | RequirementKey::Kind(_) => kinds_of(part, &mut kinds),
+        }
+        if let Some(twice) = kinds.iter().find(|kind| seen.contains(&kind.text())) {
+            let kind = twice.text();
+            let message = format!("`{kind}` stands in two parts of one list: one piece would count for both");
+            let help = format!("write `{{ kind: {kind}, at_least: 2 }}` where two pieces are needed, or remove one");
+            reader.error("duplicate-word", twice.span(), message, help);
+            return None;
+        }
+        seen.extend(kinds.iter().map(|kind| kind.text()));
+    }
+    Some(())
+}
+
+/// All kinds that a part names.
+fn kinds_of<'t>(part: &'t RequirementKey, kinds: &mut Vec<&'t Slug>) {
+    match part {
+        RequirementKey::Kind(kind) => kinds.push(kind),
+        RequirementKey::Tree(tree) => {
+            let TreeKey { kind, all_of, any_of, at_least: _, of } = tree.as_ref();
+            kinds.extend(kind);
+            let lists = [all_of, any_of, of].into_iter().flatten();
+            lists.flatten().for_each(|part| kinds_of(part, kinds));
+        }
+    }
+}
+
 /// Ways to satisfy `needed` of the parts. `counted[k]` are the ways to satisfy `k` of the parts so far.
 fn at_least(needed: usize, parts: &[Alternatives]) -> Option<Alternatives> {
-    let mut counted: Vec<Alternatives> = vec![vec![0]];
+    let mut counted: Vec<Alternatives> = vec![vec![Pieces::default()]];
     counted.resize(needed + 1, Vec::new());
     for part in parts {
         for count in (1..=needed).rev() {
             let Some(fewer) = counted.get(count - 1).cloned() else { continue };
-            let joined = fewer.iter().flat_map(|have| part.iter().map(move |more| have | more));
+            let joined = fewer.iter().flat_map(|have| part.iter().map(move |more| have.or(more)));
             let mut all: Alternatives = counted.get(count).cloned().unwrap_or_default();
             all.extend(joined);
             let minimal = minimal(all);
@@ -187,19 +242,20 @@ fn at_least(needed: usize, parts: &[Alternatives]) -> Option<Alternatives> {
 fn minimal(sets: Alternatives) -> Alternatives {
     let mut kept: Alternatives = Vec::new();
     for set in sets {
-        if kept.iter().any(|have| have & set == *have) {
+        if kept.iter().any(|have| set.contains(have)) {
             continue;
         }
-        kept.retain(|have| set & have != set);
+        kept.retain(|have| !have.contains(&set));
         kept.push(set);
     }
     kept
 }
 
-fn kind_bit(kind: &Slug, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<u64> {
+/// The place of a kind.
+fn place(kind: &Slug, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<u16> {
     let known = draft.vocabularies.get(VocabularyId::EVIDENCE_KIND)?;
     match known.place(kind.text()) {
-        Some(place) => 1u64.checked_shl(u32::from(place)),
+        Some(place) => Some(place),
         None => {
             if !draft.is_broken_word(VocabularyId::EVIDENCE_KIND, kind.text()) {
                 unknown_word(kind.text(), kind.span(), &known.name, known.words(), reader);
@@ -213,20 +269,38 @@ fn kind_bit(kind: &Slug, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<u
 mod tests {
     use super::*;
 
+    fn sets(sets: &[u64]) -> Alternatives {
+        sets.iter().map(|kinds| Pieces { kinds: *kinds, ..Pieces::default() }).collect()
+    }
+
+    fn kinds(alternatives: Option<Alternatives>) -> Vec<u64> {
+        let mut kinds: Vec<u64> = alternatives.unwrap().iter().map(|set| set.kinds).collect();
+        kinds.sort_unstable();
+        kinds
+    }
+
     #[test]
     fn two_of_three_has_three_ways() {
-        let mut ways = at_least(2, &[vec![1], vec![2], vec![4]]).unwrap();
-        ways.sort_unstable();
-        assert_eq!(ways, [3, 5, 6]);
+        assert_eq!(kinds(at_least(2, &[sets(&[1]), sets(&[2]), sets(&[4])])), [3, 5, 6]);
     }
 
     #[test]
     fn all_of_with_a_choice_multiplies() {
-        assert_eq!(at_least(2, &[vec![1], vec![2, 4]]).unwrap(), [3, 5]);
+        assert_eq!(kinds(at_least(2, &[sets(&[1]), sets(&[2, 4])])), [3, 5]);
     }
 
     #[test]
     fn a_set_that_contains_another_is_no_alternative() {
-        assert_eq!(minimal(vec![3, 1, 7, 4]), [1, 4]);
+        assert_eq!(minimal(sets(&[3, 1, 7, 4])), sets(&[1, 4]));
+        let (three, two) = (Pieces::of(0, 3), Pieces::of(0, 2));
+        assert_eq!(minimal(vec![three.clone(), two.clone(), Pieces::of(1, 1)]), [two, Pieces::of(1, 1)]);
+        assert!(three.contains(&Pieces::of(0, 3)) && !three.contains(&Pieces::of(0, 4)));
+    }
+
+    #[test]
+    fn pieces_are_counted_by_kind() {
+        let both = Pieces::of(0, 3).or(&Pieces::of(2, 1)).or(&Pieces::of(0, 2));
+        assert_eq!(both.counts().collect::<Vec<_>>(), [(0, 3), (2, 1)]);
+        assert_eq!((both.size(), both.count(1)), (4, 0));
     }
 }

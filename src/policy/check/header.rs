@@ -189,6 +189,7 @@ fn vocabularies(policy: &Policy, currencies: &[Currency], reader: &mut Reader<'_
     put(VocabularyId::EVIDENCE_KIND, open("evidence kind", &kinds, SET_WORDS_MAX, reader));
     put(VocabularyId::CURRENCY, Vocabulary::new("currency", currencies.iter().map(|currency| currency.code.clone())));
     put(VocabularyId::COMPONENT, Vocabulary::new("component", []));
+    put(VocabularyId::AMOUNT, Vocabulary::new("amount", []));
     Vocabularies(all)
 }
 

@@ -10,6 +10,7 @@ mod draft;
 mod evidence;
 mod facts;
 mod header;
+mod order_amounts;
 mod rules;
 mod text;
 
@@ -21,9 +22,10 @@ use jiff::tz::TimeZone;
 use crate::domain::calendar::Calendar;
 use crate::domain::facts::FactId;
 use crate::plan::evidence::{EvidenceKind, Requirement};
-use crate::plan::rule::{ComponentRefund, NextStep, Reason, Rule, Verdict};
+use crate::plan::rule::{ComponentRefund, Extra, NextStep, Reason, Rule, Verdict};
 use crate::plan::text::TextRules;
 use crate::plan::{Effective, TenderRules};
+use crate::policy::check::order_amounts::OrderAmounts;
 use crate::policy::document::Document;
 use crate::policy::read::Reader;
 
@@ -44,9 +46,12 @@ pub struct CheckedPolicy {
     pub(super) liable: FactId,
     pub(super) reasons: Vec<Reason>,
     pub(super) evidence_kinds: Vec<EvidenceKind>,
+    pub(super) evidence_bytes_max: Option<i64>,
     pub(super) requirements: Vec<Requirement>,
     pub(super) components: Vec<ComponentRefund>,
+    pub(super) returned_whole: Vec<bool>,
     pub(super) component_facts: Vec<FactId>,
+    pub(super) order_amounts: Vec<Extra>,
     pub(super) tenders: TenderRules,
     pub(super) text: TextRules,
     pub(super) next_steps: Vec<NextStep>,
@@ -75,19 +80,24 @@ pub fn check(document: &Document, calendars: &Calendars, reader: &mut Reader<'_,
     let (components, component_facts) = components::declare(policy.components.as_ref(), &mut draft, reader);
     let tenders = components::tenders(policy.tenders.as_ref(), reader);
     facts::given(policy, &mut draft, reader);
+    let evidence_bytes_max = evidence::bytes_max(policy.evidence.as_ref());
     let evidence_kinds = evidence::kinds(policy.evidence.as_ref(), &draft, reader);
     let effective = header::effective(policy.effective.as_ref(), &draft, reader);
     facts::derived(policy.facts.as_ref(), &mut draft, reader);
     let liable = facts::liable(policy.facts.as_ref(), &mut draft, reader);
     let text = text::check(policy.text.as_ref(), &draft, reader);
     let next_steps = rules::next_steps(policy.next_steps.as_ref(), &draft, reader);
-    let names = rules::Names::new(policy, &requirements, &next_steps);
+    let order_amounts = OrderAmounts::declare(policy.order_amounts.as_ref(), &draft, reader);
+    let names = rules::Names::new(policy, &requirements, &next_steps, order_amounts);
     let routes = rules::routes(policy.routes.as_ref(), &names, reader);
     let rules = rules::rules(document, &names, &mut draft, reader);
+    order_amounts::vocabulary(&rules, &names, &mut draft);
     let otherwise = rules::otherwise(&policy.otherwise, document.otherwise_key, &names, &draft, reader);
     if errors_before < errors(reader) {
         return None;
     }
+    let returned_whole = components::returned_whole(&components, &rules);
+    let order_amounts = names.order_amounts.good;
     Some(CheckedPolicy {
         id: policy.policy.text().to_owned(),
         version: policy.version.value.clone(),
@@ -98,10 +108,13 @@ pub fn check(document: &Document, calendars: &Calendars, reader: &mut Reader<'_,
         liable: liable?,
         reasons,
         evidence_kinds,
+        evidence_bytes_max,
         requirements,
         components,
+        returned_whole,
         component_facts,
         tenders,
+        order_amounts,
         text: text?,
         next_steps,
         routes,

@@ -9,16 +9,17 @@ use crate::domain::limits::{RULES_MAX, WINDOW_DAYS_MAX};
 use crate::domain::words::{DeductionKind, ReasonCode, RefundMethod};
 use crate::plan::evidence::Requirement;
 use crate::plan::rule::{
-    Action, DayUnit, Demand, Extra, LayerPower, NextStep, Payout, Rule, RuleLayer, StepScope, Verdict, Window,
+    Action, DayUnit, Demand, Extra, LayerPower, NextStep, Payout, Rule, RuleLayer, Verdict, Window,
 };
 use crate::policy::check::components;
 use crate::policy::check::condition;
 use crate::policy::check::deductions;
 use crate::policy::check::draft::Draft;
 use crate::policy::check::header::word;
+use crate::policy::check::order_amounts::{self, OrderAmounts};
 use crate::policy::diagnostic::{Diagnostic, Place};
 use crate::policy::document::{
-    Document, ExtraKey, NextStepKey, OtherwiseKey, PayoutKey, Policy, RefundKey, RoutesKey, RuleKey, WindowKey,
+    BesideKey, Document, NextStepKey, OtherwiseKey, PayoutKey, Policy, RefundKey, RoutesKey, RuleKey, WindowKey,
 };
 use crate::policy::formula::check::CalendarUse;
 use crate::policy::read::{OneOrMany, Reader, Slug, Table, Text};
@@ -33,6 +34,8 @@ pub struct Names {
     broken: Vec<String>,
     /// Kinds of deduction that no rule may take.
     pub never_deduct: Vec<String>,
+    /// Amounts of the order that rules may carry.
+    pub order_amounts: OrderAmounts,
 }
 
 /// Which next steps the engine names by itself.
@@ -48,8 +51,14 @@ pub struct Routes {
 
 impl Names {
     /// The names of a policy.
-    pub fn new(policy: &Policy, requirements: &[Requirement], next_steps: &[NextStep]) -> Self {
+    pub fn new(
+        policy: &Policy,
+        requirements: &[Requirement],
+        next_steps: &[NextStep],
+        order_amounts: OrderAmounts,
+    ) -> Self {
         Self {
+            order_amounts,
             requirements: requirements.iter().map(|requirement| requirement.name.clone()).collect(),
             next_steps: next_steps.iter().map(|step| step.slug.clone()).collect(),
             broken: broken_requirements(policy)
@@ -145,6 +154,8 @@ pub fn rules(document: &Document, names: &Names, draft: &mut Draft, reader: &mut
         rules.extend(self::rule(rule, next, None, names, draft, reader));
     }
     check_layers(document, &rules, reader);
+    let written: Vec<&RuleKey> = document.layers.iter().flat_map(|layer| &layer.rules).chain(&policy.rules).collect();
+    order_amounts::warn_of_unnamed(&written, &rules, reader);
     rules
 }
 
@@ -208,13 +219,9 @@ impl<'r> LastOpen<'r> {
 /// The better of two decisions is found line by line, so nothing may be taken from lines together.
 fn check_layers(document: &Document, rules: &[Rule], reader: &mut Reader<'_, '_>) {
     let Some(layer) = document.layers.iter().find(|layer| layer.power == LayerPower::Improve) else { return };
-    let together = |rule: &&Rule| match &rule.verdict.action {
-        Action::Refund(steps) => steps.iter().any(|step| step.scope == StepScope::Order),
-        Action::Deny(_) | Action::Ask(_) | Action::Review(_) => false,
-    };
-    if let Some(rule) = rules.iter().find(together) {
+    if let Some(rule) = rules.iter().find(|rule| rule.verdict.is_shared()) {
         let message =
-            format!("the rule `{}` takes a deduction of the whole order, below a layer that may only improve", rule.id);
+            format!("the rule `{}` has an amount of the whole order, below a layer that may only improve", rule.id);
         let help = "decisions are compared line by line; use `scope: line`, or let the layer replace";
         reader.error("layer-and-order-scope", layer.name.span(), message, help);
     }
@@ -242,9 +249,9 @@ fn verdict(
     let review = window(rule.review.as_ref(), rule.id.span(), draft, reader);
     let payout = payout(rule.payout.as_ref(), rule.id.span(), draft, reader);
     let components = components::overrides(rule.components.as_ref(), draft, reader);
-    let mut extras = |written: Option<&Table<ExtraKey>>| -> Vec<Extra> {
+    let mut extras = |written: Option<&Table<BesideKey>>| -> Vec<Extra> {
         let entries = written.map_or(&[][..], |table| table.entries.as_slice());
-        entries.iter().filter_map(|(name, extra)| deductions::extra(name, extra, draft, reader)).collect()
+        entries.iter().filter_map(|(name, extra)| order_amounts::beside(name, extra, names, draft, reader)).collect()
     };
     let compensations = extras(rule.compensate.as_ref());
     let amounts_due = extras(rule.amount_due.as_ref());

@@ -61,6 +61,8 @@ pub enum Context {
     Fact,
     /// A deduction: `remaining` and `previous` mean something.
     Deduction,
+    /// An amount beside the refund: `remaining` means something.
+    Beside,
 }
 
 /// A formula with its type.
@@ -226,11 +228,16 @@ fn name_value(name: &str, span: Span, scope: &Scope<'_>, reader: &mut Reader<'_,
     match (name, scope.context) {
         ("true", _) => return Some(flag(vec![Op::Put(Leaf::Flag(true))], span)),
         ("false", _) => return Some(flag(vec![Op::Put(Leaf::Flag(false))], span)),
-        ("remaining", Context::Deduction) => {
+        ("remaining", Context::Deduction | Context::Beside) => {
             return Some(quantity(vec![Op::Put(Leaf::Remaining)], Dimension::Money, span));
         }
         ("previous", Context::Deduction) => {
             return Some(quantity(vec![Op::Put(Leaf::Previous)], Dimension::Money, span));
+        }
+        ("previous", Context::Beside) => {
+            let help = "use `remaining` for what the deductions leave";
+            reader.error("unknown-name", span, "`previous` means something in a deduction only", help);
+            return None;
         }
         ("remaining" | "previous", Context::Fact) => {
             reader.error(
@@ -241,7 +248,7 @@ fn name_value(name: &str, span: Span, scope: &Scope<'_>, reader: &mut Reader<'_,
             );
             return None;
         }
-        (_, Context::Fact | Context::Deduction) => {}
+        (_, Context::Fact | Context::Deduction | Context::Beside) => {}
     }
     if scope.broken.iter().any(|broken| broken == name) {
         return None;

@@ -33,6 +33,7 @@ enum Which {
     DaysSince(Numeric, Dimension),
     DaysUntil(Numeric, Dimension),
     Day(Unary),
+    BusinessDay,
     IfAbsent,
     Money,
 }
@@ -110,6 +111,12 @@ pub const FUNCTIONS: &[Function] = &[
         Which::Day(Unary::NextDay),
     ),
     function(
+        "on_or_next_business_day",
+        "on_or_next_business_day(moment)",
+        "The same time of day on the moment's date where that is a business day, or else on the first one after it.",
+        Which::BusinessDay,
+    ),
+    function(
         "if_absent",
         "if_absent(fact, value)",
         "The fact, or the value where the fact is missing.",
@@ -183,6 +190,11 @@ pub(super) fn call(
         (Which::Day(op), [moment]) => {
             let moment = of_type(moment, Dimension::Timestamp, scope, reader)?;
             Some(quantity(then(moment, op), Dimension::Timestamp, span))
+        }
+        (Which::BusinessDay, [moment]) => {
+            let moment = of_type(moment, Dimension::Timestamp, scope, reader)?;
+            countable(Dimension::BusinessDays, span, scope, reader)?;
+            Some(quantity(then(moment, Unary::OnOrNextBusinessDay), Dimension::Timestamp, span))
         }
         (Which::IfAbsent, [fact, value]) => if_absent(fact, value, span, scope, reader),
         (Which::Money, [value]) => {

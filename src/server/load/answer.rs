@@ -184,6 +184,7 @@ mod tests {
                 digest: "blake3:aa".into(),
                 generation: 7,
                 effective_from: None,
+                engine_revision: 1,
             }),
             ..pb::EvaluateRefundResponse::default()
         };

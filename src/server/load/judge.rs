@@ -73,7 +73,7 @@ mod tests {
 
     fn response(version: &str, digest: &str, generation: u64) -> pb::EvaluateRefundResponse {
         let (policy_id, version, digest) = ("standard".into(), version.into(), digest.into());
-        let policy = pb::PolicyRef { policy_id, version, digest, generation, effective_from: None };
+        let policy = pb::PolicyRef { policy_id, version, digest, generation, effective_from: None, engine_revision: 1 };
         let mut response = pb::EvaluateRefundResponse { policy: Some(policy), ..pb::EvaluateRefundResponse::default() };
         response.set_outcome(pb::Outcome::ApprovedFull);
         response

@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use smallvec::SmallVec;
 
+use crate::decision::ENGINE_REVISION;
 use crate::domain::decision::{
     ComponentDecision, DateWindow, Decision, Deduction, EvidenceReport, LineDecision, TenderRefund,
 };
@@ -43,6 +44,7 @@ pub(crate) fn policy(response: &mut Writer<'_>, plan: &Plan, digest: &str, gener
         if let Some(effective) = plan.effective {
             to.built(5, &moment(effective.from));
         }
+        to.count(6, ENGINE_REVISION.into());
     });
 }
 
@@ -121,6 +123,7 @@ fn deductions(to: &mut Writer<'_>, number: u32, deductions: &[Deduction], line_i
             to.message(4, |to| money(to, base, names));
             to.text(5, names.formula(source));
             to.message(6, |to| money(to, amount, names));
+            to.text(7, names.order_amount(source));
         });
     }
 }
@@ -135,6 +138,7 @@ fn line_decision(to: &mut Writer<'_>, decision: &LineDecision, taken: Range<usiz
         liable,
         base,
         refund,
+        due: _,
         deductions: _,
         compensations: _,
         amounts_due: _,
@@ -169,7 +173,7 @@ fn tender_refund(to: &mut Writer<'_>, refund: TenderRefund, names: Names<'_>) {
 }
 
 fn evidence_report(to: &mut Writer<'_>, report: &EvidenceReport, names: Names<'_>) {
-    let EvidenceReport { verdict, satisfied_by, missing, rejected, text_findings } = report;
+    let EvidenceReport { verdict, satisfied_by, missing, missing_more: _, rejected, text_findings } = report;
     if missing.is_empty() && rejected.is_empty() && text_findings.is_empty() {
         to.message(12, |to| {
             to.number(1, to_evidence_verdict(*verdict) as i32);
@@ -233,6 +237,7 @@ mod tests {
             digest: "blake3:00".into(),
             generation: 7,
             effective_from: None,
+            engine_revision: ENGINE_REVISION,
         };
         let expected = pb::EvaluateRefundResponse {
             decision_id: "d1".repeat(16),

@@ -1,5 +1,6 @@
 //! From a decision to its message: places in plan and request become names, amounts get their currency.
 
+use crate::decision::ENGINE_REVISION;
 use crate::domain::decision::{
     ComponentDecision, DateWindow, Decision, Deduction, DeductionSource, LineDecision, RuleRef, TenderRefund,
 };
@@ -95,6 +96,7 @@ fn line_decision(decision: &LineDecision, names: Names<'_>) -> pb::LineDecision 
         liable,
         base,
         refund,
+        due: _,
         deductions,
         compensations: _,
         amounts_due: _,
@@ -168,6 +170,7 @@ fn deduction(deduction: &Deduction, line_id: &str, names: Names<'_>) -> pb::Dedu
         base: Some(names.money(*base)),
         formula: names.formula(*source).to_owned(),
         amount: Some(names.money(*amount)),
+        name: names.order_amount(*source).to_owned(),
     }
 }
 
@@ -208,6 +211,7 @@ pub(crate) fn policy_ref(snapshot: &Snapshot, plan: &Plan) -> pb::PolicyRef {
         digest: snapshot.digest_text().to_owned(),
         generation: snapshot.generation,
         effective_from: plan.effective.map(|effective| moment(effective.from)),
+        engine_revision: ENGINE_REVISION,
     }
 }
 
@@ -292,6 +296,14 @@ impl<'a> Names<'a> {
             DeductionSource::NonRefundableTender => TENDER_FORMULA,
             DeductionSource::RequestedAmount => REQUESTED_FORMULA,
         }
+    }
+
+    /// The name of the amount of the order that a deduction is; empty where it is none.
+    pub(crate) fn order_amount(self, source: DeductionSource) -> &'a str {
+        let DeductionSource::Step { rule, step } = source else { return "" };
+        let order_amount = self.step(rule, step).and_then(|step| step.order_amount);
+        let declared = order_amount.and_then(|place| self.plan.order_amounts.get(usize::from(place)));
+        declared.map_or("", |amount| amount.name.as_str())
     }
 
     fn step(self, rule: RuleRef, step: u16) -> Option<&'a Step> {

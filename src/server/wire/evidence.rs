@@ -14,11 +14,12 @@ use crate::server::wire::words::{to_evidence_verdict, to_reason_code};
 
 /// The message of a report, with the names of kinds and pieces.
 pub(crate) fn report(report: &EvidenceReport, plan: &Plan, claim: &Claim<'_>, language: usize) -> pb::EvidenceReport {
-    let EvidenceReport { verdict, satisfied_by, missing, rejected, text_findings } = report;
+    let EvidenceReport { verdict, satisfied_by, missing, missing_more: _, rejected, text_findings } = report;
+    let sets = 0..missing.len();
     pb::EvidenceReport {
         verdict: to_evidence_verdict(*verdict).into(),
         satisfied_by: satisfied_by.iter().map(|&place| piece_id(claim, place).to_owned()).collect(),
-        missing: missing.iter().map(|&kinds| missing_evidence(kinds, plan, language)).collect(),
+        missing: sets.map(|set| missing_evidence(report, set, plan, language)).collect(),
         rejected: rejected.iter().map(|rejected| rejected_evidence(rejected, plan, claim)).collect(),
         text_findings: text_findings.iter().map(|finding| text_finding(finding, plan, language)).collect(),
     }
@@ -29,8 +30,8 @@ pub(crate) fn piece_id<'a>(claim: &Claim<'a>, place: u16) -> &'a str {
     claim.evidence.get(usize::from(place)).map_or("", |piece| piece.id)
 }
 
-fn missing_evidence(kinds: u64, plan: &Plan, language: usize) -> pb::MissingEvidence {
-    let places = || (0..64u16).filter(move |place| kinds >> place & 1 == 1);
+fn missing_evidence(report: &EvidenceReport, set: usize, plan: &Plan, language: usize) -> pb::MissingEvidence {
+    let places = || report.missing_kinds(set);
     let label = |place: u16| {
         let kind = plan.evidence_kinds.get(usize::from(place));
         kind.map(|kind| kind.label.in_language(language).to_owned()).unwrap_or_default()
@@ -64,6 +65,10 @@ fn detail(problem: EvidenceProblem, kind: Option<&EvidenceKind>, plan: &Plan) ->
         EvidenceProblem::TooLarge => match kind.and_then(|kind| kind.max_bytes) {
             Some(bytes) => format!("it must have at most {bytes} bytes"),
             None => "it is too large".to_owned(),
+        },
+        EvidenceProblem::TooLargeTogether => match plan.evidence_bytes_max {
+            Some(bytes) => format!("all pieces together must have at most {bytes} bytes"),
+            None => "all pieces together are too large".to_owned(),
         },
         EvidenceProblem::CaptureTimeMissing => "its time of capture is not said".to_owned(),
         EvidenceProblem::CapturedTooEarly => {
@@ -115,7 +120,7 @@ fn text_finding(finding: &TextFinding, plan: &Plan, language: usize) -> pb::Text
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::decision::EvidenceVerdict;
+    use crate::domain::decision::{EvidenceVerdict, MissingMore};
     use crate::server::wire::samples;
 
     #[test]
@@ -127,6 +132,7 @@ mod tests {
                 verdict: EvidenceVerdict::Insufficient,
                 satisfied_by: [].into_iter().collect(),
                 missing: [0b11].into_iter().collect(),
+                missing_more: vec![MissingMore { set: 0, kind: 0, pieces: 1 }],
                 rejected: [RejectedEvidence { evidence: 0, problem: EvidenceProblem::MediaTypeNotAllowed }]
                     .into_iter()
                     .collect(),
@@ -136,8 +142,8 @@ mod tests {
             &said.claim,
             1,
         );
-        assert_eq!(report.missing[0].kinds, ["order_record", "chat_record"]);
-        assert_eq!(report.missing[0].labels, ["Order record", "Chat record"]);
+        assert_eq!(report.missing[0].kinds, ["order_record", "order_record", "chat_record"]);
+        assert_eq!(report.missing[0].labels, ["Order record", "Order record", "Chat record"]);
         assert_eq!(report.rejected[0].evidence_id, "e-1");
         assert_eq!(report.rejected[0].reason_code(), pb::ReasonCode::EvidenceInvalid);
         assert_eq!(report.rejected[0].detail, "its media type must be image/* or application/pdf");

@@ -48,10 +48,13 @@ pub(crate) fn plan() -> Plan {
         liable: FactId(BuiltIn::ClaimedLiable as u16),
         reasons: Vec::new(),
         evidence_kinds: vec![kind("订单记录", "Order record"), kind("聊天记录", "Chat record")],
+        evidence_bytes_max: None,
         requirements: Vec::new(),
 
         components: Vec::new(),
+        returned_whole: Vec::new(),
         component_facts: Vec::new(),
+        order_amounts: Vec::new(),
         tenders: TenderRules::default(),
         text: TextRules {
             phrases: vec!["不好用".into()],
@@ -141,6 +144,7 @@ fn rules() -> Vec<Rule> {
         rounding: None,
         rounded: Rounded::Deduction,
         text: "completed_share * refundable".into(),
+        order_amount: None,
     };
     let rule = |id: &str, tests: Vec<Test>, steps: Vec<Step>| Rule {
         id: id.into(),
@@ -257,6 +261,7 @@ pub(crate) fn decision() -> Decision {
             liable: Some(LiableParty::Platform),
             base,
             refund,
+            due: Amount::from_minor(8_367),
             deductions: smallvec![deduction],
             compensations: smallvec![],
             amounts_due: smallvec![],

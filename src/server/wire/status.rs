@@ -1,5 +1,6 @@
 //! Where a replica stands, what changed and what is wrong, as messages.
 
+use crate::decision::ENGINE_REVISION;
 use crate::domain::time::Timestamp;
 use crate::engine::status::{
     ActivationReport, Admissible, Assessment, Failed, Hold, KnownGood, PolicyLabel, RestartForecast, Revision,
@@ -58,6 +59,7 @@ fn policy_ref(label: &PolicyLabel, in_force: &Revision) -> pb::PolicyRef {
         digest: in_force.digest.to_string(),
         generation: in_force.generation,
         effective_from: effective_from.map(moment),
+        engine_revision: ENGINE_REVISION,
     }
 }
 

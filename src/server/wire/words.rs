@@ -59,6 +59,7 @@ words_sent! {
         WrongRequestType, ReasonRequired, ReasonNotAllowed, ReasonTooVague, EvidenceMissing, EvidenceInvalid,
         EvidenceExpired, LiabilityUndetermined, ConsentWaived, CounterpartyPending, FactMissing, ReviewRequired,
         NotComputable, CalendarNotCovered, PolicyNotInForce, NoMatchingRule, DeductionsApplied,
+        RequestedAmountNotReached,
     }
 }
 
