@@ -257,6 +257,35 @@ async fn metrics_tell_what_is_in_force_and_what_was_counted() {
 }
 
 #[tokio::test]
+async fn every_metric_is_documented_and_every_counter_has_a_sample_from_the_start() {
+    let server = start(PagesConfig::default()).await;
+    let page = server.get("/metrics").await.text;
+    let docs = include_str!("../docs/admin-reference.md");
+    let mut empty = Vec::new();
+    for line in page.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let (name, kind) = line.split_once(' ').unwrap();
+        assert!(name.starts_with("process_") || docs.contains(&format!("`{name}`")), "{name} is documented");
+        let sampled =
+            page.lines().any(|line| line.starts_with(&format!("{name}{{")) || line.starts_with(&format!("{name} ")));
+        if kind == "counter" && !sampled && !name.starts_with("requite_candidate_") {
+            empty.push(name);
+        }
+    }
+    assert_eq!(empty, Vec::<&str>::new());
+    let metrics = server.metrics().await;
+    for series in [
+        "requite_panics_total{method=\"reload\"}",
+        "requite_admin_calls_total{method=\"ReloadPolicy\",code=\"FAILED_PRECONDITION\"}",
+        "requite_bad_fields_total{field=\"claim.reason\"}",
+        "requite_requests_total{method=\"grpc.health.v1.Health/Check\",code=\"OK\",caller=\"unnamed\"}",
+    ] {
+        metrics.value(series);
+    }
+    assert!(metrics.samples.len() < requite::telemetry::caller::SERIES_MAX, "{}", metrics.samples.len());
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn metrics_tell_of_the_candidate_by_currency() {
     let server = start(PagesConfig::default()).await;
     let (reply, staged) = oneshot::channel();

@@ -249,15 +249,17 @@ pub(super) fn bytes_released(kind: BufferKind, bytes: u64) {
     }
 }
 
-/// Decisions by outcome and primary reason, as far as there are any.
+/// Decisions by outcome and primary reason, whether there are any or not.
 pub(super) fn decisions() -> Vec<(Outcome, Option<ReasonCode>, u64)> {
     let reasons = || std::iter::once(None).chain(ReasonCode::ALL.iter().copied().map(Some));
     let kinds = Outcome::ALL.iter().flat_map(|&outcome| reasons().map(move |reason| (outcome, reason)));
-    let counted = kinds.enumerate().map(|(place, (outcome, reason))| {
-        let count = STRIPED.iter().filter_map(|stripe| Some(stripe.decisions.get(place)?.load(Relaxed))).sum();
-        (outcome, reason, count)
-    });
-    counted.filter(|(_, _, count)| *count != 0).collect()
+    kinds
+        .enumerate()
+        .map(|(place, (outcome, reason))| {
+            let count = STRIPED.iter().filter_map(|stripe| Some(stripe.decisions.get(place)?.load(Relaxed))).sum();
+            (outcome, reason, count)
+        })
+        .collect()
 }
 
 /// How long decisions took.

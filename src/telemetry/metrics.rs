@@ -66,7 +66,7 @@ fn counters(meter: &Meter) {
         .with_unit("{decision}")
         .with_description("Claims decided, by outcome and primary reason code.")
         .with_callback(|observer| {
-            for (outcome, reason, count) in counts::decisions() {
+            for (outcome, reason, count) in counts::decisions().into_iter().filter(|(_, _, count)| *count != 0) {
                 let reason = reason.map_or("none", ReasonCode::slug);
                 let labels = [KeyValue::new("outcome", outcome.slug()), KeyValue::new("reason_code", reason)];
                 observer.observe(count, &labels);
