@@ -20,6 +20,7 @@ use crate::app::descriptors;
 use crate::app::reload::hints::Hints;
 use crate::app::reload::{Beginning, Loader, Road, lay};
 use crate::app::signals::{Asked, Signals};
+use crate::domain::printable::Printable;
 use crate::engine::admit::admit;
 use crate::engine::status::StartedFrom;
 use crate::engine::{self, Activator, Engine};
@@ -229,6 +230,7 @@ fn announce(addresses: &Addresses, engine: &Engine, from: StartedFrom, format: L
     let snapshot = engine.current();
     let digest = snapshot.digest.to_string();
     let policies: Vec<String> = snapshot.plans().map(|plan| format!("`{}` {}", plan.id, plan.version)).collect();
+    let shown: Vec<String> = policies.iter().map(|policy| Printable(policy).to_string()).collect();
     tracing::info!(%address, digest, generation = snapshot.generation, policies = policies.join(", "), "serving");
     if admins.is_none() {
         tracing::info!("{}", admin::OFF);
@@ -244,7 +246,7 @@ fn announce(addresses: &Addresses, engine: &Engine, from: StartedFrom, format: L
                 "{}{}serving on {address}: {} ({digest}{aside})",
                 beside("admins", admins).unwrap_or_default(),
                 beside("pages", &pages).unwrap_or_default(),
-                policies.join(", ")
+                shown.join(", ")
             )
         }
         LogFormat::Json => serde_json::json!({

@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::cli::exit::Exit;
 use crate::cli::input::{Format, Input, address, request};
-use crate::cli::output::{answer, chain, say};
+use crate::cli::output::{Answer, answer, chain, say};
 use crate::server;
 
 /// Send one request to a server
@@ -46,10 +46,10 @@ impl Call {
         match runtime.block_on(server::client::call(&self.addr, request.clone())) {
             Ok(response) => {
                 let text = match self.output {
-                    Format::Json => server::json::response_to_json(&response),
-                    Format::Text => server::text::response_to_text(&request, &response),
+                    Format::Json => Answer::Json(server::json::response_to_json(&response)),
+                    Format::Text => server::text::response_to_text(&request, &response).into(),
                 };
-                answer(&text, Exit::Done)
+                answer(text, Exit::Done)
             }
             Err(error) => {
                 let help = error.help().map(|help| format!("\n  help: {help}")).unwrap_or_default();

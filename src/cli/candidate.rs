@@ -8,7 +8,7 @@ use crate::app::run::colour as colour_of_reports;
 use crate::cli::admin::{Change, Format, Replica, Right, Wanted, expected, status};
 use crate::cli::check::exit_of as exit_of_check;
 use crate::cli::exit::Exit;
-use crate::cli::output::{answer, say, say_unreadable};
+use crate::cli::output::{Answer, answer, say, say_unreadable};
 use crate::cli::show::{activation, candidate, changes, colour, diagnostics, short};
 use crate::engine::admit::admit;
 use crate::policy::bundle::Bundle;
@@ -151,10 +151,10 @@ impl Stage {
                 Err(error) => return self.rejected(error, bundle.as_ref()),
             };
             let text = match self.change.output {
-                Format::Json => admin_to_json(&response, "StageCandidateResponse"),
-                Format::Text => staged(&response),
+                Format::Json => Answer::Json(admin_to_json(&response, "StageCandidateResponse")),
+                Format::Text => staged(&response).into(),
             };
-            Ok(answer(&text, Exit::Done))
+            Ok(answer(text, Exit::Done))
         })
     }
 
@@ -195,10 +195,10 @@ impl Report {
         self.replica.run(Right::Read, async |client| {
             let Some(found) = status(client).await?.candidate else { return Ok(say_no_candidate()) };
             let text = match self.output {
-                Format::Json => admin_to_json(&found, "CandidateStatus"),
-                Format::Text => candidate::text(&found),
+                Format::Json => Answer::Json(admin_to_json(&found, "CandidateStatus")),
+                Format::Text => candidate::text(&found).into(),
             };
-            Ok(answer(&text, Exit::Done))
+            Ok(answer(text, Exit::Done))
         })
     }
 }
@@ -240,14 +240,14 @@ impl Promote {
             let reason = self.change.reason.clone();
             let response = client.promote(pb::PromoteCandidateRequest { digest, expected_digest, reason }).await?;
             let text = match self.change.output {
-                Format::Json => admin_to_json(&response, "PromoteCandidateResponse"),
+                Format::Json => Answer::Json(admin_to_json(&response, "PromoteCandidateResponse")),
                 Format::Text => {
                     let report = response.candidate.as_ref().map(candidate::text).unwrap_or_default();
                     let activation = response.activation.unwrap_or_default();
-                    format!("{}\nits last report:\n{report}", activation::text(&activation, colour()))
+                    format!("{}\nits last report:\n{report}", activation::text(&activation, colour())).into()
                 }
             };
-            Ok(answer(&text, Exit::Done))
+            Ok(answer(text, Exit::Done))
         })
     }
 }
@@ -265,13 +265,13 @@ impl Discard {
             let request = pb::DiscardCandidateRequest { digest, reason: self.change.reason.clone() };
             let response = client.discard(request).await?;
             let text = match self.change.output {
-                Format::Json => admin_to_json(&response, "DiscardCandidateResponse"),
+                Format::Json => Answer::Json(admin_to_json(&response, "DiscardCandidateResponse")),
                 Format::Text => {
                     let gone = response.candidate.unwrap_or_default();
-                    format!("discarded; its last report:\n{}", candidate::text(&gone))
+                    format!("discarded; its last report:\n{}", candidate::text(&gone)).into()
                 }
             };
-            Ok(answer(&text, Exit::Done))
+            Ok(answer(text, Exit::Done))
         })
     }
 }

@@ -7,6 +7,7 @@ use clap::Args;
 use crate::app::run::colour;
 use crate::cli::exit::Exit;
 use crate::cli::output::{answer, say, say_unreadable};
+use crate::cli::show::visible;
 use crate::engine::admit::{Admission, Rejection, admit};
 use crate::policy::bundle::Bundle;
 use crate::policy::diagnostic::{Diagnostic, render};
@@ -35,7 +36,7 @@ impl Check {
             Err(exit) => return exit,
         };
         say_warnings(&admission.warnings, &bundle);
-        answer(&summary(&admission, &self.dir), Exit::Done)
+        answer(summary(&admission, &self.dir), Exit::Done)
     }
 }
 
@@ -71,7 +72,7 @@ fn summary(admission: &Admission, dir: &Path) -> String {
     for plan in &admission.plans {
         let rules = counted(plan.rules.len(), "rule");
         let requirements = counted(plan.requirements.len(), "evidence requirement");
-        text.push_str(&format!("policy `{}` {}: {rules}, {requirements}\n", plan.id, plan.version));
+        text.push_str(&format!("policy `{}` {}: {rules}, {requirements}\n", plan.id, visible(&plan.version)));
     }
     text.push_str(&match admission.cases_passed {
         0 => "no cases: nothing says what these policies are meant to do\n".to_owned(),

@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::cli::admin::{Format, Replica, Right, Wanted, status};
 use crate::cli::exit::Exit;
-use crate::cli::output::{answer, say, say_unreadable};
+use crate::cli::output::{Answer, answer, say, say_unreadable};
 use crate::cli::show::{changes, colour};
 use crate::domain::limits::FILE_BYTES_MAX;
 use crate::policy::bundle::{Bundle, BundleError, BundleFile};
@@ -80,12 +80,12 @@ impl Diff {
         let found = diff(&a, &b);
         let exit = if found.is_empty() { Exit::Done } else { Exit::Unexpected };
         let text = match self.output {
-            Format::Json => json(&found, &a, &b),
-            Format::Text if !found.is_empty() => changes::text(&found, colour()),
-            Format::Text if a.digest() == b.digest() => "the same, byte by byte".to_owned(),
-            Format::Text => "nothing differs but the layout: comments, spaces, quotes, the order of keys".to_owned(),
+            Format::Json => Answer::Json(json(&found, &a, &b)),
+            Format::Text if !found.is_empty() => changes::text(&found, colour()).into(),
+            Format::Text if a.digest() == b.digest() => "the same, byte by byte".into(),
+            Format::Text => "nothing differs but the layout: comments, spaces, quotes, the order of keys".into(),
         };
-        answer(&text, exit)
+        answer(text, exit)
     }
 }
 

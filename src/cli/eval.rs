@@ -9,7 +9,8 @@ use crate::app::run::{colour, read};
 use crate::cli::check::exit_of;
 use crate::cli::exit::Exit;
 use crate::cli::input::{Format, Input, request};
-use crate::cli::output::{answer, say, say_unreadable};
+use crate::cli::output::{Answer, answer, say, say_unreadable};
+use crate::cli::show::visible;
 use crate::engine::admit::admit;
 use crate::engine::{Engine, open};
 use crate::policy::diagnostic::render;
@@ -61,13 +62,13 @@ impl Eval {
         match server::evaluation::answer(&engine.current(), &request) {
             Ok(evaluated) => {
                 let text = match self.output {
-                    Format::Json => server::json::response_to_json(&evaluated.response),
-                    Format::Text => server::text::response_to_text(&request, &evaluated.response),
+                    Format::Json => Answer::Json(server::json::response_to_json(&evaluated.response)),
+                    Format::Text => server::text::response_to_text(&request, &evaluated.response).into(),
                 };
-                answer(&text, Exit::Done)
+                answer(text, Exit::Done)
             }
             Err(failure) => {
-                let lines = failure.lines().join("\n  ");
+                let lines = failure.lines().iter().map(|line| visible(line)).collect::<Vec<_>>().join("\n  ");
                 say(&format!("error: the request in {} cannot be decided:\n  {lines}", self.file));
                 Exit::Usage
             }

@@ -11,6 +11,7 @@ use crate::cases::CasesKey;
 use crate::cli::check::counted;
 use crate::cli::exit::Exit;
 use crate::cli::output::{answer, say, say_unreadable};
+use crate::cli::show::visible;
 use crate::policy::bundle::Bundle;
 use crate::policy::diagnostic::render;
 use crate::policy::document::{CalendarKey, Policy};
@@ -49,11 +50,11 @@ impl Fmt {
         };
         let files = counted(bundle.files().len(), "file");
         match (changes.as_slice(), self.check) {
-            ([], _) => answer(&format!("{files}, all of them written so"), Exit::Done),
+            ([], _) => answer(format!("{files}, all of them written so"), Exit::Done),
             (changes, true) => {
-                let names: Vec<String> = changes.iter().map(|(path, _)| format!("  {path}")).collect();
+                let names: Vec<String> = changes.iter().map(|(path, _)| format!("  {}", visible(path))).collect();
                 let next = format!("next: `requite fmt {}`", self.dir.display());
-                answer(&format!("these files would change:\n{}\n{next}", names.join("\n")), Exit::Unexpected)
+                answer(format!("these files would change:\n{}\n{next}", names.join("\n")), Exit::Unexpected)
             }
             (changes, false) => {
                 for (path, text) in changes {
@@ -62,8 +63,8 @@ impl Fmt {
                         return Exit::Unexpected;
                     }
                 }
-                let names: Vec<&str> = changes.iter().map(|(path, _)| path.as_str()).collect();
-                answer(&format!("{files}; written anew: {}", names.join(", ")), Exit::Done)
+                let names: Vec<String> = changes.iter().map(|(path, _)| visible(path)).collect();
+                answer(format!("{files}; written anew: {}", names.join(", ")), Exit::Done)
             }
         }
     }

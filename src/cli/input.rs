@@ -10,6 +10,7 @@ use clap::ValueEnum;
 
 use crate::cli::exit::Exit;
 use crate::cli::output::{chain, say};
+use crate::domain::printable::{Printable, is_hidden};
 use crate::server::json::{JsonError, request_from_json};
 use crate::server::pb;
 
@@ -111,7 +112,7 @@ fn unreadable(from: &Input, text: &str, error: &JsonError) -> String {
     }
     let place = line.checked_sub(1).and_then(|line| text.lines().nth(line));
     let excerpt = place.map(|row| excerpt(row, *line, *column)).unwrap_or_default();
-    format!("{from} holds no request: {problem}\n  --> line {line}, column {column}{excerpt}")
+    format!("{from} holds no request: {}\n  --> line {line}, column {column}{excerpt}", Printable(problem))
 }
 
 /// The line with a mark under the column, as far as it is near to it. Columns count bytes.
@@ -125,7 +126,7 @@ fn excerpt(row: &str, line: usize, column: usize) -> String {
 
 /// A tab is as wide as one column here; what cannot be seen must not move the mark.
 fn visible(character: char) -> char {
-    if character.is_control() { ' ' } else { character }
+    if is_hidden(character) { ' ' } else { character }
 }
 
 /// An address as written. Only the form is checked: the host may be a name that is looked up when listening.

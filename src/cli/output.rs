@@ -1,16 +1,70 @@
 //! Words for people and answers for pipes.
 
 use std::error::Error;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use crate::cli::exit::Exit;
+use crate::domain::printable::PrintableLines;
+use crate::policy::diagnostic::Colour;
 use crate::source::directory::ReadError;
 
+/// What a verb answers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Answer {
+    /// JSON: written as it is, since every character of it is data.
+    Json(String),
+    /// Lines for people: written so that no character of them commands a terminal.
+    Text(String),
+}
+
+impl From<String> for Answer {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<&str> for Answer {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+/// A text without anything that commands a terminal, but for the colours that we give it ourselves.
+fn printed(text: &str, colour: Colour) -> String {
+    let pieces = match colour {
+        Colour::On => text.split_inclusive('m'),
+        Colour::Off => return PrintableLines(text).to_string(),
+    };
+    pieces.fold(String::with_capacity(text.len()), |mut page, piece| {
+        let (before, code) = colour_code(piece).unwrap_or((piece, ""));
+        page.push_str(&PrintableLines(before).to_string());
+        page.push_str(code);
+        page
+    })
+}
+
+/// Parts the code of a colour from the text that it ends: `\u{1b}[1m`.
+fn colour_code(text: &str) -> Option<(&str, &str)> {
+    let (before, code) = text.split_at(text.rfind('\u{1b}')?);
+    let digits = code.strip_prefix("\u{1b}[")?.strip_suffix('m')?;
+    digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b';').then_some((before, code))
+}
+
+/// Whether what goes to a stream may be coloured.
+pub(super) fn colour_of(stream: &impl IsTerminal) -> Colour {
+    let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    if wanted && stream.is_terminal() { Colour::On } else { Colour::Off }
+}
+
 /// Writes a verb's answer to standard output. Whoever stops reading has what they wanted.
-pub(super) fn answer(text: &str, exit: Exit) -> Exit {
+pub(super) fn answer(answer: impl Into<Answer>, exit: Exit) -> Exit {
+    let text = match answer.into() {
+        Answer::Json(text) => text,
+        Answer::Text(text) => printed(&text, colour_of(&io::stdout())),
+    };
     let mut out = io::stdout().lock();
     let newline = if text.ends_with('\n') { "" } else { "\n" };
     match out.write_all(text.as_bytes()).and_then(|()| out.write_all(newline.as_bytes())).and_then(|()| out.flush()) {
@@ -27,7 +81,8 @@ pub(super) fn answer(text: &str, exit: Exit) -> Exit {
 /// to tell.
 pub(super) fn say(text: &str) {
     let mut err = io::stderr().lock();
-    let _ = writeln!(err, "{}", text.trim_end_matches('\n'));
+    let colour = if err.is_terminal() { Colour::On } else { Colour::Off };
+    let _ = writeln!(err, "{}", printed(text.trim_end_matches('\n'), colour));
 }
 
 /// Longest wait for whoever reads the last words of a server.
@@ -72,4 +127,16 @@ pub(super) fn say_unreadable(error: &ReadError) -> Exit {
 pub(super) fn unreadable(error: &ReadError) -> String {
     let lines = error.lines().into_iter().map(|(problem, help)| format!("error: {problem}\n  help: {help}"));
     lines.collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_own_colours_reach_a_terminal() {
+        let text = "\u{1b}[1mm\u{1b}[0m a\u{1b}[2Jm\n\u{1b}]0;m\u{7}\u{202e}b";
+        assert_eq!(printed(text, Colour::On), "\u{1b}[1mm\u{1b}[0m a\\u{1b}[2Jm\n\\u{1b}]0;m\\u{7}\\u{202e}b");
+        assert_eq!(printed(text, Colour::Off), "\\u{1b}[1mm\\u{1b}[0m a\\u{1b}[2Jm\n\\u{1b}]0;m\\u{7}\\u{202e}b");
+    }
 }

@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::cli::admin::{Change, Format, Right, Wanted, expected, status};
 use crate::cli::exit::Exit;
-use crate::cli::output::answer;
+use crate::cli::output::{Answer, answer};
 use crate::cli::show::{activation, colour};
 use crate::server::json::admin_to_json;
 use crate::server::pb;
@@ -45,10 +45,10 @@ impl Reload {
             let reason = self.change.reason.clone();
             let response = client.reload(pb::ReloadPolicyRequest { expected_digest, reason }).await?;
             let text = match self.change.output {
-                Format::Json => admin_to_json(&response, "ReloadPolicyResponse"),
-                Format::Text => activation::text(&response.activation.unwrap_or_default(), colour()),
+                Format::Json => Answer::Json(admin_to_json(&response, "ReloadPolicyResponse")),
+                Format::Text => activation::text(&response.activation.unwrap_or_default(), colour()).into(),
             };
-            Ok(answer(&text, Exit::Done))
+            Ok(answer(text, Exit::Done))
         })
     }
 }

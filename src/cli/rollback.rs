@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::cli::admin::{Change, Format, Replica, Right, Wanted, expected};
 use crate::cli::exit::Exit;
-use crate::cli::output::{answer, say};
+use crate::cli::output::{Answer, answer, say};
 use crate::cli::show::{activation, colour, short, status};
 use crate::server::json::admin_to_json;
 use crate::server::pb;
@@ -57,10 +57,10 @@ impl Rollback {
             let reason = self.change.reason.clone();
             let response = client.rollback(pb::RollbackPolicyRequest { to_digest, expected_digest, reason }).await?;
             let text = match self.change.output {
-                Format::Json => admin_to_json(&response, "RollbackPolicyResponse"),
-                Format::Text => activation::text(&response.activation.unwrap_or_default(), colour()),
+                Format::Json => Answer::Json(admin_to_json(&response, "RollbackPolicyResponse")),
+                Format::Text => activation::text(&response.activation.unwrap_or_default(), colour()).into(),
             };
-            Ok(answer(&text, Exit::Done))
+            Ok(answer(text, Exit::Done))
         })
     }
 
@@ -99,10 +99,10 @@ impl Revisions {
         self.replica.run(Right::Read, async |client| {
             let response = client.revisions(pb::ListPolicyRevisionsRequest {}).await?;
             let text = match self.output {
-                Format::Json => admin_to_json(&response, "ListPolicyRevisionsResponse"),
-                Format::Text => status::revisions(&response.revisions),
+                Format::Json => Answer::Json(admin_to_json(&response, "ListPolicyRevisionsResponse")),
+                Format::Text => status::revisions(&response.revisions).into(),
             };
-            Ok(answer(&text, Exit::Done))
+            Ok(answer(text, Exit::Done))
         })
     }
 }

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::cli::exit::Exit;
-use crate::cli::output::{answer, chain, say};
+use crate::cli::output::{Answer, answer, chain, say};
 use crate::policy::schema::json_schema;
 
 /// Print the JSON Schema of policy files
@@ -19,7 +19,7 @@ pub(super) struct Schema {}
 impl Schema {
     pub(super) fn run(self) -> Exit {
         match serde_json::to_string_pretty(&json_schema()) {
-            Ok(text) => answer(&text, Exit::Done),
+            Ok(text) => answer(Answer::Json(text), Exit::Done),
             Err(error) => {
                 say(&format!("error: {}", chain(&error)));
                 Exit::Unexpected

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::cli::admin::{Access, Format, Right, Wanted, admin_address, exit_of, explain, runtime, status};
 use crate::cli::exit::Exit;
-use crate::cli::output::{answer, chain, say};
+use crate::cli::output::{Answer, answer, chain, say};
 use crate::cli::show::status::{Told, line, lines, page};
 use crate::cli::show::{short, visible};
 use crate::server::admin_client::{AdminClient, AdminError, Credentials, Refused};
@@ -92,21 +92,21 @@ impl Status {
         };
         let agreed = self.agreed(&asked);
         let text = match (self.output, asked.as_slice()) {
-            (Format::Json, asked) => json_of(asked, agreed.is_ok()),
-            (Format::Text, [(addr, Ok(status))]) => page(addr, status),
+            (Format::Json, asked) => Answer::Json(json_of(asked, agreed.is_ok())),
+            (Format::Text, [(addr, Ok(status))]) => page(addr, status).into(),
             (Format::Text, [(_, Err(error))]) => return explain(error, Right::Read),
-            (Format::Text, asked) => lines(&asked.iter().map(for_people).collect::<Vec<_>>()),
+            (Format::Text, asked) => lines(&asked.iter().map(for_people).collect::<Vec<_>>()).into(),
         };
         match agreed {
             // One server always agrees with itself.
-            Ok(_) if self.addr.len() == 1 && self.digest.is_none() => answer(&text, Exit::Done),
+            Ok(_) if self.addr.len() == 1 && self.digest.is_none() => answer(text, Exit::Done),
             Ok(digest) => {
-                let ended = answer(&text, Exit::Done);
+                let ended = answer(text, Exit::Done);
                 say(&format!("all of them have {digest} in force"));
                 ended
             }
             Err(problem) => {
-                let ended = answer(&text, exit(&asked));
+                let ended = answer(text, exit(&asked));
                 say(&format!("error: {problem}\n  help: {}", self.next_step()));
                 ended
             }
@@ -207,7 +207,7 @@ async fn watched(addr: &str, credentials: &Credentials) -> Exit {
     let watch = async {
         let mut watch = AdminClient::connect(addr, credentials).await?.watch().await?;
         while let Some(response) = watch.next().await? {
-            let exit = answer(&visible(&line(&response.status.unwrap_or_default())), Exit::Done);
+            let exit = answer(visible(&line(&response.status.unwrap_or_default())), Exit::Done);
             if exit != Exit::Done {
                 return Ok(exit);
             }

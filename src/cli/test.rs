@@ -39,6 +39,6 @@ impl Test {
                 format!("{} passed\nnext: `requite serve --policies {}`", counted(cases, "case"), self.dir.display())
             }
         };
-        answer(&text, Exit::Done)
+        answer(text, Exit::Done)
     }
 }

@@ -6,6 +6,8 @@ use std::fmt::{self, Display, Write as _};
 
 use smallvec::SmallVec;
 
+use crate::domain::printable::write_character;
+
 /// A caller's text as far as a message shows it, written only where there is a message.
 #[derive(Clone, Copy)]
 pub(super) struct Shown<'a>(pub(super) &'a str);
@@ -14,8 +16,7 @@ impl Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN_CHARACTERS_MAX: usize = 64;
         for character in self.0.chars().take(SHOWN_CHARACTERS_MAX) {
-            // Control characters could forge lines in a log.
-            f.write_char(if character.is_control() { '\u{fffd}' } else { character })?;
+            write_character(f, character)?;
         }
         if self.0.chars().nth(SHOWN_CHARACTERS_MAX).is_some() {
             f.write_char('…')?;

@@ -10,6 +10,7 @@ pub mod exact;
 pub mod facts;
 pub mod limits;
 pub mod money;
+pub mod printable;
 pub mod request;
 pub mod text;
 pub mod time;

@@ -5,6 +5,7 @@ use std::fmt;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 use crate::domain::limits::{DIAGNOSTICS_MAX, MESSAGE_CHARS_MAX, QUOTE_CHARS_MAX};
+use crate::domain::printable::{Printable, PrintableLines};
 use crate::policy::bundle::Bundle;
 use crate::policy::excerpt::{Excerpt, excerpt};
 
@@ -95,7 +96,7 @@ fn cut(text: &str, chars_max: usize) -> String {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+        write!(f, "{}:{}:{}", Printable(&self.file), self.line, self.column)
     }
 }
 
@@ -109,9 +110,9 @@ impl fmt::Display for Diagnostic {
             Severity::Error => "error",
             Severity::Warning => "warning",
         };
-        write!(f, "{severity}[{}]: {}", self.code, self.message)?;
+        write!(f, "{severity}[{}]: {}", self.code, Printable(&self.message))?;
         match &self.help {
-            Some(help) => write!(f, " (help: {help})"),
+            Some(help) => write!(f, " (help: {})", Printable(help)),
             None => Ok(()),
         }
     }
@@ -176,7 +177,7 @@ fn render_one(diagnostic: &Diagnostic, bundle: &Bundle, renderer: &Renderer) -> 
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
-    let title = level.primary_title(diagnostic.message.as_str()).id(diagnostic.code);
+    let title = level.primary_title(PrintableLines(&diagnostic.message).to_string()).id(diagnostic.code);
     let text = diagnostic.place.as_ref().and_then(|place| {
         let text = std::str::from_utf8(&bundle.file(&place.file)?.bytes).ok()?;
         // Whoever made the place looked at the same text; a place outside is shown without an excerpt.
@@ -185,7 +186,7 @@ fn render_one(diagnostic: &Diagnostic, bundle: &Bundle, renderer: &Renderer) -> 
     let mut group = match &text {
         Some((place, Excerpt::Lines { text, line, span })) => Group::with_title(title).element(
             Snippet::source(*text)
-                .path(place.file.as_str())
+                .path(Printable(&place.file).to_string())
                 .line_start(*line)
                 .fold(true)
                 .annotation(AnnotationKind::Primary.span(span.clone())),
@@ -199,7 +200,7 @@ fn render_one(diagnostic: &Diagnostic, bundle: &Bundle, renderer: &Renderer) -> 
         },
     };
     if let Some(help) = &diagnostic.help {
-        group = group.element(Level::HELP.message(help.as_str()));
+        group = group.element(Level::HELP.message(PrintableLines(help).to_string()));
     }
     renderer.render(&[group])
 }

@@ -14,6 +14,7 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity
 use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_types::StatusExt as _;
 
+use crate::domain::printable::Printable;
 use crate::server::client::CONNECT_TIMEOUT;
 use crate::server::pb;
 use crate::server::pb::policy_admin_service_client::PolicyAdminServiceClient;
@@ -220,8 +221,10 @@ impl AdminError {
 fn said(status: &Status) -> String {
     let details = status.get_error_details();
     let violations = details.bad_request().map(|it| it.field_violations.as_slice()).unwrap_or_default();
-    let lines: String =
-        violations.iter().map(|violation| format!("\n  {}: {}", violation.field, violation.description)).collect();
+    let lines: String = violations
+        .iter()
+        .map(|violation| format!("\n  {}: {}", Printable(&violation.field), Printable(&violation.description)))
+        .collect();
     format!("{:?}: {}{lines}", status.code(), status.message())
 }
 

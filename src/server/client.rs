@@ -7,6 +7,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 use tonic_types::{FieldViolation, StatusExt as _};
 
+use crate::domain::printable::Printable;
 use crate::server::pb;
 use crate::server::pb::refund_policy_service_client::RefundPolicyServiceClient;
 
@@ -122,8 +123,8 @@ fn said(status: &Status) -> String {
     }
     let line = |violation: &FieldViolation| match violation.field.as_str() {
         // What the server had no room for is not about one field.
-        "" => format!("\n  {}", violation.description),
-        field => format!("\n  {field}: {}", violation.description),
+        "" => format!("\n  {}", Printable(&violation.description)),
+        field => format!("\n  {}: {}", Printable(field), Printable(&violation.description)),
     };
     format!("cannot decide the request:{}", violations.iter().map(line).collect::<String>())
 }

@@ -228,6 +228,8 @@ fn http2_builder(calls: Calls, bounds: Bounds) -> http2::Builder<Calls> {
     let mut builder = http2::Builder::new(calls);
     builder
         .timer(TokioTimer::new())
+        // The library cannot write years after 9999, and no answer needs a date.
+        .auto_date_header(false)
         .max_concurrent_streams(streams_max)
         .max_pending_accept_reset_streams(PENDING_RESET_STREAMS_MAX)
         .max_local_error_reset_streams(LOCAL_ERROR_RESETS_MAX)

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::domain::money::{Amount, Currency, EXPONENT_MAX};
+use crate::domain::printable::Printable;
 use crate::server::pb;
 
 /// Width of the column of captions.
@@ -59,13 +60,13 @@ impl Page {
     fn row(&mut self, caption: &str, text: &str) {
         if !text.is_empty() {
             // Writing to a text does not fail.
-            let _ = writeln!(self.0, "{caption:<CAPTION_WIDTH$}  {text}");
+            let _ = writeln!(self.0, "{caption:<CAPTION_WIDTH$}  {}", Printable(text));
         }
     }
 
     /// A heading, with an empty line before it.
     fn heading(&mut self, text: &str) {
-        let _ = writeln!(self.0, "\n{text}");
+        let _ = writeln!(self.0, "\n{}", Printable(text));
     }
 }
 

@@ -3,13 +3,14 @@
 //! A scan opens no file. Two equal scans mean: nobody changed a file in between, as far as the
 //! file system can tell. Contents are read elsewhere.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::fs::{self, FileType, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::domain::limits::BUNDLE_FILES_MAX;
+use crate::domain::printable::Printable;
 
 /// Where files of a bundle may lie beside its own directory, as prefixes of their paths within it.
 const PLACES_BELOW: [&str; 2] = ["calendars/", "cases/"];
@@ -271,14 +272,7 @@ pub(super) struct Shown<'a>(pub(super) &'a Path);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for character in self.0.to_string_lossy().chars() {
-            if character.is_control() {
-                write!(f, "{}", character.escape_default())?;
-            } else {
-                f.write_char(character)?;
-            }
-        }
-        Ok(())
+        Printable(&self.0.to_string_lossy()).fmt(f)
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use crate::cli::bench::bounds::{duration, period, rate, share, timeout, warm_up};
 use crate::cli::exit::Exit;
 use crate::cli::input::{Format, address};
-use crate::cli::output::{answer, chain, say};
+use crate::cli::output::{Answer, answer, chain, say};
 use crate::server::limits::BATCH_ITEMS_MAX;
 use crate::server::load::arrivals::Arrivals;
 use crate::server::load::report::Report;
@@ -203,11 +203,11 @@ impl Bench {
             exit = Exit::Unexpected;
         }
         let text = match self.output {
-            Format::Text => text::report_to_text(report),
+            Format::Text => text::report_to_text(report).into(),
             // Maps of texts and numbers always become JSON.
-            Format::Json => serde_json::to_string_pretty(report).unwrap_or_default(),
+            Format::Json => Answer::Json(serde_json::to_string_pretty(report).unwrap_or_default()),
         };
-        answer(&text, exit)
+        answer(text, exit)
     }
 
     fn verdict(&self, report: &Report) -> Exit {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
+use crate::cli::show::visible;
 use crate::server::load::report::{Latency, Report};
 
 /// Width of the names of the lines.
@@ -38,7 +39,7 @@ struct Lines(Vec<String>);
 
 impl Lines {
     fn add(&mut self, name: &str, text: impl Display) {
-        self.0.push(format!("{name:<NAME_WIDTH$}{text}"));
+        self.0.push(format!("{name:<NAME_WIDTH$}{}", visible(&text.to_string())));
     }
 }
 

@@ -18,9 +18,11 @@ pub(in crate::cli) fn text(activation: &pb::Activation, colour: Colour) -> Strin
     } = activation;
     let since = moment(activated_at.as_ref().map(|at| at.seconds));
     if before_digest == after_digest {
-        let in_force =
-            format!("nothing changed: {} is in force, generation {generation}, since {since}\n", short(after_digest));
-        return visible(&in_force) + &notes(warnings, notices);
+        let in_force = format!(
+            "nothing changed: {} is in force, generation {generation}, since {since}\n",
+            visible(short(after_digest))
+        );
+        return in_force + &notes(warnings, notices);
     }
     let mut page = String::new();
     if changes.is_empty() {
@@ -29,10 +31,11 @@ pub(in crate::cli) fn text(activation: &pb::Activation, colour: Colour) -> Strin
         page.push_str(&changes::text(&changes::of_server(changes), colour));
     }
     let passed = counted(u64::from(*cases_passed), "case");
-    page.push_str(&visible(&format!(
-        "in force: {after_digest}, generation {generation}, since {since}; before: {}; {passed} passed\n",
-        short(before_digest)
-    )));
+    page.push_str(&format!(
+        "in force: {}, generation {generation}, since {since}; before: {}; {passed} passed\n",
+        visible(after_digest),
+        visible(short(before_digest))
+    ));
     page + &notes(warnings, notices)
 }
 

@@ -112,5 +112,5 @@ fn by_reason(page: &mut String, rows: &[pb::ReasonDifference]) {
 /// What came of staging.
 pub(in crate::cli) fn staged(candidate: &pb::CandidateStatus) -> String {
     let sample = candidate.sample_per_thousand;
-    visible(&format!("candidate: {}, beside {sample} of 1000 live requests\n", candidate.digest))
+    format!("candidate: {}, beside {sample} of 1000 live requests\n", visible(&candidate.digest))
 }

@@ -38,13 +38,14 @@ fn one(diagnostic: &pb::PolicyDiagnostic) -> String {
         DiagnosticSeverity::Warning => "warning",
         DiagnosticSeverity::Unspecified | DiagnosticSeverity::Error => "error",
     };
+    let (code, message, help, file) = (visible(code), visible(message), visible(help), visible(file));
     let place = match (file.as_str(), line) {
         ("", _) => String::new(),
         (file, 0) => format!("\n  --> {file}"),
         (file, line) => format!("\n  --> {file}:{line}:{column}"),
     };
     let help = if help.is_empty() { String::new() } else { format!("\n  = help: {help}") };
-    visible(&format!("{severity}[{code}]: {message}{place}{help}\n\n"))
+    format!("{severity}[{code}]: {message}{place}{help}\n\n")
 }
 
 /// Whether the policies are valid and only their cases come out otherwise. Of a rejection that was

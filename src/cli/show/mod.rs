@@ -6,9 +6,11 @@ pub(super) mod changes;
 pub(super) mod diagnostics;
 pub(super) mod status;
 
-use std::io::{self, IsTerminal as _};
+use std::io;
 
+use crate::cli::output::colour_of;
 use crate::domain::money::Currency;
+use crate::domain::printable::Printable;
 use crate::policy::diagnostic::Colour;
 use crate::server::pb;
 
@@ -20,8 +22,7 @@ const CAPTION_WIDTH: usize = 12;
 
 /// Whether an answer on standard output may be coloured.
 pub(super) fn colour() -> Colour {
-    let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    if wanted && io::stdout().is_terminal() { Colour::On } else { Colour::Off }
+    colour_of(&io::stdout())
 }
 
 /// What a text means at a glance.
@@ -47,10 +48,9 @@ pub(super) fn inked(text: &str, ink: Ink, colour: Colour) -> String {
     }
 }
 
-/// A text from elsewhere without anything that a terminal would obey.
+/// A text from elsewhere on one line, without anything that a terminal would obey.
 pub(super) fn visible(text: &str) -> String {
-    let shown = |character: char| if character.is_control() && character != '\n' { '\u{fffd}' } else { character };
-    text.chars().map(shown).collect()
+    Printable(text).to_string()
 }
 
 /// The first digits of a digest.
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn nothing_from_elsewhere_commands_the_terminal() {
-        assert_eq!(visible("a\u{1b}[2Jb\r\nc"), "a\u{fffd}[2Jb\u{fffd}\nc");
+        assert_eq!(visible("a\u{1b}[2Jb\r\nc"), r"a\u{1b}[2Jb\r\nc");
     }
 
     #[test]

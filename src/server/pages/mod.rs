@@ -179,6 +179,8 @@ async fn connection(
         }
     });
     let connection = http1::Builder::new()
+        // The library cannot write years after 9999, and no page needs a date.
+        .auto_date_header(false)
         .timer(TokioTimer::new())
         .header_read_timeout(config.head_timeout)
         .max_buf_size(HEAD_BYTES_MAX)
