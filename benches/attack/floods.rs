@@ -184,7 +184,9 @@ async fn flood(arena: &Arena, frames: Frames) -> Result<(), String> {
                     }
                 }
                 drop(writer);
+                let listening = heard.abort_handle();
                 let heard = timeout_at(end.max(Instant::now() + Duration::from_millis(200)), heard).await;
+                listening.abort();
                 goaway += u64::from(heard.is_ok_and(|heard| heard.is_ok_and(|heard| heard.said_goaway)));
                 sleep(Duration::from_millis(5)).await;
             }

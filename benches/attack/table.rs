@@ -118,7 +118,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
     Attack::new("stopped-bodies", "bodies that claim 1 MiB and stop", 256, Patience::TwentyMore, |arena| {
         Box::pin(bodies::stopped(arena))
     }),
-    Attack::new("tiny-frames", "bodies in frames of 16 bytes", 32, Patience::TwentyMore, |arena| {
+    Attack::new("tiny-frames", "bodies in small frames", 32, Patience::TwentyMore, |arena| {
         Box::pin(bodies::tiny_frames(arena))
     })
     .quiet(),
@@ -178,19 +178,15 @@ pub(crate) const ATTACKS: &[Attack] = &[
     }),
     Attack::new("made-you-reset", "streams that the server must reset", 16, Patience::Twice, |arena| {
         Box::pin(floods::made_you_reset(arena))
-    })
-    .quiet(),
+    }),
     Attack::new("continuation", "headers that never end", 16, Patience::Twice, |arena| {
         Box::pin(floods::continuation(arena))
-    })
-    .quiet(),
+    }),
     Attack::new("empty-continuation", "headers that never end, of nothing", 16, Patience::Twice, |arena| {
         Box::pin(floods::empty_continuation(arena))
-    })
-    .quiet(),
-    Attack::new("empty-data", "DATA without a byte", 16, Patience::Twice, |arena| Box::pin(floods::empty_data(arena)))
-        .quiet(),
-    Attack::new("padding", "DATA of padding", 16, Patience::Twice, |arena| Box::pin(floods::padding(arena))).quiet(),
+    }),
+    Attack::new("empty-data", "DATA without a byte", 16, Patience::Twice, |arena| Box::pin(floods::empty_data(arena))),
+    Attack::new("padding", "DATA of padding", 16, Patience::Twice, |arena| Box::pin(floods::padding(arena))),
     Attack::new("malformed-headers", "headers that HTTP/2 forbids", 16, Patience::Twice, |arena| {
         Box::pin(floods::malformed_headers(arena))
     }),

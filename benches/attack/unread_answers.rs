@@ -3,17 +3,17 @@
 //! Figures: at most 256 MiB, whatever is held; honest callers are not delayed; SIGTERM ends the
 //! process within 15 s while the answers wait.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use hyper::body::Bytes;
 use prost::Message as _;
 use requite::server::pb::{BatchEvaluateRefundRequest, ExplainLevel};
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::arena::raw::{INITIAL_WINDOW, WINDOW_UPDATE, frame, greet, listen, whole_call};
-use crate::arena::wire::{BATCH, EVALUATE, framed, honest_request};
+use crate::arena::wire::{BATCH, Connection, EVALUATE, framed, head, honest_request};
 use crate::arena::{ATTACKER, Arena};
 use crate::requests::trimmed_large;
 
@@ -71,30 +71,25 @@ async fn held(arena: &Arena, deafness: Deafness) -> Result<(), String> {
     held_until(arena, deafness, arena.end()).await
 }
 
-/// Many calls with large answers, then many batches, until the time is over.
+/// Many calls with large answers, many batches, and some of evidence, until the time is over.
 async fn held_until(arena: &Arena, deafness: Deafness, end: Instant) -> Result<(), String> {
-    let window = match deafness {
-        Deafness::WindowOfZero => 0,
-        Deafness::WindowOfOne => 1,
-        Deafness::SocketUnread => 0x7fff_ffff,
-    };
     let large = framed(&trimmed_large().encode_to_vec().into());
     let mut plain = honest_request();
     plain.explain = ExplainLevel::Full.into();
-    let items = 1_000_000 / plain.encoded_len();
-    let batch = framed(&BatchEvaluateRefundRequest { requests: vec![plain; items.min(1_000)] }.encode_to_vec().into());
+    let items = (1_000_000 / plain.encoded_len()).min(1_000);
+    let batch = framed(&BatchEvaluateRefundRequest { requests: vec![plain; items] }.encode_to_vec().into());
     let mut tasks = JoinSet::new();
-    for place in 0..arena.choose(4, 16) {
+    for place in 0..arena.choose(6, 16) {
         let (data, large, batch) = (arena.server.data, large.clone(), batch.clone());
         tasks.spawn(async move {
             let mut sent = 0;
             while Instant::now() < end {
-                let Ok(stream) = greet(ATTACKER, data, &[(INITIAL_WINDOW, window)]).await else {
-                    sleep(Duration::from_millis(100)).await;
-                    continue;
-                };
                 let (path, body) = if place % 2 == 0 { (EVALUATE, &large) } else { (BATCH, &batch) };
-                sent += timeout_at(end, ask(stream, path, body, deafness)).await.unwrap_or(STREAMS);
+                let connection = Connection::open_with_window(ATTACKER, data, deafness.window()).await;
+                if let Ok(connection) = connection {
+                    sent += ask(Arc::new(connection), path, body, deafness, end).await;
+                }
+                sleep(Duration::from_millis(20)).await;
             }
             sent
         });
@@ -103,40 +98,61 @@ async fn held_until(arena: &Arena, deafness: Deafness, end: Instant) -> Result<(
     while let Some(count) = tasks.join_next().await {
         sent += count.map_err(|error| error.to_string())?;
     }
-    arena.note(format!("about {sent} calls whose answers were not read"));
+    arena.note(format!("{sent} calls whose answers were not read"));
     Ok(())
 }
 
-/// Calls on every stream; stays until the server closes the connection.
-async fn ask(stream: TcpStream, path: &'static str, body: &[u8], deafness: Deafness) -> u32 {
-    let (reader, mut writer) = stream.into_split();
-    let mut sent = 0;
-    let writing = async {
-        for place in 0..STREAMS {
-            if writer.write_all(&whole_call(path, 2 * place + 1, body)).await.is_err() {
-                return;
-            }
-            sent += 1;
-        }
-        loop {
-            sleep(Duration::from_millis(200)).await;
-            let updates = match deafness {
-                Deafness::WindowOfOne => {
-                    (0..STREAMS).flat_map(|place| frame(WINDOW_UPDATE, 0, 2 * place + 1, &[0, 0, 0, 1])).collect()
+/// Calls on every stream, again and again; until the end, or until the server closes the connection.
+async fn ask(connection: Arc<Connection>, path: &'static str, body: &Bytes, deafness: Deafness, end: Instant) -> usize {
+    let sent = Arc::new(AtomicUsize::new(0));
+    let mut calls = JoinSet::new();
+    for _ in 0..STREAMS {
+        let (connection, body, sent) = (Arc::clone(&connection), body.clone(), Arc::clone(&sent));
+        calls.spawn(async move {
+            while let Ok(call) = connection.begin(head(path), body.clone(), 64 * 1024).await {
+                sent.fetch_add(1, Ordering::Relaxed);
+                let answer = call.end();
+                match deafness {
+                    Deafness::WindowOfOne => sip(answer).await,
+                    // Kept, and not read. A server that has enough of it resets the stream, and gets another call.
+                    Deafness::WindowOfZero | Deafness::SocketUnread => {
+                        if let Ok(answer) = answer.await {
+                            let mut body = answer.into_body();
+                            let _ = body.data().await;
+                        }
+                    }
                 }
-                // Only to see whether the connection is still there.
-                Deafness::WindowOfZero | Deafness::SocketUnread => frame(0xfe, 0, 0, &[]),
-            };
-            if writer.write_all(&updates).await.is_err() {
-                return;
+                sleep(Duration::from_millis(100)).await;
             }
-        }
-    };
-    match deafness {
-        Deafness::SocketUnread => writing.await,
-        Deafness::WindowOfZero | Deafness::WindowOfOne => {
-            tokio::select! { () = writing => {}, _ = listen(reader) => {} }
+        });
+    }
+    if deafness == Deafness::SocketUnread {
+        // What has been asked by now is answered into the socket.
+        sleep(Duration::from_millis(500)).await;
+        connection.fall_silent();
+    }
+    let _ = timeout_at(end, async { while calls.join_next().await.is_some() {} }).await;
+    sent.load(Ordering::Relaxed)
+}
+
+/// Takes an answer a byte at a time.
+async fn sip(answer: h2::client::ResponseFuture) {
+    let Ok(answer) = answer.await else { return };
+    let mut body = answer.into_body();
+    while let Some(Ok(data)) = body.data().await {
+        sleep(Duration::from_millis(200)).await;
+        if body.flow_control().release_capacity(data.len()).is_err() {
+            return;
         }
     }
-    sent
+}
+
+impl Deafness {
+    const fn window(self) -> u32 {
+        match self {
+            Self::WindowOfZero => 0,
+            Self::WindowOfOne => 1,
+            Self::SocketUnread => 0x7fff_ffff,
+        }
+    }
 }

@@ -84,8 +84,8 @@ async fn fill(arena: &Arena) -> Result<(), String> {
 /// What does not end by itself.
 async fn hang(arena: &Arena) -> Result<impl Sized, String> {
     let Ok(connection) = Connection::open(ATTACKER, arena.server.data).await else { return Ok(None) };
-    let watcher = connection.begin(head(WATCH), framed(&Bytes::new())).await?;
-    let body = connection.begin(head(EVALUATE), Bytes::from_static(&[0, 0, 0, 1, 0, 1])).await?;
+    let watcher = connection.begin(head(WATCH), framed(&Bytes::new()), 64).await?;
+    let body = connection.begin(head(EVALUATE), Bytes::from_static(&[0, 0, 0, 1, 0, 1]), 64).await?;
     sleep(Duration::from_millis(100)).await;
     Ok(Some((connection, watcher, body)))
 }

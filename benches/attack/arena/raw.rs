@@ -72,16 +72,6 @@ pub(crate) fn call_headers(path: &str) -> Vec<u8> {
     .concat()
 }
 
-/// A whole call: headers and one message, in frames of at most 16 KiB.
-pub(crate) fn whole_call(path: &str, stream: u32, body: &[u8]) -> Vec<u8> {
-    let mut bytes = frame(HEADERS, END_HEADERS, stream, &call_headers(path));
-    let parts = body.len().div_ceil(16 * 1024).max(1);
-    for (place, part) in body.chunks(16 * 1024).enumerate() {
-        bytes.extend(frame(DATA, if place + 1 == parts { END_STREAM } else { 0 }, stream, part));
-    }
-    bytes
-}
-
 /// The payload of SETTINGS.
 pub(crate) fn settings(values: &[(u16, u32)]) -> Vec<u8> {
     values.iter().flat_map(|(key, value)| [&key.to_be_bytes()[..], &value.to_be_bytes()].concat()).collect()

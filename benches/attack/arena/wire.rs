@@ -1,6 +1,10 @@
 //! Calls over HTTP/2 as a client makes them, and messages written by hand.
 
+use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use h2::client::SendRequest;
@@ -25,6 +29,7 @@ pub(crate) const STATUS: &str = "/requite.v1.PolicyAdminService/GetPolicyStatus"
 pub(crate) struct Connection {
     sender: SendRequest<Bytes>,
     driver: JoinHandle<()>,
+    silent: Arc<AtomicBool>,
 }
 
 /// The answer to one call.
@@ -52,19 +57,31 @@ pub(crate) async fn connect(from: IpAddr, to: SocketAddr) -> Result<TcpStream, S
 
 impl Connection {
     pub(crate) async fn open(from: IpAddr, to: SocketAddr) -> Result<Self, String> {
+        Self::open_with_window(from, to, 1024 * 1024).await
+    }
+
+    /// One that lets the server send so much on each stream before it is read.
+    pub(crate) async fn open_with_window(from: IpAddr, to: SocketAddr, window: u32) -> Result<Self, String> {
         let stream = connect(from, to).await?;
         let (sender, connection) = h2::client::Builder::new()
-            .initial_window_size(1024 * 1024)
+            .initial_window_size(window)
             .initial_connection_window_size(16 * 1024 * 1024)
             .max_header_list_size(4 * 1024 * 1024)
             .handshake(stream)
             .await
             .map_err(|error| error.to_string())?;
+        let silent = Arc::new(AtomicBool::new(false));
+        let hushed = Arc::clone(&silent);
         let driver = tokio::spawn(async move {
-            // Each call tells what became of it.
-            let _ = connection.await;
+            let mut connection = std::pin::pin!(connection);
+            poll_fn(|cx| match hushed.load(Ordering::Relaxed) {
+                true => Poll::Pending,
+                // Each call tells what became of it.
+                false => connection.as_mut().poll(cx).map(drop),
+            })
+            .await;
         });
-        Ok(Self { sender, driver })
+        Ok(Self { sender, driver, silent })
     }
 
     /// One call with a message, as gRPC frames it.
@@ -98,7 +115,9 @@ impl Connection {
                 sender.send_request(head, false).map_err(|error| format!("connection: {error}"))?;
             let sending = async {
                 // A server may answer before it has read everything.
-                let _ = send(&mut stream, body).await;
+                if send(&mut stream, body, 64 * 1024).await.is_ok() {
+                    let _ = stream.send_data(Bytes::new(), true);
+                }
                 std::future::pending::<()>().await;
             };
             tokio::select! {
@@ -109,17 +128,18 @@ impl Connection {
         timeout(deadline, work).await.map_err(|_| format!("no answer in {} s", deadline.as_secs_f32()))?
     }
 
-    /// Begins a call with a part of its body, and keeps it open.
-    pub(crate) async fn begin(
-        &self,
-        head: http::Request<()>,
-        body: Bytes,
-    ) -> Result<(h2::client::ResponseFuture, h2::SendStream<Bytes>), String> {
+    /// Begins a call, and sends a part of its body in pieces of such a size, as fast as the server
+    /// takes it. The call is left open.
+    pub(crate) async fn begin(&self, head: http::Request<()>, body: Bytes, piece: usize) -> Result<Open, String> {
         let mut sender = self.sender.clone().ready().await.map_err(|error| error.to_string())?;
         let (answer, mut stream) = sender.send_request(head, false).map_err(|error| error.to_string())?;
-        stream.reserve_capacity(body.len());
-        stream.send_data(body, false).map_err(|error| error.to_string())?;
-        Ok((answer, stream))
+        send(&mut stream, body, piece).await.map_err(|error| error.to_string())?;
+        Ok(Open { answer, stream })
+    }
+
+    /// Stops to read and to write, and keeps the connection.
+    pub(crate) fn fall_silent(&self) {
+        self.silent.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -133,17 +153,48 @@ impl Drop for Connection {
     }
 }
 
-async fn send(stream: &mut h2::SendStream<Bytes>, mut body: Bytes) -> Result<(), h2::Error> {
+/// A call that has begun.
+#[derive(Debug)]
+pub(crate) struct Open {
+    pub(crate) answer: h2::client::ResponseFuture,
+    stream: h2::SendStream<Bytes>,
+}
+
+impl Open {
+    /// Sends some more.
+    pub(crate) async fn send(&mut self, body: Bytes) -> Result<(), String> {
+        let piece = body.len();
+        send(&mut self.stream, body, piece).await.map_err(|error| error.to_string())
+    }
+
+    /// Sends the end, and waits for the answer.
+    pub(crate) async fn finish(mut self) -> Result<Reply, String> {
+        // A server may have answered before it has read everything.
+        let _ = self.stream.send_data(Bytes::new(), true);
+        receive(self.answer).await
+    }
+
+    /// Sends the end, and gives the answer that nobody has read.
+    pub(crate) fn end(mut self) -> h2::client::ResponseFuture {
+        // As above.
+        let _ = self.stream.send_data(Bytes::new(), true);
+        self.answer
+    }
+}
+
+/// Sends bytes in frames of at most such a size.
+async fn send(stream: &mut h2::SendStream<Bytes>, mut body: Bytes, piece: usize) -> Result<(), h2::Error> {
     while !body.is_empty() {
-        stream.reserve_capacity(body.len().min(64 * 1024));
-        let Some(capacity) = std::future::poll_fn(|cx| stream.poll_capacity(cx)).await else { return Ok(()) };
-        let capacity = capacity?.min(body.len());
+        let wanted = body.len().min(piece);
+        stream.reserve_capacity(wanted);
+        let Some(capacity) = poll_fn(|cx| stream.poll_capacity(cx)).await else { return Ok(()) };
+        let capacity = capacity?.min(wanted);
         if 0 < capacity {
             let part = body.split_to(capacity);
             stream.send_data(part, false)?;
         }
     }
-    stream.send_data(Bytes::new(), true)
+    Ok(())
 }
 
 pub(crate) async fn receive(answer: h2::client::ResponseFuture) -> Result<Reply, String> {
