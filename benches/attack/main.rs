@@ -49,6 +49,9 @@ const KEPT_KIB_MAX: u64 = 64 * 1024;
 /// How much longer than alone an honest caller may wait, where nothing else is said.
 const WAITS_MORE: Duration = Duration::from_millis(20);
 
+/// One honest call of so many may be refused for want of room, with word of when to come again.
+const SHED_DIVISOR: u64 = 100;
+
 /// How long an attack may take beyond the time that it was given, until it counts as hung.
 const HANGS_AFTER: Duration = Duration::from_secs(240);
 
@@ -192,7 +195,7 @@ fn one(runtime: &tokio::runtime::Runtime, arguments: &Arguments, attack: &Attack
     let mut row = Row { name: attack.name, before_kib, threads, descriptors, ..Row::default() };
     row.peak_kib = arena.server.peak_kib();
     (row.alone, row.beside) = (alone.quantile(0.99), beside.quantile(0.99));
-    (row.calls, row.errors) = (beside.calls, beside.failed());
+    (row.calls, row.errors, row.shed) = (beside.calls, beside.failed(), beside.shed);
 
     let (broken, notes) = arena.take_records();
     (row.broken, row.notes) = (broken, notes);
@@ -221,6 +224,9 @@ fn judge_honest(row: &mut Row, attack: &Attack, errors: &BTreeMap<String, u64>, 
     }
     if row.calls == 0 {
         row.broken.push("no honest caller was there".to_owned());
+    }
+    if !quick && row.calls / SHED_DIVISOR < row.shed {
+        row.broken.push(format!("{} of {} honest calls are refused for want of room", row.shed, row.calls));
     }
     let allowed = match attack.patience {
         Patience::TwentyMore => row.alone + WAITS_MORE,

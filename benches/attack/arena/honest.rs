@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, SocketAddrV4};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -32,6 +32,9 @@ const NEWCOMERS_EVERY: Duration = Duration::from_millis(250);
 /// How long an honest caller waits.
 const DEADLINE: Duration = Duration::from_secs(5);
 
+/// What a call that was refused for want of room is recorded as.
+const SHED: &str = "shed";
+
 /// What honest callers saw.
 #[derive(Default, Debug)]
 pub(crate) struct Seen {
@@ -39,6 +42,8 @@ pub(crate) struct Seen {
     pub(crate) took: Vec<Duration>,
     /// What went wrong, and how often.
     pub(crate) errors: BTreeMap<String, u64>,
+    /// Calls that were refused for want of room, with word of when to come again.
+    pub(crate) shed: u64,
     /// Calls of every kind.
     pub(crate) calls: u64,
 }
@@ -71,6 +76,8 @@ struct Caller {
     token: String,
     seen: Arc<Mutex<Seen>>,
     enough: Arc<AtomicBool>,
+    /// Steady calls that have no answer yet.
+    waiting: Arc<AtomicUsize>,
 }
 
 impl Honest {
@@ -83,6 +90,7 @@ impl Honest {
             token: server.token.clone(),
             seen: Arc::clone(&seen),
             enough: Arc::clone(&enough),
+            waiting: Arc::default(),
         };
         let prober = caller.clone();
         let threads = vec![
@@ -121,6 +129,7 @@ impl Caller {
         seen.calls += 1;
         match outcome {
             Ok(took) => seen.took.extend(took),
+            Err(error) if error == SHED => seen.shed += 1,
             Err(error) => *seen.errors.entry(format!("{kind}: {error}")).or_default() += 1,
         }
     }
@@ -140,8 +149,12 @@ impl Caller {
         while self.goes_on() {
             sleep(Duration::from_millis(20)).await;
         }
-        // Calls under way end with it.
         tasks.shutdown().await;
+        // A server counts calls that are cut, and these are not the attack.
+        let end = Instant::now() + DEADLINE;
+        while 0 < self.waiting.load(Ordering::Relaxed) && Instant::now() < end {
+            sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// Calls at a steady rate on one connection, each when it is due.
@@ -162,6 +175,7 @@ impl Caller {
             }
             let Some(connection) = connection.clone() else { continue };
             let (caller, request) = (self.clone(), request.clone());
+            self.waiting.fetch_add(1, Ordering::Relaxed);
             tokio::spawn(async move {
                 let outcome = match decide(&connection, &request).await {
                     // The connection was told to go: a proper client makes another one.
@@ -174,6 +188,7 @@ impl Caller {
                     outcome => outcome,
                 };
                 caller.record("call", outcome.map(|()| Some(at.elapsed())));
+                caller.waiting.fetch_sub(1, Ordering::Relaxed);
             });
         }
     }
@@ -222,6 +237,10 @@ impl Caller {
 
 async fn decide(connection: &Connection, request: &Bytes) -> Result<(), String> {
     let reply = connection.call(EVALUATE, request, DEADLINE).await?;
+    // RESOURCE_EXHAUSTED: an answer that comes at once, and no fault of its own.
+    if reply.grpc == Some(8) {
+        return Err(SHED.to_owned());
+    }
     if reply.grpc != Some(0) {
         return Err(format!("status {:?} {}", reply.grpc, reply.text));
     }

@@ -16,6 +16,7 @@ pub(crate) struct Row {
     pub(crate) beside: Duration,
     pub(crate) calls: u64,
     pub(crate) errors: u64,
+    pub(crate) shed: u64,
     pub(crate) log_lines: u64,
     pub(crate) moved: Vec<String>,
     pub(crate) took: Duration,
@@ -26,7 +27,10 @@ pub(crate) struct Row {
 /// Broken expectations of one attack that are shown.
 const BROKEN_SHOWN_MAX: usize = 40;
 
-const HEAD: [&str; 12] = [
+/// Series that moved and are shown.
+const MOVED_SHOWN_MAX: usize = 4;
+
+const HEAD: [&str; 13] = [
     "attack",
     "MiB before",
     "peak",
@@ -37,6 +41,7 @@ const HEAD: [&str; 12] = [
     "beside",
     "honest",
     "errors",
+    "shed",
     "log",
     "verdict",
 ];
@@ -59,6 +64,7 @@ pub(crate) fn print_table(rows: &[Row]) {
             ms(row.beside),
             row.calls.to_string(),
             row.errors.to_string(),
+            row.shed.to_string(),
             row.log_lines.to_string(),
             verdict.to_owned(),
         ]);
@@ -81,7 +87,8 @@ pub(crate) fn print_details(row: &Row) {
         println!("  {what}");
     }
     if !row.moved.is_empty() {
-        println!("  metrics that moved: {}", row.moved.join(", "));
+        let shown = row.moved.iter().take(MOVED_SHOWN_MAX).cloned().collect::<Vec<_>>().join(", ");
+        println!("  {} series moved, such as {shown}", row.moved.len());
     }
     for what in row.broken.iter().take(BROKEN_SHOWN_MAX) {
         println!("  BROKEN: {what}");
