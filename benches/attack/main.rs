@@ -66,7 +66,7 @@ const STOPS_WITHIN: Duration = Duration::from_secs(15);
 #[derive(Parser, Debug)]
 #[command(
     name = "attack",
-    after_help = "Examples:\n  cargo build --release && cargo bench --bench attack            everything, about 15 minutes\n  \
+    after_help = "Examples:\n  cargo build --release && cargo bench --bench attack            everything, about 20 minutes\n  \
                   cargo bench --bench attack -- --quick                          the small version of the gate\n  \
                   cargo bench --bench attack -- --only rapid-reset --seconds 30  one attack, longer\n  \
                   cargo bench --bench attack -- --list                           what there is, and the figures\n\n\
@@ -83,7 +83,7 @@ struct Arguments {
     /// Only attacks of these names, with commas between them
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     only: Vec<String>,
-    /// How long a flood or a hold lasts [default: 2 with --quick, 10 without]
+    /// How long a flood or a hold lasts [default: 1 with --quick, 10 without]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=3_600))]
     seconds: Option<u64>,
     /// Where random messages begin
@@ -123,7 +123,7 @@ impl Arguments {
     }
 
     fn lasts(&self) -> Duration {
-        Duration::from_secs(self.seconds.unwrap_or(if self.quick { 2 } else { 10 }))
+        Duration::from_secs(self.seconds.unwrap_or(if self.quick { 1 } else { 10 }))
     }
 }
 
@@ -171,7 +171,7 @@ fn one(runtime: &tokio::runtime::Runtime, arguments: &Arguments, attack: &Attack
         None => Server::start(&arguments.server, attack.setup)?,
     };
     let arena = Arc::new(Arena::new(server, arguments.size(), arguments.lasts(), arguments.seed));
-    let alone_for = arena.choose(Duration::from_millis(700), Duration::from_secs(3));
+    let alone_for = arena.choose(Duration::from_millis(500), Duration::from_secs(3));
 
     // A lone server, and then honest callers alone.
     let honest = Honest::begin(&arena.server);
