@@ -82,7 +82,10 @@ pub(crate) async fn silent(arena: &Arena) -> Result<(), String> {
 
 /// Idle connections from many peers, as callers keep them.
 pub(crate) async fn idle(arena: &Arena) -> Result<(), String> {
-    let wanted: usize = arena.choose(900, 10_000);
+    // The server takes at most half of its descriptors, and has as many as this program; honest callers
+    // are among them.
+    let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
+    let wanted = arena.choose(900, 10_000).min((descriptors / 2).saturating_sub(100) as usize);
     let before = arena.server.resident_kib();
     let mut connections = Vec::new();
     for place in 0..wanted {

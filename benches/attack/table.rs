@@ -58,6 +58,12 @@ impl Attack {
         self
     }
 
+    /// It may have more connections than it has by itself.
+    const fn with_room_for_many(mut self) -> Self {
+        self.setup.flags = &["--max-connections", "12000"];
+        self
+    }
+
     /// Nobody reads the log, and it has much to say.
     const fn with_unread_log(mut self) -> Self {
         self.setup.log_unread = true;
@@ -150,7 +156,8 @@ pub(crate) const ATTACKS: &[Attack] = &[
     Attack::new("idle-connections", "idle connections, up to 10 000", 300, Patience::TwentyMore, |arena| {
         Box::pin(connections::idle(arena))
     })
-    .quiet(),
+    .quiet()
+    .with_room_for_many(),
     Attack::new("slow-pages", "heads and pages byte by byte", 64, Patience::TwentyMore, |arena| {
         Box::pin(slow::pages(arena))
     }),
