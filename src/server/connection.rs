@@ -76,6 +76,7 @@ pub(crate) async fn serve<S, B>(
     S::Future: Send + Unpin + 'static,
     B: HttpBody<Data = Bytes, Error = Status> + Unpin + Send + 'static,
 {
+    let calls = Calls::of(admission.clone());
     let mut pace = Pace::new(admission);
     let greeted = tokio::select! {
         greeted = timeout(bounds.first_bytes_timeout, greeted(stream, pace.reading())) => greeted,
@@ -87,7 +88,6 @@ pub(crate) async fn serve<S, B>(
         return;
     };
     state.reach(Stage::Greeted);
-    let calls = Calls::default();
     let services = Connected { services, state: Arc::clone(&state) };
     let mut connection = pin!(http2_builder(calls.clone(), bounds).serve_connection(TokioIo::new(io), services));
     let mut must_close = pin!(must_close(&state, bounds.stay));
@@ -324,11 +324,17 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Greeted<S> {
 /// Most calls wait for nothing: they are answered by the task of their connection, and a task of
 /// their own would cost more than the answer. What does wait becomes a task. All end with the
 /// connection: by themselves, or cut when it is dropped.
-#[derive(Clone, Default)]
-struct Calls(Arc<Mutex<Unanswered>>);
+#[derive(Clone)]
+struct Calls {
+    unanswered: Arc<Mutex<Unanswered>>,
+    /// `None`: all are taken.
+    admission: Option<Admission>,
+}
 
 #[derive(Default)]
 struct Unanswered {
+    /// Calls that are not taken: their answers go first.
+    refused: Vec<Call>,
     /// In the order in which they came.
     begun: VecDeque<Call>,
     waiting: JoinSet<()>,
@@ -337,36 +343,61 @@ struct Unanswered {
 type Call = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Calls {
-    /// Calls that have just begun and had no turn.
-    fn begun(&self) -> usize {
-        self.unanswered().begun.len()
+    /// Those of a connection with this admission.
+    fn of(admission: Option<Admission>) -> Self {
+        Self { unanswered: Arc::default(), admission }
     }
 
-    /// Gives calls that have just begun their first turn: at most so many. Says how many there were.
+    /// Calls that have just begun and had no turn.
+    fn begun(&self) -> usize {
+        let unanswered = self.unanswered();
+        unanswered.refused.len() + unanswered.begun.len()
+    }
+
+    /// Gives calls that have just begun their first turn: all that are not taken, and at most so many others.
+    /// Says how many there were.
     fn turn(&self, calls_max: usize, cx: &mut Context<'_>) -> usize {
-        for taken in 0..calls_max {
-            let Some(mut call) = self.unanswered().begun.pop_front() else { return taken };
-            take_send_by();
-            // A panic ends the call that it came from, as it would in a task, and the panic hook has
-            // reported it. Nothing of the call is looked at again.
-            match catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(cx))) {
-                Ok(Poll::Ready(())) => {}
-                Ok(Poll::Pending) => self.unanswered().wait(call, take_send_by()),
-                Err(_reported) => Panicked { method: "connection" }.record(),
-            }
+        let mut begun = 0;
+        while let Some(refused) = self.next_refused() {
+            self.begin(refused, cx);
+            begun += 1;
         }
-        calls_max
+        for _ in 0..calls_max {
+            let Some(call) = self.next_begun() else { break };
+            self.begin(call, cx);
+            begun += 1;
+        }
+        begun
+    }
+
+    fn begin(&self, mut call: Call, cx: &mut Context<'_>) {
+        take_send_by();
+        // A panic ends the call that it came from, as it would in a task, and the panic hook has
+        // reported it. Nothing of the call is looked at again.
+        match catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(cx))) {
+            Ok(Poll::Ready(())) => {}
+            Ok(Poll::Pending) => self.unanswered().wait(call, take_send_by()),
+            Err(_reported) => Panicked { method: "connection" }.record(),
+        }
+    }
+
+    fn next_refused(&self) -> Option<Call> {
+        self.unanswered().refused.pop()
+    }
+
+    fn next_begun(&self) -> Option<Call> {
+        self.unanswered().begun.pop_front()
     }
 
     /// Cuts those that are not finished: the connection is gone, so nobody would get their answers.
     async fn end(self) {
-        let Unanswered { begun, waiting: mut tasks } = std::mem::take(&mut *self.unanswered());
-        drop(begun);
+        let Unanswered { refused, begun, waiting: mut tasks } = std::mem::take(&mut *self.unanswered());
+        drop((refused, begun));
         tasks.shutdown().await;
     }
 
     fn unanswered(&self) -> MutexGuard<'_, Unanswered> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.unanswered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -405,6 +436,13 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, call: F) {
-        self.unanswered().begun.push_back(Box::pin(call));
+        let call: Call = Box::pin(call);
+        let refused = self.admission.as_ref().is_some_and(Admission::take_refused);
+        let mut unanswered = self.unanswered();
+        if refused {
+            unanswered.refused.push(call);
+        } else {
+            unanswered.begun.push_back(call);
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Admission: whether a call is taken, and what it holds while it is answered.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,13 +25,15 @@ pub(crate) struct Admission {
     peer: Arc<Caller>,
     /// Who called last, where callers are named by a header: the next call is most likely theirs, too.
     named: Arc<Mutex<Option<Named>>>,
+    /// The last call was not taken.
+    refused: Arc<AtomicBool>,
 }
 
 impl Admission {
     /// For a connection of this caller.
     pub(crate) fn new(limiter: &Arc<Limiter>, peer: CallerKey) -> Self {
         let peer = limiter.callers.get(peer, limiter.share());
-        Self { limiter: Arc::clone(limiter), peer, named: Arc::default() }
+        Self { limiter: Arc::clone(limiter), peer, named: Arc::default(), refused: Arc::default() }
     }
 
     /// Takes a call with these headers, or says why not, and to whom.
@@ -41,6 +43,11 @@ impl Admission {
             Some(name) => self.admit_from(&self.named(name)),
             None => self.admit_from(&self.peer),
         }
+    }
+
+    /// Whether the call that was last asked about was not taken; asked once after each.
+    pub(crate) fn take_refused(&self) -> bool {
+        self.refused.load(Relaxed) && self.refused.swap(false, Relaxed)
     }
 
     /// The answer to a call that is not taken.
@@ -77,6 +84,7 @@ impl Admission {
         };
         admitted.map_err(|refused| {
             caller.refuse();
+            self.refused.store(true, Relaxed);
             Shed { reason: refused.shed_reason() }.record();
             (refused, caller.label)
         })
