@@ -30,7 +30,7 @@ use crate::server::limits::{
     KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, LOCAL_ERROR_RESETS_MAX, PENDING_RESET_STREAMS_MAX, SEND_GRACE, TURNS_MAX,
     WRITE_STALL_MAX,
 };
-use crate::server::overload::{Admission, Order, Pace, Reading, yield_to_others};
+use crate::server::overload::{Admission, MoreToRead, Order, Pace, Reading, yield_to_others};
 use crate::server::stop::StopSignal;
 use crate::server::transport::answer::{Paced, PacedBody, take_send_by};
 use crate::server::transport::protocol;
@@ -194,11 +194,16 @@ fn turns<C: Future>(
         if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
             return Poll::Ready(ended);
         }
-        pace.polled(turn, calls.begun());
+        let more = pace.polled(turn, calls.begun());
         let taken = calls.turn(turn.calls, cx);
         pace.begun(taken);
         match (turn.order, taken) {
             (Order::Waits, 0) => return Poll::Pending,
+            (_, 0) if more == MoreToRead::Maybe => {
+                pace.end();
+                yield_to_others(cx);
+                return Poll::Pending;
+            }
             (Order::Free | Order::OthersFirst { reads: true }, 0) => {
                 pace.end();
                 return Poll::Pending;
@@ -217,8 +222,8 @@ fn turns<C: Future>(
             }
         }
     }
-    // Other connections want the thread, too.
-    cx.waker().wake_by_ref();
+    // Other connections want the thread, too, also those whose bytes have just come.
+    yield_to_others(cx);
     Poll::Pending
 }
 
@@ -278,11 +283,14 @@ impl<S> Greeted<S> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Greeted<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if !self.reading.is_allowed() {
+        if self.reading.allowed() == 0 {
             return Poll::Pending;
         }
         if self.unread.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(cx, into);
+            let before = into.filled().len();
+            let polled = Pin::new(&mut self.stream).poll_read(cx, into);
+            self.reading.took(into.filled().len().saturating_sub(before));
+            return polled;
         }
         let (now, later) = self.unread.split_at(self.unread.len().min(into.remaining()));
         into.put_slice(now);

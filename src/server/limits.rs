@@ -51,6 +51,10 @@ pub const CONCURRENT_STREAMS_MAX: u32 = 128;
 /// carry many, few enough for the first not to wait for long.
 pub const CALLS_PER_TURN: usize = 32;
 
+/// Bytes of a connection that are read in one turn: several times what so many calls take. A peer that sends
+/// faster than it is read would otherwise have the thread for as long as it sends.
+pub const READ_BYTES_PER_TURN: usize = 64 * 1024;
+
 /// Turns that a connection takes before other connections get the thread.
 pub const TURNS_MAX: usize = 4;
 

@@ -104,7 +104,7 @@ pub async fn serve(
     let (shadow, asking) = shadow::start(engine.clone()).map_err(ServeError::Thread)?;
     let limiter = Limiter::new(config.overload.clone(), Handle::current().metrics().num_workers());
     let monitor = tokio::spawn(overload::watch(Arc::clone(&limiter)));
-    let (data, others) = (Guard::new(LimitedService::new(engine, shadow)), routes(&health, &signal)?);
+    let (data, others) = (Guard::new(LimitedService::new(engine, shadow, limiter.waits())), routes(&health, &signal)?);
     let front = |peer: CallerKey| {
         let admission = Admission::new(&limiter, peer);
         (Front { data: data.clone(), others: others.clone(), admission: admission.clone() }, Some(admission))
@@ -138,8 +138,9 @@ pub fn data_service(
     Error = Infallible,
     Future: Send,
 > + Clone {
-    let admission = Admission::new(&Limiter::new(overload, 1), CallerKey::Unknown);
-    DataService { data: Guard::new(LimitedService::new(engine.clone(), Shadow::of_nobody(engine))), admission }
+    let limiter = Limiter::new(overload, 1);
+    let service = LimitedService::new(engine.clone(), Shadow::of_nobody(engine), limiter.waits());
+    DataService { data: Guard::new(service), admission: Admission::new(&limiter, CallerKey::Unknown) }
 }
 
 /// Takes connections until `stop` is ready; `stopping` runs once it is.

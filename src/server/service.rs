@@ -29,6 +29,7 @@ use crate::server::limits::{
     HELD_BYTES_DIVISOR, HELD_BYTES_MAX, MATERIAL_MESSAGE_BYTES_MAX,
 };
 use crate::server::observation::{self, count_bad_fields};
+use crate::server::overload::Waits;
 use crate::server::pb;
 use crate::server::pb::refund_policy_service_server::SERVICE_NAME;
 use crate::server::shadow::{Answered, Shadow};
@@ -47,6 +48,8 @@ pub(crate) struct Answers {
     engine: Engine,
     shadow: Shadow,
     heavy: Arc<Semaphore>,
+    /// Where it is told how long calls waited for a place.
+    waits: Waits,
 }
 
 /// The service behind the limits of its methods.
@@ -68,10 +71,12 @@ struct Limited {
 }
 
 impl LimitedService {
-    /// The service on this engine; what it has answered is left with the shadow.
-    pub(crate) fn new(engine: Engine, shadow: Shadow) -> Self {
+    /// The service on this engine; what it has answered is left with the shadow, and how long calls waited for a
+    /// place is told to the limiter.
+    pub(crate) fn new(engine: Engine, shadow: Shadow, waits: Waits) -> Self {
         bounds::prepare();
-        let answers = Answers { engine, shadow, heavy: Arc::new(Semaphore::new(HEAVY_CALLS_AT_ONCE_MAX)) };
+        let heavy = Arc::new(Semaphore::new(HEAVY_CALLS_AT_ONCE_MAX));
+        let answers = Answers { engine, shadow, heavy, waits };
         Self(Arc::new(Limited {
             answers,
             batches: Semaphore::new(BATCHES_AT_ONCE_MAX),
@@ -126,7 +131,9 @@ impl Limited {
             Method::EvaluateRefund => self.answers.evaluate(message).await,
             Method::BatchEvaluateRefund => {
                 // It waits between its items; the semaphore is never closed.
+                let asked = Instant::now();
                 let _turn = self.batches.acquire().await.ok();
+                self.answers.waits.add(asked.elapsed());
                 self.answers.evaluate_batch(message, deadline).await
             }
             Method::ValidateEvidence => self.answers.validate_evidence(body.slice_ref(message)).await,
@@ -330,7 +337,9 @@ impl Answers {
     /// caller is gone, and keeps its place until it ends.
     async fn apart<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
         // The semaphore is never closed.
+        let asked = Instant::now();
         let place = Arc::clone(&self.heavy).acquire_owned().await.ok();
+        self.waits.add(asked.elapsed());
         let done = tokio::task::spawn_blocking(move || {
             let _place = place;
             work()
@@ -439,7 +448,8 @@ mod tests {
     async fn a_batch_that_comes_to_no_answer_has_decided_nothing() {
         let (engine, _activator) = open(admit(&embedded::read().unwrap()).unwrap());
         let heavy = Arc::new(Semaphore::new(1));
-        let answers = Answers { shadow: Shadow::of_nobody(engine.clone()), engine, heavy };
+        let waits = Waits::default();
+        let answers = Answers { shadow: Shadow::of_nobody(engine.clone()), engine, heavy, waits };
         let request =
             json::request_from_json(include_str!("../../policies/standard/requests/after-sales-appeal.json")).unwrap();
         let good = pb::BatchEvaluateRefundRequest { requests: vec![request; 2] }.encode_to_vec();

@@ -70,6 +70,18 @@ impl Totals {
     }
 }
 
+/// Takes how long calls waited after they were read, such as for their turn among batches.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Waits(Arc<Totals>);
+
+impl Waits {
+    /// Adds the wait of one call.
+    pub(crate) fn add(&self, waited: Duration) {
+        let nanos = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
+        self.0.delay_nanos.fetch_add(nanos, Relaxed);
+    }
+}
+
 /// One caller. Work is in nanoseconds of a thread.
 #[derive(Debug)]
 pub(crate) struct Caller {
@@ -232,6 +244,10 @@ impl Callers {
 
     pub(super) fn totals(&self) -> &Totals {
         &self.totals
+    }
+
+    pub(super) fn waits(&self) -> Waits {
+        Waits(Arc::clone(&self.totals))
     }
 
     /// The caller of this key; a new one has what a share comes to in a burst.

@@ -5,11 +5,9 @@ use std::time::Duration;
 /// How often the limiter measures its own lag and gives callers new credit.
 pub const TICK: Duration = Duration::from_millis(5);
 
-/// Ticks after which the share is worked out again: 50 ms, so that a burst is told from a queue that stays.
-pub const TICKS_PER_WINDOW: u32 = 10;
-
-/// Ticks are this much rarer while nobody calls: an idle process sleeps.
-pub const IDLE_TICK: Duration = Duration::from_millis(50);
+/// How often the share is worked out again, so that a burst is told from a queue that stays. While nobody calls, this is
+/// how often the limiter looks: an idle process sleeps.
+pub const WINDOW: Duration = Duration::from_millis(50);
 
 /// Windows of waiting before anybody is refused: 100 ms, the interval of controlled delay (RFC 8289).
 pub const PRESSED_WINDOWS: u32 = 2;
@@ -24,7 +22,8 @@ pub const LAG_TARGET: Duration = Duration::from_millis(2);
 /// than they may: it is also what bounds the time from its headers to its refusal.
 pub const DELAY_TARGET: Duration = Duration::from_millis(4);
 
-/// Below this part of the threads' time, waiting has other reasons than too many calls.
+/// Below this part of the threads' time, waiting has other reasons than too many calls, and whoever is
+/// refused could have been answered.
 pub const UTILIZATION_MIN: f64 = 0.85;
 
 /// The least share, in nanoseconds of work per second: 0.1 % of a thread.
@@ -57,7 +56,7 @@ pub const ACTIVE_WINDOWS: u32 = 20;
 pub const OVER_SHARE_PERCENT: u64 = 125;
 
 /// Work that a connection does in one turn before others get the thread, in nanoseconds.
-pub const TURN_NANOS: u64 = 1_000_000;
+pub const TURN_NANOS: u64 = 250_000;
 
 /// The same for one whose caller is over its share: others wait no longer than this.
 pub const OVER_SHARE_TURN_NANOS: u64 = 100_000;

@@ -28,9 +28,9 @@ use tokio::sync::Semaphore;
 
 pub(crate) use admission::Admission;
 pub(crate) use answer::{AdmittedBody, Answering};
-pub(crate) use caller::CallerKey;
+pub(crate) use caller::{CallerKey, Waits};
 pub(crate) use monitor::watch;
-pub(crate) use pace::{Order, Pace, Reading, yield_to_others};
+pub(crate) use pace::{MoreToRead, Order, Pace, Reading, yield_to_others};
 
 use crate::server::overload::caller::Callers;
 use crate::server::overload::refusal::Refusals;
@@ -71,6 +71,11 @@ impl Limiter {
             share: AtomicU64::new(UNLIMITED),
             readers: Arc::new(Semaphore::new(threads.max(1))),
         })
+    }
+
+    /// Where it is told how long calls waited elsewhere.
+    pub(crate) fn waits(&self) -> Waits {
+        self.callers.waits()
     }
 
     fn share(&self) -> Option<Share> {

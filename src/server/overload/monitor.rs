@@ -8,7 +8,7 @@ use tokio::runtime::RuntimeMetrics;
 use tokio::time::{Instant, sleep_until};
 
 use crate::server::overload::Limiter;
-use crate::server::overload::limits::{IDLE_TICK, TICK, TICKS_PER_WINDOW};
+use crate::server::overload::limits::{TICK, WINDOW};
 use crate::server::overload::share::{Controller, Window};
 use crate::telemetry;
 
@@ -43,14 +43,31 @@ pub(crate) async fn watch(limiter: Arc<Limiter>) {
 #[derive(Debug)]
 struct Meter {
     at: Instant,
-    busy: Duration,
+    /// Of each thread.
+    busy: Vec<Duration>,
     admitted: u64,
     delay_nanos: u64,
 }
 
 impl Meter {
     fn new(metrics: &RuntimeMetrics) -> Self {
-        Self { at: Instant::now(), busy: busy(metrics), admitted: 0, delay_nanos: 0 }
+        let busy = (0..metrics.num_workers()).map(|worker| metrics.worker_total_busy_duration(worker)).collect();
+        Self { at: Instant::now(), busy, admitted: 0, delay_nanos: 0 }
+    }
+
+    /// The part of the threads' time in which they were busy since the last time, 0 to 1. A thread says so
+    /// only now and then: one that has said nothing and does not sleep is busy.
+    fn utilization(&mut self, metrics: &RuntimeMetrics, elapsed: Duration) -> f64 {
+        let mut sum = Duration::ZERO;
+        for (worker, before) in self.busy.iter_mut().enumerate() {
+            let now = metrics.worker_total_busy_duration(worker);
+            let busy = now.saturating_sub(*before);
+            let sleeps = metrics.worker_park_unpark_count(worker) % 2 == 1;
+            sum += if busy.is_zero() && !sleeps { elapsed } else { busy.min(elapsed) };
+            *before = now;
+        }
+        let all = elapsed.as_secs_f64() * self.busy.len().max(1) as f64;
+        sum.as_secs_f64() / all.max(f64::MIN_POSITIVE)
     }
 
     /// Measures one window; a longer one while nobody calls.
@@ -58,10 +75,11 @@ impl Meter {
         let totals = limiter.callers.totals();
         let begun = self.at;
         let mut lag = Duration::ZERO;
-        let mut ticks = 0;
-        while ticks < TICKS_PER_WINDOW {
+        let mut ticks = 0_u32;
+        // Not so many ticks but so much time: where the ticks are late, there is no time to lose.
+        while self.at.saturating_duration_since(begun) < WINDOW {
             let idle = totals.admitted.load(Relaxed) == self.admitted && limiter.share().is_none();
-            let due = Instant::now() + if idle { IDLE_TICK } else { TICK };
+            let due = Instant::now() + if idle { WINDOW } else { TICK };
             sleep_until(due).await;
             let now = Instant::now();
             lag += now.saturating_duration_since(due + TIMER_GRAIN);
@@ -69,33 +87,27 @@ impl Meter {
                 limiter.callers.refill(share, now - self.at);
             }
             self.at = now;
-            ticks += if idle { TICKS_PER_WINDOW } else { 1 };
+            ticks += 1;
         }
-        self.end_window(limiter, metrics, begun, lag / ticks.clamp(1, TICKS_PER_WINDOW))
+        self.end_window(limiter, metrics, begun, lag / ticks.max(1))
     }
 
     fn end_window(&mut self, limiter: &Limiter, metrics: &RuntimeMetrics, begun: Instant, lag: Duration) -> Window {
         let totals = limiter.callers.totals();
         let elapsed = self.at - begun;
         let brought = limiter.callers.end_window();
-        let (busy, admitted) = (busy(metrics), totals.admitted.load(Relaxed));
+        let admitted = totals.admitted.load(Relaxed);
         let delay_nanos = totals.delay_nanos.load(Relaxed);
         let calls = admitted.wrapping_sub(self.admitted).saturating_add(brought.refused);
         let waited = delay_nanos.wrapping_sub(self.delay_nanos);
-        let threads = metrics.num_workers().max(1) as f64;
         let window = Window {
-            utilization: busy.saturating_sub(self.busy).as_secs_f64() / (elapsed.as_secs_f64() * threads),
+            utilization: self.utilization(metrics, elapsed),
             lag,
             delay: Duration::from_nanos(waited.checked_div(calls).unwrap_or(0)),
             refused: brought.refused,
             busiest: (brought.busiest as f64 / elapsed.as_secs_f64()) as u64,
         };
-        (self.busy, self.admitted, self.delay_nanos) = (busy, admitted, delay_nanos);
+        (self.admitted, self.delay_nanos) = (admitted, delay_nanos);
         window
     }
-}
-
-/// How long all threads together have been busy.
-fn busy(metrics: &RuntimeMetrics) -> Duration {
-    (0..metrics.num_workers()).map(|worker| metrics.worker_total_busy_duration(worker)).sum()
 }

@@ -4,29 +4,34 @@ use std::fmt;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use tokio::sync::{AcquireError, OwnedSemaphorePermit};
 
-use crate::server::limits::CALLS_PER_TURN;
+use crate::server::limits::{CALLS_PER_TURN, READ_BYTES_PER_TURN};
 use crate::server::overload::admission::Admission;
 use crate::server::overload::caller::Caller;
 use crate::server::overload::limits::{OVER_SHARE_TURN_NANOS, TURN_NANOS};
 
-/// Whether a connection is read from now. What reads asks it; what paces sets it.
+/// How many bytes of a connection may be read now. What reads takes them; what paces gives them.
 #[derive(Clone, Debug)]
-pub(crate) struct Reading(Arc<AtomicBool>);
+pub(crate) struct Reading(Arc<AtomicUsize>);
 
 impl Reading {
-    /// Whether it may be read now. One that may not is polled again when it may.
-    pub(crate) fn is_allowed(&self) -> bool {
+    /// Bytes that may be read. A connection without any is polled again when it has some.
+    pub(crate) fn allowed(&self) -> usize {
         self.0.load(Relaxed)
     }
 
+    /// Notes that so many bytes were read.
+    pub(crate) fn took(&self, bytes: usize) {
+        self.0.store(self.allowed().saturating_sub(bytes), Relaxed);
+    }
+
     fn allow(&self, allowed: bool) {
-        self.0.store(allowed, Relaxed);
+        self.0.store(if allowed { READ_BYTES_PER_TURN } else { 0 }, Relaxed);
     }
 }
 
@@ -83,10 +88,19 @@ pub(crate) enum Order {
     Waits,
 }
 
+/// Whether a turn has read all that was there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum MoreToRead {
+    /// It was stopped before it knew.
+    Maybe,
+    /// It has, or it did not read.
+    No,
+}
+
 impl Pace {
     /// The pace of a connection with this admission.
     pub(crate) fn new(admission: Option<Admission>) -> Self {
-        let reading = Reading(Arc::new(AtomicBool::new(true)));
+        let reading = Reading(Arc::new(AtomicUsize::new(READ_BYTES_PER_TURN)));
         Self { admission, reading, reader: Reader::None, waiting_since: None, answered: 0 }
     }
 
@@ -98,7 +112,10 @@ impl Pace {
     /// Begins a turn of the connection, with so many calls that are read and not begun. Where its caller
     /// is over its share, more is read only with a place to read, and only when there are none.
     pub(crate) fn begin(&mut self, unanswered: usize, cx: &mut Context<'_>) -> Turn {
-        let Some(admission) = &self.admission else { return Turn { calls: CALLS_PER_TURN, order: Order::Free } };
+        let Some(admission) = &self.admission else {
+            self.reading.allow(true);
+            return Turn { calls: CALLS_PER_TURN, order: Order::Free };
+        };
         let caller = admission.caller();
         let held = matches!(self.reader, Reader::Held { .. });
         if !caller.is_over_share() && !held {
@@ -132,8 +149,13 @@ impl Pace {
         Turn { calls, order }
     }
 
-    /// A connection was polled, and has so many calls that are not begun.
-    pub(crate) fn polled(&mut self, turn: Turn, unanswered: usize) {
+    /// A connection was polled, and has so many calls that are not begun. Says whether there may be more to
+    /// read than one turn reads.
+    pub(crate) fn polled(&mut self, turn: Turn, unanswered: usize) -> MoreToRead {
+        let more = match turn.order {
+            Order::Free | Order::OthersFirst { reads: true } if self.reading.allowed() == 0 => MoreToRead::Maybe,
+            Order::Free | Order::OthersFirst { .. } | Order::Waits => MoreToRead::No,
+        };
         match turn.order {
             Order::Free if unanswered <= turn.calls || self.admission.is_none() => {}
             Order::Free => {
@@ -141,6 +163,7 @@ impl Pace {
             }
             Order::OthersFirst { .. } | Order::Waits => self.reading.allow(false),
         }
+        more
     }
 
     /// So many calls were begun.

@@ -13,6 +13,9 @@ const DECREASE: f64 = 0.95;
 /// What it is multiplied by after a window without, while calls are still refused.
 const INCREASE: f64 = 1.02;
 
+/// The same where the threads had time for more.
+const CATCH_UP: f64 = 1.1;
+
 /// What it is multiplied by after a window in which nothing was refused.
 const RELEASE: f64 = 1.25;
 
@@ -74,18 +77,19 @@ impl Controller {
             None => None,
             Some(_) if CALM_WINDOWS <= self.calm => None,
             Some(share) if pressed && shrinks => Some(share),
-            Some(share) => Some(share * Self::step(pressed, window.refused)),
+            Some(share) => Some(share * Self::step(pressed, window)),
         };
         self.share = self.share.map(|share| share.max(SHARE_MIN as f64));
         // Far below 2^64: work per second is at most a second for each thread, and steps end with calm.
         self.share.map(|share| share as Share)
     }
 
-    const fn step(pressed: bool, refused: u64) -> f64 {
-        match (pressed, refused) {
-            (true, _) => DECREASE,
-            (false, 0) => RELEASE,
-            (false, _) => INCREASE,
+    fn step(pressed: bool, window: &Window) -> f64 {
+        match window.refused {
+            _ if pressed => DECREASE,
+            0 => RELEASE,
+            _ if window.utilization < UTILIZATION_MIN => CATCH_UP,
+            _ => INCREASE,
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::server::overload::limits::{CALM_WINDOWS, SHARE_MIN, TICK, TICKS_PER_WINDOW};
+use crate::server::overload::limits::{CALM_WINDOWS, SHARE_MIN, WINDOW};
 use crate::server::overload::share::{Controller, Share, Window};
 
 /// Work that one thread does in a second.
@@ -28,7 +28,7 @@ impl Server {
 
     /// One window in which each caller asks for so much work per second. Says what each of them gets per second.
     fn window(&mut self, asked: &[f64]) -> Vec<f64> {
-        let seconds = (TICK * TICKS_PER_WINDOW).as_secs_f64();
+        let seconds = WINDOW.as_secs_f64();
         let taken: Vec<f64> =
             asked.iter().map(|asked| self.share.map_or(*asked, |share| asked.min(share as f64))).collect();
         let refused: f64 = asked.iter().zip(&taken).map(|(asked, taken)| asked - taken).sum();
