@@ -45,6 +45,8 @@ pub(crate) struct Pace {
     reader: Reader,
     /// Since when the calls that are now answered could have been read.
     waiting_since: Option<Instant>,
+    /// Calls that were read by then and not begun; none where all that is read is one wait.
+    ahead: usize,
     /// Calls begun since then.
     answered: usize,
 }
@@ -101,7 +103,7 @@ impl Pace {
     /// The pace of a connection with this admission.
     pub(crate) fn new(admission: Option<Admission>) -> Self {
         let reading = Reading(Arc::new(AtomicUsize::new(READ_BYTES_PER_TURN)));
-        Self { admission, reading, reader: Reader::None, waiting_since: None, answered: 0 }
+        Self { admission, reading, reader: Reader::None, waiting_since: None, ahead: 0, answered: 0 }
     }
 
     /// What the reader of the connection asks.
@@ -158,9 +160,11 @@ impl Pace {
         };
         match turn.order {
             Order::Free if unanswered <= turn.calls || self.admission.is_none() => {}
-            Order::Free => {
-                self.waiting_since.get_or_insert_with(Instant::now);
+            // Where more is read all the time, there is no end: it is measured how long those wait that are here now.
+            Order::Free if self.waiting_since.is_none() => {
+                (self.waiting_since, self.ahead, self.answered) = (Some(Instant::now()), unanswered, 0);
             }
+            Order::Free => {}
             Order::OthersFirst { .. } | Order::Waits => self.reading.allow(false),
         }
         more
@@ -169,15 +173,23 @@ impl Pace {
     /// So many calls were begun.
     pub(crate) fn begun(&mut self, calls: usize) {
         self.answered += calls;
+        if self.ahead != 0 && self.ahead <= self.answered {
+            self.record();
+        }
     }
 
     /// All calls that were read have been begun.
     pub(crate) fn end(&mut self) {
         self.reader = Reader::None;
+        self.record();
+    }
+
+    /// Tells how long calls waited: each as long as the last of them.
+    fn record(&mut self) {
         let calls = std::mem::take(&mut self.answered);
+        self.ahead = 0;
         if let (Some(since), Some(admission)) = (self.waiting_since.take(), &self.admission) {
             let waited = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
-            // All are counted as the last one.
             let waited = waited.saturating_mul(calls as u64);
             admission.limiter().callers.totals().delay_nanos.fetch_add(waited, Relaxed);
         }
