@@ -65,6 +65,8 @@ use crate::windows::Days;
 const POLICIES: u64 = 2_000;
 /// Orders under each policy.
 const ORDERS: usize = 10;
+/// How often each kind of answer must be met for the comparison to prove something.
+const MET_LEAST: usize = 200;
 /// Claims on each order, at most.
 const CLAIMS: usize = 5;
 
@@ -343,8 +345,11 @@ fn the_program_decides_random_policies_as_the_reference_does() {
             "rule of a layer",
             "not in force ManualReview",
             "not in force MoreInfoRequired",
+            "code already_refunded",
+            "asked again",
+            "asked for too much",
         ] {
-            assert!(500 <= all.get(key).copied().unwrap_or(0), "too rare: {key} in {all:#?}");
+            assert!(MET_LEAST <= all.get(key).copied().unwrap_or(0), "too rare: {key} in {all:#?}");
         }
     }
 }

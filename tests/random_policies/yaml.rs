@@ -13,7 +13,7 @@ use crate::number::{Mode, Rat};
 
 const WEEKDAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
 /// The first and the last day that the calendar knows.
-const COVERED: (&str, &str) = ("2026-02-16", "2026-03-31");
+const COVERED: (&str, &str) = ("2026-02-26", "2026-03-17");
 const HOLIDAYS: [&str; 2] = ["2026-03-04", "2026-03-09"];
 const EXTRA_DAYS: [&str; 2] = ["2026-03-07", "2026-03-15"];
 
