@@ -58,6 +58,12 @@ impl Attack {
         self
     }
 
+    /// It may have no more connections than the attack can take.
+    const fn with_few_places(mut self) -> Self {
+        self.setup.flags = &["--max-connections", "1000"];
+        self
+    }
+
     /// It may have more connections than it has by itself.
     const fn with_room_for_many(mut self) -> Self {
         self.setup.flags = &["--max-connections", "12000"];
@@ -130,10 +136,12 @@ pub(crate) const ATTACKS: &[Attack] = &[
     .quiet(),
     Attack::new("held-places", "one peer holds connections of callers", 64, Patience::TwentyMore, |arena| {
         Box::pin(connections::one_peer(arena))
-    }),
+    })
+    .with_few_places(),
     Attack::new("held-places-many-peers", "200 peers hold connections of callers", 64, Patience::TwentyMore, |arena| {
         Box::pin(connections::many_peers(arena))
-    }),
+    })
+    .with_few_places(),
     Attack::new("held-pages", "one peer holds connections to the pages", 64, Patience::TwentyMore, |arena| {
         Box::pin(connections::pages(arena))
     }),
@@ -166,7 +174,8 @@ pub(crate) const ATTACKS: &[Attack] = &[
     }),
     Attack::new("slow-callers", "prefaces byte by byte, at the callers", 64, Patience::TwentyMore, |arena| {
         Box::pin(slow::data(arena))
-    }),
+    })
+    .with_few_places(),
     Attack::new("manners", "what is no gRPC or no HTTP/2", 32, Patience::TwentyMore, |arena| {
         Box::pin(manners::all(arena))
     }),
