@@ -37,6 +37,7 @@ const CODES: &[&str] = &[
     "bounds-crossed",
     "calendar-day",
     "case-failed",
+    "comma-in-braces",
     "division-by-zero",
     "duplicate-case",
     "duplicate-fact",
@@ -44,6 +45,7 @@ const CODES: &[&str] = &[
     "duplicate-policy",
     "duplicate-rule",
     "duplicate-word",
+    "empty-expectation",
     "empty-file",
     "empty-list",
     "empty-phrase",
@@ -237,7 +239,18 @@ fn reports_speak_in_one_voice() {
 #[test]
 fn one_mistake_has_one_report() {
     // These hold several mistakes; a rule that is cut off lacks its answer as well.
-    const SEVERAL: [&str; 4] = ["cut-off-in-rules", "everything-at-once", "several-keys-missing", "unknown-file"];
+    const SEVERAL: [&str; 10] = [
+        "case-expects-a-bad-window",
+        "case-expects-a-list-for-a-word",
+        "case-expects-unknown-evidence",
+        "case-expects-unknown-names",
+        "case-expects-unknown-words",
+        "cut-off-in-rules",
+        "everything-at-once",
+        "line-fact-in-order-anywhere",
+        "several-keys-missing",
+        "unknown-file",
+    ];
     let mut wrong = String::new();
     for (name, bundle) in bundles() {
         let found = diagnostics(&bundle);
@@ -388,4 +401,64 @@ fn a_bundle_holds_so_many_cases() {
     let file = |path: &str, text: &str| BundleFile { path: path.to_owned(), bytes: text.as_bytes().to_vec() };
     let bundle = Bundle::new(vec![file("shop.policy.yaml", policy), file("shop.cases.yaml", &cases)]).unwrap();
     assert_eq!(codes(&bundle), ["too-many-cases"]);
+}
+
+#[test]
+fn neighbours_of_whole_numbers_leave_no_gap() {
+    let policy = r#"policy: shop
+version: "1"
+timezone: UTC
+currencies: [EUR]
+inputs: { worn: { type: count, scope: order } }
+facts: { age: days_since(placed_at) }
+rules:
+  - id: by-days
+    when: { worn: absent }
+    refund:
+      deduct:
+        - kind: cancellation_fee
+          of: paid
+          tiers:
+            on: age
+            steps: { "< 15 days": 0%, "[15 days..28 days]": 10%, "[29 days..42 days]": 20%, "> 42 days": 50% }
+  - id: by-count
+    refund:
+      deduct:
+        - kind: cancellation_fee
+          of: paid
+          tiers: { on: worn * 2 - worn, steps: { "< 0": 0%, "[0..2]": 10%, "(2..5]": 20%, "[6..7)": 30%, ">= 7": 50% } }
+otherwise: { deny: NO_MATCHING_RULE }
+"#;
+    let day = |date: &str, held: &str| {
+        format!(
+            "  - case: on {date}\n    given: {{ requested_at: {date}T10:00:00Z }}\n    expect: {{ deductions: {held} }}\n"
+        )
+    };
+    let count = |worn: u32, held: &str| {
+        format!(
+            "  - case: worn {worn}\n    given: {{ requested_at: 2026-03-02T10:00:00Z, worn: {worn} }}\n    expect: {{ deductions: {held} }}\n"
+        )
+    };
+    let cases = [
+        "given: { placed_at: 2026-03-01T23:00:00Z, paid: 100.00 }\ncases:\n".to_owned(),
+        day("2026-03-15", "none"),
+        day("2026-03-16", "{ cancellation_fee: 10.00 }"),
+        day("2026-03-29", "{ cancellation_fee: 10.00 }"),
+        day("2026-03-30", "{ cancellation_fee: 20.00 }"),
+        count(0, "{ cancellation_fee: 10.00 }"),
+        count(2, "{ cancellation_fee: 10.00 }"),
+        count(3, "{ cancellation_fee: 20.00 }"),
+        count(6, "{ cancellation_fee: 30.00 }"),
+        count(7, "{ cancellation_fee: 50.00 }"),
+    ];
+    let file = |path: &str, text: &str| BundleFile { path: path.to_owned(), bytes: text.as_bytes().to_vec() };
+    let bundle = Bundle::new(vec![file("shop.policy.yaml", policy), file("shop.cases.yaml", &cases.concat())]).unwrap();
+    match admit(&bundle) {
+        Ok(admission) => assert_eq!(admission.cases_passed, 9),
+        Err(rejection) => panic!("{}", render(&rejection.diagnostics, &bundle, Colour::Off)),
+    }
+    // A share of it is not whole.
+    let halved = policy.replace("on: worn * 2 - worn", "on: worn / 2");
+    let bundle = Bundle::new(vec![file("shop.policy.yaml", &halved)]).unwrap();
+    assert_eq!(codes(&bundle), ["tiers-gap"]);
 }

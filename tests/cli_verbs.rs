@@ -171,8 +171,11 @@ fn test_says_how_many_cases_passed() {
     assert!(ran.answer().starts_with("1 case passed\nnext: `requite serve --policies "), "{}", ran.out);
     let bare = changed("version: \"2026-11-01\"", "version: \"2026-11-02\"");
     let ran = requite(&["test", path(&bare)]);
+    let complaint = ran.complaint(4);
+    assert!(complaint.starts_with("error: no cases in `"), "{complaint}");
+    assert!(complaint.contains("NAME.cases.yaml") && complaint.contains("--allow-no-cases"), "{complaint}");
+    let ran = requite(&["test", "--allow-no-cases", path(&bare)]);
     assert!(ran.answer().starts_with("no cases in `"), "{}", ran.out);
-    assert!(ran.out.contains("NAME.cases.yaml"), "{}", ran.out);
 }
 
 #[test]

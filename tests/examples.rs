@@ -208,7 +208,7 @@ fn every_rule_of_every_example_decides_some_case() {
         let bundle = bundle(&example);
         let (loaded, _) = load(&bundle);
         let loaded = loaded.unwrap();
-        let exercised = rehearse(&bundle, &loaded.plans, &loaded.default_policy).exercised;
+        let exercised = rehearse(&bundle, &loaded).exercised;
         for plan in &loaded.plans {
             for rule in &plan.rules {
                 assert!(

@@ -91,7 +91,7 @@ fn every_rule_of_the_policy_decides_some_case() {
     let bundle = bundle();
     let (loaded, diagnostics) = load(&bundle);
     let loaded = loaded.unwrap_or_else(|| panic!("{diagnostics:?}"));
-    let exercised = rehearse(&bundle, &loaded.plans, &loaded.default_policy).exercised;
+    let exercised = rehearse(&bundle, &loaded).exercised;
     let unused: Vec<&str> = loaded
         .plans
         .iter()

@@ -1,25 +1,26 @@
 //! Holds a decision against what a case expects of it.
 
+use crate::cases::expectation::{Form, KEYS, LINE_KEYS, Scope, Value, read, unknown_key, unknown_words, written};
 use crate::domain::decision::{
     ComponentDecision, DateWindow, Decision, Deduction, EvidenceVerdict, ExtraAmount, LineDecision, RuleRef,
 };
 use crate::domain::facts::Facts;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::request::{FieldViolation, Request};
-use crate::domain::words::ReasonCode;
 use crate::plan::Plan;
-use crate::plan::fact::Dimension;
 use crate::plan::rule::{Extra, Verdict};
 use crate::plan::vocabulary::VocabularyId;
-use crate::policy::literal;
 use crate::policy::read::{Raw, Reader, Table};
-use crate::policy::source::{Located, Span};
+use crate::policy::source::Located;
 use crate::policy::tree::{Node, NodeKind};
+use crate::policy::unknown::unknown_word;
 
 /// A decision with what it was made from.
 pub struct Observed<'d, 'a> {
     /// The plan that decided.
     pub plan: &'d Plan,
+    /// All versions of the policy.
+    pub versions: &'d [&'d Plan],
     /// The facts.
     pub facts: &'d Facts<'a>,
     /// The decision.
@@ -27,38 +28,6 @@ pub struct Observed<'d, 'a> {
     /// The request.
     pub request: &'d Request<'a>,
 }
-
-/// What can be expected of a decision.
-const KEYS: [&str; 24] = [
-    "version",
-    "components",
-    "compensations",
-    "amounts_due",
-    "outcome",
-    "reason",
-    "reasons",
-    "refund",
-    "rule",
-    "liable",
-    "deductions",
-    "evidence",
-    "missing_evidence",
-    "satisfied_by",
-    "rejected",
-    "vague",
-    "missing_facts",
-    "next",
-    "method",
-    "review",
-    "payout",
-    "tenders",
-    "lines",
-    "invalid",
-];
-
-/// What can be expected of one line.
-const LINE_KEYS: [&str; 8] =
-    ["outcome", "reason", "reasons", "refund", "rule", "liable", "deductions", "missing_facts"];
 
 /// The id of a rule; `otherwise` for the policy's last word.
 pub fn rule_id(plan: &Plan, rule: RuleRef) -> &str {
@@ -68,21 +37,27 @@ pub fn rule_id(plan: &Plan, rule: RuleRef) -> &str {
     }
 }
 
+/// The key of an expectation that the request is bad.
+const INVALID: &str = "invalid";
+
+/// The key of what is expected line by line.
+const LINES: &str = "lines";
+
 /// What came out differently, each as a phrase.
 pub fn differences(expected: &Table<Raw>, observed: &Observed<'_, '_>, reader: &mut Reader<'_, '_>) -> Vec<String> {
     let mut differences = Vec::new();
-    for (key, value) in &expected.entries {
-        let got = match key.value.as_str() {
-            "lines" => {
-                differences.extend(lines(&value.0, observed, reader));
-                continue;
+    for (key, Raw(value)) in &expected.entries {
+        match key.value.as_str() {
+            LINES => differences.extend(lines(key, value, observed, reader)),
+            INVALID => differences.extend(
+                invalid(expected, reader).map(|fields| format!("the request is valid, expected invalid {fields}")),
+            ),
+            _ => {
+                if let Some(form) = form_of(key, &KEYS, &[LINES, INVALID], reader) {
+                    let got = observed.of_order(&key.value);
+                    differences.extend(difference(&key.value, (key, form, value), got, observed, reader));
+                }
             }
-            "invalid" => Some(Shape::Text("a decision".to_owned())),
-            name => observed.of_order(name),
-        };
-        match got {
-            Some(got) => differences.extend(difference(&key.value, &value.0, &got, observed.currency(), reader)),
-            None => unknown_key(key, &KEYS, reader),
         }
     }
     differences
@@ -90,41 +65,43 @@ pub fn differences(expected: &Table<Raw>, observed: &Observed<'_, '_>, reader: &
 
 /// What came out differently where the request is bad: a case may expect just that.
 pub fn of_violations(expected: &Table<Raw>, violations: &[FieldViolation], reader: &mut Reader<'_, '_>) -> Vec<String> {
-    let fields = violations.iter().map(|violation| violation.field.clone()).collect();
-    match expected.entries.as_slice() {
-        [(key, value)] if key.value == "invalid" => {
-            difference("invalid", &value.0, &Shape::List(fields), None, reader).into_iter().collect()
-        }
-        _ => {
-            let listed = violations
-                .iter()
-                .map(|violation| format!("`{}` {}", violation.field, violation.problem))
-                .collect::<Vec<_>>()
-                .join(", ");
-            vec![format!("the request is invalid: {listed}")]
-        }
+    let fields: Vec<&str> = violations.iter().map(|violation| violation.field.as_str()).collect();
+    if expected.entries.iter().any(|(key, _)| key.value == INVALID) {
+        let got = format!("[{}]", fields.join(", "));
+        let differs = invalid(expected, reader).filter(|wanted| *wanted != got);
+        return differs.map(|wanted| format!("invalid is {got}, expected {wanted}")).into_iter().collect();
     }
+    let listed: Vec<String> =
+        violations.iter().map(|violation| format!("`{}` {}", violation.field, violation.problem)).collect();
+    vec![format!("the request is invalid: {}", listed.join(", "))]
 }
 
-fn unknown_key(key: &Located<String>, known: &[&str], reader: &mut Reader<'_, '_>) {
-    let help = reader
-        .suggestion(&key.value, known.iter().copied())
-        .map_or_else(|| format!("known are {}", known.join(", ")), |near| format!("did you mean `{near}`?"));
-    reader.error("unknown-key", key.span, format!("nothing called `{}` can be expected", key.value), help);
+/// The fields that are expected to be bad, as a list; `None` after a report. Nothing else can be expected then.
+fn invalid(expected: &Table<Raw>, reader: &mut Reader<'_, '_>) -> Option<String> {
+    let others = expected.entries.iter().filter(|(key, _)| key.value != INVALID);
+    let before = reader.diagnostics.len();
+    for (key, _) in others {
+        let message = format!("`{}` cannot be expected beside `{INVALID}`", key.value);
+        reader.error("misplaced-key", key.span, message, "a bad request comes to no decision: remove one of them");
+    }
+    let (key, Raw(node)) = expected.entries.iter().find(|(key, _)| key.value == INVALID)?;
+    let fields = read(key, Form::Texts, node, None, reader).filter(|_| before == reader.diagnostics.len())?;
+    if let Value::List(fields) = fields {
+        return Some(format!("[{}]", fields.join(", ")));
+    }
+    let help = "name the fields, such as `[order.lines[0].paid]`";
+    reader.error("wrong-type", node.span, format!("`{INVALID}` names no field"), help);
+    None
 }
 
-/// What came out, in the shape in which a case writes it.
-enum Shape {
-    Nothing,
-    Text(String),
-    Money(Amount),
-    List(Vec<String>),
-    /// Several lists, of which the order does not matter.
-    Lists(Vec<Vec<String>>),
-    /// Amounts by name, in order.
-    Amounts(Vec<(String, Amount)>),
-    /// Texts by name.
-    Pairs(Vec<(String, String)>),
+/// The form of what is expected under a key; `None` after a report that there is no such key.
+fn form_of(key: &Located<String>, keys: &[(&str, Form)], others: &[&str], reader: &mut Reader<'_, '_>) -> Option<Form> {
+    let form = keys.iter().find(|(name, _)| *name == key.value).map(|(_, form)| *form);
+    if form.is_none() {
+        let known: Vec<&str> = keys.iter().map(|(name, _)| *name).chain(others.iter().copied()).collect();
+        unknown_key(key, &known, reader);
+    }
+    form
 }
 
 impl Observed<'_, '_> {
@@ -132,36 +109,40 @@ impl Observed<'_, '_> {
         self.plan.currencies.get(usize::from(self.facts.currency))
     }
 
-    fn of_order(&self, key: &str) -> Option<Shape> {
-        let Self { plan, facts, decision, request } = self;
+    fn scope(&self) -> Scope<'_, '_> {
+        Scope { versions: self.versions, request: self.request }
+    }
+
+    fn of_order(&self, key: &str) -> Option<Value> {
+        let Self { plan, versions: _, facts, decision, request } = self;
         let report = &decision.evidence;
         let evidence_id = |place: &u16| {
             facts.claim.evidence.get(usize::from(*place)).map_or(String::new(), |piece| piece.id.to_owned())
         };
         Some(match key {
-            "outcome" => Shape::Text(decision.outcome.to_string()),
-            "reason" => decision.reason_codes.first().map_or(Shape::Nothing, |code| Shape::Text(written(code))),
-            "reasons" => Shape::List(decision.reason_codes.iter().map(written).collect()),
-            "refund" => Shape::Money(decision.refund),
-            "method" => Shape::Text(decision.method.to_string()),
-            "version" => Shape::Text(plan.version.clone()),
-            "components" => Shape::Amounts(decision.components.iter().map(|part| self.component(part)).collect()),
-            "compensations" => self.extras(|line| &line.compensations, |verdict| &verdict.compensations),
-            "amounts_due" => self.extras(|line| &line.amounts_due, |verdict| &verdict.amounts_due),
-            "evidence" => Shape::Text(verdict(report.verdict).to_owned()),
+            "outcome" => Value::Text(decision.outcome.to_string()),
+            "reason" => decision.reason_codes.first().map_or(Value::Nothing, |code| Value::Text(written(code))),
+            "reasons" => Value::List(decision.reason_codes.iter().map(written).collect()),
+            "refund" => Value::Money(decision.refund),
+            "method" => Value::Text(decision.method.to_string()),
+            "version" => Value::Text(plan.version.clone()),
+            "components" => Value::Amounts(decision.components.iter().map(|part| self.component(part)).collect()),
+            "compensations" => self.compensations(&decision.lines),
+            "amounts_due" => self.amounts_due(&decision.lines),
+            "evidence" => Value::Text(verdict(report.verdict).to_owned()),
             "missing_evidence" => {
                 let set = |set| kinds(plan, report.missing_kinds(set));
-                Shape::Lists((0..report.missing.len()).map(set).collect())
+                Value::Lists((0..report.missing.len()).map(set).collect())
             }
-            "satisfied_by" => Shape::List(report.satisfied_by.iter().map(evidence_id).collect()),
+            "satisfied_by" => Value::List(report.satisfied_by.iter().map(evidence_id).collect()),
             "rejected" => {
                 let rejected = report
                     .rejected
                     .iter()
                     .map(|rejected| (evidence_id(&rejected.evidence), written(rejected.problem.reason_code())));
-                Shape::Pairs(rejected.collect())
+                Value::Pairs(rejected.collect())
             }
-            "vague" => Shape::List(
+            "vague" => Value::List(
                 report
                     .text_findings
                     .iter()
@@ -170,7 +151,7 @@ impl Observed<'_, '_> {
                     })
                     .collect(),
             ),
-            "next" => Shape::List(
+            "next" => Value::List(
                 decision
                     .next_steps
                     .iter()
@@ -180,7 +161,7 @@ impl Observed<'_, '_> {
             ),
             "review" => window(decision.review),
             "payout" => window(decision.payout),
-            "tenders" => Shape::Amounts(
+            "tenders" => Value::Amounts(
                 decision
                     .tenders
                     .iter()
@@ -203,23 +184,28 @@ impl Observed<'_, '_> {
                         missing.push(name);
                     }
                 }
-                Shape::List(missing)
+                Value::List(missing)
             }
-            "rule" | "liable" => self.of_line(decision.lines.first()?, key)?,
+            "rule" | "liable" => match decision.lines.first() {
+                Some(line) => self.of_line(line, key)?,
+                None => Value::Nothing,
+            },
             _ => return None,
         })
     }
 
-    fn of_line(&self, line: &LineDecision, key: &str) -> Option<Shape> {
+    fn of_line(&self, line: &LineDecision, key: &str) -> Option<Value> {
         Some(match key {
-            "outcome" => Shape::Text(line.outcome.to_string()),
-            "reason" => line.reason_codes.first().map_or(Shape::Nothing, |code| Shape::Text(written(code))),
-            "reasons" => Shape::List(line.reason_codes.iter().map(written).collect()),
-            "refund" => Shape::Money(line.refund),
-            "rule" => Shape::Text(rule_id(self.plan, line.rule).to_owned()),
-            "liable" => line.liable.map_or(Shape::Nothing, |party| Shape::Text(party.to_string())),
+            "outcome" => Value::Text(line.outcome.to_string()),
+            "reason" => line.reason_codes.first().map_or(Value::Nothing, |code| Value::Text(written(code))),
+            "reasons" => Value::List(line.reason_codes.iter().map(written).collect()),
+            "refund" => Value::Money(line.refund),
+            "rule" => Value::Text(rule_id(self.plan, line.rule).to_owned()),
+            "liable" => line.liable.map_or(Value::Nothing, |party| Value::Text(party.to_string())),
             "deductions" => deductions(line.deductions.iter()),
-            "missing_facts" => Shape::List(self.missing(line)),
+            "compensations" => self.compensations(std::slice::from_ref(line)),
+            "amounts_due" => self.amounts_due(std::slice::from_ref(line)),
+            "missing_facts" => Value::List(self.missing(line)),
             _ => return None,
         })
     }
@@ -230,30 +216,38 @@ impl Observed<'_, '_> {
         (name.to_owned(), part.refund)
     }
 
-    /// Amounts beside the refund, by name, over all lines.
-    fn extras(&self, given: impl Fn(&LineDecision) -> &[ExtraAmount], written: impl Fn(&Verdict) -> &[Extra]) -> Shape {
-        let mut amounts = Vec::new();
-        for line in &self.decision.lines {
+    fn compensations(&self, lines: &[LineDecision]) -> Value {
+        self.extras(lines, |line| &line.compensations, |verdict| &verdict.compensations)
+    }
+
+    fn amounts_due(&self, lines: &[LineDecision]) -> Value {
+        self.extras(lines, |line| &line.amounts_due, |verdict| &verdict.amounts_due)
+    }
+
+    /// Amounts beside the refund: sums by name, over these lines.
+    fn extras(
+        &self,
+        lines: &[LineDecision],
+        given: impl Fn(&LineDecision) -> &[ExtraAmount],
+        written: impl Fn(&Verdict) -> &[Extra],
+    ) -> Value {
+        let mut sums = Vec::new();
+        for line in lines {
             let verdict = match line.rule {
                 RuleRef::Rule(place) => self.plan.rules.get(place as usize).map(|rule| &rule.verdict),
                 RuleRef::Otherwise => Some(&self.plan.otherwise),
             };
             for extra in given(line) {
-                let name = verdict.and_then(|verdict| written(verdict).get(usize::from(extra.place)));
-                amounts.push((name.map_or(String::new(), |extra| extra.name.clone()), extra.amount));
+                let named = verdict.and_then(|verdict| written(verdict).get(usize::from(extra.place)));
+                add(&mut sums, named.map_or("", |extra| extra.name.as_str()), extra.amount);
             }
         }
-        Shape::Amounts(amounts)
+        Value::Amounts(sums)
     }
 
     fn missing(&self, line: &LineDecision) -> Vec<String> {
         line.missing_facts.iter().filter_map(|fact| self.plan.fact(*fact)).map(|fact| fact.name.clone()).collect()
     }
-}
-
-/// A reason code as policies write it.
-fn written(code: ReasonCode) -> String {
-    code.slug().to_ascii_uppercase()
 }
 
 const fn verdict(verdict: EvidenceVerdict) -> &'static str {
@@ -269,111 +263,133 @@ fn kinds(plan: &Plan, kinds: impl Iterator<Item = u16>) -> Vec<String> {
 }
 
 /// Sums by kind, in the order in which the kinds were first taken.
-fn deductions<'d>(deductions: impl Iterator<Item = &'d Deduction>) -> Shape {
-    let mut sums: Vec<(String, Amount)> = Vec::new();
+fn deductions<'d>(deductions: impl Iterator<Item = &'d Deduction>) -> Value {
+    let mut sums = Vec::new();
     for deduction in deductions {
-        match sums.iter_mut().find(|(kind, _)| kind == deduction.kind.slug()) {
-            Some((_, sum)) => *sum = sum.plus(deduction.amount),
-            None => sums.push((deduction.kind.slug().to_owned(), deduction.amount)),
-        }
+        add(&mut sums, deduction.kind.slug(), deduction.amount);
     }
-    Shape::Amounts(sums)
+    Value::Amounts(sums)
 }
 
-fn window(window: Option<DateWindow>) -> Shape {
+fn add(sums: &mut Vec<(String, Amount)>, name: &str, amount: Amount) {
+    match sums.iter_mut().find(|(known, _)| known == name) {
+        Some((_, sum)) => *sum = sum.plus(amount),
+        None => sums.push((name.to_owned(), amount)),
+    }
+}
+
+fn window(window: Option<DateWindow>) -> Value {
     match window {
-        None => Shape::Nothing,
-        Some(DateWindow::BeyondCalendar) => Shape::Text("beyond_calendar".to_owned()),
-        Some(DateWindow::Dates { earliest, latest }) => Shape::List(vec![earliest.to_string(), latest.to_string()]),
+        None => Value::Nothing,
+        Some(DateWindow::BeyondCalendar) => Value::Text("beyond_calendar".to_owned()),
+        Some(DateWindow::Dates { earliest, latest }) => Value::List(vec![earliest.to_string(), latest.to_string()]),
     }
 }
 
-fn lines(node: &Node, observed: &Observed<'_, '_>, reader: &mut Reader<'_, '_>) -> Vec<String> {
-    let NodeKind::Mapping(lines) = &node.kind else {
-        reader.expected(node, "a mapping from line ids to what is expected of them");
-        return Vec::new();
-    };
+fn lines(key: &Located<String>, node: &Node, observed: &Observed<'_, '_>, reader: &mut Reader<'_, '_>) -> Vec<String> {
+    let Some(lines) = filled(key, node, "from line ids to what is expected of them", reader) else { return Vec::new() };
     let mut differences = Vec::new();
     for (id, expected) in lines {
+        let sent: Vec<String> = observed.request.order.lines.iter().map(|line| line.id.to_owned()).collect();
+        if !sent.contains(&id.value) {
+            unknown_word(&id.value, id.span, "line of this case", &sent, reader);
+            continue;
+        }
+        let Some(expected) = filled(id, expected, "of what is expected of a line", reader) else { continue };
         let decided =
             observed.decision.lines.iter().find(|line| {
                 observed.facts.lines.get(usize::from(line.line)).is_some_and(|facts| facts.id == id.value)
             });
-        let (Some(line), NodeKind::Mapping(expected)) = (decided, &expected.kind) else {
-            differences.push(format!("the line `{}` is not decided", id.value));
-            continue;
-        };
         for (key, value) in expected {
-            match observed.of_line(line, &key.value) {
-                Some(got) => differences.extend(difference(
-                    &format!("{} of line {}", key.value, id.value),
-                    value,
-                    &got,
-                    observed.currency(),
-                    reader,
-                )),
-                None => unknown_key(key, &LINE_KEYS, reader),
+            let Some(form) = form_of(key, KEYS.get(..LINE_KEYS).unwrap_or(&[]), &[], reader) else { continue };
+            let name = format!("{} of line {}", key.value, id.value);
+            match decided {
+                Some(line) => {
+                    let got = observed.of_line(line, &key.value);
+                    differences.extend(difference(&name, (key, form, value), got, observed, reader));
+                }
+                None => differences.push(format!("the line `{}` is not decided", id.value)),
             }
         }
     }
     differences
 }
 
-fn difference(
-    key: &str,
-    expected: &Node,
-    got: &Shape,
-    currency: Option<&Currency>,
+/// The entries of a mapping that expects something; `None` after a report.
+fn filled<'n>(
+    key: &Located<String>,
+    node: &'n Node,
+    what: &str,
     reader: &mut Reader<'_, '_>,
-) -> Option<String> {
-    let shown =
-        |amount: Amount| currency.map_or_else(|| amount.minor().to_string(), |currency| currency.decimal(amount));
-    let (equal, got_text) = match got {
-        Shape::Nothing => (
-            matches!(&expected.kind, NodeKind::Scalar(text, _) if text == "none") || is_empty(expected),
-            "none".to_owned(),
-        ),
-        Shape::Text(text) => (matches!(&expected.kind, NodeKind::Scalar(wanted, _) if wanted == text), text.clone()),
-        Shape::Money(amount) => {
-            let wanted = texts(expected).and_then(|texts| match texts.as_slice() {
-                [only] => parse(only, expected.span, currency, reader),
-                _ => None,
-            });
-            (wanted == Some(*amount), shown(*amount))
+) -> Option<&'n [(Located<String>, Node)]> {
+    match &node.kind {
+        NodeKind::Mapping(entries) if entries.is_empty() => {
+            let message = format!("`{}` expects nothing", key.value);
+            reader.error("empty-expectation", node.span, message, "say what must come out, or remove it");
+            None
         }
-        Shape::List(list) => (texts(expected).is_some_and(|wanted| wanted == *list), bracketed(list)),
-        Shape::Lists(lists) => (
-            as_lists(expected).is_some_and(|wanted| same_lists(&wanted, lists)),
-            bracketed(&lists.iter().map(|list| bracketed(list)).collect::<Vec<_>>()),
-        ),
-        Shape::Amounts(amounts) => {
-            let text = amounts.iter().map(|(name, amount)| format!("{name}: {}", shown(*amount))).collect::<Vec<_>>();
-            let wanted: Vec<(String, Option<Amount>)> = pairs(expected)
-                .into_iter()
-                .map(|(name, value, span)| (name, parse(&value, span, currency, reader)))
-                .collect();
-            let equal = wanted.len() == amounts.len()
-                && wanted
-                    .iter()
-                    .zip(amounts)
-                    .all(|(wanted, (name, amount))| wanted.0 == *name && wanted.1 == Some(*amount));
-            (equal, format!("{{{}}}", text.join(", ")))
+        NodeKind::Mapping(entries) => Some(entries),
+        NodeKind::Scalar(..) | NodeKind::List(_) => {
+            reader.expected(node, &format!("a mapping {what}"));
+            None
         }
-        Shape::Pairs(list) => {
-            let wanted: Vec<(String, String)> =
-                pairs(expected).into_iter().map(|(name, value, _)| (name, value)).collect();
-            let text = list.iter().map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>();
-            (wanted == *list, format!("{{{}}}", text.join(", ")))
-        }
-    };
-    (!equal).then(|| format!("{key} is {got_text}, expected {}", written_as(expected)))
+    }
 }
 
-fn is_empty(node: &Node) -> bool {
-    match &node.kind {
-        NodeKind::List(items) => items.is_empty(),
-        NodeKind::Mapping(entries) => entries.is_empty(),
-        NodeKind::Scalar(..) => false,
+/// The difference between what is expected under a key and what came out, as a phrase. What is expected is read, whatever
+/// came out, and its words are looked up where it is something else.
+fn difference(
+    name: &str,
+    (key, form, node): (&Located<String>, Form, &Node),
+    got: Option<Value>,
+    observed: &Observed<'_, '_>,
+    reader: &mut Reader<'_, '_>,
+) -> Option<String> {
+    let expected = read(key, form, node, observed.currency(), reader)?;
+    let got = got.unwrap_or(Value::Nothing);
+    if same(&expected, &got) || unknown_words(form, node, observed.scope(), reader) {
+        return None;
+    }
+    Some(format!("{name} is {}, expected {}", show(&got, observed.currency()), show(&expected, observed.currency())))
+}
+
+/// Whether two values are the same. Nothing is as good as an empty list; amounts, texts by name and lists of lists have no
+/// order, and other lists do.
+fn same(expected: &Value, got: &Value) -> bool {
+    let ordered = |value: &Value| match value.clone() {
+        Value::List(list) if list.is_empty() => Value::Nothing,
+        Value::Amounts(list) if list.is_empty() => Value::Nothing,
+        Value::Pairs(list) if list.is_empty() => Value::Nothing,
+        Value::Lists(list) if list.is_empty() => Value::Nothing,
+        Value::Amounts(mut list) => {
+            list.sort_by(|(one, _), (other, _)| one.cmp(other));
+            Value::Amounts(list)
+        }
+        Value::Pairs(mut list) => {
+            list.sort();
+            Value::Pairs(list)
+        }
+        Value::Lists(mut lists) => {
+            lists.iter_mut().for_each(|list| list.sort());
+            lists.sort();
+            Value::Lists(lists)
+        }
+        other @ (Value::Nothing | Value::Text(_) | Value::Money(_) | Value::List(_)) => other,
+    };
+    ordered(expected) == ordered(got)
+}
+
+fn show(value: &Value, currency: Option<&Currency>) -> String {
+    let money =
+        |amount: &Amount| currency.map_or_else(|| amount.minor().to_string(), |currency| currency.decimal(*amount));
+    match value {
+        Value::Nothing => "none".to_owned(),
+        Value::Text(text) => text.clone(),
+        Value::Money(amount) => money(amount),
+        Value::List(list) => bracketed(list),
+        Value::Lists(lists) => bracketed(&lists.iter().map(|list| bracketed(list)).collect::<Vec<_>>()),
+        Value::Amounts(list) => braced(list.iter().map(|(name, amount)| format!("{name}: {}", money(amount)))),
+        Value::Pairs(list) => braced(list.iter().map(|(name, value)| format!("{name}: {value}"))),
     }
 }
 
@@ -381,85 +397,9 @@ fn bracketed(list: &[String]) -> String {
     format!("[{}]", list.join(", "))
 }
 
-fn parse(text: &str, span: Span, currency: Option<&Currency>, reader: &mut Reader<'_, '_>) -> Option<Amount> {
-    let nanos = literal::quantity(text, Dimension::Money);
-    let amount = nanos.and_then(|nanos| currency?.from_nanos(nanos).ok());
-    if amount.is_none() {
-        reader.error(
-            "bad-literal",
-            span,
-            format!("`{text}` is not an amount of the order's currency"),
-            "write it like `125.00`",
-        );
-    }
-    amount
-}
-
-/// The scalars of a list, or the one scalar.
-fn texts(node: &Node) -> Option<Vec<String>> {
-    match &node.kind {
-        NodeKind::Scalar(text, _) => Some(vec![text.clone()]),
-        NodeKind::List(items) => items
-            .iter()
-            .map(|item| match &item.kind {
-                NodeKind::Scalar(text, _) => Some(text.clone()),
-                NodeKind::List(_) | NodeKind::Mapping(_) => None,
-            })
-            .collect(),
-        NodeKind::Mapping(_) => None,
-    }
-}
-
-/// A list of lists; a plain list is one of them.
-fn as_lists(node: &Node) -> Option<Vec<Vec<String>>> {
-    match &node.kind {
-        NodeKind::List(items) if items.is_empty() => Some(Vec::new()),
-        NodeKind::List(items) if items.iter().all(|item| matches!(item.kind, NodeKind::List(_))) => {
-            items.iter().map(texts).collect()
-        }
-        NodeKind::List(_) | NodeKind::Scalar(..) => texts(node).map(|one| vec![one]),
-        NodeKind::Mapping(_) => None,
-    }
-}
-
-fn same_lists(a: &[Vec<String>], b: &[Vec<String>]) -> bool {
-    let sorted = |lists: &[Vec<String>]| {
-        let mut lists: Vec<Vec<String>> = lists
-            .iter()
-            .map(|list| {
-                let mut list = list.clone();
-                list.sort();
-                list
-            })
-            .collect();
-        lists.sort();
-        lists
-    };
-    sorted(a) == sorted(b)
-}
-
-fn pairs(node: &Node) -> Vec<(String, String, Span)> {
-    let NodeKind::Mapping(entries) = &node.kind else { return Vec::new() };
-    entries
-        .iter()
-        .filter_map(|(name, value)| match &value.kind {
-            NodeKind::Scalar(text, _) => Some((name.value.clone(), text.clone(), value.span)),
-            NodeKind::List(_) | NodeKind::Mapping(_) => None,
-        })
-        .collect()
-}
-
-fn written_as(node: &Node) -> String {
-    match &node.kind {
-        NodeKind::Scalar(text, _) => text.clone(),
-        NodeKind::List(items) => bracketed(&items.iter().map(written_as).collect::<Vec<_>>()),
-        NodeKind::Mapping(entries) => format!(
-            "{{{}}}",
-            entries
-                .iter()
-                .map(|(name, value)| format!("{}: {}", name.value, written_as(value)))
-                .collect::<Vec<_>>()
-                .join(", ")
-        ),
+fn braced(parts: impl Iterator<Item = String>) -> String {
+    match parts.collect::<Vec<_>>() {
+        parts if parts.is_empty() => "none".to_owned(),
+        parts => format!("{{{}}}", parts.join(", ")),
     }
 }

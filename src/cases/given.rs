@@ -14,6 +14,7 @@ use crate::plan::Plan;
 use crate::plan::fact::{Dimension, FactType, InputScope, Origin};
 use crate::policy::literal;
 use crate::policy::read::{Raw, Reader, Table};
+use crate::policy::slip;
 use crate::policy::source::{Located, Span};
 use crate::policy::tree::{Node, NodeKind};
 use crate::policy::unknown::unknown_word;
@@ -206,11 +207,30 @@ impl<'c> Names<'_, 'c> {
             })
         };
         if let Some((base, offset)) = moved(" + ").or_else(|| moved(" - ")) {
-            let base =
-                self.node(base).and_then(|node| scalar(node, reader)).and_then(|(text, _)| Timestamp::parse(text));
-            let offset = literal::elapsed(&offset).map(Exact::numerator);
-            if let (Some(base), Some(offset)) = (base, offset) {
-                return Timestamp::from_nanos(base.nanos() + offset);
+            let known =
+                matches!(base, "placed_at" | "paid_at" | "requested_at") || self.moments().any(|name| name == base);
+            let base_node = self.node(base).filter(|_| known);
+            let written = base_node.and_then(|node| scalar(node, reader)).map_or("", |(text, _)| text);
+            // A moment that is itself moved is no moment to count from; anything else that is wrong is reported there.
+            let is_moved = written.contains(" + ") || written.contains(" - ");
+            let base = base_node.and_then(|node| scalar(node, reader)).and_then(|(text, _)| Timestamp::parse(text));
+            let length = literal::elapsed(&offset).map(Exact::numerator);
+            match (base, length) {
+                (Some(base), Some(offset)) => return Timestamp::from_nanos(base.nanos() + offset),
+                (None, Some(_)) if base_node.is_some() && !is_moved => return None,
+                (_, None) if base_node.is_some() => {
+                    let meant = slip::of_literal(&offset, Dimension::Elapsed);
+                    let help = meant
+                        .map_or_else(|| "a length of time such as `24h` or `8d`".to_owned(), |it| format!("`{it}`"));
+                    reader.error(
+                        "bad-literal",
+                        span,
+                        format!("`{offset}` is not a length of time"),
+                        format!("write {help}"),
+                    );
+                    return None;
+                }
+                (_, _) => {}
             }
         }
         let base = moved(" + ").or_else(|| moved(" - ")).map(|(base, _)| base);
@@ -496,7 +516,10 @@ fn quantity(text: &str, span: Span, dimension: Dimension, reader: &mut Reader<'_
             "bad-literal",
             span,
             format!("`{text}` has another form than expected"),
-            format!("expected {}", literal::example(dimension)),
+            slip::of_literal(text, dimension).map_or_else(
+                || format!("expected {}", literal::example(dimension)),
+                |meant| format!("write `{meant}`"),
+            ),
         );
     }
     value

@@ -4,6 +4,8 @@
 //! bundle in force, and for the project's own tests.
 
 mod expect;
+mod expectation;
+mod explain;
 mod given;
 
 use std::collections::HashSet;
@@ -11,11 +13,11 @@ use std::collections::HashSet;
 use crate::decision::explain::Silent;
 use crate::decision::version::{begins, governing};
 use crate::decision::{Purpose, decide, intake};
-use crate::domain::limits::DIAGNOSTICS_COLLECTED_MAX;
+use crate::domain::limits::{DIAGNOSTICS_COLLECTED_MAX, DIAGNOSTICS_MAX};
 use crate::plan::Plan;
 use crate::policy::bundle::{Bundle, BundleFile};
 use crate::policy::diagnostic::Diagnostic;
-use crate::policy::load::{FileRole, read_file, role};
+use crate::policy::load::{FileRole, Loaded, RulePlaces, read_file, role};
 use crate::policy::read::{Raw, Read, Reader, Slug, Table, Text, record};
 use crate::policy::tree::NodeBudget;
 
@@ -72,26 +74,28 @@ pub struct Rehearsal {
 
 /// Runs all cases of a bundle against its policies.
 #[must_use]
-pub fn rehearse(bundle: &Bundle, plans: &[Plan], default_policy: &str) -> Rehearsal {
+pub fn rehearse(bundle: &Bundle, loaded: &Loaded) -> Rehearsal {
+    let places = RulePlaces::new(bundle, loaded);
     let mut rehearsal = Rehearsal::default();
     let mut budget = NodeBudget::default();
     for file in bundle.files().iter().filter(|file| role(&file.path) == FileRole::Cases) {
-        rehearse_file(file, plans, default_policy, &mut budget, &mut rehearsal);
+        rehearse_file(file, loaded, &places, &mut budget, &mut rehearsal);
     }
     rehearsal
 }
 
 fn rehearse_file(
     file: &BundleFile,
-    plans: &[Plan],
-    default_policy: &str,
+    loaded: &Loaded,
+    places: &RulePlaces<'_>,
     budget: &mut NodeBudget,
     rehearsal: &mut Rehearsal,
 ) {
+    let Loaded { plans, default_policy, rules: _ } = loaded;
     let mut diagnostics = Vec::new();
     read_file(file, budget, &mut diagnostics, |node, reader| {
         let written = CasesKey::read(node, reader)?;
-        let id = written.policy.as_ref().map_or(default_policy, Slug::text);
+        let id = written.policy.as_ref().map_or(default_policy.as_str(), Slug::text);
         let mut versions: Vec<&Plan> = plans.iter().filter(|plan| plan.id == id).collect();
         versions.sort_by_key(|plan| begins(plan));
         if versions.is_empty() {
@@ -119,7 +123,7 @@ fn rehearse_file(
                 );
                 return None;
             }
-            run(case, written.given.as_ref(), &versions, rehearsal, reader);
+            run(case, (written.given.as_ref(), &versions, places), rehearsal, reader);
         }
         Some(())
     });
@@ -131,29 +135,36 @@ fn rehearse_file(
 /// Runs one case; notes what is wrong with it, or what came out differently.
 fn run(
     case: &CaseKey,
-    common: Option<&Table<Raw>>,
-    versions: &[&Plan],
+    (common, versions, places): (Option<&Table<Raw>>, &[&Plan], &RulePlaces<'_>),
     rehearsal: &mut Rehearsal,
     reader: &mut Reader<'_, '_>,
 ) {
     let mistakes = reader.diagnostics.len();
+    if case.expect.entries.is_empty() && case.expect.broken.is_empty() {
+        let help = "say what must come out, such as `expect: { outcome: approved_full }`";
+        reader.error("empty-expectation", case.case.span, "the case expects nothing", help);
+        return;
+    }
     // Names and types are those of the newest version; which one decides follows from the order.
     let Some(newest) = versions.last() else { return };
     let given = given::Given::new(common, case, newest);
     let request = given.request(reader);
     let Some(request) = request.filter(|_| mistakes == reader.diagnostics.len()) else { return };
     let Some(plan) = governing(versions.iter().copied(), &request) else { return };
+    let mut why = String::from("change the policy or the expectation");
     let differences = match intake(plan, &request, Purpose::Decision) {
         Ok(facts) => {
             let decision = decide(plan, &facts, &mut Silent);
             for line in &decision.lines {
                 rehearsal.exercised.insert((plan.id.clone(), expect::rule_id(plan, line.rule).to_owned()));
             }
-            expect::differences(
-                &case.expect,
-                &expect::Observed { plan, facts: &facts, decision: &decision, request: &request },
-                reader,
-            )
+            let observed = expect::Observed { plan, versions, facts: &facts, decision: &decision, request: &request };
+            let differences = expect::differences(&case.expect, &observed, reader);
+            // The others are only counted.
+            if !differences.is_empty() && rehearsal.failed < DIAGNOSTICS_MAX {
+                why = explain::explain(&observed, &case.expect, places);
+            }
+            differences
         }
         Err(violations) => expect::of_violations(&case.expect, &violations, reader),
     };
@@ -169,7 +180,7 @@ fn run(
             CASE_FAILED,
             case.case.span,
             format!("the case `{}` comes out differently: {list}", case.case.value),
-            "change the policy or the expectation",
+            why,
         );
     }
 }

@@ -40,10 +40,10 @@ pub struct Rejection {
 pub fn admit(bundle: &Bundle) -> Result<Admission, Rejection> {
     let digest = bundle.digest();
     let (loaded, mut diagnostics) = load(bundle);
-    let Some(Loaded { plans, default_policy }) = loaded else {
+    let Some(loaded) = loaded else {
         return Err(Rejection { digest, diagnostics: sorted(diagnostics), cases_passed: 0, only_cases_failed: None });
     };
-    let Rehearsal { passed, failed, diagnostics: found, exercised: _ } = rehearse(bundle, &plans, &default_policy);
+    let Rehearsal { passed, failed, diagnostics: found, exercised: _ } = rehearse(bundle, &loaded);
     diagnostics.extend(found);
     let mut errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).peekable();
     if errors.peek().is_some() {
@@ -51,5 +51,6 @@ pub fn admit(bundle: &Bundle) -> Result<Admission, Rejection> {
         return Err(Rejection { digest, diagnostics: sorted(diagnostics), cases_passed: passed, only_cases_failed });
     }
     let diagnostics = sorted(diagnostics);
+    let Loaded { plans, default_policy, rules: _ } = loaded;
     Ok(Admission { digest, default_policy, plans, warnings: diagnostics, cases_passed: passed })
 }

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 
 use crate::plan::rule::LayerPower;
 use crate::policy::read::{OneOrMany, Read, Reader, Shape, Slug, Table, Text, record};
+use crate::policy::slip;
 use crate::policy::source::{Located, Span};
 use crate::policy::tree::{Node, NodeKind, Quoting};
 
@@ -464,6 +465,15 @@ impl Read for TestKey {
     const EXPECTED: &'static str = "a value, a range such as `\"<= 24h\"`, `not(…)`, or a list of them";
 
     fn read(node: &Node, reader: &mut Reader<'_, '_>) -> Option<Self> {
+        let nested = match &node.kind {
+            NodeKind::Mapping(_) => Some(node),
+            NodeKind::List(items) => items.iter().find(|item| matches!(item.kind, NodeKind::Mapping(_))),
+            NodeKind::Scalar(..) => None,
+        };
+        if let Some(nested) = nested {
+            reader.error("wrong-type", nested.span, "a test holds values, no further tests", slip::ALTERNATIVES);
+            return None;
+        }
         OneOrMany::read(node, reader).map(Self)
     }
 }

@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::domain::decision::RuleRef;
 use crate::plan::Plan;
 use crate::policy::bundle::{Bundle, BundleFile};
 use crate::policy::calendar;
 use crate::policy::check::{Calendars, check};
 use crate::policy::compile::compile;
 use crate::policy::diagnostic::{Diagnostic, Place, Severity};
-use crate::policy::document::{BundleKey, CalendarKey, read_policy};
+use crate::policy::document::{BundleKey, CalendarKey, Document, read_policy};
 use crate::policy::merge::{Fragments, Layer, merge, read_fragment, read_layer};
 use crate::policy::read::{Read, Reader};
-use crate::policy::source::{Located, Source, Sources};
+use crate::policy::source::{Located, Source, Sources, Span};
 use crate::policy::tree::{Node, NodeBudget, parse_within};
 use crate::policy::unknown::unknown_word;
 use crate::policy::versions::{self, Written};
@@ -24,6 +25,53 @@ pub struct Loaded {
     pub plans: Vec<Plan>,
     /// The id of the policy that a request without one gets.
     pub default_policy: String,
+    /// Where the rules of each plan are written.
+    pub rules: Vec<RuleSpans>,
+}
+
+/// Where the rules of a plan are written, in its order.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RuleSpans {
+    rules: Vec<Span>,
+    otherwise: Span,
+}
+
+/// The places of rules, for reports on decisions.
+#[derive(Clone, Copy, Debug)]
+pub struct RulePlaces<'l> {
+    bundle: &'l Bundle,
+    loaded: &'l Loaded,
+}
+
+impl<'l> RulePlaces<'l> {
+    /// Those of a bundle that was loaded.
+    #[must_use]
+    pub const fn new(bundle: &'l Bundle, loaded: &'l Loaded) -> Self {
+        Self { bundle, loaded }
+    }
+
+    /// `FILE:LINE` of a rule of one of the plans.
+    #[must_use]
+    pub fn of(&self, plan: &Plan, rule: RuleRef) -> Option<String> {
+        let index = self.loaded.plans.iter().position(|known| std::ptr::eq(known, plan))?;
+        let spans = self.loaded.rules.get(index)?;
+        let span = match rule {
+            RuleRef::Rule(rule) => *spans.rules.get(rule as usize)?,
+            RuleRef::Otherwise => spans.otherwise,
+        };
+        let file = self.bundle.files().get(usize::from(span.file))?;
+        let lines = file.bytes.get(..span.start as usize)?.iter().filter(|&&byte| byte == b'\n').count() + 1;
+        Some(format!("{}:{lines}", file.path))
+    }
+}
+
+impl RuleSpans {
+    /// Those of the layers come first, as in the plan.
+    fn of(document: &Document) -> Self {
+        let layered = document.layers.iter().flat_map(|layer| &layer.rules);
+        let rules = layered.chain(&document.policy.rules).map(|rule| rule.id.span()).collect();
+        Self { rules, otherwise: document.otherwise_key }
+    }
 }
 
 /// What a file of a bundle is, by its path.
@@ -72,7 +120,7 @@ pub fn load(bundle: &Bundle) -> (Option<Loaded>, Vec<Diagnostic>) {
     let fragments = fragments(bundle, &trees, &mut reader);
     let layers: Vec<Layer> =
         of_role(&trees, FileRole::Layer).filter_map(|(_, node)| read_layer(node, &mut reader)).collect();
-    let mut plans: Vec<Plan> = Vec::new();
+    let (mut plans, mut places): (Vec<Plan>, Vec<RuleSpans>) = (Vec::new(), Vec::new());
     let mut written: Vec<Written> = Vec::new();
     let mut budget = NodeBudget::default();
     // Each tree ends with its policy: a large one is not held beside the document made of it.
@@ -81,7 +129,10 @@ pub fn load(bundle: &Bundle) -> (Option<Loaded>, Vec<Diagnostic>) {
         let Some(document) = read_policy(merged, rules, &mut reader) else { continue };
         let plan = check(&document, &calendars, &mut reader).map(compile);
         written.push(Written::new(&document, plan.as_ref()));
-        plans.extend(plan);
+        if let Some(plan) = plan {
+            plans.push(plan);
+            places.push(RuleSpans::of(&document));
+        }
     }
     check_targets(&layers, &written, &mut reader);
     versions::check(&written, &mut reader);
@@ -91,7 +142,10 @@ pub fn load(bundle: &Bundle) -> (Option<Loaded>, Vec<Diagnostic>) {
     }
     let default_policy = default_policy(bundle, &written, &mut diagnostics);
     let failed = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
-    (default_policy.filter(|_| !failed).map(|default_policy| Loaded { plans, default_policy }), diagnostics)
+    (
+        default_policy.filter(|_| !failed).map(|default_policy| Loaded { plans, default_policy, rules: places }),
+        diagnostics,
+    )
 }
 
 type Tree<'b> = (&'b str, Node);

@@ -16,6 +16,7 @@ pub mod merge;
 pub mod read;
 pub mod reference;
 pub mod schema;
+pub mod slip;
 pub mod source;
 pub mod tree;
 pub mod unknown;

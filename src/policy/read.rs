@@ -9,6 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::domain::limits::DIAGNOSTICS_COLLECTED_MAX;
 use crate::policy::diagnostic::{Diagnostic, Severity};
+use crate::policy::slip::is_of_quotes;
 use crate::policy::source::{Located, Sources, Span};
 use crate::policy::tree::{Node, NodeKind};
 
@@ -24,6 +25,10 @@ pub struct Reader<'s, 't> {
     /// How many known words may still be held against wrong ones.
     comparisons_left: usize,
 }
+
+/// What to do about a word that begins with a typographic quote, whatever else is wrong with it.
+const STRAIGHT_QUOTES: &str =
+    "the quotes around it are typographic ones and so part of it: write straight ones, `\"…\"`";
 
 /// How many known words are held against wrong ones, before suggestions stop: enough for two
 /// hundred mistakes, which is what is shown, with the largest vocabulary. Without it, a long table
@@ -60,6 +65,7 @@ impl<'s, 't> Reader<'s, 't> {
         if severity == Severity::Warning {
             self.warnings = self.warnings.saturating_add(1);
         }
+        let help = if is_of_quotes(&message) { STRAIGHT_QUOTES.to_owned() } else { help };
         self.diagnostics.push(Diagnostic::new(severity, code, message, Some(self.sources.place(span)), help));
     }
 
@@ -188,7 +194,12 @@ pub fn entries<'n>(
     reader: &mut Reader<'_, '_>,
 ) -> Option<&'n [(Located<String>, Node)]> {
     let NodeKind::Mapping(entries) = &node.kind else {
-        reader.expected(node, &format!("{name} (a mapping with keys such as {})", quoted_list(keys.iter().take(3))));
+        let expected = format!("{name} (a mapping with keys such as {})", quoted_list(keys.iter().take(3)));
+        let help = match (&node.kind, keys.first()) {
+            (NodeKind::Scalar(..), Some(first)) => format!("write its keys and their values: `{{ {first}: … }}`"),
+            _ => String::new(),
+        };
+        reader.error("wrong-type", node.span, format!("expected {expected}, got {}", node.describe()), help);
         return None;
     };
     for (key, _) in entries {
@@ -321,9 +332,13 @@ pub fn check_slug(text: &Located<String>, reader: &mut Reader<'_, '_>) -> bool {
             "not-a-slug",
             text.span,
             format!("`{}` is not a slug", text.value),
-            format!(
-                "use at most {SLUG_BYTES_MAX} lower-case letters, digits, `_` and `-`, starting with a letter or digit"
-            ),
+            if text.value.ends_with('%') {
+                "a share cannot stand here, only a word".to_owned()
+            } else {
+                format!(
+                    "use at most {SLUG_BYTES_MAX} lower-case letters, digits, `_` and `-`, starting with a letter or digit"
+                )
+            },
         );
     }
     good
@@ -389,7 +404,9 @@ impl<T: Read> Read for Vec<T> {
         let NodeKind::List(items) = &node.kind else {
             let help = match &node.kind {
                 NodeKind::Scalar(text, _) => format!("write it in brackets: `[{text}]`"),
-                NodeKind::List(_) | NodeKind::Mapping(_) => "begin each item with `- `".to_owned(),
+                NodeKind::List(_) | NodeKind::Mapping(_) => {
+                    "begin each item with `- `, or put brackets around the items: `[…]`".to_owned()
+                }
             };
             let message = format!("expected a list, each item {}, got {}", T::EXPECTED, node.describe());
             reader.error("wrong-type", node.span, message, help);

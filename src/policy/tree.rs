@@ -12,6 +12,7 @@ use crate::domain::limits::{
     BUNDLE_NODES_MAX, DIAGNOSTICS_COLLECTED_MAX, SCALAR_BYTES_MAX, YAML_DEPTH_MAX, YAML_NODES_MAX,
 };
 use crate::policy::diagnostic::{Diagnostic, Severity};
+use crate::policy::slip;
 use crate::policy::source::{Located, Source, Span};
 
 /// A value and its place.
@@ -120,12 +121,13 @@ pub fn parse_within(source: &Source<'_>, budget: &mut NodeBudget, diagnostics: &
                     builder.report("alias", ALIASES.to_owned(), source.span(at, at), ALIAS_HELP);
                     return None;
                 }
-                builder.report(
-                    "yaml-syntax",
-                    format!("this is not valid YAML: {}", error.info()),
-                    source.span(at, at),
-                    SYNTAX_HELP,
-                );
+                match slip::of_syntax(source, error.info(), at) {
+                    Some(slip) => builder.report("yaml-syntax", slip.message, slip.span, slip.help),
+                    None => {
+                        let message = format!("this is not valid YAML: {}", error.info());
+                        builder.report("yaml-syntax", message, source.span(at, at), SYNTAX_HELP);
+                    }
+                }
                 return None;
             }
         };
@@ -146,6 +148,8 @@ pub fn parse_within(source: &Source<'_>, budget: &mut NodeBudget, diagnostics: &
 }
 
 const SYNTAX_HELP: &str = "check the indentation, the quotes and the brackets around here; a text that holds `: `, ` #` or starts with one of `[{*&!|>%@` needs quotes";
+
+type Entry = (Located<String>, Node);
 
 /// A container that is being read.
 enum Open {
@@ -246,7 +250,7 @@ impl Builder<'_, '_, '_> {
                 "key-not-text",
                 "a key must be a text".to_owned(),
                 span,
-                "put quotes around a key that starts with `[` or `{`",
+                "put quotes around a key that starts with `[` or `{`, and brackets around several values: `[{ … }, { … }]`",
             );
             return None;
         }
@@ -262,10 +266,47 @@ impl Builder<'_, '_, '_> {
             }
             Open::Mapping { entries, span, .. } => {
                 let span = entries.first().map_or(span, |(key, _)| key.span);
-                Node { kind: NodeKind::Mapping(entries), span }
+                Node { kind: self.rejoined(entries), span }
             }
         };
         self.value(node)
+    }
+
+    /// A mapping in braces whose values were cut at a comma, which is reported, put together again: so one slip is one
+    /// mistake.
+    fn rejoined(&mut self, entries: Vec<Entry>) -> NodeKind {
+        let bare = |(key, value): &Entry| {
+            let rest = || self.source.text.get(key.span.end as usize..).unwrap_or("").trim_start();
+            matches!(&value.kind, NodeKind::Scalar(text, Quoting::Plain) if text.is_empty())
+                && rest().starts_with([',', '}'])
+        };
+        let Some(first) = entries.iter().position(bare) else { return NodeKind::Mapping(entries) };
+        let bares: Vec<bool> = entries.iter().map(bare).collect();
+        let at = entries.get(first).map_or_else(Span::default, |(key, _)| key.span);
+        if bares.iter().all(|&bare| bare) {
+            let words: Vec<&str> = entries.iter().map(|(key, _)| key.value.as_str()).collect();
+            let help = format!("write a list in brackets: `[{}]`", words.join(", "));
+            self.report("comma-in-braces", "braces hold names with values, and these have none".to_owned(), at, &help);
+            let item = |(key, _): Entry| Node { kind: NodeKind::Scalar(key.value, Quoting::Plain), span: key.span };
+            return NodeKind::List(entries.into_iter().map(item).collect());
+        }
+        let message = match first.checked_sub(1).and_then(|before| entries.get(before)) {
+            Some((key, Node { kind: NodeKind::Scalar(text, _), .. })) => {
+                format!("the value `{text}` of `{}` ends at the comma", key.value)
+            }
+            Some(_) | None => "braces hold names with values, and this has none".to_owned(),
+        };
+        let help =
+            "in braces a comma begins the next key: put quotes around the whole value, or brackets around a list";
+        self.report("comma-in-braces", message, at, help);
+        let mut joined: Vec<Entry> = Vec::with_capacity(entries.len());
+        for ((key, value), bare) in entries.into_iter().zip(bares) {
+            match joined.last_mut() {
+                Some((_, node)) if bare => go_on(node, key),
+                Some(_) | None => joined.push((key, value)),
+            }
+        }
+        NodeKind::Mapping(joined)
     }
 
     fn value(&mut self, node: Node) -> Option<()> {
@@ -327,6 +368,29 @@ impl Builder<'_, '_, '_> {
 #[must_use]
 pub fn over_budget(what: &str) -> String {
     format!("{what} hold more than {BUNDLE_NODES_MAX} values together")
+}
+
+/// Adds to a value what came after the comma that cut it: the rest of a call or a number, or an item of a list.
+fn go_on(node: &mut Node, rest: Located<String>) {
+    let span = rest.span;
+    let item = |text: String, span: Span| Node { kind: NodeKind::Scalar(text, Quoting::Plain), span };
+    match &mut node.kind {
+        NodeKind::Scalar(text, _) if text.contains('(') && !text.ends_with(')') => {
+            text.push_str(", ");
+            text.push_str(&rest.value);
+        }
+        NodeKind::Scalar(text, _) if text.ends_with(|end: char| end.is_ascii_digit()) => {
+            text.push('.');
+            text.push_str(&rest.value);
+        }
+        NodeKind::Scalar(text, _) => {
+            let first = item(std::mem::take(text), node.span);
+            node.kind = NodeKind::List(vec![first, item(rest.value, span)]);
+        }
+        NodeKind::List(items) => items.push(item(rest.value, span)),
+        // What a mapping should go on with nobody knows.
+        NodeKind::Mapping(_) => {}
+    }
 }
 
 const ALIASES: &str = "aliases are not allowed in a policy";

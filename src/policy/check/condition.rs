@@ -13,6 +13,7 @@ use crate::policy::document::TestKey;
 use crate::policy::formula::describe::describe_dimension;
 use crate::policy::literal;
 use crate::policy::read::{Reader, Table, Text};
+use crate::policy::slip;
 use crate::policy::source::Located;
 use crate::policy::unknown::unknown_word;
 
@@ -42,7 +43,7 @@ fn test(subject: &Text, accepted: &TestKey, draft: &mut Draft, reader: &mut Read
     Some(Test { fact, accepts, text })
 }
 
-/// A comma ends a value inside of `{ … }` and `[ … ]`, so a call there needs quotes.
+/// A comma ends an item inside of `[ … ]`, so a call there needs quotes.
 fn cut_at_comma(items: &[Text], reader: &mut Reader<'_, '_>) -> bool {
     let cut = items.iter().find(|item| {
         ["not", "all"].iter().any(|name| item.value.starts_with(&format!("{name}("))) && !item.value.ends_with(')')
@@ -54,16 +55,6 @@ fn cut_at_comma(items: &[Text], reader: &mut Reader<'_, '_>) -> bool {
             format!("`{}` ends at the comma", item.value),
             "put quotes around the whole test: `\"not(a, b)\"`",
         );
-        // What stands between the comma and the bracket was read as names without values.
-        let start = item.span.end as usize;
-        let length = reader.sources.text(item.span.file).get(start..).and_then(|rest| rest.find(')')).unwrap_or(0);
-        let file = reader.sources.place(item.span).file;
-        reader.diagnostics.retain(|diagnostic| match &diagnostic.place {
-            Some(place) if diagnostic.code == "blank-value" && place.file == file => {
-                place.start < start || start + length < place.start
-            }
-            Some(_) | None => true,
-        });
     }
     cut.is_some()
 }
@@ -218,11 +209,23 @@ fn ranges(item: &Text, dimension: Dimension, reader: &mut Reader<'_, '_>) -> Opt
 /// One range: `<= 24h`, `[48h..8d)`, or a single value.
 pub fn range(item: &Located<String>, dimension: Dimension, reader: &mut Reader<'_, '_>) -> Option<Interval> {
     let text = item.value.trim();
+    if let Some((wrong, meant)) = slip::of_comparison(text) {
+        let help = match meant {
+            "" => "write the value alone: a test without a comparison is for this very value".to_owned(),
+            meant => format!("write `{meant}`"),
+        };
+        reader.error("bad-range", item.span, format!("`{wrong}` is not a comparison"), help);
+        return None;
+    }
     let mut value = |text: &str| {
         let value = literal::quantity(text.trim(), dimension);
         if value.is_none() {
             let message = format!("`{}` is not {}", text.trim(), describe_dimension(dimension));
-            reader.error("bad-literal", item.span, message, format!("expected {}", literal::example(dimension)));
+            let help = match slip::of_literal(text, dimension) {
+                Some(meant) => format!("write `{meant}`"),
+                None => format!("expected {}", literal::example(dimension)),
+            };
+            reader.error("bad-literal", item.span, message, help);
         }
         value
     };

@@ -14,6 +14,7 @@ use crate::policy::check::facts::only_number;
 use crate::policy::check::header::word;
 use crate::policy::check::order_amounts;
 use crate::policy::check::rules::Names;
+use crate::policy::check::whole::{adjoin, is_whole};
 use crate::policy::document::{ExtraKey, RoundKey, StepKey, TiersKey};
 use crate::policy::formula::check::{Context, ROUNDING_MODES, Wanted, formula};
 use crate::policy::formula::describe::describe_dimension;
@@ -288,6 +289,7 @@ fn covers_everything(
     for pair in tiers.windows(2) {
         let [(before, _, before_key), (next, _, next_key)] = pair else { continue };
         let problem = match seam(before, next) {
+            Seam::Gap if is_whole(on, dimension, draft) && adjoin(before, next) => continue,
             Seam::Touch => continue,
             Seam::Overlap => (
                 "tiers-overlap",

@@ -111,6 +111,12 @@ impl Draft {
         })
     }
 
+    /// How a fact is derived; `None` where it is given.
+    #[must_use]
+    pub fn derivation(&self, fact: FactId) -> Option<&Derived> {
+        self.derived.get(usize::from(fact.0.checked_sub(self.given_facts)?))
+    }
+
     /// The names that a formula may use.
     #[must_use]
     pub fn scope(&self, context: Context) -> Scope<'_> {

@@ -13,6 +13,7 @@ mod header;
 mod order_amounts;
 mod rules;
 mod text;
+mod whole;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -413,6 +413,8 @@ fn arithmetic(
             let (left, right) = (describe_kind(&left.kind, scope), describe_kind(&right.kind, scope));
             let help = if operator == BinaryOperator::Add && a == Timestamp && b == BusinessDays {
                 "compare `business_days_since(…)` instead"
+            } else if operator == BinaryOperator::Multiply && a == Money && b == Money {
+                "multiply by a number such as `15%`, or divide one amount by the other, which is a number"
             } else {
                 ""
             };
@@ -479,6 +481,11 @@ fn unknown_name(name: &str, span: Span, scope: &Scope<'_>, reader: &mut Reader<'
     if scope.later.iter().any(|later| later == name) {
         let message = format!("`{name}` is not derived yet where this formula uses it");
         reader.error("fact-order", span, message, "a fact may use facts above it only, so that none depends on itself");
+        return;
+    }
+    if let "any" | "all" | "any_of" | "all_of" | "or" | "and" | "not" = name {
+        let message = format!("`{name}` is neither a fact nor a test");
+        reader.error("unknown-name", span, message, crate::policy::slip::ALTERNATIVES);
         return;
     }
     let known = scope.names.keys().map(String::as_str).chain(FUNCTIONS.iter().map(|function| function.name));
