@@ -53,7 +53,7 @@ fn a_policy_with_its_keys_mixed_up_says_the_same_afterwards() {
     // Rules with their answers before their ids, and the head in another order.
     let mixed = text
         .replace(
-            "  - id: unpaid\n    when: { stage: unpaid }\n    deny: ORDER_NOT_PAID\n",
+            "  - id: unpaid\n    note: \"R24: there is nothing to refund at this status\"\n    when: { stage: unpaid }\n    deny: ORDER_NOT_PAID\n",
             "  # no money\n  - deny: ORDER_NOT_PAID\n    # yet\n    when: { stage: unpaid }\n    id: unpaid\n",
         )
         .replace("timezone: Asia/Shanghai\ncalendar: cn\n", "calendar: cn # of China\ntimezone: Asia/Shanghai\n");

@@ -131,7 +131,7 @@ fn check_says_what_would_be_put_in_force_and_what_comes_next() {
 
 #[test]
 fn check_reports_every_mistake_with_its_place_and_what_to_do() {
-    let dir = changed("  - id: unpaid\n    when: { stage: unpaid }", "  - id: unpaid\n    when: { stagee: unpaid }");
+    let dir = changed("when: { stage: unpaid }", "when: { stagee: unpaid }");
     let text = fs::read_to_string(policy(&dir)).unwrap();
     fs::write(policy(&dir), text.replace("deny: ORDER_CANCELLED", "deny: ORDER_CANCELED")).unwrap();
     let ran = requite(&["check", path(&dir)]);

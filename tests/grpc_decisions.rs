@@ -164,7 +164,7 @@ async fn late_without_the_promised_time_asks_for_that_record() {
         report.missing.iter().map(|missing| missing.kinds.clone()).collect::<Vec<_>>(),
         [["promised_time_record"]]
     );
-    assert_eq!(slugs(&response.next_steps), ["supplement_evidence"]);
+    assert_eq!(slugs(&response.next_steps), ["supplement_evidence", "keep_records"]);
     assert_eq!(response.payout, None);
     served.server.stop().await;
 }

@@ -1,6 +1,6 @@
 //! The published guide once more, as slow and plain as it can be said, held against the machine.
 //!
-//! Nothing here uses the plan or the machine: the rules of the guide (R1 to R23) are written down
+//! Nothing here uses the plan or the machine: the rules of the guide (R1 to R25) are written down
 //! straight, over the request, with fractions of 128 bits. Both must agree on the outcome, the
 //! refund, and the primary reason of tens of thousands of random claims.
 //!

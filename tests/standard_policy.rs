@@ -28,11 +28,11 @@ const FOLDER: &str = "policies/standard";
 const CASES: &str = "standard.cases.yaml";
 
 /// Fewer cases than this, and some edge of the guide has lost its own.
-const CASES_MIN: usize = 270;
+const CASES_MIN: usize = 300;
 
-/// The rules of the guide. Its numbering leaves out 20.
+/// The rules of the guide.
 fn rules_of_the_guide() -> BTreeSet<String> {
-    (1..=23).filter(|&number| number != 20).map(|number| format!("R{number}")).collect()
+    (1..=25).map(|number| format!("R{number}")).collect()
 }
 
 fn bundle() -> Bundle {
@@ -121,7 +121,7 @@ const EXAMPLES: [Example; 12] = [
         reason: ReasonCode::ReviewRequired,
         refund: "0.00",
         tenders: &[("pay-1", "0.00")],
-        next: &["complaint"],
+        next: &["complaint", "stay_reachable"],
     },
     Example {
         // Half of 388.00.
@@ -130,7 +130,7 @@ const EXAMPLES: [Example; 12] = [
         reason: ReasonCode::DeductionsApplied,
         refund: "194.00",
         tenders: &[("pay-1", "194.00")],
-        next: &[],
+        next: &["stay_reachable"],
     },
     Example {
         file: "completed.json",
@@ -147,7 +147,7 @@ const EXAMPLES: [Example; 12] = [
         reason: ReasonCode::DeductionsApplied,
         refund: "660.00",
         tenders: &[("pay-1", "660.00")],
-        next: &[],
+        next: &["stay_reachable"],
     },
     Example {
         file: "missing-evidence.json",
@@ -155,7 +155,7 @@ const EXAMPLES: [Example; 12] = [
         reason: ReasonCode::EvidenceMissing,
         refund: "0.00",
         tenders: &[("pay-1", "0.00")],
-        next: &["supplement_evidence"],
+        next: &["supplement_evidence", "keep_records"],
     },
     Example {
         // Five eighths of 200.00, nothing of the redeemed 50.00, all of 300.00.
@@ -164,7 +164,7 @@ const EXAMPLES: [Example; 12] = [
         reason: ReasonCode::OrderRedeemed,
         refund: "425.00",
         tenders: &[("pay-1", "425.00")],
-        next: &["after_sales_appeal"],
+        next: &["after_sales_appeal", "stay_reachable"],
     },
     Example {
         file: "not-started-24h.json",
@@ -180,7 +180,7 @@ const EXAMPLES: [Example; 12] = [
         reason: ReasonCode::DeductionsApplied,
         refund: "125.00",
         tenders: &[("pay-1", "125.00")],
-        next: &[],
+        next: &["stay_reachable"],
     },
     Example {
         file: "shared-liability.json",
@@ -188,7 +188,7 @@ const EXAMPLES: [Example; 12] = [
         reason: ReasonCode::LiabilityUndetermined,
         refund: "0.00",
         tenders: &[("pay-1", "0.00")],
-        next: &[],
+        next: &["stay_reachable"],
     },
     Example {
         // Three quarters of 300.00 are 225.00; a fifteenth of that was paid by coupon.
@@ -197,7 +197,7 @@ const EXAMPLES: [Example; 12] = [
         reason: ReasonCode::DeductionsApplied,
         refund: "210.00",
         tenders: &[("pay-1", "210.00"), ("pay-2", "0.00")],
-        next: &[],
+        next: &["stay_reachable"],
     },
     Example {
         file: "unofficial-channel.json",
@@ -213,7 +213,7 @@ const EXAMPLES: [Example; 12] = [
         reason: ReasonCode::ReasonTooVague,
         refund: "0.00",
         tenders: &[("pay-1", "0.00")],
-        next: &["restate_reason"],
+        next: &["restate_reason", "keep_records"],
     },
 ];
 

@@ -34,7 +34,7 @@ use crate::plan::Plan;
 /// The revision of what decides: raised with every change after which the same policies and the same request may get
 /// another decision, so that the digest of the policies and this number together name a decision. It is the number of
 /// entries of the changelog that say `(decision)`.
-pub const ENGINE_REVISION: u32 = 11;
+pub const ENGINE_REVISION: u32 = 12;
 
 pub use intake::{Purpose, Rows, intake, intake_into};
 
@@ -73,7 +73,11 @@ pub fn assess_evidence(plan: &Plan, facts: &Facts<'_>) -> EvidenceAssessment {
     if !report.text_findings.is_empty() {
         codes.insert(ReasonCode::ReasonTooVague);
     }
-    let next_steps = settle::next_steps(plan, Outcome::MoreInfoRequired, codes, &[]);
+    let next_steps = if codes.is_empty() {
+        SmallVec::new()
+    } else {
+        settle::next_steps(plan, Outcome::MoreInfoRequired, codes, false, &[])
+    };
     EvidenceAssessment { reason_codes: codes, report, next_steps }
 }
 

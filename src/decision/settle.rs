@@ -40,7 +40,8 @@ pub fn order(claim: &Claim<'_, '_, '_>, mut lines: Lines) -> Decision {
     let times = times(claim, &lines, None);
     let (tenders, payout) = split(refund, claim, &lines, times);
     let (method, evidence) = (method(claim.plan, &lines), evidence(claim, &lines));
-    let next_steps = next_steps(claim.plan, outcome, codes, &lines);
+    let reviewed = outcome == Outcome::ManualReview || times.review.is_some();
+    let next_steps = next_steps(claim.plan, outcome, codes, reviewed, &lines);
     if claim.facts.claim.lines == Coverage::NotClaimed && lines.iter().any(|line| is_refunding(claim.plan, line)) {
         // They were asked about; what is decided is the components.
         lines.clear();
@@ -297,7 +298,14 @@ const LACKING: ReasonCodes = ReasonCodes::of(&[
 ]);
 
 /// What the customer can do next: what the rules name, then what the engine knows to be due. Each step once.
-pub fn next_steps(plan: &Plan, outcome: Outcome, codes: ReasonCodes, lines: &[LineDecision]) -> SmallVec<[u16; 4]> {
+/// `reviewed` says that somebody looks at the claim before it is done with.
+pub fn next_steps(
+    plan: &Plan,
+    outcome: Outcome,
+    codes: ReasonCodes,
+    reviewed: bool,
+    lines: &[LineDecision],
+) -> SmallVec<[u16; 4]> {
     let mut named: SmallVec<[u16; 4]> = SmallVec::new();
     let mut name = |steps: &[u16]| {
         for step in steps {
@@ -312,6 +320,12 @@ pub fn next_steps(plan: &Plan, outcome: Outcome, codes: ReasonCodes, lines: &[Li
     }
     if codes.meets(LACKING) {
         name(plan.supplement_step.as_slice());
+    }
+    if outcome == Outcome::MoreInfoRequired {
+        name(&plan.more_info_steps);
+    }
+    if reviewed {
+        name(&plan.review_steps);
     }
     if outcome == Outcome::Denied {
         name(&plan.escalation);

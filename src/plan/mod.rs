@@ -85,6 +85,10 @@ pub struct Plan {
     pub supplement_step: Option<u16>,
     /// The next step that asks for a checkable reason, if the policy has one.
     pub restate_step: Option<u16>,
+    /// Next steps wherever more is asked for.
+    pub more_info_steps: Vec<u16>,
+    /// Next steps while a review is under way.
+    pub review_steps: Vec<u16>,
     /// Amounts that are worked out once for an order, in the order in which they are taken. Their names are the first
     /// of [`vocabulary::VocabularyId::AMOUNT`].
     pub order_amounts: Vec<Extra>,

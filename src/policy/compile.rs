@@ -59,6 +59,8 @@ pub fn compile(policy: CheckedPolicy) -> Plan {
         escalation: routes.denied,
         supplement_step: routes.supplement,
         restate_step: routes.restate,
+        more_info_steps: routes.more_info,
+        review_steps: routes.review,
         rules: Rules::new(rules),
         otherwise,
     }

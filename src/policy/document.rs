@@ -190,6 +190,10 @@ record! {
         supplement: Option<Slug>,
         /// Where a reason is missing or too vague.
         restate: Option<Slug>,
+        /// Wherever more is asked for, behind `restate` and `supplement`.
+        more_info: Option<Vec<Slug>>,
+        /// While a review is under way: the answer has a review window, or a person decides.
+        review: Option<Vec<Slug>>,
     }
 }
 

@@ -133,6 +133,8 @@ fn plan() -> Plan {
         escalation: Vec::new(),
         supplement_step: None,
         restate_step: None,
+        more_info_steps: Vec::new(),
+        review_steps: Vec::new(),
         rules: Rules::new(Vec::new()),
         otherwise: Verdict {
             action: Action::Review(ReasonCodes::of(&[ReasonCode::NoMatchingRule])),

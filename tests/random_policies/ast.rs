@@ -295,6 +295,8 @@ pub struct Routes {
     pub denied: Vec<&'static str>,
     pub supplement: Option<&'static str>,
     pub restate: Option<&'static str>,
+    pub more_info: Vec<&'static str>,
+    pub review: Vec<&'static str>,
 }
 
 /// Rules above those of the policy.

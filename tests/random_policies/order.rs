@@ -317,7 +317,7 @@ pub fn decide(policy: &Policy, request: &Request<'static>) -> Expected {
         proofs,
         rejected,
         vague: speaking.iter().any(clear) && is_vague(policy, request),
-        next: next(policy, &speaking, outcome, &codes),
+        next: next(policy, &speaking, outcome, &codes, review.is_some()),
         codes,
         method: method(policy, &paying),
         review,
@@ -390,7 +390,13 @@ fn rolled_up(
 }
 
 /// The next steps: those of the rules, then those of the policy.
-fn next(policy: &Policy, lines: &[ExpectedLine], outcome: Outcome, codes: &[ReasonCode]) -> Vec<&'static str> {
+fn next(
+    policy: &Policy,
+    lines: &[ExpectedLine],
+    outcome: Outcome,
+    codes: &[ReasonCode],
+    review: bool,
+) -> Vec<&'static str> {
     let has = |wanted: &[ReasonCode]| wanted.iter().any(|code| codes.contains(code));
     let mut all: Vec<&'static str> = lines.iter().flat_map(|line| verdict(policy, line.rule).next.clone()).collect();
     if has(&[ReasonCode::ReasonRequired, ReasonCode::ReasonTooVague]) {
@@ -398,6 +404,12 @@ fn next(policy: &Policy, lines: &[ExpectedLine], outcome: Outcome, codes: &[Reas
     }
     if has(&[ReasonCode::EvidenceMissing, ReasonCode::FactMissing]) {
         all.extend(policy.routes.supplement);
+    }
+    if outcome == Outcome::MoreInfoRequired {
+        all.extend(&policy.routes.more_info);
+    }
+    if outcome == Outcome::ManualReview || review {
+        all.extend(&policy.routes.review);
     }
     if outcome == Outcome::Denied {
         all.extend(&policy.routes.denied);

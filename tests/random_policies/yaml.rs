@@ -473,6 +473,11 @@ impl Policy {
         }
         entries.extend(self.routes.supplement.map(|step| ("supplement".to_owned(), quoted(step))));
         entries.extend(self.routes.restate.map(|step| ("restate".to_owned(), quoted(step))));
+        for (key, steps) in [("more_info", &self.routes.more_info), ("review", &self.routes.review)] {
+            if !steps.is_empty() {
+                entries.push((key.to_owned(), list(steps.iter().map(quoted))));
+            }
+        }
         table(entries)
     }
 }

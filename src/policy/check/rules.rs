@@ -47,6 +47,10 @@ pub struct Routes {
     pub supplement: Option<u16>,
     /// Where a reason is missing or too vague.
     pub restate: Option<u16>,
+    /// Wherever more is asked for.
+    pub more_info: Vec<u16>,
+    /// While a review is under way.
+    pub review: Vec<u16>,
 }
 
 impl Names {
@@ -109,10 +113,16 @@ pub fn next_steps(written: Option<&Table<NextStepKey>>, draft: &Draft, reader: &
 /// Checks the routes.
 pub fn routes(written: Option<&RoutesKey>, names: &Names, reader: &mut Reader<'_, '_>) -> Routes {
     let Some(written) = written else { return Routes::default() };
+    let mut steps = |written: &Option<Vec<Slug>>| {
+        written.as_deref().unwrap_or(&[]).iter().filter_map(|slug| names.step(slug, reader)).collect()
+    };
+    let (denied, more_info, review) = (steps(&written.denied), steps(&written.more_info), steps(&written.review));
     Routes {
-        denied: written.denied.as_deref().unwrap_or(&[]).iter().filter_map(|slug| names.step(slug, reader)).collect(),
+        denied,
         supplement: written.supplement.as_ref().and_then(|slug| names.step(slug, reader)),
         restate: written.restate.as_ref().and_then(|slug| names.step(slug, reader)),
+        more_info,
+        review,
     }
 }
 

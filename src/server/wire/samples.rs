@@ -68,6 +68,8 @@ pub(crate) fn plan() -> Plan {
         escalation: Vec::new(),
         supplement_step: None,
         restate_step: None,
+        more_info_steps: Vec::new(),
+        review_steps: Vec::new(),
         rules: Rules::new(rules()),
         otherwise: verdict(Action::Review(ReasonCodes::of(&[ReasonCode::NoMatchingRule]))),
     }
