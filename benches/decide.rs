@@ -200,7 +200,7 @@ fn as_answer(plan: &Plan, decision: &Decision) -> by_hand::Answer {
         base: line.base.minor(),
         refund: line.refund.minor(),
         deduction: line.deductions.first().map(|deduction| {
-            assert_eq!(deduction.source, DeductionSource::Step { rule: line.rule, step: 0 });
+            assert_eq!(deduction.source, DeductionSource::Step { rule: line.rule, step: 0, tier: None });
             Deduction { kind: deduction.kind, base: deduction.base.minor(), amount: deduction.amount.minor() }
         }),
         missing_facts: line.missing_facts.iter().map(|fact| &*plan.fact(*fact).unwrap().name.clone().leak()).collect(),

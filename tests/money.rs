@@ -13,8 +13,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use requite::engine::admit::admit;
+use requite::engine::open;
 use requite::policy::bundle::{Bundle, BundleFile};
 use requite::policy::diagnostic::{Colour, render};
+use requite::server::text::response_to_text;
+use requite::server::{evaluate, json};
 
 /// Fewer cases than this, and a figure has lost its case.
 const CASES_MIN: usize = 70;
@@ -45,4 +48,54 @@ fn every_figure_worked_out_by_hand_comes_out() {
         cases += admission.cases_passed;
     }
     assert!(CASES_MIN <= cases, "only {cases} cases");
+}
+
+/// What `--output text` prints of an order with every kind of amount, with the explanation.
+fn printed(request: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/money/printed");
+    let (engine, _activator) = open(admit(&bundle(&folder)).unwrap());
+    let request = json::request_from_json(request).unwrap();
+    let response = evaluate(&engine.current(), &request).unwrap();
+    response_to_text(&request, &response)
+}
+
+#[test]
+fn every_amount_of_an_answer_has_a_line_for_people() {
+    let text = printed(
+        r#"{ "order": { "orderId": "o-1",
+              "times": { "departs_at": "2026-03-03T11:00:00Z" },
+              "lines": [
+                { "lineId": "a", "paid": { "currencyCode": "EUR", "units": "50" } },
+                { "lineId": "b", "paid": { "currencyCode": "EUR", "units": "100" }, "tags": ["final"] } ],
+              "components": [
+                { "name": "gift_wrap", "paid": { "currencyCode": "EUR", "units": "4" } },
+                { "name": "shipping", "paid": { "currencyCode": "EUR", "units": "8" } } ] },
+             "claim": { "requestedAt": "2026-03-02T09:00:00Z" }, "explain": "EXPLAIN_LEVEL_FULL" }"#,
+    );
+    for line in [
+        "refund        48.00 EUR by original payment",
+        "line          a: approved partial, 40.00 EUR of 50.00 EUR (rule `cancel`)",
+        "line          b: denied, cost 100.00 EUR (rule `final`)",
+        "component     gift_wrap: 0.00 EUR of 4.00 EUR",
+        "component     shipping: 8.00 EUR of 8.00 EUR",
+        "held back     10.00 EUR cancellation fee: paid by until(departs_at), tier `[24h..48h)`: 20% (of 50.00 EUR, line a)",
+        "held back     4.00 EUR non refundable component: kept of a component by the policy (of 4.00 EUR, component gift_wrap)",
+        "compensation  12.50 EUR delay (rule `cancel`, line a)",
+        "amount due    3.00 EUR rebooking (rule `cancel`, line a)",
+        "worked out    paid by until(departs_at), tier `[24h..48h)`: 20% = 10.00, taken 10.00 EUR",
+    ] {
+        assert!(text.lines().any(|printed| printed == line), "`{line}` is not in\n{text}");
+    }
+}
+
+#[test]
+fn a_refund_that_is_not_decided_is_not_said_to_be_nothing() {
+    let text = printed(
+        r#"{ "order": { "orderId": "o-1",
+              "lines": [ { "lineId": "a", "paid": { "currencyCode": "EUR", "units": "50" } } ] },
+             "claim": { "requestedAt": "2026-03-02T09:00:00Z" } }"#,
+    );
+    assert!(text.contains("\nrefund        not decided yet\n"), "{text}");
+    assert!(text.contains("\nline          a: cost 50.00 EUR (rule `cancel`)\n"), "{text}");
+    assert!(!text.contains("0.00 EUR the order") && !text.contains(" 0.00 EUR"), "{text}");
 }

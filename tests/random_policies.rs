@@ -108,7 +108,7 @@ fn said(plan: &Plan, policy: &Policy, decision: &Decision) -> Expected {
         RuleRef::Otherwise => None,
     };
     let named = |source: DeductionSource| {
-        let DeductionSource::Step { rule: RuleRef::Rule(place), step } = source else { return None };
+        let DeductionSource::Step { rule: RuleRef::Rule(place), step, tier: _ } = source else { return None };
         let Action::Refund(steps) = &plan.rules[usize::try_from(place).unwrap()].verdict.action else { return None };
         let amount = &plan.order_amounts[usize::from(steps[usize::from(step)].order_amount?)];
         ORDER_AMOUNTS.iter().copied().find(|name| *name == amount.name)

@@ -3,6 +3,8 @@
 //! Steps run in the order the rule lists them, each on what the last one left; a step for the
 //! whole order runs once and is spread over the lines. Nothing here knows why a claim is eligible.
 
+use std::num::NonZeroU16;
+
 use smallvec::SmallVec;
 
 use crate::decision::explain::Recorder;
@@ -64,7 +66,7 @@ pub enum StepResult {
     /// A fact is missing and noted.
     Unknown,
     /// It takes this much.
-    Takes(Amount),
+    Takes(Amount, DeductionSource),
 }
 
 impl Taken {
@@ -110,7 +112,7 @@ pub fn deduct<R: Recorder>(
     for (place, step) in steps.iter().enumerate() {
         let source = source(rule, place);
         match step_amount(step, source, currency, taken.standing(), line, &mut missing)? {
-            StepResult::Takes(amount) => taken.take(step, source, amount),
+            StepResult::Takes(amount, source) => taken.take(step, source, amount),
             StepResult::Unknown => taken.known = Known::No,
             StepResult::NotTaken => {}
         }
@@ -135,7 +137,7 @@ pub fn deduct_together(
             StepScope::Line => {
                 for (at, taken) in lines.iter_mut().enumerate() {
                     match with(at, step, source, taken.standing(), &mut missing)? {
-                        StepResult::Takes(amount) => taken.take(step, source, amount),
+                        StepResult::Takes(amount, source) => taken.take(step, source, amount),
                         StepResult::Unknown => taken.known = Known::No,
                         StepResult::NotTaken => {}
                     }
@@ -145,8 +147,8 @@ pub fn deduct_together(
                 let known = lines.iter().all(|taken| taken.known == Known::Yes);
                 let sum = |of: fn(&Taken) -> Amount| known.then(|| Amount::sum(lines.iter().map(of)));
                 let standing = Standing { left: sum(|taken| taken.left), previous: sum(|taken| taken.previous) };
-                let amount = match with(0, step, source, standing, &mut missing)? {
-                    StepResult::Takes(amount) => amount,
+                let (amount, source) = match with(0, step, source, standing, &mut missing)? {
+                    StepResult::Takes(amount, source) => (amount, source),
                     StepResult::NotTaken => continue,
                     StepResult::Unknown => {
                         lines.iter_mut().for_each(|taken| taken.known = Known::No);
@@ -166,7 +168,15 @@ pub fn deduct_together(
 
 /// The step of a rule at a place.
 pub fn source(rule: RuleRef, step: usize) -> DeductionSource {
-    DeductionSource::Step { rule, step: u16::try_from(step).unwrap_or(u16::MAX) }
+    DeductionSource::Step { rule, step: u16::try_from(step).unwrap_or(u16::MAX), tier: None }
+}
+
+/// The same with the tier that it goes by.
+const fn by_tier(source: DeductionSource, tier: Option<NonZeroU16>) -> DeductionSource {
+    match source {
+        DeductionSource::Step { rule, step, tier: _ } => DeductionSource::Step { rule, step, tier },
+        DeductionSource::Component | DeductionSource::NonRefundableTender | DeductionSource::RequestedAmount => source,
+    }
 }
 
 /// What one step takes of what is left. Where that is not known, the step is still looked at, so that the facts
@@ -191,9 +201,10 @@ pub fn step_amount<R: Recorder>(
     }
     if let Some((short, taken)) = taken_plainly(step, currency, line) {
         line.recorder.deduction(source, short.into(), taken);
-        return Ok(StepResult::Takes(taken));
+        return Ok(StepResult::Takes(taken, source));
     }
-    let Some(exact) = exact_amount(&step.amount, line, missing)? else { return Ok(StepResult::Unknown) };
+    let Some((exact, tier)) = exact_amount(&step.amount, line, missing)? else { return Ok(StepResult::Unknown) };
+    let source = by_tier(source, tier);
     let (rounding, remaining) = (rounding(step.rounding, currency), line.remaining());
     let rounded = match (step.rounded, remaining) {
         (Rounded::Deduction, _) | (Rounded::Refund, None) => exact.round(rounding)?,
@@ -203,7 +214,7 @@ pub fn step_amount<R: Recorder>(
     let (Some(bounded), Some(left)) = (bounded, remaining) else { return Ok(StepResult::Unknown) };
     let taken = currency.from_nanos(bounded.min(left))?;
     line.recorder.deduction(source, exact, taken);
-    Ok(StepResult::Takes(taken))
+    Ok(StepResult::Takes(taken, source))
 }
 
 /// What most steps come to, exactly and as it is taken: a formula, rounded to the minor unit, without bounds of its
@@ -266,14 +277,15 @@ pub fn extra_amount<R: Recorder>(
     bounded.map(|bounded| currency.from_nanos(bounded)).transpose().map_err(Fault::from)
 }
 
-/// The amount of a step before bounds and rounding; `None` where a fact is missing and noted.
+/// The amount of a step before bounds and rounding, and the tier that it goes by, counted from one; `None` where a fact
+/// is missing and noted.
 fn exact_amount<R: Recorder>(
     amount: &StepAmount,
     line: &mut Line<'_, '_, '_, R>,
     missing: &mut MissingFacts,
-) -> Result<Option<Exact>, Fault> {
+) -> Result<Option<(Exact, Option<NonZeroU16>)>, Fault> {
     match amount {
-        StepAmount::Formula(formula) => number(formula, line, missing),
+        StepAmount::Formula(formula) => Ok(number(formula, line, missing)?.map(|exact| (exact, None))),
         StepAmount::Tiers { on, tiers, of } => {
             let (on, base) = match of {
                 Some(of) => (number(on, line, missing)?, number(of, line, missing)?),
@@ -281,9 +293,10 @@ fn exact_amount<R: Recorder>(
             };
             let (Some(on), Some(base)) = (on, base) else { return Ok(None) };
             // The checker leaves no number without a tier.
-            let (_, tier) = tiers.iter().find(|(interval, _)| interval.contains(on)).ok_or(Fault::NotComputable)?;
-            let Some(tier) = number(tier, line, missing)? else { return Ok(None) };
-            Ok(Some(tier.times(base)?))
+            let found = tiers.iter().zip(1_u16..).find(|(tier, _)| tier.range.contains(on));
+            let (tier, place) = found.ok_or(Fault::NotComputable)?;
+            let Some(value) = number(&tier.value, line, missing)? else { return Ok(None) };
+            Ok(Some((value.times(base)?, NonZeroU16::new(place))))
         }
     }
 }

@@ -4,6 +4,7 @@
 //! to someone looks the names up there.
 
 use std::fmt;
+use std::num::NonZeroU16;
 
 use smallvec::SmallVec;
 
@@ -118,6 +119,8 @@ pub enum DeductionSource {
         rule: RuleRef,
         /// Place of the step in the rule.
         step: u16,
+        /// The tier that it goes by, counted from one; `None`: it has no tiers.
+        tier: Option<NonZeroU16>,
     },
     /// What the policy keeps of a component.
     Component,

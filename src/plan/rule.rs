@@ -179,11 +179,22 @@ pub enum StepAmount {
     Tiers {
         /// The number that chooses the tier.
         on: Formula,
-        /// The tiers: each a range, and a share of `of` or an amount.
-        tiers: Vec<(Interval, Formula)>,
+        /// The tiers, from the lowest to the highest.
+        tiers: Vec<Tier>,
         /// What the shares are of; `None`: the tiers are amounts.
         of: Option<Formula>,
     },
+}
+
+/// A tier of a deduction.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Tier {
+    /// The numbers that it is for.
+    pub range: Interval,
+    /// Its share of the step's `of`, or its amount.
+    pub value: Formula,
+    /// The step with this tier in it, for people: range and share as the author wrote them.
+    pub text: String,
 }
 
 /// What the rounding of a deduction is about.

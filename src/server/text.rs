@@ -22,13 +22,29 @@ pub fn response_to_text(request: &pb::EvaluateRefundRequest, response: &pb::Eval
     page.row("reasons", &reasons(response.reason_codes()));
     page.row("refund", &refund(response));
     for line in &response.lines {
-        page.row("line", &line_row(line, response.lines.len()));
+        page.row("line", &line_row(line, response.lines.len(), price(request, &line.line_id)));
     }
-    for deduction in &response.deductions {
-        page.row("held back", &deduction_row(deduction));
+    for component in &response.components {
+        page.row("component", &component_row(component));
     }
-    for tender in &response.tenders {
-        page.row("to tender", &tender_row(tender));
+    for deduction in response.lines.iter().flat_map(|line| &line.deductions) {
+        page.row("held back", &deduction_row(deduction, ""));
+    }
+    for component in &response.components {
+        for deduction in &component.deductions {
+            page.row("held back", &deduction_row(deduction, &component.name));
+        }
+    }
+    for given in &response.compensations {
+        page.row("compensation", &beside_row(&given.name, given.amount.as_ref(), &given.rule_id, &given.line_id));
+    }
+    for owed in &response.amounts_due {
+        page.row("amount due", &beside_row(&owed.name, owed.amount.as_ref(), &owed.rule_id, &owed.line_id));
+    }
+    if !(is_undecided(response) && is_nothing(response.refund.as_ref())) {
+        for tender in &response.tenders {
+            page.row("to tender", &tender_row(tender));
+        }
     }
     for fact in &response.missing_facts {
         page.row("missing fact", &missing_fact_row(fact));
@@ -79,11 +95,30 @@ fn refund(response: &pb::EvaluateRefundResponse) -> String {
         | pb::RefundMethod::CustomerChoice) => format!(" by {}", spoken(method.as_str_name(), "REFUND_METHOD_")),
     };
     let amount = money(response.refund.as_ref());
-    let nothing = response.refund.as_ref().is_none_or(|refund| refund.units == 0 && refund.nanos == 0);
-    if nothing { amount } else { format!("{amount}{method}") }
+    match (is_undecided(response), is_nothing(response.refund.as_ref())) {
+        (true, true) => "not decided yet".to_owned(),
+        (true, false) => format!("{amount}{method}, as far as it is decided"),
+        (false, true) => amount,
+        (false, false) => format!("{amount}{method}"),
+    }
 }
 
-fn line_row(line: &pb::LineDecision, lines: usize) -> String {
+/// Whether the answer for the order is still to come.
+fn is_undecided(response: &pb::EvaluateRefundResponse) -> bool {
+    matches!(response.outcome(), pb::Outcome::MoreInfoRequired | pb::Outcome::ManualReview)
+}
+
+fn is_nothing(money: Option<&pb::Money>) -> bool {
+    money.is_none_or(|money| money.units == 0 && money.nanos == 0)
+}
+
+/// The price of a line, as the request sends it.
+fn price<'r>(request: &'r pb::EvaluateRefundRequest, line_id: &str) -> Option<&'r pb::Money> {
+    let order = request.order.as_ref()?;
+    order.lines.iter().find(|line| line.line_id == line_id)?.paid.as_ref()
+}
+
+fn line_row(line: &pb::LineDecision, lines: usize, price: Option<&pb::Money>) -> String {
     let liable = match line.liable_party() {
         pb::LiableParty::Unspecified => String::new(),
         party @ (pb::LiableParty::Customer
@@ -94,24 +129,43 @@ fn line_row(line: &pb::LineDecision, lines: usize) -> String {
         | pb::LiableParty::Shared
         | pb::LiableParty::Undetermined) => format!(", liable: {}", spoken(party.as_str_name(), "LIABLE_PARTY_")),
     };
+    // Where nothing can go back, the price is said and not an amount of nothing.
+    let amount = match (is_nothing(line.base.as_ref()), price) {
+        (true, Some(price)) => format!("cost {}", money(Some(price))),
+        (_, _) => format!("{} of {}", money(line.refund.as_ref()), money(line.base.as_ref())),
+    };
     let answer = match lines {
         // The answer for the order is the answer for its only line.
-        0 | 1 => String::new(),
-        _ => format!(
-            ": {}, {} of {}",
-            spoken(line.outcome().as_str_name(), "OUTCOME_"),
-            money(line.refund.as_ref()),
-            money(line.base.as_ref())
-        ),
+        0 | 1 if !is_nothing(line.base.as_ref()) => String::new(),
+        0 | 1 => format!(": {amount}"),
+        _ => format!(": {}, {amount}", spoken(line.outcome().as_str_name(), "OUTCOME_")),
     };
     format!("{}{answer} (rule `{}`{liable})", named(&line.line_id), line.rule_id)
 }
 
-fn deduction_row(deduction: &pb::Deduction) -> String {
+fn component_row(component: &pb::ComponentDecision) -> String {
+    let amounts = format!("{} of {}", money(component.refund.as_ref()), money(component.base.as_ref()));
+    let line = of_line(&component.line_id);
+    format!("{}: {amounts}{line}", component.name)
+}
+
+/// What is given or owed beside the refund.
+fn beside_row(name: &str, amount: Option<&pb::Money>, rule_id: &str, line_id: &str) -> String {
+    format!("{} {name} (rule `{rule_id}`{})", money(amount), of_line(line_id))
+}
+
+fn of_line(line_id: &str) -> String {
+    if line_id.is_empty() { String::new() } else { format!(", line {line_id}") }
+}
+
+/// What is held back of a line, or of a component where one is named.
+fn deduction_row(deduction: &pb::Deduction, component: &str) -> String {
     let kind = spoken(deduction.kind().as_str_name(), "DEDUCTION_KIND_");
     let (amount, base) = (money(deduction.amount.as_ref()), money(deduction.base.as_ref()));
-    let line = if deduction.line_id.is_empty() { String::new() } else { format!(", line {}", deduction.line_id) };
-    format!("{amount} {kind}: {} (of {base}{line})", deduction.formula)
+    let line = of_line(&deduction.line_id);
+    let component = if component.is_empty() { String::new() } else { format!(", component {component}") };
+    let name = if deduction.name.is_empty() { String::new() } else { format!(", order amount `{}`", deduction.name) };
+    format!("{amount} {kind}: {} (of {base}{component}{line}{name})", deduction.formula)
 }
 
 fn tender_row(tender: &pb::TenderRefund) -> String {

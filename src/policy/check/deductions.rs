@@ -6,7 +6,7 @@ use crate::domain::exact::{Exact, Rounding, RoundingMode};
 use crate::domain::words::DeductionKind;
 use crate::plan::fact::{Dimension, FactType, InputRange, NANOS_PER_UNIT, Origin};
 use crate::plan::formula::{Formula, Leaf, Op};
-use crate::plan::rule::{Extra, Rounded, Step, StepAmount, StepScope};
+use crate::plan::rule::{Extra, Rounded, Step, StepAmount, StepScope, Tier};
 use crate::plan::test::Interval;
 use crate::policy::check::condition::{self, Seam, lower_key, range, seam};
 use crate::policy::check::draft::Draft;
@@ -69,7 +69,7 @@ fn check_scope(step: &Step, written: &StepKey, draft: &Draft, reader: &mut Reade
     }
     let of_amount: Vec<&Formula> = match &step.amount {
         StepAmount::Formula(formula) => vec![formula],
-        StepAmount::Tiers { on, tiers, of } => tiers.iter().map(|(_, formula)| formula).chain([on]).chain(of).collect(),
+        StepAmount::Tiers { on, tiers, of } => tiers.iter().map(|tier| &tier.value).chain([on]).chain(of).collect(),
     };
     let formulas = of_amount.into_iter().chain(&step.at_least).chain(&step.at_most);
     let facts = formulas.flat_map(Formula::facts).chain(step.tests.iter().map(|test| test.fact));
@@ -268,7 +268,11 @@ fn tiers(
         Some(of) => format!("{} by {}", of.text, on.text),
         None => format!("by {}", on.text),
     };
-    let tiers = tiers.into_iter().map(|(interval, value, _)| (interval, value)).collect();
+    let tiers = tiers.into_iter().map(|(range, value, key)| {
+        let text = format!("{text}, tier `{}`: {}", key.value, value.text);
+        Tier { range, value, text }
+    });
+    let tiers = tiers.collect();
     Some((StepAmount::Tiers { on, tiers, of }, text))
 }
 

@@ -1,5 +1,7 @@
 //! From a decision to its message: places in plan and request become names, amounts get their currency.
 
+use std::num::NonZeroU16;
+
 use crate::decision::ENGINE_REVISION;
 use crate::domain::decision::{
     ComponentDecision, DateWindow, Decision, Deduction, DeductionSource, LineDecision, RuleRef, TenderRefund,
@@ -11,7 +13,7 @@ use crate::domain::time::{Date, Timestamp};
 use crate::engine::snapshot::Snapshot;
 use crate::plan::Plan;
 use crate::plan::fact::{InputScope, Origin};
-use crate::plan::rule::{Action, Rule, Step, Verdict};
+use crate::plan::rule::{Action, Rule, Step, StepAmount, Verdict};
 use crate::server::pb;
 use crate::server::wire::evidence;
 use crate::server::wire::words::{
@@ -124,6 +126,17 @@ fn component_decision(decision: &ComponentDecision, names: Names<'_>) -> pb::Com
         refund: Some(names.money(*refund)),
         deductions: deductions.iter().map(|taken| deduction(taken, line_id, names)).collect(),
         line_id: line_id.to_owned(),
+    }
+}
+
+/// A step with the tier that it went by, where it has tiers.
+fn tier_text(step: &Step, tier: Option<NonZeroU16>) -> Option<&str> {
+    match &step.amount {
+        StepAmount::Tiers { tiers, .. } => {
+            let tier = tiers.get(usize::from(tier?.get()).checked_sub(1)?)?;
+            Some(tier.text.as_str())
+        }
+        StepAmount::Formula(_) => None,
     }
 }
 
@@ -283,7 +296,7 @@ impl<'a> Names<'a> {
     /// The id of the rule that took a deduction; empty where no rule did.
     pub(crate) fn deducting_rule(self, source: DeductionSource) -> &'a str {
         match source {
-            DeductionSource::Step { rule, step: _ } => self.rule_id(rule),
+            DeductionSource::Step { rule, step: _, tier: _ } => self.rule_id(rule),
             DeductionSource::Component | DeductionSource::NonRefundableTender | DeductionSource::RequestedAmount => "",
         }
     }
@@ -291,7 +304,9 @@ impl<'a> Names<'a> {
     /// How a deduction came about, as the author wrote it.
     pub(crate) fn formula(self, source: DeductionSource) -> &'a str {
         match source {
-            DeductionSource::Step { rule, step } => self.step(rule, step).map_or("", |step| step.text.as_str()),
+            DeductionSource::Step { rule, step, tier } => {
+                self.step(rule, step).map_or("", |step| tier_text(step, tier).unwrap_or(&step.text))
+            }
             DeductionSource::Component => COMPONENT_FORMULA,
             DeductionSource::NonRefundableTender => TENDER_FORMULA,
             DeductionSource::RequestedAmount => REQUESTED_FORMULA,
@@ -300,7 +315,7 @@ impl<'a> Names<'a> {
 
     /// The name of the amount of the order that a deduction is; empty where it is none.
     pub(crate) fn order_amount(self, source: DeductionSource) -> &'a str {
-        let DeductionSource::Step { rule, step } = source else { return "" };
+        let DeductionSource::Step { rule, step, tier: _ } = source else { return "" };
         let order_amount = self.step(rule, step).and_then(|step| step.order_amount);
         let declared = order_amount.and_then(|place| self.plan.order_amounts.get(usize::from(place)));
         declared.map_or("", |amount| amount.name.as_str())

@@ -185,7 +185,7 @@ mod tests {
         transcript.test(2, 0, Answer::Yes);
         transcript.test(2, 1, Answer::Unknown);
         transcript.test(0, 0, Answer::Yes);
-        let source = DeductionSource::Step { rule: RuleRef::Rule(0), step: 0 };
+        let source = DeductionSource::Step { rule: RuleRef::Rule(0), step: 0, tier: None };
         let third = Exact::fraction(125_500_000_000, 3).unwrap();
         transcript.deduction(source, third, Amount::from_minor(4_183));
         let message = message(&transcript.explanation(), &samples::decision(), names, 10_000).unwrap();

@@ -247,7 +247,7 @@ pub(crate) fn decision() -> Decision {
     let rule = RuleRef::Rule(0);
     let deduction = Deduction {
         kind: DeductionKind::ConsumedValue,
-        source: DeductionSource::Step { rule, step: 0 },
+        source: DeductionSource::Step { rule, step: 0, tier: None },
         base,
         amount: taken,
     };
