@@ -26,13 +26,14 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 use tonic::Status;
 
 use crate::server::limits::{
-    ANSWER_SLICE_BYTES, CONNECTION_AGE_GRACE, CONNECTION_CLOSING_MAX, CONNECTION_WINDOW_BYTES, HEADER_LIST_BYTES_MAX,
-    KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, LOCAL_ERROR_RESETS_MAX, PENDING_RESET_STREAMS_MAX, SEND_GRACE, TURNS_MAX,
-    WRITE_STALL_MAX,
+    ANSWER_SLICE_BYTES, CONNECTION_AGE_GRACE, CONNECTION_CLOSING_MAX, CONNECTION_WINDOW_BYTES, CROWDED_CLOSING_MAX,
+    HEADER_LIST_BYTES_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, LOCAL_ERROR_RESETS_MAX, PENDING_RESET_STREAMS_MAX,
+    SEND_GRACE, TURNS_MAX, WRITE_STALL_MAX,
 };
 use crate::server::overload::{Admission, MoreToRead, Order, Pace, Reading, yield_to_others};
 use crate::server::stop::StopSignal;
 use crate::server::transport::answer::{Paced, PacedBody, take_send_by};
+use crate::server::transport::frames::ControlFrames;
 use crate::server::transport::protocol;
 use crate::server::transport::state::{ConnectionState, Stage};
 use crate::server::transport::supervision::{Stay, must_close};
@@ -80,6 +81,10 @@ pub(crate) async fn serve<S, B>(
     let mut pace = Pace::new(admission);
     let greeted = tokio::select! {
         greeted = timeout(bounds.first_bytes_timeout, greeted(stream, pace.reading())) => greeted,
+        () = state.closing() => {
+            ConnectionClosed { listener: bounds.listener, closure: Closure::Crowded }.record();
+            return;
+        }
         () = stop.draining() => return,
     };
     let Ok(Ok(io)) = greeted else {
@@ -139,6 +144,7 @@ const fn closing_time(closure: Closure) -> Option<Duration> {
     match closure {
         Closure::Age => Some(CONNECTION_AGE_GRACE),
         Closure::Idle => Some(CONNECTION_CLOSING_MAX),
+        Closure::Crowded => Some(CROWDED_CLOSING_MAX),
         Closure::NoGreeting | Closure::Error | Closure::Stalled | Closure::Unauthenticated => None,
     }
 }
@@ -255,7 +261,8 @@ async fn greeted<S: AsyncRead + Unpin>(mut stream: S, reading: Reading) -> io::R
     if preface != *PREFACE {
         return Err(io::ErrorKind::InvalidData.into());
     }
-    Ok(Greeted { unread: PREFACE, reading, stream, stall: None })
+    let control_frames = ControlFrames::new(std::time::Instant::now());
+    Ok(Greeted { unread: PREFACE, reading, control_frames, stream, stall: None })
 }
 
 /// A connection whose preface has been seen.
@@ -264,6 +271,7 @@ struct Greeted<S> {
     /// What of the preface has not been read again.
     unread: &'static [u8],
     reading: Reading,
+    control_frames: ControlFrames,
     stream: S,
     /// Since a write found no room.
     stall: Option<Pin<Box<Sleep>>>,
@@ -289,8 +297,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Greeted<S> {
         if self.unread.is_empty() {
             let before = into.filled().len();
             let polled = Pin::new(&mut self.stream).poll_read(cx, into);
-            self.reading.took(into.filled().len().saturating_sub(before));
-            return polled;
+            let read = into.filled().get(before..).unwrap_or_default();
+            self.reading.took(read.len());
+            return match self.control_frames.read(read, std::time::Instant::now) {
+                Ok(()) => polled,
+                Err(error) => Poll::Ready(Err(error)),
+            };
         }
         let (now, later) = self.unread.split_at(self.unread.len().min(into.remaining()));
         into.put_slice(now);

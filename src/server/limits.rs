@@ -140,9 +140,15 @@ pub const CONNECTION_AGE_GRACE: Duration = Duration::from_secs(12);
 /// How long a connection without calls may take to end once it was told to.
 pub const CONNECTION_CLOSING_MAX: Duration = Duration::from_secs(1);
 
-/// Where connections are crowded: how old one is at least that has said nothing and makes room. An honest
-/// one says what it speaks after a round trip.
-pub const CROWDED_SILENT_MIN: Duration = Duration::from_millis(500);
+/// Frames without a call (pings, settings, window updates, resets, unknown ones) that a connection may send
+/// at a stretch.
+pub const CONTROL_FRAMES_MAX: i64 = 1_000;
+
+/// Such frames that come with each call at most: clients send a few, for windows and to measure.
+pub const CONTROL_FRAMES_PER_CALL: i64 = 16;
+
+/// Such frames that a connection may send in each second beside.
+pub const CONTROL_FRAMES_PER_SECOND: i64 = 200;
 
 /// Where connections are crowded: how long one is idle at least that makes room.
 pub const CROWDED_IDLE_MIN: Duration = Duration::from_secs(1);
@@ -151,11 +157,20 @@ pub const CROWDED_IDLE_MIN: Duration = Duration::from_secs(1);
 /// calls are open on it. Any call is answered sooner, but for those that watch.
 pub const CROWDED_UNANSWERED_MIN: Duration = Duration::from_secs(11);
 
-/// Where connections are crowded: how many make room at once.
-pub const CROWDED_CLOSED_AT_ONCE: usize = 16;
+/// Where connections are crowded: how long one that makes room may take to end. Whoever opens connections
+/// by the thousand must not fill the places with closing ones.
+pub const CROWDED_CLOSING_MAX: Duration = Duration::from_millis(20);
 
-/// Where connections are crowded: how often it is looked for some that make room.
-pub const CROWDED_SCAN_INTERVAL: Duration = Duration::from_millis(10);
+/// Where connections are crowded: how many make room at once, of many.
+pub const CROWDED_CLOSED_AT_ONCE: usize = 64;
+
+/// Where connections are crowded: how often it is looked for some that make room, among many. A look at
+/// 4 096 takes less than a tenth of it.
+pub const CROWDED_SCAN_INTERVAL: Duration = Duration::from_millis(2);
+
+/// As many connections are looked at for each that comes: otherwise those that are turned away use up the
+/// looks of those that would find room.
+pub const CROWDED_SCANNED_FREELY_MAX: usize = 512;
 
 /// How long a call may take, whatever its deadline: a peer that sends its request byte by byte
 /// must not hold a stream for hours.

@@ -137,8 +137,10 @@ pub enum Closure {
     NoGreeting,
     /// It broke the protocol or one of its bounds, or was lost.
     Error,
-    /// It was idle where others wanted its place.
+    /// It had no call for as long as one may be without.
     Idle,
+    /// Others wanted its place, and it was not used.
+    Crowded,
     /// It was open for as long as one may be.
     Age,
     /// Its peer did not take what was sent.
@@ -330,8 +332,8 @@ impl Refusal {
 
 impl Closure {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::NoGreeting, Self::Error, Self::Idle, Self::Age, Self::Stalled, Self::Unauthenticated];
+    pub const ALL: [Self; 7] =
+        [Self::NoGreeting, Self::Error, Self::Idle, Self::Crowded, Self::Age, Self::Stalled, Self::Unauthenticated];
 
     /// The word for it in metrics and logs.
     #[must_use]
@@ -340,6 +342,7 @@ impl Closure {
             Self::NoGreeting => "no_greeting",
             Self::Error => "error",
             Self::Idle => "idle",
+            Self::Crowded => "crowded",
             Self::Age => "age",
             Self::Stalled => "stalled",
             Self::Unauthenticated => "unauthenticated",

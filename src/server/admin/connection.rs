@@ -19,7 +19,7 @@ use crate::server::limits::{CONNECTION_AGE_MAX, CONNECTION_IDLE_MAX};
 use crate::server::stop::StopSignal;
 use crate::server::transport::state::ConnectionState;
 use crate::server::transport::supervision::Stay;
-use crate::telemetry::event::Listener;
+use crate::telemetry::event::{Closure, ConnectionClosed, Listener};
 
 /// The cause of a connection whose handshake failed, as it is counted.
 pub(super) const HANDSHAKE: &str = "handshake";
@@ -40,6 +40,10 @@ pub(crate) async fn serve(stream: Stream, state: Arc<ConnectionState>, shared: A
     };
     let handshake = tokio::select! {
         handshake = timeout(shared.limits.first_bytes_timeout, handshake(stream, config)) => handshake,
+        () = state.closing() => {
+            ConnectionClosed { listener: Listener::Admin, closure: Closure::Crowded }.record();
+            return;
+        }
         () = stop.draining() => return,
     };
     match handshake {

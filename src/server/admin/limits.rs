@@ -27,7 +27,7 @@ pub const AUTHENTICATION_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Connections of admins open at once: people and their tools, not traffic. Half of them may be of those
 /// who have not shown who they are, and half of these of one peer.
-pub const ADMIN_CONNECTIONS_MAX: usize = 64;
+pub const ADMIN_CONNECTIONS_MAX: usize = 256;
 
 /// Streams open at once on one connection of an admin.
 pub const ADMIN_STREAMS_MAX: u32 = 16;

@@ -224,6 +224,8 @@ pub(super) struct Brought {
     pub(super) refused: u64,
     /// Work of the busiest caller.
     pub(super) busiest: u64,
+    /// Work of all callers.
+    pub(super) work: u64,
 }
 
 /// All callers of late: a bounded number.
@@ -278,6 +280,7 @@ impl Callers {
             let (work, refused) = caller.end_window();
             brought.refused = brought.refused.saturating_add(refused);
             brought.busiest = brought.busiest.max(work);
+            brought.work = brought.work.saturating_add(work);
             if caller.is_active() {
                 active += 1;
                 demand = demand.saturating_add(caller.demand.load(Relaxed));

@@ -26,6 +26,10 @@ pub const DELAY_TARGET: Duration = Duration::from_millis(4);
 /// refused could have been answered.
 pub const UTILIZATION_MIN: f64 = 0.85;
 
+/// Below this part of the threads' time spent on calls, something else keeps the threads busy (another
+/// process, a flood of frames without calls), and refusing calls would help nobody.
+pub const CALL_WORK_MIN: f64 = 0.2;
+
 /// The least share, in nanoseconds of work per second: 0.1 % of a thread.
 pub const SHARE_MIN: u64 = 1_000_000;
 

@@ -102,6 +102,7 @@ impl Meter {
         let waited = delay_nanos.wrapping_sub(self.delay_nanos);
         let window = Window {
             utilization: self.utilization(metrics, elapsed),
+            call_work: brought.work as f64 / (elapsed.as_nanos() as f64 * self.busy.len().max(1) as f64),
             lag,
             delay: Duration::from_nanos(waited.checked_div(calls).unwrap_or(0)),
             refused: brought.refused,

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::server::overload::limits::{
-    CALM_WINDOWS, DELAY_TARGET, LAG_TARGET, PRESSED_WINDOWS, SHARE_MIN, UTILIZATION_MIN,
+    CALL_WORK_MIN, CALM_WINDOWS, DELAY_TARGET, LAG_TARGET, PRESSED_WINDOWS, SHARE_MIN, UTILIZATION_MIN,
 };
 
 /// What the share is multiplied by after a window in which calls waited for too long.
@@ -30,6 +30,8 @@ pub(super) type Share = u64;
 pub(super) struct Window {
     /// The part of all threads' time in which they were busy, 0 to 1.
     pub(super) utilization: f64,
+    /// The part of all threads' time that was spent on calls, 0 to 1.
+    pub(super) call_work: f64,
     /// The mean time from when a task could run to when it did.
     pub(super) lag: Duration,
     /// The mean time from when a call could be read to its answer.
@@ -41,9 +43,11 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// Whether there is a queue that does not go away by itself: everybody is busy, and calls wait.
+    /// Whether there is a queue that does not go away by itself: everybody is busy with calls, and calls wait.
     fn is_pressed(&self) -> bool {
-        UTILIZATION_MIN <= self.utilization && (LAG_TARGET < self.lag || DELAY_TARGET < self.delay)
+        CALL_WORK_MIN <= self.call_work
+            && UTILIZATION_MIN <= self.utilization
+            && (LAG_TARGET < self.lag || DELAY_TARGET < self.delay)
     }
 }
 

@@ -44,6 +44,7 @@ impl Server {
         let wait = Duration::from_secs_f64((waiting - done) / CAPACITY);
         self.share = self.controller.update(&Window {
             utilization: done / (CAPACITY * seconds),
+            call_work: done / (CAPACITY * seconds),
             lag: wait,
             delay: wait,
             refused: (refused / 10_000.0) as u64,
@@ -138,7 +139,7 @@ fn callers_who_ask_for_more_get_the_same() {
 fn a_share_is_never_nothing() {
     let mut controller = Controller::default();
     let late = Duration::from_secs(1);
-    let window = Window { utilization: 1.0, lag: late, delay: late, refused: 1, busiest: 0 };
+    let window = Window { utilization: 1.0, call_work: 1.0, lag: late, delay: late, refused: 1, busiest: 0 };
     let shares: Vec<_> = (0..1_000).filter_map(|_| controller.update(&window)).collect();
     assert!(shares.iter().all(|share| *share == SHARE_MIN) && !shares.is_empty());
     let calm = Window::default();
@@ -150,5 +151,13 @@ fn a_share_is_never_nothing() {
 fn a_busy_neighbour_on_the_host_is_no_overload() {
     let mut controller = Controller::default();
     let window = Window { utilization: 0.6, lag: Duration::from_millis(50), busiest: 500_000_000, ..Window::default() };
+    assert!((0..100).all(|_| controller.update(&window).is_none()));
+}
+
+#[test]
+fn threads_that_are_busy_with_other_things_than_calls_are_no_reason_to_refuse_calls() {
+    let mut controller = Controller::default();
+    let late = Duration::from_millis(50);
+    let window = Window { utilization: 1.0, call_work: 0.05, lag: late, delay: late, refused: 0, busiest: 50_000_000 };
     assert!((0..100).all(|_| controller.update(&window).is_none()));
 }

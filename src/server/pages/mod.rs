@@ -32,7 +32,7 @@ use crate::telemetry::event::{Closure, ConnectionClosed, Listener, Panicked};
 use crate::telemetry::prometheus;
 
 /// Connections open at once: a few scrapers and probes.
-pub const PAGES_CONNECTIONS_MAX: usize = 64;
+pub const PAGES_CONNECTIONS_MAX: usize = 256;
 
 /// How long the head of a request may take, from when the connection is ready for it: also how
 /// long an idle connection is kept.
@@ -189,11 +189,15 @@ async fn connection(
     let mut connection = pin!(connection);
     let (ended, closure) = tokio::select! {
         ended = connection.as_mut() => (ended, None),
-        closure = told_to_close(&state, config, &mut stop) => {
-            connection.as_mut().graceful_shutdown();
-            // Cut where that takes too long.
-            (timeout(CLOSING_TIME_MAX, connection).await.unwrap_or(Ok(())), closure)
-        }
+        closure = told_to_close(&state, config, &mut stop) => match closure {
+            // Others want the place now.
+            Some(Closure::Crowded) => (Ok(()), closure),
+            Some(_) | None => {
+                connection.as_mut().graceful_shutdown();
+                // Cut where that takes too long.
+                (timeout(CLOSING_TIME_MAX, connection).await.unwrap_or(Ok(())), closure)
+            }
+        },
     };
     if let Some(closure) = closure {
         ConnectionClosed { listener: Listener::Pages, closure }.record();
@@ -208,7 +212,7 @@ async fn told_to_close(state: &ConnectionState, config: PagesConfig, stop: &mut 
     tokio::select! {
         () = stop.draining() => None,
         () = sleep(config.connection_time_max) => Some(Closure::Age),
-        () = state.closing() => Some(Closure::Idle),
+        () = state.closing() => Some(Closure::Crowded),
     }
 }
 

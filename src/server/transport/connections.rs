@@ -2,7 +2,9 @@
 //!
 //! Where they are crowded, those that are not used make room: first the ones that say nothing, then idle
 //! ones, then those whose calls come to no answer; of the peer that holds most. A client whose idle
-//! connection is closed opens another; one that is turned away cannot be served at all.
+//! connection is closed opens another; one that is turned away cannot be served at all. Connections that
+//! have asked for nothing yet have no right to stay: the oldest of them goes for each that comes, so that
+//! whoever asks at once is served, however many others only hold places.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -17,7 +19,7 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::server::limits::{
-    ACCEPT_PAUSE, CROWDED_CLOSED_AT_ONCE, CROWDED_IDLE_MIN, CROWDED_SCAN_INTERVAL, CROWDED_SILENT_MIN,
+    ACCEPT_PAUSE, CROWDED_CLOSED_AT_ONCE, CROWDED_IDLE_MIN, CROWDED_SCAN_INTERVAL, CROWDED_SCANNED_FREELY_MAX,
 };
 use crate::server::transport::peer::Peer;
 use crate::server::transport::state::{ConnectionState, Stage};
@@ -183,7 +185,7 @@ impl Connections {
         self.room_among(Among::Of(peer), per_peer_max, Refusal::PeerShare)?;
         self.room_among(Among::All, max, Refusal::Full)?;
         // Those that are closing still have a descriptor.
-        if max + max / 8 < self.tasks.len() { Err(Refusal::Full) } else { Ok(()) }
+        if max + max / 2 < self.tasks.len() { Err(Refusal::Full) } else { Ok(()) }
     }
 
     fn room_among(&mut self, among: Among, max: usize, refusal: Refusal) -> Result<(), Refusal> {
@@ -198,11 +200,12 @@ impl Connections {
         if count < max.max(1) || self.close_unused(among) { Ok(()) } else { Err(refusal) }
     }
 
-    /// Closes some of those that are not used; whether there were any. Looking for them takes a while,
-    /// so it is not done for each of many that come.
+    /// Closes some of those that are not used; whether there were any. Looking for them among many takes a
+    /// while, so it is not done for each that comes.
     fn close_unused(&mut self, among: Among) -> bool {
         let now = Instant::now();
-        if self.scanned_at.is_some_and(|at| now < at + CROWDED_SCAN_INTERVAL) {
+        let many = CROWDED_SCANNED_FREELY_MAX < self.open.len();
+        if many && self.scanned_at.is_some_and(|at| now < at + CROWDED_SCAN_INTERVAL) {
             return false;
         }
         self.scanned_at = Some(now);
@@ -231,15 +234,15 @@ impl Connections {
 
     /// How little a connection is used; `None`: enough.
     fn usage(&self, state: &ConnectionState, now: Instant) -> Option<Usage> {
-        let (idle, since, least) = if !state.has_reached(Stage::Greeted) {
-            (Disuse::Silent, state.opened(), CROWDED_SILENT_MIN)
+        let unknown = self.places.unauthenticated_max.is_some() && !state.has_reached(Stage::Authenticated);
+        let (idle, since, least) = if !state.has_reached(Stage::Greeted) || (unknown && state.is_idle()) {
+            (Disuse::Silent, state.opened(), Duration::ZERO)
         } else if state.is_idle() {
             (Disuse::Idle, state.answered_at(), CROWDED_IDLE_MIN)
         } else {
             (Disuse::Unanswered, state.answered_at(), self.places.unanswered_max)
         };
-        let known = self.places.unauthenticated_max.is_some() && state.has_reached(Stage::Authenticated);
-        (since + least <= now).then_some((known, idle, since))
+        (since + least <= now).then_some((!unknown, idle, since))
     }
 
     /// Waits for the connections to end; cuts those that have not by then.

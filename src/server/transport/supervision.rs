@@ -34,7 +34,7 @@ pub(crate) async fn must_close(state: &ConnectionState, stay: Stay) -> Closure {
         let next = [Some(aged), Some(used_at + idle_max), Some(checked), unknown].into_iter().flatten().min();
         tokio::select! {
             () = sleep_until(next.unwrap_or(checked)) => {}
-            () = state.closing() => return Closure::Idle,
+            () = state.closing() => return Closure::Crowded,
         }
         let now = Instant::now();
         if unknown.is_some_and(|at| at <= now) && !state.has_reached(Stage::Authenticated) {
