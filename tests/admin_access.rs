@@ -450,8 +450,10 @@ async fn what_is_not_http2_is_closed_at_once() {
 async fn there_are_only_so_many_connections() {
     let server = start_with(|config| config.limits = AdminLimits { connections_max: 2, ..config.limits }).await;
     let mut first = server.client(READER).await;
+    // Of two places, one may be unauthenticated.
+    assert_eq!(reads(&mut first).await, Ok(()));
     let mut second = server.client(READER).await;
-    assert_eq!((reads(&mut first).await, reads(&mut second).await), (Ok(()), Ok(())));
+    assert_eq!(reads(&mut second).await, Ok(()));
     assert!(closed(&mut TcpStream::connect(&server.address).await.unwrap()).await);
     drop(first);
     until("there is room again", async || {

@@ -16,6 +16,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use requite::app::reload::{GoodAfter, RoadConfig};
 use requite::domain::time::Timestamp;
@@ -26,7 +27,7 @@ use requite::server::admin::desk::Ask;
 use requite::source::state::{StateDir, StateError};
 use requite::telemetry::event::ReloadTrigger;
 use road_support::{BY_HAND, GOOD_AT_ONCE, Place, Running, bundle, digest, text};
-use serve_support::{Service, serve};
+use serve_support::{PATIENCE, Service, serve};
 
 const GOOD: RoadConfig = RoadConfig { known_good: GOOD_AT_ONCE, ..BY_HAND };
 
@@ -210,8 +211,15 @@ fn a_lock_that_is_no_file_of_its_own_is_refused() {
 #[test]
 fn a_revision_behind_a_link_is_put_aside() {
     let place = Place::with_state("1");
-    drop(serve_place(&place, &[]));
-    let record = names(state(&place)).into_iter().find(|name| name.ends_with(".record"));
+    let server = serve_place(&place, &[]);
+    let is_record = |name: &String| name.ends_with(".record");
+    let deadline = Instant::now() + PATIENCE;
+    while !names(state(&place)).iter().any(is_record) {
+        assert!(Instant::now() < deadline, "the revision is recorded");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    drop(server);
+    let record = names(state(&place)).into_iter().find(is_record);
     let record = state(&place).join(record.unwrap());
     let elsewhere = tempfile::tempdir().unwrap();
     fs::rename(&record, elsewhere.path().join("record")).unwrap();

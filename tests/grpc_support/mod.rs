@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -39,13 +40,20 @@ pub struct Running {
     task: JoinHandle<Drained>,
 }
 
+/// More calls than any test has open at once.
+const UNLIMITED: usize = 1_000_000;
+
 /// Starts a server on a free port.
 pub async fn start(config: ServerConfig) -> Running {
     start_with(config, admission("one")).await
 }
 
 /// Starts a server on a free port, with this in force.
-pub async fn start_with(config: ServerConfig, admission: Admission) -> Running {
+///
+/// Unless the configuration says otherwise, calls are not refused by how long they wait: on a busy machine
+/// a server without optimization is soon overloaded, and rightly says so.
+pub async fn start_with(mut config: ServerConfig, admission: Admission) -> Running {
+    config.overload.concurrency_limit = config.overload.concurrency_limit.or(NonZeroUsize::new(UNLIMITED));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let (engine, activator) = open(admission);

@@ -63,12 +63,14 @@ pub fn serve_with(arguments: &[&str], variables: &[(&str, &str)]) -> Service {
 }
 
 /// Serves by this program, run as the command says, with these arguments and these variables, and
-/// no others.
+/// no others but one: calls are not refused by how long they wait, since a server without optimization is
+/// soon overloaded on a busy machine, and rightly says so.
 pub fn serve_by(mut program: Command, arguments: &[&str], variables: &[(&str, &str)]) -> Service {
     let mut child = program
         .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json"])
         .args(arguments)
         .env_clear()
+        .env("REQUITE_CONCURRENCY_LIMIT", "1000000")
         .envs(variables.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -19,7 +19,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::server::series::declare_series;
@@ -269,8 +269,13 @@ fn ready(readiness: Readiness) -> Page {
     (status, TEXT, text.to_owned())
 }
 
+/// Pages of metrics that are made at once in this process; others wait. Each takes a thread of its own.
+static METRICS_AT_ONCE: Semaphore = Semaphore::const_new(2);
+
 /// Reads files of the system, so it is made where that may block.
 async fn metrics_page(sources: &Sources) -> Page {
+    // It is never closed.
+    let _turn = METRICS_AT_ONCE.acquire().await.ok();
     let (shown, readiness) = (sources.shown.clone(), *sources.readiness.borrow());
     match tokio::task::spawn_blocking(move || metrics::text(&shown.now(), readiness)).await {
         Ok(text) => (StatusCode::OK, prometheus::CONTENT_TYPE, text),
