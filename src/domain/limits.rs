@@ -59,9 +59,17 @@ pub const YAML_DEPTH_MAX: usize = 24;
 /// Values in one policy file, each scalar, list and mapping counting one.
 pub const YAML_NODES_MAX: usize = 4_000_000;
 
-/// Values in all policies, fragments, layers and calendars of a bundle, and as many in all its cases; a fragment or
-/// layer counts again for each policy that uses it. Each takes about a hundred bytes while a bundle is read.
+/// Values in all policies, fragments, layers and calendars of a bundle, and as many in all its cases. Each takes about
+/// a hundred bytes while a bundle is read.
 pub const BUNDLE_NODES_MAX: usize = 6_000_000;
+
+/// Values that fragments and layers come to in a bundle, once for each policy that uses them: a thousand for each of
+/// as many policies as there may be files. Each takes one to two hundred bytes, however small the bundle is.
+pub const SHARED_NODES_MAX: usize = 1_000_000;
+
+/// Bytes of text that fragments and layers come to in a bundle, once for each policy that uses them. An automaton of
+/// phrases takes many times its text.
+pub const SHARED_TEXT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Bytes of one text in a policy file: more than any label, note or claim of a case needs.
 pub const SCALAR_BYTES_MAX: usize = 64 * 1024;

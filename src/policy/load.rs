@@ -11,7 +11,7 @@ use crate::policy::check::{Calendars, check};
 use crate::policy::compile::compile;
 use crate::policy::diagnostic::{Diagnostic, Place, Severity};
 use crate::policy::document::{BundleKey, CalendarKey, Document, read_policy};
-use crate::policy::merge::{Fragments, Layer, merge, read_fragment, read_layer};
+use crate::policy::merge::{Fragments, Layer, check_shared, merge, read_fragment, read_layer};
 use crate::policy::read::{Read, Reader};
 use crate::policy::source::{Located, Source, Sources, Span};
 use crate::policy::tree::{Node, NodeBudget, parse_within};
@@ -122,10 +122,14 @@ pub fn load(bundle: &Bundle) -> (Option<Loaded>, Vec<Diagnostic>) {
         of_role(&trees, FileRole::Layer).filter_map(|(_, node)| read_layer(node, &mut reader)).collect();
     let (mut plans, mut places): (Vec<Plan>, Vec<RuleSpans>) = (Vec::new(), Vec::new());
     let mut written: Vec<Written> = Vec::new();
-    let mut budget = NodeBudget::default();
+    let policies: Vec<&Node> = of_role(&trees, FileRole::Policy).map(|(_, node)| node).collect();
+    if check_shared(&policies, &fragments, &layers, &mut reader).is_none() {
+        diagnostics.append(&mut reader.diagnostics);
+        return (None, diagnostics);
+    }
     // Each tree ends with its policy: a large one is not held beside the document made of it.
     for (_, node) in trees.into_iter().filter(|(path, _)| role(path) == FileRole::Policy) {
-        let Some((merged, rules)) = merge(node, &fragments, &layers, &mut budget, &mut reader) else { continue };
+        let (merged, rules) = merge(node, &fragments, &layers, &mut reader);
         let Some(document) = read_policy(merged, rules, &mut reader) else { continue };
         let plan = check(&document, &calendars, &mut reader).map(compile);
         written.push(Written::new(&document, plan.as_ref()));

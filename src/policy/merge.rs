@@ -3,13 +3,14 @@
 //! Merging happens on trees, before anything is read as a policy, and every value keeps the
 //! place where it was written: so a mistake is reported in the file that made it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::domain::limits::{SHARED_NODES_MAX, SHARED_TEXT_BYTES_MAX};
 use crate::plan::rule::LayerPower;
 use crate::policy::document::{LayerRules, Policy, RuleKey};
 use crate::policy::read::{Read, Reader, Shape, Slug, entries, field};
 use crate::policy::source::{Located, Span};
-use crate::policy::tree::{Node, NodeBudget, NodeKind, over_budget};
+use crate::policy::tree::{Node, NodeKind};
 use crate::policy::unknown::unknown_word;
 
 type Entry = (Located<String>, Node);
@@ -50,8 +51,112 @@ pub struct Layer {
     pub may: LayerPower,
     rules: Vec<RuleKey>,
     shared: Node,
-    /// Values in its file.
+    /// The size of its file.
+    size: Size,
+}
+
+/// Values and their texts.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+struct Size {
     nodes: usize,
+    text_bytes: usize,
+}
+
+impl Size {
+    fn of(node: &Node) -> Self {
+        Self { nodes: node.count(), text_bytes: node.text_bytes() }
+    }
+
+    const fn times(self, count: usize) -> Self {
+        Self { nodes: self.nodes.saturating_mul(count), text_bytes: self.text_bytes.saturating_mul(count) }
+    }
+
+    const fn plus(self, other: Self) -> Self {
+        Self {
+            nodes: self.nodes.saturating_add(other.nodes),
+            text_bytes: self.text_bytes.saturating_add(other.text_bytes),
+        }
+    }
+}
+
+/// Checks, before anything is merged, what fragments and layers come to in all policies: a small file may be used by a
+/// thousand of them. `None` after a report at the file that adds most.
+pub fn check_shared(
+    policies: &[&Node],
+    fragments: &Fragments,
+    layers: &[Layer],
+    reader: &mut Reader<'_, '_>,
+) -> Option<()> {
+    let max = Size { nodes: SHARED_NODES_MAX, text_bytes: SHARED_TEXT_BYTES_MAX };
+    check_shared_within(max, policies, fragments, layers, reader)
+}
+
+fn check_shared_within(
+    max: Size,
+    policies: &[&Node],
+    fragments: &Fragments,
+    layers: &[Layer],
+    reader: &mut Reader<'_, '_>,
+) -> Option<()> {
+    let (mut uses, mut ids) = (BTreeMap::<&str, usize>::new(), BTreeMap::<&str, usize>::new());
+    for policy in policies {
+        for name in value_of(policy, "use").into_iter().flat_map(words) {
+            *uses.entry(name).or_default() += 1;
+        }
+        for id in value_of(policy, "policy").into_iter().flat_map(words) {
+            *ids.entry(id).or_default() += 1;
+        }
+    }
+    let mut shared: Vec<(Span, usize, Size)> = Vec::new();
+    for (name, count) in uses {
+        if let Some(Some(fragment)) = fragments.get(name) {
+            shared.push((fragment.span, count, Size::of(fragment)));
+        }
+    }
+    for layer in layers {
+        // A policy is counted once, however often a layer names it.
+        let below: BTreeSet<&str> = layer.overrides.iter().map(Slug::text).collect();
+        let count = below.iter().filter_map(|base| ids.get(base)).sum();
+        shared.push((layer.shared.span, count, layer.size));
+    }
+    let total = shared.iter().fold(Size::default(), |sum, (_, count, size)| sum.plus(size.times(*count)));
+    let (what, got, most) = if max.nodes < total.nodes {
+        ("values", total.nodes, max.nodes)
+    } else if max.text_bytes < total.text_bytes {
+        ("bytes of text", total.text_bytes, max.text_bytes)
+    } else {
+        return Some(());
+    };
+    let weight = |size: Size| if what == "values" { size.nodes } else { size.text_bytes };
+    let (span, count, size) = shared.into_iter().max_by_key(|(_, count, size)| weight(size.times(*count)))?;
+    let message = format!(
+        "fragments and layers come to {got} {what}, counted for each policy that uses them, at most {most} are allowed; `{}` holds {} and is used {count} times",
+        reader.sources.place(span).file,
+        weight(size),
+    );
+    reader.error("too-large", span, message, "share less: move what few policies need into these, or split the bundle");
+    None
+}
+
+/// The value of a key of a mapping.
+fn value_of<'n>(node: &'n Node, wanted: &str) -> Option<&'n Node> {
+    let NodeKind::Mapping(entries) = &node.kind else { return None };
+    entries.iter().find(|(key, _)| key.value == wanted).map(|(_, value)| value)
+}
+
+/// The texts of a list, or the one text that there is.
+fn words(node: &Node) -> Vec<&str> {
+    match &node.kind {
+        NodeKind::Scalar(text, _) => vec![text.as_str()],
+        NodeKind::List(items) => items
+            .iter()
+            .filter_map(|item| match &item.kind {
+                NodeKind::Scalar(text, _) => Some(text.as_str()),
+                NodeKind::List(_) | NodeKind::Mapping(_) => None,
+            })
+            .collect(),
+        NodeKind::Mapping(_) => Vec::new(),
+    }
 }
 
 /// Reads a fragment: only declarations.
@@ -83,32 +188,23 @@ pub fn read_layer(node: &Node, reader: &mut Reader<'_, '_>) -> Option<Layer> {
         overrides: overrides?,
         may: may?,
         rules: rules?,
-        nodes: node.count(),
+        size: Size::of(node),
         shared: Node { kind: NodeKind::Mapping(shared), span: node.span },
     })
 }
 
-/// A policy's tree with all that it uses and all that stands above it; and the layers' rules. `None` after a report
-/// that the budget of the bundle does not hold that much: one fragment may be used by a thousand policies.
+/// A policy's tree with all that it uses and all that stands above it; and the layers' rules. [`check_shared`] comes
+/// before.
 pub fn merge(
     policy: Node,
     fragments: &Fragments,
     layers: &[Layer],
-    budget: &mut NodeBudget,
     reader: &mut Reader<'_, '_>,
-) -> Option<(Node, Vec<LayerRules>)> {
-    let nodes = policy.count();
-    let NodeKind::Mapping(mut merged) = policy.kind else { return Some((policy, Vec::new())) };
+) -> (Node, Vec<LayerRules>) {
+    let NodeKind::Mapping(mut merged) = policy.kind else { return (policy, Vec::new()) };
     let id = merged.iter().find(|(key, _)| key.value == "policy").map(|(_, node)| node.kind.clone());
     let used = used(&merged, reader);
     let above: Vec<&Layer> = layers.iter().filter(|layer| layer.is_above(id.as_ref())).collect();
-    let fragment_nodes = |name: &Slug| fragments.get(name.text()).and_then(Option::as_ref).map_or(0, Node::count);
-    let added = used.iter().map(fragment_nodes).chain(above.iter().map(|layer| layer.nodes));
-    if budget.take(added.fold(nodes, usize::saturating_add)).is_none() {
-        let what = "the policies, each with its fragments and layers,";
-        reader.error("too-large", policy.span, over_budget(what), "share less, or split the bundle");
-        return None;
-    }
     merged.retain(|(key, _)| key.value != "use");
     for name in used {
         match fragments.get(name.text()) {
@@ -125,7 +221,7 @@ pub fn merge(
         add(&mut merged, &layer.shared, reader);
         rules.push(LayerRules { name: layer.name.clone(), power: layer.may, rules: layer.rules.clone() });
     }
-    Some((Node { kind: NodeKind::Mapping(merged), span: policy.span }, rules))
+    (Node { kind: NodeKind::Mapping(merged), span: policy.span }, rules)
 }
 
 impl Layer {
@@ -216,19 +312,37 @@ mod tests {
     use crate::policy::tree::parse;
 
     #[test]
-    fn a_fragment_counts_for_each_policy_that_uses_it() {
-        let tree = |text: &str| parse(&Source::new("p", text, 0), &mut Vec::new()).unwrap();
-        // A mapping, its key and a list of three; a mapping with two keys, a word, and a list of one.
-        let fragments = Fragments::from([("f".to_owned(), Some(tree("tags: [a, b, c]\n")))]);
-        let (mut budget, sources) = (NodeBudget::new(2 * (6 + 6)), Sources::default());
+    fn a_fragment_and_a_layer_count_for_each_policy_that_uses_them() {
+        let texts = [
+            ("f.fragment.yaml", "tags: [a, bc]\n"),
+            ("l.layer.yaml", "layer: l\nversion: x\noverrides: [p, p]\nmay: improve\nrules: []\n"),
+            ("p.policy.yaml", "policy: p\nuse: [f]\n"),
+        ];
+        let sources: Vec<Source<'_>> =
+            (0..).zip(texts).map(|(file, (path, text))| Source::new(path, text, file)).collect();
+        let trees: Vec<Node> = sources.iter().map(|source| parse(source, &mut Vec::new()).unwrap()).collect();
+        let sources = Sources::new(sources);
         let mut reader = Reader::new(&sources);
-        for _ in 0..2 {
-            assert!(merge(tree("policy: p\nuse: [f]\n"), &fragments, &[], &mut budget, &mut reader).is_some());
-        }
-        assert!(reader.diagnostics.is_empty(), "{:?}", reader.diagnostics);
-        assert!(merge(tree("policy: p\nuse: [f]\n"), &fragments, &[], &mut budget, &mut reader).is_none());
-        assert!(
-            reader.diagnostics[0].message.starts_with("the policies, each with its fragments and layers, hold more")
+        let fragments = Fragments::from([("f".to_owned(), Some(trees[0].clone()))]);
+        let layers = [read_layer(&trees[1], &mut reader).unwrap()];
+        // A mapping, a key and a list of two; a mapping, five keys, three words, and lists of two and of none.
+        let (nodes, text_bytes) = (2 * (5 + 13), 2 * (7 + 46));
+        let policies = [&trees[2], &trees[2]];
+        let mut check = |nodes, text_bytes| {
+            let max = Size { nodes, text_bytes };
+            check_shared_within(max, &policies, &fragments, &layers, &mut reader).is_some()
+        };
+        assert!(check(nodes, text_bytes));
+        assert!(!check(nodes - 1, text_bytes));
+        assert!(!check(nodes, text_bytes - 1));
+        let messages: Vec<&str> = reader.diagnostics.iter().map(|it| it.message.as_str()).collect();
+        assert_eq!(
+            messages,
+            [
+                "fragments and layers come to 36 values, counted for each policy that uses them, at most 35 are allowed; `l.layer.yaml` holds 13 and is used 2 times",
+                "fragments and layers come to 106 bytes of text, counted for each policy that uses them, at most 105 are allowed; `l.layer.yaml` holds 46 and is used 2 times",
+            ]
         );
+        assert_eq!(reader.diagnostics[0].place.as_ref().unwrap().file, "l.layer.yaml");
     }
 }

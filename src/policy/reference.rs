@@ -212,13 +212,15 @@ fn type_name(fact_type: FactType) -> &'static str {
 
 /// The bounds that an author or a caller can meet.
 fn limits_table() -> String {
-    let bounds: [(&str, usize); 31] = [
+    let bounds: [(&str, usize); 33] = [
         ("bytes of one file", limits::FILE_BYTES_MAX),
         ("files of a bundle", limits::BUNDLE_FILES_MAX),
         ("bytes of a bundle", limits::BUNDLE_BYTES_MAX),
         ("levels of nesting in a file", limits::YAML_DEPTH_MAX),
         ("values in a file", limits::YAML_NODES_MAX),
-        ("values in a bundle, fragments and layers once for each policy that uses them", limits::BUNDLE_NODES_MAX),
+        ("values in a bundle", limits::BUNDLE_NODES_MAX),
+        ("values of fragments and layers, once for each policy that uses them", limits::SHARED_NODES_MAX),
+        ("bytes of text of fragments and layers, once for each policy that uses them", limits::SHARED_TEXT_BYTES_MAX),
         ("bytes of one text in a file", limits::SCALAR_BYTES_MAX),
         ("rules of a policy", limits::RULES_MAX),
         ("derived facts of a policy, with formulas in tests", limits::DERIVED_FACTS_MAX),

@@ -61,6 +61,18 @@ impl Node {
         }
     }
 
+    /// Bytes of all texts in it, keys and values.
+    #[must_use]
+    pub fn text_bytes(&self) -> usize {
+        match &self.kind {
+            NodeKind::Scalar(text, _) => text.len(),
+            NodeKind::List(items) => items.iter().fold(0, |sum, item| sum + item.text_bytes()),
+            NodeKind::Mapping(entries) => {
+                entries.iter().fold(0, |sum, (key, value)| sum + key.value.len() + value.text_bytes())
+            }
+        }
+    }
+
     /// What it is, for a message.
     #[must_use]
     pub fn describe(&self) -> String {
@@ -321,7 +333,8 @@ impl Builder<'_, '_, '_> {
             return None;
         }
         if self.budget.take(1).is_none() {
-            self.report("too-large", over_budget("the files of the bundle"), node.span, "split the bundle");
+            let message = format!("the files of the bundle hold more than {BUNDLE_NODES_MAX} values together");
+            self.report("too-large", message, node.span, "split the bundle");
             return None;
         }
         match self.open.last_mut() {
@@ -362,12 +375,6 @@ impl Builder<'_, '_, '_> {
         }
         self.diagnostics.push(Diagnostic::new(Severity::Error, code, message, Some(self.source.place(span)), help));
     }
-}
-
-/// The message for files that hold more values together than [`NodeBudget`] allows.
-#[must_use]
-pub fn over_budget(what: &str) -> String {
-    format!("{what} hold more than {BUNDLE_NODES_MAX} values together")
 }
 
 /// Adds to a value what came after the comma that cut it: the rest of a call or a number, or an item of a list.
