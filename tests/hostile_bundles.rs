@@ -125,3 +125,51 @@ fn a_case_gives_so_many_names_lines_and_items() {
         assert!(code == "too-large" && message.contains(what), "{what}: {message}");
     }
 }
+
+/// A bundle of a fragment, a layer, and so many small policies that use them.
+fn sharing(policies: usize, fragment: String, layer: String) -> Bundle {
+    let mut files: Vec<(String, String)> = (0..policies)
+        .map(|place| {
+            let head = HEAD.replace("policy: p", &format!("policy: p{place}"));
+            (format!("p{place}.policy.yaml"), format!("{head}use: [shared]\n{END}"))
+        })
+        .collect();
+    files.push(("shared.fragment.yaml".to_owned(), fragment));
+    files.push(("law.layer.yaml".to_owned(), layer));
+    files.push(("bundle.yaml".to_owned(), "default: p0\n".to_owned()));
+    let files: Vec<(&str, String)> = files.iter().map(|(path, text)| (path.as_str(), text.clone())).collect();
+    bundle(&files)
+}
+
+#[test]
+fn what_a_thousand_policies_share_is_counted_before_it_is_merged() {
+    let law = |overrides: &str, rules: &str| {
+        format!("layer: law\nversion: \"1\"\noverrides: [{overrides}]\nmay: improve\nrules: [{rules}]\n")
+    };
+    let reasons: String = (0..4_000).map(|place| format!("  r{place}: {{ liable: seller }}\n")).collect();
+    let text = "a".repeat(60_000);
+    let phrases: String = (0..200).map(|place| format!("{place}{},", "ab".repeat(100))).collect();
+    let bases: String = (0..1_000).map(|place| format!("p{place},")).collect();
+    let rules: String = (0..200).map(|place| format!("{{ id: u{place}, deny: ORDER_NOT_PAID }},")).collect();
+    for (file, what, fragment, layer) in [
+        ("shared.fragment.yaml", "16003000 values", format!("reasons:\n{reasons}"), law("", "")),
+        ("shared.fragment.yaml", "bytes of text", format!("tags: [{text}]\n"), law("", "")),
+        ("shared.fragment.yaml", "bytes of text", format!("text: {{ vague: [{phrases}] }}\n"), law("", "")),
+        ("law.layer.yaml", "values", "tags: []\n".to_owned(), law(&bases, &rules)),
+    ] {
+        let (diagnostics, _) = rejected_within(&sharing(1_000, fragment, layer), 16);
+        let [only] = diagnostics.as_slice() else { panic!("{} mistakes", diagnostics.len()) };
+        assert_eq!((only.code, only.place.as_ref().unwrap().file.as_str()), ("too-large", file));
+        assert!(only.message.contains(what) && only.message.contains("is used 1000 times"), "{}", only.message);
+    }
+}
+
+#[test]
+fn layers_and_uses_of_a_hundred_thousand_unknown_names_end() {
+    let names: String = (0..100_000).map(|place| format!("q{place},")).collect();
+    let layer = format!("layer: law\nversion: \"1\"\noverrides: [{names}]\nmay: improve\nrules: []\n");
+    assert_eq!(first(&sharing(100, "tags: []\n".to_owned(), layer), 64).0, "unknown-word");
+    let files =
+        [("p.policy.yaml", format!("{HEAD}use: [{names}]\n{END}")), ("f.fragment.yaml", "tags: []\n".to_owned())];
+    assert_eq!(first(&bundle(&files), 64).0, "unknown-word");
+}

@@ -68,8 +68,8 @@ pub const BUNDLE_NODES_MAX: usize = 6_000_000;
 pub const SHARED_NODES_MAX: usize = 1_000_000;
 
 /// Bytes of text that fragments and layers come to in a bundle, once for each policy that uses them. An automaton of
-/// phrases takes many times its text.
-pub const SHARED_TEXT_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// phrases takes twenty times its text.
+pub const SHARED_TEXT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Bytes of one text in a policy file: more than any label, note or claim of a case needs.
 pub const SCALAR_BYTES_MAX: usize = 64 * 1024;

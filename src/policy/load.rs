@@ -1,6 +1,6 @@
 //! From a bundle to plans: which file is what, and all mistakes of all files together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::domain::decision::RuleRef;
@@ -224,8 +224,12 @@ fn fragments(bundle: &Bundle, trees: &[Tree<'_>], reader: &mut Reader<'_, '_>) -
 
 /// Every policy that a layer stands above is there.
 fn check_targets(layers: &[Layer], written: &[Written], reader: &mut Reader<'_, '_>) {
+    let known: BTreeSet<&str> = written.iter().map(|policy| policy.id.text()).collect();
     for base in layers.iter().flat_map(|layer| &layer.overrides) {
-        if !written.iter().any(|policy| policy.id.text() == base.text()) {
+        if reader.is_full() {
+            return;
+        }
+        if !known.contains(base.text()) {
             let known: Vec<String> = written.iter().map(|policy| policy.id.text().to_owned()).collect();
             unknown_word(base.text(), base.span(), "policy of this bundle", &known, reader);
         }

@@ -47,6 +47,8 @@ pub struct Layer {
     pub name: Slug,
     /// The policies that it stands above.
     pub overrides: Vec<Slug>,
+    /// Their names, each once, however often it is written.
+    above: BTreeSet<String>,
     /// Whether it may only improve the refund.
     pub may: LayerPower,
     rules: Vec<RuleKey>,
@@ -114,9 +116,7 @@ fn check_shared_within(
         }
     }
     for layer in layers {
-        // A policy is counted once, however often a layer names it.
-        let below: BTreeSet<&str> = layer.overrides.iter().map(Slug::text).collect();
-        let count = below.iter().filter_map(|base| ids.get(base)).sum();
+        let count = layer.above.iter().filter_map(|base| ids.get(base.as_str())).sum();
         shared.push((layer.shared.span, count, layer.size));
     }
     let total = shared.iter().fold(Size::default(), |sum, (_, count, size)| sum.plus(size.times(*count)));
@@ -183,9 +183,11 @@ pub fn read_layer(node: &Node, reader: &mut Reader<'_, '_>) -> Option<Layer> {
         }
     });
     let shared = all.iter().filter(|(key, _)| SHARED_KEYS.contains(&key.value.as_str())).cloned().collect();
+    let overrides = overrides?;
     Some(Layer {
         name: name?,
-        overrides: overrides?,
+        above: overrides.iter().map(|base| base.text().to_owned()).collect(),
+        overrides,
         may: may?,
         rules: rules?,
         size: Size::of(node),
@@ -210,6 +212,7 @@ pub fn merge(
         match fragments.get(name.text()) {
             Some(Some(fragment)) => add(&mut merged, fragment, reader),
             Some(None) => {}
+            None if reader.is_full() => {}
             None => {
                 let known: Vec<String> = fragments.keys().cloned().collect();
                 unknown_word(name.text(), name.span(), "fragment of this bundle", &known, reader);
@@ -227,7 +230,7 @@ pub fn merge(
 impl Layer {
     /// Whether it stands above the policy of this id.
     fn is_above(&self, id: Option<&NodeKind>) -> bool {
-        self.overrides.iter().any(|base| matches!(id, Some(NodeKind::Scalar(id, _)) if id == base.text()))
+        matches!(id, Some(NodeKind::Scalar(id, _)) if self.above.contains(id))
     }
 }
 

@@ -225,7 +225,7 @@ impl Reloader {
 const PERMIT_BYTES: usize = 1024;
 
 /// Permits for all work beside the road: bundles of [`BUNDLE_BYTES_MAX`] together. Reading one takes up to forty times
-/// its size, so this is what bounds the memory for validations.
+/// its size and what its policies share, which has limits of its own, so this is what bounds the memory for validations.
 pub(super) const PERMITS: usize = BUNDLE_BYTES_MAX / PERMIT_BYTES;
 
 /// The permits that work on a bundle of so many bytes takes: at least so many that no more than
