@@ -13,6 +13,7 @@ pub mod json;
 pub mod limits;
 pub mod listener;
 pub mod load;
+pub mod message_paths;
 mod observation;
 pub mod overload;
 pub mod pages;
