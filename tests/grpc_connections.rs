@@ -88,6 +88,23 @@ async fn a_greeted_connection_may_be_idle() {
 }
 
 #[tokio::test]
+async fn a_time_beyond_the_clock_never_comes() {
+    let (age, idle) = (Duration::MAX, Duration::MAX);
+    let config = ServerConfig { connection_age_max: age, connection_idle_max: idle, ..ServerConfig::default() };
+    let server = start(config).await;
+    let mut client = RefundPolicyServiceClient::new(server.channel().await);
+    for _ in 0..3 {
+        client.get_server_info(GetServerInfoRequest {}).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // The connection is the first one still: nobody was told to go.
+    let mut greeted = greet(server.addr).await;
+    next_frame(&mut greeted).await.unwrap();
+    drop(greeted);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn connections_beyond_the_limit_are_closed_at_once_and_honest_ones_served() {
     let server = start(ServerConfig { connections_max: 2, ..ServerConfig::default() }).await;
     let mut client = RefundPolicyServiceClient::new(server.channel().await);

@@ -24,14 +24,15 @@ pub(crate) struct Stay {
 /// Waits until a connection has to be closed.
 pub(crate) async fn must_close(state: &ConnectionState, stay: Stay) -> Closure {
     let Stay { age_max, idle_max, unauthenticated_max } = stay;
-    let aged = state.opened() + jittered(age_max);
-    let unauthenticated = unauthenticated_max.map(|time| state.opened() + time);
+    // What lies beyond the clock never comes.
+    let aged = state.opened().checked_add(jittered(age_max));
+    let unauthenticated = unauthenticated_max.and_then(|time| state.opened().checked_add(time));
     let mut checked = Instant::now() + CONNECTION_CHECK_INTERVAL;
     loop {
         // Where a call is open, it ends no sooner than now.
         let used_at = if state.is_idle() { state.used_at() } else { Instant::now() };
         let unknown = unauthenticated.filter(|_| !state.has_reached(Stage::Authenticated));
-        let next = [Some(aged), Some(used_at + idle_max), Some(checked), unknown].into_iter().flatten().min();
+        let next = [aged, used_at.checked_add(idle_max), Some(checked), unknown].into_iter().flatten().min();
         tokio::select! {
             () = sleep_until(next.unwrap_or(checked)) => {}
             () = state.closing() => return Closure::Crowded,
@@ -46,10 +47,10 @@ pub(crate) async fn must_close(state: &ConnectionState, stay: Stay) -> Closure {
             }
             checked = now + CONNECTION_CHECK_INTERVAL;
         }
-        if aged <= now {
+        if aged.is_some_and(|at| at <= now) {
             return Closure::Age;
         }
-        if state.is_idle() && state.used_at() + idle_max <= now {
+        if state.is_idle() && idle_max <= now.saturating_duration_since(state.used_at()) {
             return Closure::Idle;
         }
     }
