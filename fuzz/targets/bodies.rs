@@ -157,7 +157,8 @@ pub fn money(data: &[u8]) {
         let places = text.split_once('.').map_or(0, |(_, places)| places.len());
         let digits: i128 = text.replace('.', "").parse().expect("a decimal has digits only");
         let scale = 10i128.pow(u32::try_from(places).expect("there are few places"));
-        assert_eq!(read.numerator() * scale, digits * read.denominator(), "`{text}` is not {read:?}");
+        assert_eq!(scale % read.denominator(), 0, "`{text}` is not {read:?}");
+        assert_eq!(read.numerator() * (scale / read.denominator()), digits, "`{text}` is not {read:?}");
     }
     if let Some(moment) = Timestamp::parse(text) {
         assert_eq!(Timestamp::parse(&moment.to_string()), Some(moment), "{text}");

@@ -1,7 +1,4 @@
 //! The fast path against the slow one.
 #![no_main]
 
-#[path = "bodies.rs"]
-mod bodies;
-
 libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::fast_path(data));

@@ -1,7 +1,4 @@
 //! Formulas: text to operations, and what they come to.
 #![no_main]
 
-#[path = "bodies.rs"]
-mod bodies;
-
 libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::formula(data));

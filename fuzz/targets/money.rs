@@ -1,7 +1,4 @@
 //! Amounts, decimals, lengths of time and moments.
 #![no_main]
 
-#[path = "bodies.rs"]
-mod bodies;
-
 libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::money(data));

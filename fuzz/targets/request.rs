@@ -1,7 +1,4 @@
 //! The request reader: bytes to a decision or a refusal.
 #![no_main]
 
-#[path = "bodies.rs"]
-mod bodies;
-
 libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::request(data));
