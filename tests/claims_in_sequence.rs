@@ -13,9 +13,9 @@ mod decide_support;
 
 use decide_support::{cny, decided, inline, minor};
 use requite::domain::decision::{Decision, DeductionSource, RuleRef};
-use requite::domain::request::{Claim, Component, EarlierAmount, Line, Order, Request};
+use requite::domain::request::{Claim, Component, EarlierAmount, Fraction, Line, Order, Request};
 use requite::domain::time::Timestamp;
-use requite::domain::words::AmountKind;
+use requite::domain::words::{AmountKind, RequestType};
 use requite::plan::Plan;
 use requite::plan::rule::Action;
 
@@ -145,6 +145,45 @@ fn a_line_that_went_back_before_takes_no_part_of_a_fee() {
         ask(&plan, &mut request, &IDS, &mut sum);
         assert_eq!(sum.refund, 1_000, "{rules}");
     }
+}
+
+#[test]
+fn a_fee_that_was_given_back_with_its_line_is_taken_of_the_next() {
+    let plan = inline(
+        "CNY",
+        FEE,
+        "  - id: late\n    when: { request_type: dispute }\n    refund: full\n  - id: cancel\n    refund: { deduct: [{ kind: consumed_value, amount: \"paid * completed_share\" }, { kind: cancellation_fee, order_amount: fee }] }\n",
+    );
+    let start = |completed: i64| {
+        let mut request = order([3_000, 3_000, 3_000], &[]);
+        for line in &mut request.order.lines {
+            line.completed = Some(Fraction { numerator: completed, denominator: 2 });
+        }
+        request.claim.request_type = Some(RequestType::Refund);
+        request
+    };
+    // 30.00 − 10.00 = 20.00, then the fee goes back, then the next line (alone or with the first) pays it.
+    for next in [&["b"][..], &["a", "b"]] {
+        let (mut request, mut sum) = (start(0), Sum::default());
+        ask(&plan, &mut request, &["a"], &mut sum);
+        assert_eq!(sum.refund, 2_000);
+        request.claim.request_type = Some(RequestType::Dispute);
+        ask(&plan, &mut request, &["a"], &mut sum);
+        assert_eq!(sum.refund, 3_000);
+        request.claim.request_type = Some(RequestType::Refund);
+        ask(&plan, &mut request, next, &mut sum);
+        assert_eq!(sum.refund, 5_000, "{next:?}");
+        let before = sum;
+        ask(&plan, &mut request, next, &mut sum);
+        assert_eq!(sum, before, "{next:?}");
+    }
+    // What is used of the first line has eaten up what was its fee: 15.00 − 10.00 = 5.00 go back of the second.
+    let (mut request, mut sum) = (start(0), Sum::default());
+    ask(&plan, &mut request, &["a"], &mut sum);
+    request.order.lines = start(1).order.lines;
+    request.order.lines[0].refunded = Some(cny(2_000));
+    ask(&plan, &mut request, &["a", "b"], &mut sum);
+    assert_eq!(sum.refund, 2_500);
 }
 
 #[test]

@@ -224,7 +224,7 @@ fn carry<R: Recorder>(
 
 /// Takes an amount of the order from the lines that carry it.
 ///
-/// What was taken before stays taken: each line keeps its own, and what was taken from lines that are not decided now
+/// What was taken before stays taken: each line keeps its own as far as it has not gone back since, and what was taken from lines that are not decided now
 /// counts for all. What then lacks is spread by what can still go back of each.
 fn take<R: Recorder>(
     claim: &Claim<'_, '_, '_>,
@@ -246,7 +246,7 @@ fn take<R: Recorder>(
         .collect();
     let Some(whole) = carriers.first().map(|(_, carried)| carried.amount) else { return };
     let kept: Vec<Amount> =
-        carriers.iter().map(|(line, _)| earlier(&|place| place == line.place).min(line.taken.left)).collect();
+        carriers.iter().map(|(line, _)| earlier(&|place| place == line.place).min(line.taken.room())).collect();
     let lacking = whole.less(elsewhere).less(Amount::sum(kept.iter().copied()));
     let shares: SmallVec<[Share; 4]> = carriers
         .iter()

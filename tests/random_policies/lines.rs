@@ -295,7 +295,11 @@ pub fn earlier_on(request: &Request<'_>, place: usize, name: &str, what: AmountK
     let entries = request.order.earlier.iter().filter(|entry| {
         entry.name == name && entry.what == Some(what) && (entry.line_id == id || entry.line_id.is_empty())
     });
-    entries.map(|entry| hundredths(entry.amount).unwrap()).sum()
+    let sum: i64 = entries.map(|entry| hundredths(entry.amount).unwrap()).sum();
+    // No more can be held back of a line than has not gone back.
+    let line = &request.order.lines[place];
+    let left = hundredths(line.paid).unwrap() - hundredths(line.refunded).unwrap_or(0);
+    if what == AmountKind::Deduction { sum.min(left) } else { sum }
 }
 
 /// Works out the amounts of these lines, each with the rule that refunds it.
@@ -465,7 +469,7 @@ fn take(
     // Each keeps what was taken from it before; what then lacks is spread.
     let mut parts: Vec<i64> = carriers
         .iter()
-        .map(|&(at, _)| lines[at].earlier(request, amount.name, AmountKind::Deduction).min(lines[at].left.unwrap()))
+        .map(|&(at, _)| lines[at].earlier(request, amount.name, AmountKind::Deduction).min(lines[at].room()))
         .collect();
     let lacks = (whole - elsewhere - parts.iter().sum::<i64>()).max(0);
     let rooms: Vec<i64> =

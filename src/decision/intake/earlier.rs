@@ -13,10 +13,27 @@ impl Intake<'_> {
         if order.earlier.is_empty() {
             return Vec::new();
         }
-        let amounts = order.earlier.iter().enumerate();
-        amounts.filter_map(|(at, earlier)| self.earlier_amount(earlier, at, order, lines)).collect()
+        let mut facts: Vec<EarlierFacts> = Vec::with_capacity(order.earlier.len());
+        for (at, earlier) in order.earlier.iter().enumerate() {
+            let Some(amount) = self.earlier_amount(earlier, at, order, lines) else { continue };
+            let is_same =
+                |other: &EarlierFacts| (other.name, other.line, other.what) == (amount.name, amount.line, amount.what);
+            if amount.what == AmountKind::Deduction && facts.iter().any(is_same) {
+                self.bad(
+                    format_args!("order.earlier[{at}]"),
+                    format_args!(
+                        "is a second deduction `{}` of line `{}`: a deduction is what is held back in all, so give the newest answer's amount alone",
+                        Shown(earlier.name),
+                        Shown(earlier.line_id)
+                    ),
+                );
+            }
+            facts.push(amount);
+        }
+        facts
     }
 
+    /// One amount. A deduction counts at most what is left of its line: more cannot be held back there any more.
     fn earlier_amount(
         &mut self,
         earlier: &EarlierAmount<'_>,
@@ -45,6 +62,7 @@ impl Intake<'_> {
         let place = self.word(name, VocabularyId::AMOUNT, field("name"));
         let amount = self.amount(*amount, field("amount"));
         let (name, line, amount, what) = (place?, line?, amount?, (*what)?);
+        let mut held = amount;
         if what == AmountKind::Deduction {
             let order_amounts = self.plan.order_amounts.len();
             if order_amounts <= usize::from(name) {
@@ -54,10 +72,13 @@ impl Intake<'_> {
                     format_args!("`{name}` is no amount of the order, so it was never a deduction"),
                 );
             }
-            if lines.get(line).is_some_and(|line| line.paid < amount) {
-                self.bad(field("amount"), "must not be more than `paid` of its line");
+            if let Some(line) = lines.get(line) {
+                if line.paid < amount {
+                    self.bad(field("amount"), "must not be more than `paid` of its line");
+                }
+                held = amount.min(line.refundable());
             }
         }
-        Some(EarlierFacts { name, line: u16::try_from(line).ok()?, what, amount })
+        Some(EarlierFacts { name, line: u16::try_from(line).ok()?, what, amount: held })
     }
 }
