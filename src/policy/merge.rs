@@ -329,7 +329,7 @@ mod tests {
         let fragments = Fragments::from([("f".to_owned(), Some(trees[0].clone()))]);
         let layers = [read_layer(&trees[1], &mut reader).unwrap()];
         // A mapping, a key and a list of two; a mapping, five keys, three words, and lists of two and of none.
-        let (nodes, text_bytes) = (2 * (5 + 13), 2 * (7 + 46));
+        let (nodes, text_bytes) = (2 * (5 + 13), 2 * (7 + 40));
         let policies = [&trees[2], &trees[2]];
         let mut check = |nodes, text_bytes| {
             let max = Size { nodes, text_bytes };
@@ -343,7 +343,7 @@ mod tests {
             messages,
             [
                 "fragments and layers come to 36 values, counted for each policy that uses them, at most 35 are allowed; `l.layer.yaml` holds 13 and is used 2 times",
-                "fragments and layers come to 106 bytes of text, counted for each policy that uses them, at most 105 are allowed; `l.layer.yaml` holds 46 and is used 2 times",
+                "fragments and layers come to 94 bytes of text, counted for each policy that uses them, at most 93 are allowed; `l.layer.yaml` holds 40 and is used 2 times",
             ]
         );
         assert_eq!(reader.diagnostics[0].place.as_ref().unwrap().file, "l.layer.yaml");
