@@ -414,3 +414,28 @@ fn the_rail_example_is_short_and_holds_every_figure_worked_out_elsewhere() {
     let files = vec![file("rail.policy.yaml", policy.text), file("rail.cases.yaml", &expected)];
     assert_eq!(admitted(files).cases_passed, 8);
 }
+
+#[test]
+fn the_table_of_a_collector_lists_every_instrument_with_its_kind() {
+    let code = fs::read_to_string(path("src/telemetry/metrics.rs")).unwrap();
+    let instruments: BTreeSet<(String, &str)> = code
+        .lines()
+        .filter_map(|built| {
+            let (call, rest) = built.split_once("(\"requite.")?;
+            let kind = ["counter", "gauge", "histogram"].into_iter().find(|kind| call.ends_with(kind)).unwrap();
+            Some((format!("requite.{}", rest.split('"').next()?), kind))
+        })
+        .collect();
+    let literals = code.matches("(\"requite.").count();
+    assert!(20 <= literals && instruments.len() == literals, "{literals} in the code, read {instruments:?}");
+    let page = fs::read_to_string(path("docs/operations.md")).unwrap();
+    let (_, table) = page.split_once("| metric | kind | attributes |\n|---|---|---|\n").unwrap();
+    let rows = table.lines().take_while(|line| line.starts_with('|'));
+    let listed: BTreeSet<(String, &str)> = rows
+        .map(|row| {
+            let kind = ["counter", "gauge", "histogram"].into_iter().find(|kind| row.contains(&format!("| {kind}")));
+            (row.split('`').nth(1).unwrap().to_owned(), kind.unwrap_or_else(|| panic!("{row} has no kind")))
+        })
+        .collect();
+    assert_eq!(listed, instruments);
+}

@@ -92,7 +92,7 @@ async fn statuses_of_the_library_become_standard_ones() {
     for (status, expected) in [
         (Status::internal as fn(&'static str) -> Status, tonic::Code::InvalidArgument),
         (Status::unknown, tonic::Code::InvalidArgument),
-        (Status::cancelled, tonic::Code::InvalidArgument),
+        (Status::cancelled, tonic::Code::Cancelled),
         (Status::out_of_range, tonic::Code::ResourceExhausted),
     ] {
         assert_eq!(status_of(Behaviour::Fail(status), "5S").await.code(), expected);

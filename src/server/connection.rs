@@ -120,7 +120,7 @@ pub(crate) async fn serve<S, B>(
         Ended::ByPeer(Ok(())) => None,
         Ended::ByPeer(Err(error)) => {
             tracing::debug!(peer, %error, "a connection ended with an error");
-            Some(if is_timeout(&error) { Closure::Stalled } else { Closure::Error })
+            Some(closure_of(&error))
         }
         Ended::Here(closure) => Some(closure),
     };
@@ -145,22 +145,23 @@ const fn closing_time(closure: Closure) -> Option<Duration> {
         Closure::Age => Some(CONNECTION_AGE_GRACE),
         Closure::Idle => Some(CONNECTION_CLOSING_MAX),
         Closure::Crowded => Some(CROWDED_CLOSING_MAX),
-        Closure::NoGreeting | Closure::Error | Closure::Stalled | Closure::Unauthenticated => None,
+        Closure::NoGreeting | Closure::Protocol | Closure::Lost | Closure::Stalled | Closure::Unauthenticated => None,
     }
 }
 
-/// Whether the connection took nothing for too long.
-fn is_timeout(error: &hyper::Error) -> bool {
+/// Why a connection ended that ended with an error.
+fn closure_of(error: &hyper::Error) -> Closure {
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
         let io = error.downcast_ref::<io::Error>();
         let io = io.or_else(|| error.downcast_ref::<h2::Error>().and_then(h2::Error::get_io));
         if let Some(io) = io {
-            return io.kind() == io::ErrorKind::TimedOut;
+            // Nothing else ends so: a write found no room for too long.
+            return if io.kind() == io::ErrorKind::TimedOut { Closure::Stalled } else { Closure::Lost };
         }
         cause = error.source();
     }
-    false
+    Closure::Protocol
 }
 
 /// Services as one connection calls them: what its calls hold is counted for it.

@@ -39,6 +39,8 @@ pub enum Failure {
     },
     /// The message is not what the method takes.
     BadMessage,
+    /// The caller went away before the end of the message.
+    MessageBrokenOff,
     /// The message is above the limit of the method.
     MessageTooLarge,
     /// A method of one message got more.
@@ -108,6 +110,7 @@ impl Failure {
                 Status::with_metadata(code, message, MetadataMap::from_headers(metadata.collect()))
             }
             Self::BadMessage
+            | Self::MessageBrokenOff
             | Self::MoreThanOneMessage
             | Self::UnknownMethod
             | Self::BadTimeout
@@ -126,6 +129,7 @@ impl Failure {
             Self::PolicyNotFound { .. }
             | Self::RevisionNotAvailable { .. }
             | Self::BadMessage
+            | Self::MessageBrokenOff
             | Self::MessageTooLarge
             | Self::MoreThanOneMessage
             | Self::TooManyFrames
@@ -150,6 +154,7 @@ impl Failure {
             Self::PolicyNotFound { .. }
             | Self::RevisionNotAvailable { .. }
             | Self::BadMessage
+            | Self::MessageBrokenOff
             | Self::MessageTooLarge
             | Self::MoreThanOneMessage
             | Self::TooManyFrames
@@ -166,6 +171,7 @@ impl Failure {
     const fn code(&self) -> Code {
         match self {
             Self::BadRequest(_) | Self::BadMessage | Self::BadTimeout => Code::InvalidArgument,
+            Self::MessageBrokenOff => Code::Cancelled,
             Self::PolicyNotFound { .. } => Code::NotFound,
             Self::RevisionNotAvailable { .. } => Code::FailedPrecondition,
             Self::MessageTooLarge | Self::TooManyFrames | Self::Overloaded | Self::AnswerTooLarge => {
@@ -192,6 +198,7 @@ impl Failure {
                 format!("the pinned policies are not in force here: generation {generation} is, with {digest}")
             }
             Self::BadMessage => "the message is not a valid request of this method".to_owned(),
+            Self::MessageBrokenOff => "the message broke off before its end".to_owned(),
             Self::MessageTooLarge => "the message is larger than this method accepts".to_owned(),
             Self::MoreThanOneMessage => "the method takes one message, got more".to_owned(),
             Self::TooManyFrames => format!(

@@ -1,7 +1,6 @@
 //! What stands around every call of the data service: its span, its deadline, and the promise
 //! that whatever goes wrong comes out as a standard status with nothing of the inside in it.
 
-use std::any::Any;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -106,8 +105,7 @@ where
     let answer = async { inner.call(request).await };
     let response = match timeout_at(deadline.0, catch_panic(answer)).await {
         Ok(Ok(Ok(response))) => with_standard_status(response),
-        Ok(Err(Panic { message })) => {
-            tracing::error!(method, panic = message, "a handler panicked");
+        Ok(Err(Panic)) => {
             telemetry::event::Panicked { method }.record();
             Failure::Bug.status().into_http()
         }
@@ -162,9 +160,7 @@ pub(crate) fn parse_timeout(text: &str) -> Option<Duration> {
 
 /// A panic that was caught.
 #[derive(Debug)]
-pub(crate) struct Panic {
-    pub(crate) message: String,
-}
+pub(crate) struct Panic;
 
 /// Runs a future to its end or to its panic.
 pub(crate) async fn catch_panic<F: Future>(work: F) -> Result<F::Output, Panic> {
@@ -173,15 +169,10 @@ pub(crate) async fn catch_panic<F: Future>(work: F) -> Result<F::Output, Panic> 
     // state the panic left it.
     poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
         Ok(poll) => poll.map(Ok),
-        Err(payload) => Poll::Ready(Err(Panic { message: panic_message(payload.as_ref()) })),
+        // The panic hook has reported what it said.
+        Err(_reported) => Poll::Ready(Err(Panic)),
     })
     .await
-}
-
-fn panic_message(payload: &(dyn Any + Send)) -> String {
-    let text = payload.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("the panic has no message").to_owned()
 }
 
 /// The response with a standard status. A [`Failure`] has one already, and details wherever the
@@ -194,7 +185,8 @@ pub(crate) fn with_standard_status(response: Response<Body>) -> Response<Body> {
     }
     let failure = match Code::from_bytes(code.as_bytes()) {
         Code::OutOfRange | Code::ResourceExhausted => Failure::MessageTooLarge,
-        Code::Internal | Code::Unknown | Code::Cancelled | Code::DataLoss => Failure::BadMessage,
+        Code::Internal | Code::Unknown | Code::DataLoss => Failure::BadMessage,
+        Code::Cancelled => Failure::MessageBrokenOff,
         Code::Ok
         | Code::InvalidArgument
         | Code::DeadlineExceeded

@@ -121,7 +121,7 @@ pub enum Refusal {
     System,
 }
 
-/// A connection was closed from here, before its peer wanted that and before the stop.
+/// A connection was closed from here, or broken by its peer, before the stop.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ConnectionClosed {
     /// Where it came.
@@ -130,13 +130,15 @@ pub struct ConnectionClosed {
     pub closure: Closure,
 }
 
-/// Why a connection is closed from here.
+/// Why a connection is closed from here, or broken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Closure {
     /// It did not say in time, or at all, that it speaks the protocol.
     NoGreeting,
-    /// It broke the protocol or one of its bounds, or was lost.
-    Error,
+    /// It broke the protocol or one of its bounds.
+    Protocol,
+    /// It was lost: its peer or the way to it broke off.
+    Lost,
     /// It had no call for as long as one may be without.
     Idle,
     /// Others wanted its place, and it was not used.
@@ -200,10 +202,14 @@ impl Decided {
 }
 
 impl Panicked {
-    /// Counts it.
+    /// Counts it, and writes a line unless there were many. What it said is in the line of the panic itself.
     pub fn record(self) {
+        static LIMITER: LogLimiter = LogLimiter::new();
         let Self { method } = self;
         counts::panicked(method);
+        if let Some(suppressed) = LIMITER.permit() {
+            tracing::error!(method, suppressed, "a panic was caught, this is a bug");
+        }
     }
 }
 
@@ -223,16 +229,27 @@ impl Flapped {
 }
 
 impl AnswerNotRead {
-    /// Counts it.
+    /// Counts it, and writes a line unless there were many.
     pub fn record(self) {
+        static LIMITER: LogLimiter = LogLimiter::new();
         counts::answer_not_read();
+        if let Some(suppressed) = LIMITER.permit() {
+            tracing::info!(suppressed, "an answer was given up that nobody read in time");
+        }
     }
 }
 
 impl NotKept {
-    /// Counts it.
-    pub fn record(self) {
+    /// Counts it; writes a line with the problem if that is `news`, unless there were many.
+    pub fn record(self, problem: &str, news: bool) {
+        static LIMITER: LogLimiter = LogLimiter::new();
         counts::not_kept();
+        if let Some(suppressed) = news.then(|| LIMITER.permit()).flatten() {
+            tracing::error!(
+                suppressed,
+                "{problem}: policies are put in force all the same, a restart may not know of them"
+            );
+        }
     }
 }
 
@@ -253,10 +270,12 @@ impl Drop for OpenConnection {
 impl ConnectionRefused {
     /// Counts it, and writes a line unless there were many.
     pub fn record(self) {
-        static LIMITER: LogLimiter = LogLimiter::new();
+        static LIMITERS: [[LogLimiter; Refusal::ALL.len()]; Listener::ALL.len()] =
+            [const { [const { LogLimiter::new() }; Refusal::ALL.len()] }; Listener::ALL.len()];
         let Self { listener, refusal } = self;
         counts::connection_refused(listener, refusal);
-        if let Some(suppressed) = LIMITER.permit() {
+        let limiter = LIMITERS.get(listener as usize).and_then(|limiters| limiters.get(refusal as usize));
+        if let Some(suppressed) = limiter.and_then(LogLimiter::permit) {
             let (listener, reason) = (listener.slug(), refusal.slug());
             tracing::warn!(listener, reason, suppressed, "a connection was refused");
         }
@@ -266,10 +285,12 @@ impl ConnectionRefused {
 impl ConnectionClosed {
     /// Counts it, and writes a line unless there were many.
     pub fn record(self) {
-        static LIMITER: LogLimiter = LogLimiter::new();
+        static LIMITERS: [[LogLimiter; Closure::ALL.len()]; Listener::ALL.len()] =
+            [const { [const { LogLimiter::new() }; Closure::ALL.len()] }; Listener::ALL.len()];
         let Self { listener, closure } = self;
         counts::connection_closed(listener, closure);
-        if let Some(suppressed) = LIMITER.permit() {
+        let limiter = LIMITERS.get(listener as usize).and_then(|limiters| limiters.get(closure as usize));
+        if let Some(suppressed) = limiter.and_then(LogLimiter::permit) {
             let (listener, reason) = (listener.slug(), closure.slug());
             tracing::info!(listener, reason, suppressed, "a connection was closed");
         }
@@ -279,10 +300,10 @@ impl ConnectionClosed {
 impl Shed {
     /// Counts it, and writes a line unless there were many.
     pub fn record(self) {
-        static LIMITER: LogLimiter = LogLimiter::new();
+        static LIMITERS: [LogLimiter; ShedReason::ALL.len()] = [const { LogLimiter::new() }; ShedReason::ALL.len()];
         let Self { reason } = self;
         counts::shed(reason);
-        if let Some(suppressed) = LIMITER.permit() {
+        if let Some(suppressed) = LIMITERS.get(reason as usize).and_then(LogLimiter::permit) {
             tracing::warn!(reason = reason.slug(), suppressed, "a call was turned away for want of room");
         }
     }
@@ -332,15 +353,24 @@ impl Refusal {
 
 impl Closure {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::NoGreeting, Self::Error, Self::Idle, Self::Crowded, Self::Age, Self::Stalled, Self::Unauthenticated];
+    pub const ALL: [Self; 8] = [
+        Self::NoGreeting,
+        Self::Protocol,
+        Self::Lost,
+        Self::Idle,
+        Self::Crowded,
+        Self::Age,
+        Self::Stalled,
+        Self::Unauthenticated,
+    ];
 
     /// The word for it in metrics and logs.
     #[must_use]
     pub const fn slug(self) -> &'static str {
         match self {
             Self::NoGreeting => "no_greeting",
-            Self::Error => "error",
+            Self::Protocol => "protocol",
+            Self::Lost => "lost",
             Self::Idle => "idle",
             Self::Crowded => "crowded",
             Self::Age => "age",

@@ -5,6 +5,7 @@
 //! for audit records, and where the queue is full at the end it prints to standard output, which may be
 //! a pipe that nobody reads, either.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -16,6 +17,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::telemetry::audit;
 use crate::telemetry::counts;
+use crate::telemetry::log_escape::printable_json;
 use crate::telemetry::logs::LogFormat;
 
 /// One line, in bytes; what is longer is cut. Collectors of logs split lines at this length.
@@ -128,10 +130,15 @@ impl LogQueue {
 
     /// Queues a line, or drops it where there is no room.
     fn push(&self, line: &[u8], kind: LineKind) {
+        let line = match self.format {
+            // Its values are printable, and its colours are not.
+            LogFormat::Text => Cow::Borrowed(line),
+            LogFormat::Json => printable_json(line),
+        };
         if LINE_BYTES_MAX < line.len() {
-            self.shared.push(&cut(line, self.format), kind);
+            self.shared.push(&cut(&line, self.format), kind);
         } else {
-            self.shared.push(line, kind);
+            self.shared.push(&line, kind);
         }
     }
 }

@@ -16,6 +16,8 @@ use tracing_subscriber::fmt;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::telemetry::log_escape::PrintableFields;
+use crate::telemetry::log_limit::LogLimiter;
 use crate::telemetry::log_queue::LogQueue;
 use crate::telemetry::{InitError, span};
 
@@ -43,17 +45,20 @@ pub(super) fn install(settings: &LogSettings, tracer: Option<&SdkTracerProvider>
         .map_err(|source| InitError::Filter { filter: settings.filter.clone(), source })?;
     // These write request headers at their most detailed levels, and with them credentials of
     // callers and of the collector. No filter may ask for that.
-    let ceiling = Targets::new().with_default(LevelFilter::TRACE).with_targets(
-        ["h2", "hyper", "hyper_util", "tonic", "opentelemetry"].map(|target| (target, LevelFilter::INFO)),
-    );
-    // It warns of each directory that goes away, which is how a ConfigMap is changed. Its events are only hints.
-    let ceiling = ceiling.with_target("notify", LevelFilter::ERROR);
+    let ceiling = Targets::new()
+        .with_default(LevelFilter::TRACE)
+        .with_targets(["hyper", "hyper_util", "tonic", "opentelemetry"].map(|target| (target, LevelFilter::INFO)));
+    // They warn where nothing is wrong here, and without limit: of each directory that goes away, which is
+    // how a ConfigMap is changed; of each connection that breaks the protocol, which is counted and has a
+    // limited line of its own.
+    let ceiling = ceiling.with_targets(["notify", "h2"].map(|target| (target, LevelFilter::ERROR)));
     let queue = LogQueue::start(standard_error().map_err(InitError::Log)?, settings.format).map_err(InitError::Log)?;
     let writer = queue.clone();
     let lines = match settings.format {
         LogFormat::Text => {
             let ansi = io::stderr().is_terminal();
-            fmt::layer().with_writer(writer).with_ansi(ansi).log_internal_errors(false).boxed()
+            let text = fmt::layer().fmt_fields(PrintableFields).with_ansi(ansi).log_internal_errors(false);
+            text.with_writer(writer).boxed()
         }
         LogFormat::Json => {
             fmt::layer().with_writer(writer).json().flatten_event(true).log_internal_errors(false).boxed()
@@ -99,7 +104,9 @@ pub fn log_panics() {
 }
 
 fn log_panic(info: &PanicHookInfo<'_>) {
+    static LIMITER: LogLimiter = LogLimiter::new();
+    let Some(suppressed) = LIMITER.permit() else { return };
     let message = info.payload_as_str().unwrap_or("unknown");
     let location = info.location().map(ToString::to_string).unwrap_or_default();
-    tracing::error!(%location, "panicked, this is a bug: {message}");
+    tracing::error!(%location, suppressed, "panicked, this is a bug: {message}");
 }

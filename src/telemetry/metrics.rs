@@ -54,6 +54,7 @@ pub(super) fn install(provider: &SdkMeterProvider) -> Result<(), InitError> {
     };
     counters(&meter);
     calls(&meter);
+    misuse(&meter);
     gauges(&meter);
     INSTRUMENTS.set(instruments).map_err(|_| InitError::AlreadySetUp)
 }
@@ -115,6 +116,26 @@ fn counters(meter: &Meter) {
         .with_unit("{hold}")
         .with_description("Times the source was held down because it changed between good and bad.")
         .with_callback(|observer| observer.observe(counts::all_flaps(), &[]))
+        .build();
+}
+
+/// Counters of what callers and admins do wrong on connections.
+fn misuse(meter: &Meter) {
+    meter
+        .u64_observable_counter("requite.answers.not_read")
+        .with_unit("{answer}")
+        .with_description("Answers that were given up because their callers did not read them in time.")
+        .with_callback(|observer| observer.observe(counts::answers_not_read(), &[]))
+        .build();
+    meter
+        .u64_observable_counter("requite.admin.unauthenticated")
+        .with_unit("{call}")
+        .with_description("Calls and connections to the admin service without valid credentials, by cause.")
+        .with_callback(|observer| {
+            for ([cause], count) in counts::admin_unauthenticated_all() {
+                observer.observe(count, &[KeyValue::new("cause", cause)]);
+            }
+        })
         .build();
 }
 

@@ -9,6 +9,7 @@ pub mod bad_fields;
 pub mod caller;
 mod counts;
 pub mod event;
+mod log_escape;
 pub mod log_limit;
 mod log_queue;
 pub mod logs;

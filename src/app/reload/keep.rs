@@ -113,12 +113,7 @@ impl Keeper {
         let (before, done) = (self.disk.borrow().trouble.clone(), trouble.is_none());
         match (&before, &trouble) {
             (_, Some(trouble)) => {
-                NotKept.record();
-                if before.as_ref() != Some(trouble) {
-                    tracing::error!(
-                        "{trouble}: policies are put in force all the same, a restart may not know of them"
-                    );
-                }
+                NotKept.record(trouble, before.as_ref() != Some(trouble));
             }
             (Some(_), None) => tracing::info!("the state directory can be written again"),
             (None, None) => {}

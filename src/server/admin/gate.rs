@@ -246,8 +246,7 @@ impl Shared {
         let response = match timeout_at(until, answer).await {
             Ok(Ok(Ok(response))) => with_standard_status(response),
             Ok(Ok(Err(failure))) => failure.status().into_http(),
-            Ok(Err(Panic { message })) => {
-                tracing::error!(method = method.full_name(), panic = message, "a handler panicked");
+            Ok(Err(Panic)) => {
                 telemetry::event::Panicked { method: method.full_name() }.record();
                 Failure::Bug.status().into_http()
             }
@@ -332,8 +331,7 @@ impl Shared {
     async fn reflect(&self, request: Request<Body>) -> Response<Body> {
         match catch_panic(self.route(request)).await {
             Ok(response) => response,
-            Err(Panic { message }) => {
-                tracing::error!(panic = message, "reflection panicked");
+            Err(Panic) => {
                 telemetry::event::Panicked { method: Method::Reflection.full_name() }.record();
                 Status::from(Failure::Bug).into_http()
             }

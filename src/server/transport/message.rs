@@ -84,7 +84,7 @@ impl MessageReader {
                         };
                     }
                     Poll::Ready(None) => return Poll::Ready(Ok(None)),
-                    Poll::Ready(Some(Err(_))) => return Poll::Ready(Err(Failure::BadMessage)),
+                    Poll::Ready(Some(Err(_))) => return Poll::Ready(Err(Failure::MessageBrokenOff)),
                     Poll::Ready(Some(Ok(frame))) => {
                         if let Ok(data) = frame.into_data() {
                             return Poll::Ready(Ok(Some(data)));
