@@ -156,8 +156,13 @@ fn closure_of(error: &hyper::Error) -> Closure {
         let io = error.downcast_ref::<io::Error>();
         let io = io.or_else(|| error.downcast_ref::<h2::Error>().and_then(h2::Error::get_io));
         if let Some(io) = io {
-            // Nothing else ends so: a write found no room for too long.
-            return if io.kind() == io::ErrorKind::TimedOut { Closure::Stalled } else { Closure::Lost };
+            return match io.kind() {
+                // Nothing else ends so: a write found no room for too long.
+                io::ErrorKind::TimedOut => Closure::Stalled,
+                // What is read is only looked at for its frames: there were too many without calls.
+                io::ErrorKind::InvalidData => Closure::Protocol,
+                _ => Closure::Lost,
+            };
         }
         cause = error.source();
     }
