@@ -250,7 +250,8 @@ fn a_candidate_is_tried_on_live_requests_put_in_force_and_taken_back() {
     let mut run = Run::start(&["--admin-listen", "127.0.0.1:0"]);
     let alice = run.caller(ALICE);
     assert_eq!(run.page("/-/healthy").0, 200);
-    assert_eq!(run.page("/-/ready"), (200, "ready\n".to_owned()));
+    // It says where it serves before it does.
+    until("it is ready", || (run.page("/-/ready") == (200, "ready\n".to_owned())).then_some(()));
     let first = digest(BEFORE);
     assert!(
         run.page("/metrics").1.contains(&format!("requite_config_info{{digest=\"{first}\",generation=\"1\"}} 1\n"))

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use grpc_support::{GOAWAY, PATIENCE, Running, closed, greet, next_frame, start};
 use requite::server::ServerConfig;
-use requite::server::limits::{CROWDED_IDLE_MIN, CROWDED_UNANSWERED_MIN};
+use requite::server::limits::{CROWDED_IDLE_MIN, CROWDED_SILENT_MIN, CROWDED_UNANSWERED_MIN};
 use requite::server::pb::GetServerInfoRequest;
 use requite::server::pb::refund_policy_service_client::RefundPolicyServiceClient;
 use tokio::net::TcpStream;
@@ -67,9 +67,21 @@ async fn silent_connections_make_room_first() {
     next_frame(&mut idle).await.unwrap();
     sleep(CROWDED_IDLE_MIN).await;
     let mut silent = TcpStream::connect(server.addr).await.unwrap();
+    sleep(CROWDED_SILENT_MIN).await;
     assert!(serves(&server).await);
     assert!(closed(&mut silent).await);
     assert!(timeout(Duration::from_millis(200), told_to_go(&mut idle)).await.is_err(), "the idle one may stay");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn new_connections_that_say_nothing_keep_nobody_out() {
+    let server = start(places(2)).await;
+    let mut held = Vec::new();
+    for _ in 0..20 {
+        held.push(TcpStream::connect(server.addr).await.unwrap());
+        assert!(serves(&server).await);
+    }
     server.stop().await;
 }
 

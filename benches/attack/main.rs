@@ -83,6 +83,9 @@ struct Arguments {
     /// Only attacks of these names, with commas between them
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     only: Vec<String>,
+    /// All attacks but those of these names
+    #[arg(long, value_name = "NAME", value_delimiter = ',', conflicts_with = "only")]
+    except: Vec<String>,
     /// How long a flood or a hold lasts [default: 1 with --quick, 10 without]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=3_600))]
     seconds: Option<u64>,
@@ -135,12 +138,16 @@ fn main() -> ExitCode {
         }
         return ExitCode::SUCCESS;
     }
-    if let Some(unknown) = arguments.only.iter().find(|name| ATTACKS.iter().all(|attack| attack.name != **name)) {
+    let mut named = arguments.only.iter().chain(&arguments.except);
+    if let Some(unknown) = named.find(|name| ATTACKS.iter().all(|attack| attack.name != **name)) {
         eprintln!("error: there is no attack `{unknown}`\nhelp: `--list` lists them");
         return ExitCode::from(2);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let wanted = |attack: &&Attack| arguments.only.is_empty() || arguments.only.iter().any(|name| name == attack.name);
+    let among = |names: &[String], attack: &Attack| names.iter().any(|name| name == attack.name);
+    let wanted = |attack: &&Attack| {
+        (arguments.only.is_empty() || among(&arguments.only, attack)) && !among(&arguments.except, attack)
+    };
     let mut rows = Vec::new();
     for attack in ATTACKS.iter().filter(wanted) {
         if arguments.data.is_some() && attack.needs_own_server() {

@@ -150,6 +150,10 @@ pub const CONTROL_FRAMES_PER_CALL: i64 = 16;
 /// Such frames that a connection may send in each second beside.
 pub const CONTROL_FRAMES_PER_SECOND: i64 = 200;
 
+/// Where connections are crowded: how old one is that has asked for nothing yet and makes room before all
+/// others; a younger one does so after them. An honest one asks after a round trip.
+pub const CROWDED_SILENT_MIN: Duration = Duration::from_millis(500);
+
 /// Where connections are crowded: how long one is idle at least that makes room.
 pub const CROWDED_IDLE_MIN: Duration = Duration::from_secs(1);
 

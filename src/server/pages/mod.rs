@@ -199,11 +199,19 @@ async fn connection(
             }
         },
     };
-    if let Some(closure) = closure {
-        ConnectionClosed { listener: Listener::Pages, closure }.record();
-    }
-    if let Err(error) = ended {
+    let broken = ended.err().map(|error| {
         tracing::debug!(%error, "a connection to the pages ended with an error");
+        // A head that takes too long.
+        if error.is_timeout() {
+            Closure::NoGreeting
+        } else if error.is_parse() {
+            Closure::Protocol
+        } else {
+            Closure::Lost
+        }
+    });
+    if let Some(closure) = closure.or(broken) {
+        ConnectionClosed { listener: Listener::Pages, closure }.record();
     }
 }
 

@@ -3,8 +3,8 @@
 //! Where they are crowded, those that are not used make room: first the ones that say nothing, then idle
 //! ones, then those whose calls come to no answer; of the peer that holds most. A client whose idle
 //! connection is closed opens another; one that is turned away cannot be served at all. Connections that
-//! have asked for nothing yet have no right to stay: the oldest of them goes for each that comes, so that
-//! whoever asks at once is served, however many others only hold places.
+//! have asked for nothing yet have no right to stay: where no others can go, the oldest of them goes for
+//! each that comes, so that whoever asks at once is served, however many others only hold places.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -20,6 +20,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::server::limits::{
     ACCEPT_PAUSE, CROWDED_CLOSED_AT_ONCE, CROWDED_IDLE_MIN, CROWDED_SCAN_INTERVAL, CROWDED_SCANNED_FREELY_MAX,
+    CROWDED_SILENT_MIN,
 };
 use crate::server::transport::peer::Peer;
 use crate::server::transport::state::{ConnectionState, Stage};
@@ -235,8 +236,11 @@ impl Connections {
     /// How little a connection is used; `None`: enough.
     fn usage(&self, state: &ConnectionState, now: Instant) -> Option<Usage> {
         let unknown = self.places.unauthenticated_max.is_some() && !state.has_reached(Stage::Authenticated);
-        let (idle, since, least) = if !state.has_reached(Stage::Greeted) || (unknown && state.is_idle()) {
-            (Disuse::Silent, state.opened(), Duration::ZERO)
+        let silent = !state.has_reached(Stage::Greeted) || (unknown && state.is_idle());
+        let (idle, since, least) = if silent && state.opened() + CROWDED_SILENT_MIN <= now {
+            (Disuse::Silent, state.opened(), CROWDED_SILENT_MIN)
+        } else if silent {
+            (Disuse::New, state.opened(), Duration::ZERO)
         } else if state.is_idle() {
             (Disuse::Idle, state.answered_at(), CROWDED_IDLE_MIN)
         } else {
@@ -267,6 +271,8 @@ enum Disuse {
     Silent,
     Idle,
     Unanswered,
+    /// It has not asked for anything yet, but it has only just come.
+    New,
 }
 
 fn is_among(state: &ConnectionState, among: Among) -> bool {
