@@ -212,6 +212,10 @@ fn as_answer(plan: &Plan, decision: &Decision) -> by_hand::Answer {
             .map(|step| match plan.next_steps[usize::from(*step)].slug.as_str() {
                 "supplement_evidence" => Step::Supplement,
                 "restate_reason" => Step::Restate,
+                "keep_records" => Step::KeepRecords,
+                "stay_reachable" => Step::StayReachable,
+                "check_order_status" => Step::CheckStatus,
+                "refund_request" => Step::RefundRequest,
                 "after_sales_appeal" => Step::Appeal,
                 "complaint" => Step::Complaint,
                 _ => Step::Hotline,

@@ -108,6 +108,10 @@ pub(crate) struct Deduction {
 pub(crate) enum Step {
     Supplement,
     Restate,
+    KeepRecords,
+    StayReachable,
+    CheckStatus,
+    RefundRequest,
     Appeal,
     Complaint,
     Hotline,
@@ -266,11 +270,12 @@ fn liable(order: &Order<'_>) -> Result<Option<LiableParty>, &'static str> {
 
 fn rule(order: &Order<'_>, liable: Result<Option<LiableParty>, &'static str>) -> Ruling {
     let denied = |rule, codes: &[ReasonCode]| ruling(rule, Action::Deny(Codes::from_slice(codes)));
-    let Some(stage) = order.stage else { return ruling("unpaid", Action::Missing("stage")) };
+    let checked = |ruling| Ruling { next: &[Step::CheckStatus], ..ruling };
+    let Some(stage) = order.stage else { return checked(ruling("unpaid", Action::Missing("stage"))) };
     let finished = match stage {
-        OrderStage::Unpaid => return denied("unpaid", &[ReasonCode::OrderNotPaid]),
-        OrderStage::Cancelled => return denied("cancelled", &[ReasonCode::OrderCancelled]),
-        OrderStage::Refunded => return denied("already-refunded", &[ReasonCode::AlreadyRefunded]),
+        OrderStage::Unpaid => return checked(denied("unpaid", &[ReasonCode::OrderNotPaid])),
+        OrderStage::Cancelled => return checked(denied("cancelled", &[ReasonCode::OrderCancelled])),
+        OrderStage::Refunded => return checked(denied("already-refunded", &[ReasonCode::AlreadyRefunded])),
         OrderStage::Completed => Some(("completed", ReasonCode::OrderCompleted, "completed-other-appeal")),
         OrderStage::Redeemed => Some(("redeemed", ReasonCode::OrderRedeemed, "redeemed-other-appeal")),
         OrderStage::NotStarted | OrderStage::InProgress | OrderStage::Delivered => None,
@@ -312,8 +317,18 @@ fn rule(order: &Order<'_>, liable: Result<Option<LiableParty>, &'static str>) ->
         }
     }
     match order.request_type {
-        None => return ruling("appeal-too-early", Action::Missing("request_type")),
-        Some(RequestType::AfterSalesAppeal) => return denied("appeal-too-early", &[ReasonCode::WrongRequestType]),
+        None => {
+            return Ruling {
+                next: &[Step::RefundRequest],
+                ..ruling("appeal-too-early", Action::Missing("request_type"))
+            };
+        }
+        Some(RequestType::AfterSalesAppeal) => {
+            return Ruling {
+                next: &[Step::RefundRequest],
+                ..denied("appeal-too-early", &[ReasonCode::WrongRequestType])
+            };
+        }
         Some(RequestType::Dispute) => {
             return Ruling {
                 asks_clear_text: true,
@@ -545,7 +560,11 @@ pub(crate) fn decide(order: &Order<'_>, calendar: &Calendar) -> Answer {
                 Err(facts) => missing(facts, lacking),
                 Ok(_) if !lacking.is_empty() => (Outcome::MoreInfoRequired, lacking),
                 Ok(deduction) => {
-                    let deduction = deduction.map(|(kind, amount)| Deduction { kind, base, amount: amount.min(base) });
+                    let deduction = deduction.map(|(kind, amount)| Deduction {
+                        kind,
+                        base: order.line.paid,
+                        amount: amount.min(base),
+                    });
                     let deduction = deduction.filter(|deduction| deduction.amount != 0);
                     let refund = base - deduction.map_or(0, |deduction| deduction.amount);
                     amounts = (base, refund, deduction);
@@ -562,6 +581,7 @@ pub(crate) fn decide(order: &Order<'_>, calendar: &Calendar) -> Answer {
     // China has kept one offset since 1991.
     let today = (order.requested_at.div_euclid(1_000_000_000) + 8 * 3_600).div_euclid(86_400) as i32;
     let review = review.filter(|_| outcome != Outcome::MoreInfoRequired);
+    let is_reviewed = review.is_some();
     let reviewed = review.and_then(|window| calendar.window((today, today), window));
     let approved = matches!(outcome, Outcome::ApprovedFull | Outcome::ApprovedPartial);
     let payout =
@@ -582,6 +602,12 @@ pub(crate) fn decide(order: &Order<'_>, calendar: &Calendar) -> Answer {
         if matches!(code, ReasonCode::EvidenceMissing | ReasonCode::EvidenceInvalid | ReasonCode::FactMissing) {
             then(Step::Supplement);
         }
+    }
+    if outcome == Outcome::MoreInfoRequired {
+        then(Step::KeepRecords);
+    }
+    if is_reviewed || outcome == Outcome::ManualReview {
+        then(Step::StayReachable);
     }
     if outcome == Outcome::Denied {
         [Step::Supplement, Step::Complaint, Step::Hotline].into_iter().for_each(then);
