@@ -11,7 +11,7 @@ use requite::engine::admit::admit;
 use requite::engine::open;
 use requite::server::pages::PagesConfig;
 use requite::server::pb::refund_policy_service_server::{RefundPolicyService, RefundPolicyServiceServer};
-use requite::server::{ServerConfig, evaluate, pb, serve_routes};
+use requite::server::{OverloadConfig, ServerConfig, evaluate, pb, serve_routes};
 use requite::source::embedded;
 use requite::source::watch::Timing;
 use requite::telemetry::logs::{LogFormat, LogSettings};
@@ -127,7 +127,7 @@ pub(crate) fn run(role: Role) {
                 timing: Timing::default(),
                 state_dir: None,
                 road: RoadConfig::default(),
-                server: ServerConfig::default(),
+                server: never_overloaded(),
                 admin: None,
                 pages: None,
                 pages_config: PagesConfig::default(),
@@ -171,7 +171,7 @@ fn per_core() {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-                requite::server::serve(listener, engine, ServerConfig::default(), std::future::pending()).await.unwrap()
+                requite::server::serve(listener, engine, never_overloaded(), std::future::pending()).await.unwrap()
             });
         })
     };
@@ -220,5 +220,14 @@ impl RefundPolicyService for NoOp {
         _: Request<pb::GetServerInfoRequest>,
     ) -> Result<Response<pb::GetServerInfoResponse>, Status> {
         Err(Status::unimplemented(""))
+    }
+}
+
+/// Takes as much as the load brings: what a saturated server does is what is measured.
+fn never_overloaded() -> ServerConfig {
+    let concurrency_limit = std::num::NonZeroUsize::new(1_000_000);
+    ServerConfig {
+        overload: OverloadConfig { concurrency_limit, ..OverloadConfig::default() },
+        ..ServerConfig::default()
     }
 }
