@@ -156,12 +156,14 @@ fn closure_of(error: &hyper::Error) -> Closure {
         let io = error.downcast_ref::<io::Error>();
         let io = io.or_else(|| error.downcast_ref::<h2::Error>().and_then(h2::Error::get_io));
         if let Some(io) = io {
-            return match io.kind() {
+            return if io.kind() == io::ErrorKind::TimedOut {
                 // Nothing else ends so: a write found no room for too long.
-                io::ErrorKind::TimedOut => Closure::Stalled,
+                Closure::Stalled
+            } else if io.kind() == io::ErrorKind::InvalidData {
                 // What is read is only looked at for its frames: there were too many without calls.
-                io::ErrorKind::InvalidData => Closure::Protocol,
-                _ => Closure::Lost,
+                Closure::Protocol
+            } else {
+                Closure::Lost
             };
         }
         cause = error.source();
