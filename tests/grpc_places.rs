@@ -21,6 +21,7 @@ use requite::server::pb::GetServerInfoRequest;
 use requite::server::pb::refund_policy_service_client::RefundPolicyServiceClient;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
+use tonic::transport::Channel;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
@@ -32,6 +33,17 @@ fn places(connections_max: usize) -> ServerConfig {
 async fn serves(server: &Running) -> bool {
     let Ok(channel) = requite::server::client::connect(&server.addr.to_string()).await else { return false };
     RefundPolicyServiceClient::new(channel).get_server_info(GetServerInfoRequest {}).await.is_ok()
+}
+
+/// Clients with connections of their own, on each of which a call was answered.
+async fn called(server: &Running, count: usize) -> Vec<RefundPolicyServiceClient<Channel>> {
+    let mut clients = Vec::new();
+    for _ in 0..count {
+        let mut client = RefundPolicyServiceClient::new(server.channel().await);
+        client.get_server_info(GetServerInfoRequest {}).await.unwrap();
+        clients.push(client);
+    }
+    clients
 }
 
 /// Reads frames until the connection is told to go.
@@ -53,10 +65,20 @@ async fn idle_connections_make_room_where_they_are_crowded() {
         next_frame(&mut stream).await.unwrap();
         idle.push(stream);
     }
-    assert!(closed(&mut TcpStream::connect(server.addr).await.unwrap()).await, "they have only just come");
     sleep(CROWDED_IDLE_MIN).await;
     assert!(serves(&server).await);
     assert!(told_to_go(&mut idle[0]).await, "the one that is idle for longest makes room");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn connections_that_were_used_a_moment_ago_keep_their_places() {
+    let server = start(places(4)).await;
+    let mut used = called(&server, 4).await;
+    assert!(closed(&mut TcpStream::connect(server.addr).await.unwrap()).await);
+    for client in &mut used {
+        client.get_server_info(GetServerInfoRequest {}).await.unwrap();
+    }
     server.stop().await;
 }
 
@@ -86,6 +108,17 @@ async fn new_connections_that_say_nothing_keep_nobody_out() {
 }
 
 #[tokio::test]
+async fn new_connections_that_make_no_call_keep_nobody_out() {
+    let server = start(places(16)).await;
+    let mut held = Vec::new();
+    for _ in 0..60 {
+        held.push(greet(server.addr).await);
+        assert!(serves(&server).await);
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn connections_that_only_watch_make_room_in_the_end() {
     let server = start(places(3)).await;
     let mut watching = Vec::new();
@@ -104,12 +137,7 @@ async fn connections_that_only_watch_make_room_in_the_end() {
 #[tokio::test]
 async fn a_peer_has_no_more_than_its_share() {
     let server = start(ServerConfig { connections_per_peer_max: Some(2), ..places(10) }).await;
-    let mut taken = Vec::new();
-    for _ in 0..2 {
-        let mut stream = greet(server.addr).await;
-        next_frame(&mut stream).await.unwrap();
-        taken.push(stream);
-    }
+    let _taken = called(&server, 2).await;
     assert!(closed(&mut TcpStream::connect(server.addr).await.unwrap()).await);
     server.stop().await;
 }

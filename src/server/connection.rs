@@ -100,7 +100,7 @@ pub(crate) async fn serve<S, B>(
         biased;
         ended = poll_fn(|cx| turns(connection.as_mut(), &calls, &mut pace, cx)) => Ended::ByPeer(ended),
         closure = must_close.as_mut() => {
-            if let Some(time) = closing_time(closure) {
+            if let Some(time) = closing_time(closure, &state) {
                 connection.as_mut().graceful_shutdown();
                 // Cut where that takes too long.
                 let _ = timeout(time, poll_fn(|cx| turns(connection.as_mut(), &calls, &mut pace, cx))).await;
@@ -140,11 +140,13 @@ enum Ended {
 }
 
 /// How long calls may go on where a connection has to be closed; `None`: not at all.
-const fn closing_time(closure: Closure) -> Option<Duration> {
+fn closing_time(closure: Closure, state: &ConnectionState) -> Option<Duration> {
     match closure {
         Closure::Age => Some(CONNECTION_AGE_GRACE),
         Closure::Idle => Some(CONNECTION_CLOSING_MAX),
-        Closure::Crowded => Some(CROWDED_CLOSING_MAX),
+        Closure::Crowded if state.has_reached(Stage::Called) => Some(CROWDED_CLOSING_MAX),
+        // It has nothing to finish: it is told, and cut.
+        Closure::Crowded => Some(Duration::ZERO),
         Closure::NoGreeting | Closure::Protocol | Closure::Lost | Closure::Stalled | Closure::Unauthenticated => None,
     }
 }

@@ -3,8 +3,8 @@
 //! Where they are crowded, those that are not used make room: first the ones that say nothing, then idle
 //! ones, then those whose calls come to no answer; of the peer that holds most. A client whose idle
 //! connection is closed opens another; one that is turned away cannot be served at all. Connections that
-//! have asked for nothing yet have no right to stay: where no others can go, the oldest of them goes for
-//! each that comes, so that whoever asks at once is served, however many others only hold places.
+//! have made no call yet have no right to stay: where no others can go, the oldest of them goes for each
+//! that comes, so that whoever calls at once is served, however many others only hold places.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -239,10 +239,12 @@ impl Connections {
         let silent = !state.has_reached(Stage::Greeted) || (unknown && state.is_idle());
         let (idle, since, least) = if silent && state.opened() + CROWDED_SILENT_MIN <= now {
             (Disuse::Silent, state.opened(), CROWDED_SILENT_MIN)
-        } else if silent {
+        } else if state.is_idle() && state.answered_at() + CROWDED_IDLE_MIN <= now {
+            (Disuse::Idle, state.answered_at(), CROWDED_IDLE_MIN)
+        } else if silent || !state.has_reached(Stage::Called) {
             (Disuse::New, state.opened(), Duration::ZERO)
         } else if state.is_idle() {
-            (Disuse::Idle, state.answered_at(), CROWDED_IDLE_MIN)
+            return None;
         } else {
             (Disuse::Unanswered, state.answered_at(), self.places.unanswered_max)
         };
@@ -271,7 +273,7 @@ enum Disuse {
     Silent,
     Idle,
     Unanswered,
-    /// It has not asked for anything yet, but it has only just come.
+    /// It has made no call yet, but it has only just come.
     New,
 }
 

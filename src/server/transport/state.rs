@@ -18,6 +18,8 @@ pub(crate) enum Stage {
     Silent,
     /// It speaks the protocol.
     Greeted,
+    /// A call has begun on it.
+    Called,
     /// Whoever is on it has shown who they are, where that is asked for.
     Authenticated,
 }
@@ -81,6 +83,7 @@ impl ConnectionState {
 
     /// Notes a call that begins, until that is dropped.
     pub(crate) fn call(self: &Arc<Self>) -> OpenCall {
+        self.reach(Stage::Called);
         self.calls.fetch_add(1, Relaxed);
         OpenCall(Arc::clone(self))
     }
