@@ -37,7 +37,7 @@ async fn a_reload_tells_what_changed_hands() {
     let report = running.put("2").await;
     assert_eq!((report.before, report.after, report.generation), (digest("1"), digest("2"), 2));
     assert_eq!(running.generation(), 2);
-    assert!(report.changes.iter().any(|change| change.kind == ChangeKind::Changed), "{:?}", report.changes);
+    assert!(report.changes.shown.iter().any(|change| change.kind == ChangeKind::Changed), "{:?}", report.changes);
     let status = running.status();
     assert_eq!((status.in_force.digest, status.in_force.generation), (digest("2"), 2));
     assert_eq!((status.in_force.trigger, status.in_force.actor.as_str()), (Admin, "ops"));
@@ -45,7 +45,7 @@ async fn a_reload_tells_what_changed_hands() {
 
     let again = running.reload(Some(digest("2"))).await.unwrap();
     assert_eq!((again.before, again.after, again.generation), (digest("2"), digest("2"), 2));
-    assert_eq!((again.changes.len(), again.at), (0, report.at));
+    assert_eq!((again.changes.shown.len(), again.at), (0, report.at));
     running.end().await;
 }
 
@@ -139,7 +139,7 @@ async fn going_back_makes_a_new_generation_and_the_source_stays_out() {
     running.put("2").await;
     let report = running.roll_back(None).await.unwrap();
     assert_eq!((report.before, report.after, report.generation), (digest("2"), digest("1"), 3));
-    assert!(!report.changes.is_empty());
+    assert!(!report.changes.shown.is_empty());
     assert!(report.notices[0].contains("a restart would put it in force"), "{:?}", report.notices);
     let status = running.until("the source is kept out", |status| status.source.hold == Hold::Overridden).await;
     assert_eq!((status.in_force.trigger, status.restart.clone()), (Rollback, RestartForecast::Other(digest("2"))));
@@ -245,9 +245,9 @@ async fn policies_are_held_against_everything_without_being_put_in_force() {
     };
     let good = validate(Some(&text("2"))).await.unwrap();
     assert_eq!((good.verdict, good.digest, good.in_force), (Admissible::Yes, digest("2"), digest("1")));
-    assert!(!good.changes.is_empty());
+    assert!(!good.changes.shown.is_empty());
     let bad = validate(Some("policy: [\n")).await.unwrap();
-    assert_eq!((bad.verdict, bad.changes.len(), bad.diagnostics.is_empty()), (Admissible::No, 0, false));
+    assert_eq!((bad.verdict, bad.changes.shown.len(), bad.diagnostics.is_empty()), (Admissible::No, 0, false));
     running.write(&text("3"));
     assert_eq!(validate(None).await.unwrap().digest, digest("3"));
     fs::remove_dir_all(place.source()).unwrap();
@@ -392,7 +392,7 @@ async fn a_candidate_is_staged_and_promoted_or_let_go() {
 
     let staged = stage(&text("2")).await.unwrap();
     assert_eq!((staged.candidate.digest, staged.candidate.sample_per_thousand), (digest("2"), 500));
-    assert!(!staged.changes.is_empty());
+    assert!(!staged.changes.shown.is_empty());
     assert_eq!(running.status().candidate.as_ref().unwrap().digest, digest("2"));
     let files = running.ask(|reply| Ask::Files { digest: Some(digest("2")), reply }).await.unwrap();
     assert_eq!((&*files.bundle, files.snapshot.generation), (&bundle(&text("2")), 0));
@@ -402,7 +402,7 @@ async fn a_candidate_is_staged_and_promoted_or_let_go() {
 
     let (report, last) = promote("2", Some("1")).await.unwrap();
     assert_eq!((report.before, report.after, report.generation), (digest("1"), digest("2"), 2));
-    assert_eq!((last.digest, report.changes.is_empty()), (digest("2"), false));
+    assert_eq!((last.digest, report.changes.shown.is_empty()), (digest("2"), false));
     let status = running.until("the source is kept out", |status| status.source.hold == Hold::Overridden).await;
     assert_eq!((status.in_force.trigger, status.candidate.clone()), (ReloadTrigger::Promotion, None));
     running.hint(Poll).await;

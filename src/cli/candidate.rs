@@ -171,10 +171,10 @@ impl Stage {
 }
 
 fn staged(response: &pb::StageCandidateResponse) -> String {
-    let pb::StageCandidateResponse { candidate: staged, changes: found, warnings } = response;
+    let pb::StageCandidateResponse { candidate: staged, changes: found, warnings, further_changes } = response;
     let changes = match found.as_slice() {
         [] => "decides as what is in force does: nothing differs but the layout, if anything\n".to_owned(),
-        found => changes::text(&changes::of_server(found), colour()),
+        found => changes::text_of_server(found, *further_changes, colour()),
     };
     let warnings = diagnostics::list(warnings);
     let staged = candidate::staged(staged.as_ref().unwrap_or(&pb::CandidateStatus::default()));

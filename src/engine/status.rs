@@ -12,7 +12,7 @@ use crate::engine::snapshot::Snapshot;
 use crate::plan::Plan;
 use crate::policy::bundle::Digest;
 use crate::policy::diagnostic::Diagnostic;
-use crate::policy::diff::Change;
+use crate::policy::diff::Changes;
 use crate::telemetry::event::ReloadTrigger;
 use crate::telemetry::reloads::LastAttempt;
 
@@ -207,7 +207,7 @@ pub struct ActivationReport {
     /// What is worth a look in it.
     pub warnings: Vec<Diagnostic>,
     /// What changed.
-    pub changes: Vec<Change>,
+    pub changes: Changes,
     /// Its own cases that came out as expected.
     pub cases_passed: usize,
     /// What follows that the admin should know, a sentence each.
@@ -226,7 +226,7 @@ pub struct Assessment {
     /// Their own cases that came out as expected.
     pub cases_passed: usize,
     /// What they would change; empty where they are not admissible.
-    pub changes: Vec<Change>,
+    pub changes: Changes,
     /// What they were held against: the digest in force.
     pub in_force: Digest,
 }

@@ -19,7 +19,7 @@ use requite::engine::status::{
 };
 use requite::engine::{Activator, Engine, open};
 use requite::policy::bundle::{Bundle, BundleFile, Digest};
-use requite::policy::diff::diff;
+use requite::policy::diff::{Changes, bounded_diff};
 use requite::server::Drained;
 use requite::server::admin::desk::{Ask, Desk, Files, Staged};
 use requite::server::admin::{self, AdminAddress, AdminConfig, AdminLimits, OpenError, TlsFiles};
@@ -338,7 +338,7 @@ impl Teller {
                 verdict: Admissible::Yes,
                 diagnostics: admission.warnings,
                 cases_passed: admission.cases_passed,
-                changes: diff(&self.bundles[&in_force].0, &bundle),
+                changes: bounded_diff(&self.bundles[&in_force].0, &bundle),
                 in_force,
             },
             Err(rejection) => Assessment {
@@ -346,7 +346,7 @@ impl Teller {
                 verdict: Admissible::No,
                 diagnostics: rejection.diagnostics,
                 cases_passed: rejection.cases_passed,
-                changes: Vec::new(),
+                changes: Changes::default(),
                 in_force,
             },
         }
@@ -369,7 +369,7 @@ impl Teller {
             }
         };
         let (warnings, cases_passed) = (admission.warnings.clone(), admission.cases_passed);
-        let changes = diff(&self.bundles[&before].0, &bundle);
+        let changes = bounded_diff(&self.bundles[&before].0, &bundle);
         let generation = if bundle.digest() == before {
             self.revisions[0].generation
         } else {
@@ -392,7 +392,7 @@ impl Teller {
 
     fn stage(&mut self, bundle: Option<Bundle>, sample_per_thousand: u16, actor: String) -> Result<Staged, Refusal> {
         let bundle = bundle.unwrap_or_else(|| self.source.lock().unwrap().clone());
-        let changes = diff(&self.bundles[&self.in_force()].0, &bundle);
+        let changes = bounded_diff(&self.bundles[&self.in_force()].0, &bundle);
         let candidate = CandidateReport {
             digest: bundle.digest(),
             staged_at: now(),

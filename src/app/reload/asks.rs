@@ -12,7 +12,7 @@ use crate::engine::history::Kept;
 use crate::engine::snapshot::Snapshot;
 use crate::engine::status::{ActivationReport, Assessment, Failed, Refusal, WhyFailed};
 use crate::policy::bundle::{Bundle, Digest};
-use crate::policy::diff::{Change, diff};
+use crate::policy::diff::{Changes, bounded_diff};
 use crate::server::admin::desk::{Ask, Files, Reply, Upload};
 use crate::source::directory::ReadError;
 use crate::telemetry::event::{Panicked, ReloadResult, ReloadTrigger};
@@ -113,15 +113,15 @@ impl Reloader {
     }
 
     /// What is different now. Worked out afterwards: it must not delay what was asked for.
-    pub(super) async fn changes_since(&self, before: Arc<Bundle>) -> Vec<Change> {
+    pub(super) async fn changes_since(&self, before: Arc<Bundle>) -> Changes {
         let after = Arc::clone(&self.standing.history.current().bundle);
-        off_the_road(move || diff(&before, &after)).await.unwrap_or_default()
+        off_the_road(move || bounded_diff(&before, &after)).await.unwrap_or_default()
     }
 
     /// The policies of a revision: those in memory as they are, those on the disk admitted again.
     async fn ready_again(&mut self, kept: Kept) -> Result<Ready, Refusal> {
         if let Some(held) = kept.held {
-            return Ok(Ready { held, changes: Vec::new() });
+            return Ok(Ready { held, changes: Changes::default() });
         }
         let (loader, known) = (Arc::clone(&self.loader), self.known(ReloadTrigger::Rollback, Wants::Nothing));
         let digest = kept.revision.digest;

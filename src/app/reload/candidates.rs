@@ -11,6 +11,7 @@ use crate::engine::candidate;
 use crate::engine::history::Held;
 use crate::engine::status::{ActivationReport, CandidateReport, Failed, Refusal, Revision};
 use crate::policy::bundle::Digest;
+use crate::policy::diff::Changes;
 use crate::server::admin::desk::{Files, Staged, Upload};
 use crate::telemetry::event::{ReloadResult, ReloadTrigger};
 
@@ -87,7 +88,7 @@ impl Reloader {
         }
         let last = candidate.report(self.standing.history.in_force());
         let before = Arc::clone(&self.standing.history.current().bundle);
-        let ready = Ready { held: candidate.held, changes: Vec::new() };
+        let ready = Ready { held: candidate.held, changes: Changes::default() };
         let mut report = if ready.held.bundle.digest() == over.digest {
             self.nothing_changed(over.digest)
         } else {

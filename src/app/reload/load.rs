@@ -8,7 +8,7 @@ use crate::engine::admit::{Admission, Rejection};
 use crate::engine::history::Held;
 use crate::engine::status::{Admissible, Assessment, WhyFailed};
 use crate::policy::bundle::{Bundle, Digest};
-use crate::policy::diff::{Change, diff};
+use crate::policy::diff::{Changes, bounded_diff};
 use crate::source::directory::ReadError;
 use crate::source::state::StateDir;
 
@@ -60,7 +60,7 @@ pub(super) enum Loaded {
 pub(super) struct Ready {
     pub(super) held: Held,
     /// What they change; empty where nobody wants to know.
-    pub(super) changes: Vec<Change>,
+    pub(super) changes: Changes,
 }
 
 impl Loader {
@@ -90,8 +90,8 @@ impl Loader {
     pub(super) fn build(&self, bundle: Bundle, known: &Known) -> Result<Ready, Rejection> {
         let admission = (self.admit)(&bundle)?;
         let changes = match known.changes {
-            Wants::Changes => diff(&known.in_force, &bundle),
-            Wants::Nothing => Vec::new(),
+            Wants::Changes => bounded_diff(&known.in_force, &bundle),
+            Wants::Nothing => Changes::default(),
         };
         Ok(Ready { held: Held::new(Arc::new(bundle), admission), changes })
     }
@@ -113,8 +113,11 @@ impl Loader {
         };
         let (digest, in_force_digest) = (bundle.digest(), in_force.digest());
         let (verdict, diagnostics, cases_passed, changes) = match (self.admit)(&bundle) {
-            Ok(admission) => (Admissible::Yes, admission.warnings, admission.cases_passed, diff(in_force, &bundle)),
-            Err(rejection) => (Admissible::No, rejection.diagnostics, rejection.cases_passed, Vec::new()),
+            Ok(admission) => {
+                let changes = bounded_diff(in_force, &bundle);
+                (Admissible::Yes, admission.warnings, admission.cases_passed, changes)
+            }
+            Err(rejection) => (Admissible::No, rejection.diagnostics, rejection.cases_passed, Changes::default()),
         };
         Ok(Assessment { digest, verdict, diagnostics, cases_passed, changes, in_force: in_force_digest })
     }

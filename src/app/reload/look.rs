@@ -17,6 +17,7 @@ use crate::engine::history::Held;
 use crate::engine::snapshot::Snapshot;
 use crate::engine::status::{ActivationReport, Failed, KnownGood, Refusal, Revision, WhyFailed};
 use crate::policy::bundle::{Bundle, Digest};
+use crate::policy::diff::Changes;
 use crate::server::admin::desk::Reply;
 use crate::source::directory::ReadError;
 use crate::telemetry::event::{Flapped, Panicked, ReloadResult, ReloadTrigger, Reloaded};
@@ -116,7 +117,7 @@ impl Reloader {
             generation,
             at: activated_at,
             warnings: warnings.to_vec(),
-            changes: Vec::new(),
+            changes: Changes::default(),
             cases_passed: *cases_passed,
             notices: self.notices(),
         }

@@ -15,6 +15,7 @@ pub(in crate::cli) fn text(activation: &pb::Activation, colour: Colour) -> Strin
         changes,
         cases_passed,
         notices,
+        further_changes,
     } = activation;
     let since = moment(activated_at.as_ref().map(|at| at.seconds));
     if before_digest == after_digest {
@@ -28,7 +29,7 @@ pub(in crate::cli) fn text(activation: &pb::Activation, colour: Colour) -> Strin
     if changes.is_empty() {
         page.push_str("nothing differs but the layout: comments, spaces, quotes, the order of keys\n");
     } else {
-        page.push_str(&changes::text(&changes::of_server(changes), colour));
+        page.push_str(&changes::text_of_server(changes, *further_changes, colour));
     }
     let passed = counted(u64::from(*cases_passed), "case");
     page.push_str(&format!(

@@ -11,8 +11,18 @@ use crate::server::pb;
 /// Lines shown around a line that changed.
 const CONTEXT_LINES: usize = 3;
 
+/// The differences that a server shows, and how many more it has.
+pub(in crate::cli) fn text_of_server(changes: &[pb::PolicyChange], further: u32, colour: Colour) -> String {
+    let mut page = text(&of_server(changes), colour);
+    if 0 < further {
+        let are = counted(further.into(), "further change");
+        page.push_str(&format!("and {are} without room here: `requite diff` shows everything\n"));
+    }
+    page
+}
+
 /// Differences as a server tells them.
-pub(in crate::cli) fn of_server(changes: &[pb::PolicyChange]) -> Vec<Change> {
+fn of_server(changes: &[pb::PolicyChange]) -> Vec<Change> {
     changes.iter().map(of_message).collect()
 }
 

@@ -54,11 +54,6 @@ fn document(file: &BundleFile) -> Document<'_> {
 }
 
 impl Document<'_> {
-    /// All of it, as it was written.
-    pub(super) fn text(&self) -> String {
-        String::from_utf8_lossy(self.bytes).into_owned()
-    }
-
     /// What people call it: the id of a policy, with its version where either bundle has several
     /// of them; the path of anything else.
     pub(super) fn name(&self, before: &[Self], after: &[Self]) -> String {

@@ -5,12 +5,15 @@
 //! spaces, quotes, the order of keys that have an order of their own, the names of policy files.
 //! Where nothing comes out, both bundles decide alike. What a difference means is not known here.
 
+mod bound;
 mod documents;
 mod order;
 mod parts;
 mod text;
 
 use crate::policy::bundle::Bundle;
+pub use crate::policy::diff::bound::Changes;
+use crate::policy::diff::bound::{Collector, TextBound};
 use crate::policy::diff::documents::{Document, Pair, pairs};
 use crate::policy::diff::order::{Step, moved, steps};
 use crate::policy::diff::parts::{Part, parts, same, shape_of};
@@ -55,30 +58,51 @@ pub enum ChangeKind {
 /// be read is one difference with all of its text.
 #[must_use]
 pub fn diff(before: &Bundle, after: &Bundle) -> Vec<Change> {
+    let mut found = Collector::of_all();
+    collect(before, after, &mut found);
+    found.done().shown
+}
+
+/// Differences as far as an answer has room for them: texts are cut to 16 KiB each, no more are
+/// shown than have 512 KiB together, and the rest is counted. Nothing beyond is ever written.
+#[must_use]
+pub fn bounded_diff(before: &Bundle, after: &Bundle) -> Changes {
+    let mut found = Collector::bounded();
+    collect(before, after, &mut found);
+    found.done()
+}
+
+fn collect(before: &Bundle, after: &Bundle, changes: &mut Collector) {
     if before.digest() == after.digest() {
-        return Vec::new();
+        return;
     }
     let (before, after) = (documents::read(before), documents::read(after));
     let name = |document: &Document<'_>| document.name(&before, &after);
-    let mut changes = Vec::new();
     for pair in pairs(&before, &after) {
         match pair {
-            Pair::Gone(gone) => changes.push(whole(ChangeKind::Removed, name(gone), gone.text(), String::new())),
-            Pair::New(new) => changes.push(whole(ChangeKind::Added, name(new), String::new(), new.text())),
-            Pair::Both(before, after) => compare(before, after, &name(after), &mut changes),
+            Pair::Gone(gone) => whole(changes, ChangeKind::Removed, name(gone), (gone.bytes, &[])),
+            Pair::New(new) => whole(changes, ChangeKind::Added, name(new), (&[], new.bytes)),
+            Pair::Both(before, after) => compare(before, after, &name(after), changes),
         }
     }
-    changes
 }
 
-fn whole(kind: ChangeKind, document: String, before: String, after: String) -> Change {
-    Change { kind, document, section: String::new(), name: String::new(), before, after }
+/// A difference of whole documents, whose texts are these bytes.
+fn whole(changes: &mut Collector, kind: ChangeKind, document: String, (before, after): (&[u8], &[u8])) {
+    changes.push(|text| Change {
+        kind,
+        document: text.cut(document.as_bytes()),
+        section: String::new(),
+        name: String::new(),
+        before: text.cut(before),
+        after: text.cut(after),
+    });
 }
 
-fn compare(before: &Document<'_>, after: &Document<'_>, name: &str, changes: &mut Vec<Change>) {
+fn compare(before: &Document<'_>, after: &Document<'_>, name: &str, changes: &mut Collector) {
     // Of two layers, the one whose file comes first stands above the other.
     if after.role == FileRole::Layer && before.path != after.path {
-        changes.push(whole(ChangeKind::Moved, name.to_owned(), before.path.to_owned(), after.path.to_owned()));
+        whole(changes, ChangeKind::Moved, name.to_owned(), (before.path.as_bytes(), after.path.as_bytes()));
     }
     if before.bytes == after.bytes {
         return;
@@ -91,11 +115,11 @@ fn compare(before: &Document<'_>, after: &Document<'_>, name: &str, changes: &mu
         .and_then(|(old, new)| Some((parts(old, before.role, &shape)?, parts(new, after.role, &shape)?)));
     match split {
         Some((old, new)) => of_parts(&old, &new, name, changes),
-        None => changes.push(whole(ChangeKind::Changed, name.to_owned(), before.text(), after.text())),
+        None => whole(changes, ChangeKind::Changed, name.to_owned(), (before.bytes, after.bytes)),
     }
 }
 
-fn of_parts(before: &[Part<'_>], after: &[Part<'_>], document: &str, changes: &mut Vec<Change>) {
+fn of_parts(before: &[Part<'_>], after: &[Part<'_>], document: &str, changes: &mut Collector) {
     let moved = moved(before, after);
     for step in steps(before, after) {
         let (kind, old, new) = match step {
@@ -104,20 +128,20 @@ fn of_parts(before: &[Part<'_>], after: &[Part<'_>], document: &str, changes: &m
             Step::Both(old, new) => (ChangeKind::Changed, Some(old), Some(new)),
         };
         let Some(part) = new.or(old) else { continue };
-        let change = |kind, before, after| Change {
+        let change = |kind, text: TextBound, before: String, after: String| Change {
             kind,
-            document: document.to_owned(),
-            section: part.section.clone(),
-            name: part.name.clone(),
-            before,
-            after,
+            document: text.cut(document.as_bytes()),
+            section: text.cut(part.section.as_bytes()),
+            name: text.cut(part.name.as_bytes()),
+            before: text.cut_text(before),
+            after: text.cut_text(after),
         };
         if !old.zip(new).is_some_and(|(old, new)| same(old.value, new.value, new.shape)) {
             let written = |part: Option<&Part<'_>>| part.map(Part::text).unwrap_or_default();
-            changes.push(change(kind, written(old), written(new)));
+            changes.push(|text| change(kind, text, written(old), written(new)));
         }
         if let Some((from, to)) = new.and_then(|new| moved.get(&new.key())) {
-            changes.push(change(ChangeKind::Moved, from.clone(), to.clone()));
+            changes.push(|text| change(ChangeKind::Moved, text, from.clone(), to.clone()));
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::engine::snapshot::Snapshot;
 use crate::engine::status::{ActivationReport, Assessment, CandidateReport, Refusal, Revision};
 use crate::policy::bundle::{Bundle, Digest};
 use crate::policy::diagnostic::Diagnostic;
-use crate::policy::diff::Change;
+use crate::policy::diff::Changes;
 use crate::server::shown::Shown;
 
 /// Where the answer goes. Whoever asked may be gone: what was asked for is done all the same.
@@ -119,7 +119,7 @@ pub struct Staged {
     /// The candidate.
     pub candidate: CandidateReport,
     /// What it would change of what is in force.
-    pub changes: Vec<Change>,
+    pub changes: Changes,
     /// What is worth a look in it.
     pub warnings: Vec<Diagnostic>,
 }

@@ -213,6 +213,7 @@ impl PolicyAdminService for Admins {
         call.notes.subject(|subject| subject.digest = Some(text(candidate.digest)));
         Ok(Response::new(pb::StageCandidateResponse {
             candidate: Some(candidate::report(&candidate)),
+            further_changes: status::count(changes.further),
             changes: status::changes(changes),
             warnings: status::diagnostics(&warnings),
         }))

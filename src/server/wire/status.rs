@@ -7,7 +7,7 @@ use crate::engine::status::{
     SourceStatus, StartedFrom, Status, WhyFailed,
 };
 use crate::policy::diagnostic::{Diagnostic, Severity};
-use crate::policy::diff::{Change, ChangeKind};
+use crate::policy::diff::{Change, ChangeKind, Changes};
 use crate::server::pb;
 use crate::server::wire::candidate;
 use crate::telemetry::event::ReloadTrigger;
@@ -144,6 +144,7 @@ pub(crate) fn activation(report: ActivationReport) -> pb::Activation {
         generation,
         activated_at: Some(moment(at)),
         warnings: diagnostics(&warnings),
+        further_changes: count(changes.further),
         changes: self::changes(changes),
         cases_passed: count(cases_passed),
         notices,
@@ -161,6 +162,7 @@ pub(crate) fn assessment(assessment: Assessment) -> pb::ValidatePolicyResponse {
         },
         diagnostics: self::diagnostics(&diagnostics),
         cases_passed: count(cases_passed),
+        further_changes: count(changes.further),
         changes: self::changes(changes),
         in_force_digest: in_force.to_string(),
     }
@@ -190,8 +192,8 @@ fn diagnostic(diagnostic: &Diagnostic) -> pb::PolicyDiagnostic {
     }
 }
 
-/// The messages of differences.
-pub(crate) fn changes(changes: Vec<Change>) -> Vec<pb::PolicyChange> {
+/// The messages of differences that are shown.
+pub(crate) fn changes(Changes { shown, further: _ }: Changes) -> Vec<pb::PolicyChange> {
     let change = |Change { kind, document, section, name, before, after }| {
         let kind = match kind {
             ChangeKind::Added => pb::ChangeKind::Added,
@@ -201,7 +203,7 @@ pub(crate) fn changes(changes: Vec<Change>) -> Vec<pb::PolicyChange> {
         };
         pb::PolicyChange { kind: kind.into(), document, section, name, before, after }
     };
-    changes.into_iter().map(change).collect()
+    shown.into_iter().map(change).collect()
 }
 
 const fn trigger(trigger: ReloadTrigger) -> pb::ReloadTrigger {
@@ -223,6 +225,6 @@ pub(crate) fn moment(timestamp: Timestamp) -> prost_types::Timestamp {
 }
 
 /// A count as the wire has it. A bundle has far fewer cases than bytes, which are bounded.
-fn count(count: usize) -> u32 {
+pub(crate) fn count(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
