@@ -178,7 +178,7 @@ async fn known(client: &AdminClient) -> Result<Vec<String>, AdminError> {
 
 /// The differences as a server would tell them, with what was held against what.
 fn json(found: &[Change], a: &Bundle, b: &Bundle) -> String {
-    // A reload from the one to the other would say the same.
+    // A reload from the one to the other would say the same, as far as its answer has room.
     let activation = pb::Activation {
         before_digest: a.digest().to_string(),
         after_digest: b.digest().to_string(),

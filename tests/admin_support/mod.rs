@@ -444,7 +444,12 @@ impl PolicyAdminService for Desk {
             ..Default::default()
         };
         state.candidate = Some((observed(digest, actor, request.sample_per_thousand), bundle));
-        Ok(Response::new(pb::StageCandidateResponse { candidate: Some(fresh), changes, warnings: Vec::new() }))
+        Ok(Response::new(pb::StageCandidateResponse {
+            candidate: Some(fresh),
+            changes,
+            warnings: Vec::new(),
+            further_changes: 0,
+        }))
     }
 
     async fn promote_candidate(
