@@ -4,8 +4,9 @@
 //! not be read are fixed, so that nothing of the inside gets out.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation as WireViolation, StatusExt as _};
@@ -16,6 +17,12 @@ use crate::server::limits::{
     VIOLATION_BYTES_MAX,
 };
 use crate::server::pb;
+
+/// The trailer by which clients of gRPC are told when to retry, in milliseconds.
+pub(crate) const PUSHBACK: &str = "grpc-retry-pushback-ms";
+
+/// The reason in `ErrorInfo` of a call for which there is no room.
+pub(crate) const OVERLOADED: &str = "OVERLOADED";
 
 /// The `domain` of every `ErrorInfo`.
 pub const ERROR_DOMAIN: &str = "requite";
@@ -92,11 +99,7 @@ impl Failure {
             }
             // Its details tell it from what the library calls internal.
             Self::Bug => Status::with_error_details(code, message, error_info("BUG", [])),
-            Self::Overloaded => {
-                let mut details = error_info("OVERLOADED", []);
-                details.set_retry_info(Some(OVERLOADED_RETRY_AFTER));
-                Status::with_error_details(code, message, details)
-            }
+            Self::Overloaded => retry_later(OVERLOADED, message, OVERLOADED_RETRY_AFTER),
             Self::TooManyFrames => Status::with_error_details(code, message, error_info("TOO_MANY_FRAMES", [])),
             Self::MessageTooLarge => Status::with_error_details(code, message, error_info("MESSAGE_TOO_LARGE", [])),
             Self::AnswerTooLarge => {
@@ -224,6 +227,19 @@ impl From<Failure> for Status {
     }
 }
 
+/// The status of a call that is not taken now: why, and when to come back, as details and as the trailer that
+/// clients of gRPC look at by themselves.
+pub(crate) fn retry_later(reason: &str, message: impl Into<String>, after: Duration) -> Status {
+    let mut details = error_info(reason, []);
+    details.set_retry_info(Some(after));
+    let mut pushback = HeaderMap::with_capacity(1);
+    if let Ok(millis) = u64::try_from(after.as_millis()) {
+        pushback.insert(PUSHBACK, HeaderValue::from(millis));
+    }
+    let metadata = MetadataMap::from_headers(pushback);
+    Status::with_error_details_and_metadata(Code::ResourceExhausted, message, details, metadata)
+}
+
 fn error_info<const N: usize>(reason: &str, facts: [(&str, String); N]) -> ErrorDetails {
     let metadata: HashMap<String, String> = facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     ErrorDetails::with_error_info(reason, ERROR_DOMAIN, metadata)
@@ -292,6 +308,13 @@ mod tests {
         let details = status.get_error_details();
         let last = details.bad_request().unwrap().field_violations.last().unwrap().description.clone();
         assert!(last.ends_with("more fields are bad and have no room here"), "{last}");
+    }
+
+    #[test]
+    fn what_finds_no_room_is_told_when_to_come_back() {
+        let status = Failure::Overloaded.status();
+        let delay = status.get_error_details().retry_info().unwrap().retry_delay.unwrap();
+        assert_eq!(status.metadata().get(PUSHBACK).unwrap(), delay.as_millis().to_string().as_str());
     }
 
     #[test]

@@ -1,16 +1,13 @@
 //! The answer to a call that is not taken: made once, when the server starts, so that it costs next to
 //! nothing when it is needed.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, Response};
+use http::{HeaderMap, Response};
 use tonic::body::Body;
-use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, StatusExt as _};
 
-use crate::server::errors::ERROR_DOMAIN;
+use crate::server::errors::{OVERLOADED, retry_later};
 use crate::telemetry::event::ShedReason;
 
 /// Delays that callers are told in turn: were it one, all would come back at once.
@@ -28,9 +25,6 @@ const OVER_SHARE_DELAY: Duration = Duration::from_millis(500);
 /// Its steps.
 const OVER_SHARE_STEP: Duration = Duration::from_millis(100);
 
-/// The trailer by which clients of gRPC are told when to retry, in milliseconds.
-pub(crate) const PUSHBACK: &str = "grpc-retry-pushback-ms";
-
 /// Why a call is not taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Refused {
@@ -44,7 +38,7 @@ impl Refused {
     /// The reason in `ErrorInfo`.
     const fn reason(self) -> &'static str {
         match self {
-            Self::Overloaded => "OVERLOADED",
+            Self::Overloaded => OVERLOADED,
             Self::CallerOverShare => "CALLER_OVER_SHARE",
         }
     }
@@ -111,19 +105,17 @@ impl Refusals {
 }
 
 fn headers(refused: Refused, delay: Duration) -> HeaderMap {
-    let mut details = ErrorDetails::with_error_info(refused.reason(), ERROR_DOMAIN, HashMap::new());
-    details.set_retry_info(Some(delay));
-    let status = Status::with_error_details(Code::ResourceExhausted, refused.message(), details);
-    let mut headers = std::mem::take(status.into_http::<()>().headers_mut());
-    if let Ok(millis) = u64::try_from(delay.as_millis()) {
-        headers.insert(PUSHBACK, HeaderValue::from(millis));
-    }
-    headers
+    let status = retry_later(refused.reason(), refused.message(), delay);
+    std::mem::take(status.into_http::<()>().headers_mut())
 }
 
 #[cfg(test)]
 mod tests {
+    use tonic::{Code, Status};
+    use tonic_types::StatusExt as _;
+
     use super::*;
+    use crate::server::errors::{ERROR_DOMAIN, PUSHBACK};
 
     #[test]
     fn a_refusal_says_why_and_when_to_come_back() {
