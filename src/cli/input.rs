@@ -11,7 +11,7 @@ use clap::ValueEnum;
 use crate::cli::exit::Exit;
 use crate::cli::output::{chain, say};
 use crate::domain::printable::{Printable, is_hidden};
-use crate::server::json::{JsonError, request_from_json};
+use crate::server::json::{JsonError, JsonMistake, request_from_json};
 use crate::server::pb;
 
 /// Longest request that is read. The server takes less; this only keeps memory bounded.
@@ -104,15 +104,23 @@ pub(super) fn request(from: &Input) -> Result<pb::EvaluateRefundRequest, Exit> {
     request_from_json(&text).map_err(|error| said(unreadable(from, &text, &error)))
 }
 
-/// What is wrong with a text that is no request, with the place in it.
+/// What is wrong with a text that is no request: every mistake with its place.
 fn unreadable(from: &Input, text: &str, error: &JsonError) -> String {
-    let JsonError { line, column, problem } = error;
     if text.trim().is_empty() {
         return format!("{from} holds no request: it is empty");
     }
+    let mistakes = error.mistakes.iter().map(|mistake| shown(text, mistake)).collect::<String>();
+    let further = if error.further == 0 { String::new() } else { format!("\n  and {} more mistakes", error.further) };
+    format!("{from} holds no request:{mistakes}{further}")
+}
+
+fn shown(text: &str, mistake: &JsonMistake) -> String {
+    let JsonMistake { line, column, field, problem, help } = mistake;
+    let separator = if field.is_empty() { "" } else { ": " };
     let place = line.checked_sub(1).and_then(|line| text.lines().nth(line));
-    let excerpt = place.map(|row| excerpt(row, *line, *column)).unwrap_or_default();
-    format!("{from} holds no request: {}\n  --> line {line}, column {column}{excerpt}", Printable(problem))
+    let place = place.map(|row| format!("\n  --> line {line}, column {column}{}", excerpt(row, *line, *column)));
+    let help = if help.is_empty() { String::new() } else { format!("\n  help: {}", Printable(help)) };
+    format!("\n  {}{separator}{}{}{help}", Printable(field), Printable(problem), place.unwrap_or_default())
 }
 
 /// The line with a mark under the column, as far as it is near to it. Columns count bytes.

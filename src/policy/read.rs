@@ -248,7 +248,8 @@ pub fn field<T: Read>(
 }
 
 /// The known word nearest to a wrong one, if one is near enough.
-fn nearest<'w>(wrong: &str, known: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
+#[must_use]
+pub fn nearest<'w>(wrong: &str, known: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
     let length = wrong.chars().count();
     known
         .into_iter()

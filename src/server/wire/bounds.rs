@@ -44,6 +44,11 @@ const LIST_BOUNDS: [(&str, usize); 16] = [
     ("requite.v1.PolicyFiles.files", BUNDLE_FILES_MAX),
 ];
 
+/// How many items a list or map of a request may have, by the full name of the field.
+pub(crate) fn list_max(full_name: &str) -> usize {
+    LIST_BOUNDS.iter().find(|(name, _)| *name == full_name).map_or(0, |(_, most)| *most)
+}
+
 /// The wire types of protobuf.
 const VARINT: u64 = 0;
 const FIXED_64: u64 = 1;
@@ -148,7 +153,7 @@ impl FieldShape {
         let inner = kind.as_message();
         let wire_type = wire_type(&kind);
         let content = if field.is_list() || field.is_map() {
-            let most = LIST_BOUNDS.iter().find(|(name, _)| *name == field.full_name()).map_or(0, |(_, most)| *most);
+            let most = list_max(field.full_name());
             let item = match inner {
                 Some(message) => Some(Shape::of(message, depth + 1)?),
                 None => None,

@@ -10,7 +10,7 @@ pub(crate) enum Path<'p> {
     /// The request itself.
     Root,
     /// A field of a message.
-    Field(&'p Path<'p>, &'static str),
+    Field(&'p Path<'p>, &'p str),
     /// An item of a list.
     Item(&'p Path<'p>, usize),
     /// An entry of a map.
@@ -19,7 +19,7 @@ pub(crate) enum Path<'p> {
 
 impl<'p> Path<'p> {
     /// A field of the message at this place.
-    pub(crate) const fn field(&'p self, name: &'static str) -> Self {
+    pub(crate) const fn field(&'p self, name: &'p str) -> Self {
         Path::Field(self, name)
     }
 

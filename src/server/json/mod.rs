@@ -1,28 +1,28 @@
-//! Requests and responses as JSON: the canonical mapping of proto3.
+//! Requests and responses as JSON: the canonical mapping of proto3, read strictly.
 //!
 //! Names are read as `lowerCamelCase` or as the proto files write them, and written as
-//! `lowerCamelCase`. A name that is not known is an error: it is most likely a typing mistake, and
-//! the fact it was meant to be would silently be missing.
+//! `lowerCamelCase`. What is stricter than the mapping asks for: a name that is not known, a name that
+//! stands twice, two members of a choice, and the number of a word that does not exist are mistakes. Each
+//! of them is most likely a slip, and a fact would silently be missing or another one than was meant.
+
+mod document;
+mod mistake;
+mod read;
+mod values;
 
 use prost::Message;
-use prost_reflect::{DeserializeOptions, DynamicMessage, SerializeOptions};
+use prost_reflect::{DynamicMessage, SerializeOptions};
 
 use crate::server::descriptors::pool;
+use crate::server::json::document::Document;
+pub use crate::server::json::mistake::{JsonError, JsonMistake};
 use crate::server::pb;
 
-/// Why a text is not a message.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("line {line}, column {column}: {problem}")]
-pub struct JsonError {
-    /// The line, counted from one; zero where the problem has no place.
-    pub line: usize,
-    /// The column, counted from one; zero where the problem has no place.
-    pub column: usize,
-    /// What is wrong, and what was expected.
-    pub problem: String,
-}
-
 /// Reads an `EvaluateRefundRequest`.
+///
+/// # Errors
+///
+/// Every mistake with its place and its field; of a text that is no JSON the first.
 pub fn request_from_json(text: &str) -> Result<pb::EvaluateRefundRequest, JsonError> {
     from_json(text, "requite.v1.EvaluateRefundRequest")
 }
@@ -46,14 +46,11 @@ pub fn admin_to_json(message: &impl Message, name: &str) -> String {
 }
 
 fn from_json<M: Message + Default>(text: &str, name: &str) -> Result<M, JsonError> {
-    let descriptor =
-        pool().and_then(|pool| pool.get_message_by_name(name)).ok_or_else(|| without_place("unknown message"))?;
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    let options = DeserializeOptions::new().deny_unknown_fields(true);
-    let message = DynamicMessage::deserialize_with_options(descriptor, &mut deserializer, &options)
-        .and_then(|message| deserializer.end().map(|()| message))
-        .map_err(json_error)?;
-    message.transcode_to().map_err(|error| without_place(&error.to_string()))
+    let descriptor = pool()
+        .and_then(|pool| pool.get_message_by_name(name))
+        .ok_or_else(|| JsonError::without_place("unknown message"))?;
+    let message = read::message(&Document::open(text)?, &descriptor)?;
+    message.transcode_to().map_err(|error| JsonError::without_place(&error.to_string()))
 }
 
 /// An empty text cannot come out: every message here is one of the embedded descriptors.
@@ -66,18 +63,6 @@ fn to_json<M: Message>(message: &M, name: &str) -> String {
         dynamic.serialize_with_options(&mut serializer, &SerializeOptions::new()).ok()
     });
     written.and_then(|()| String::from_utf8(text).ok()).unwrap_or_default()
-}
-
-/// The place apart from the text, which repeats it at its end.
-fn json_error(error: serde_json::Error) -> JsonError {
-    let (line, column) = (error.line(), error.column());
-    let text = error.to_string();
-    let place = format!(" at line {line} column {column}");
-    JsonError { line, column, problem: text.strip_suffix(&place).unwrap_or(&text).to_owned() }
-}
-
-fn without_place(problem: &str) -> JsonError {
-    JsonError { line: 0, column: 0, problem: problem.to_owned() }
 }
 
 #[cfg(test)]
@@ -106,21 +91,6 @@ mod tests {
         let proto = request_from_json(r#"{"request_id": "r", "order": {"order_id": "o"}}"#);
         assert!(camel.is_ok());
         assert_eq!(camel, proto);
-    }
-
-    #[test]
-    fn mistakes_are_named_with_their_place() {
-        for (text, line, part) in [
-            ("{\n  \"requestIdd\": \"r\"\n}", 2, "requestIdd"),
-            ("{\n  \"order\": {\"lines\": 5}\n}", 2, "expected"),
-            ("{\"claim\":\n {\"requestType\": \"NO_SUCH\"}}", 2, "NO_SUCH"),
-            ("{", 1, "EOF"),
-            ("{} {}", 1, "trailing"),
-        ] {
-            let error = request_from_json(text).unwrap_err();
-            assert_eq!(error.line, line, "{error}");
-            assert!(error.problem.contains(part), "{error}");
-        }
     }
 
     #[test]

@@ -1,0 +1,404 @@
+//! From a JSON text to a message, led by the descriptors: every mistake is noted, and nothing is
+//! skipped in silence.
+
+use prost_reflect::{
+    DynamicMessage, EnumDescriptor, FieldDescriptor, Kind as Type, MapKey, MessageDescriptor, Value as Field,
+};
+
+use crate::policy::read::{nearest, quoted_list};
+use crate::server::json::document::{Document, Kind, Member, Value};
+use crate::server::json::mistake::{JsonError, JsonMistake};
+use crate::server::json::values::{self, Decimal};
+use crate::server::wire::bounds::list_max;
+use crate::server::wire::path::Path;
+
+const MONEY: &str = "google.type.Money";
+const FRACTION: &str = "google.type.Fraction";
+const TIMESTAMP: &str = "google.protobuf.Timestamp";
+const DURATION: &str = "google.protobuf.Duration";
+
+/// Longest part of a text that a message repeats, in characters.
+const QUOTED_CHARACTERS_MAX: usize = 60;
+
+/// Reads a message.
+///
+/// # Errors
+///
+/// Every mistake, in the order of the text.
+pub(super) fn message(document: &Document<'_>, descriptor: &MessageDescriptor) -> Result<DynamicMessage, JsonError> {
+    let mut reader = Reader { document, error: JsonError { mistakes: Vec::new(), further: 0 } };
+    let message = reader.message(descriptor, document.root(), &Path::Root);
+    match message {
+        Some(message) if reader.error.mistakes.is_empty() => Ok(message),
+        Some(_) | None => Err(reader.error),
+    }
+}
+
+struct Reader<'d, 't> {
+    document: &'d Document<'t>,
+    error: JsonError,
+}
+
+impl<'t> Reader<'_, 't> {
+    /// Notes a mistake; there is no value then.
+    fn wrong<T>(
+        &mut self,
+        value: Value<'t>,
+        at: &Path<'_>,
+        problem: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Option<T> {
+        let (line, column) = if self.error.is_full() { (0, 0) } else { self.document.place(value) };
+        let (field, problem, help) = (at.to_string(), problem.into(), help.into());
+        self.error.add(JsonMistake { line, column, field, problem, help });
+        None
+    }
+
+    fn message(&mut self, descriptor: &MessageDescriptor, value: Value<'t>, at: &Path<'_>) -> Option<DynamicMessage> {
+        match descriptor.full_name() {
+            TIMESTAMP => return self.moment(descriptor, value, at),
+            DURATION => return self.duration(descriptor, value, at),
+            _ => {}
+        }
+        if value.kind() != Kind::Object {
+            let help = help_for_message(descriptor, value);
+            return self.wrong(value, at, format!("expected an object, got {}", shown(value)), help);
+        }
+        let mut message = DynamicMessage::new(descriptor.clone());
+        let mut seen: Vec<(FieldDescriptor, Value<'t>)> = Vec::new();
+        for Member { name, value } in value.members() {
+            let Some(written) = name.text() else {
+                self.wrong::<()>(name, at, "the name has an escape that is half of a character", "");
+                continue;
+            };
+            let Some(field) = field_of(descriptor, &written) else {
+                let help = help_for_name(descriptor, &written);
+                self.wrong::<()>(name, at, format!("there is no field {}", quoted(&written)), help);
+                continue;
+            };
+            let place = at.field(field.name());
+            if let Some((_, first)) = seen.iter().find(|(other, _)| *other == field) {
+                let (line, column) = self.document.place(*first);
+                let problem =
+                    format!("{} stands twice; the first is on line {line}, column {column}", quoted(&written));
+                self.wrong::<()>(name, &place, problem, "keep one of them");
+                continue;
+            }
+            let choice = field.containing_oneof();
+            let other = choice
+                .and_then(|choice| seen.iter().find(|(other, _)| other.containing_oneof().as_ref() == Some(&choice)));
+            if let Some((other, _)) = other {
+                let problem = format!("`{}` and `{}` exclude each other", other.json_name(), field.json_name());
+                self.wrong::<()>(name, &place, problem, "keep one of them");
+                continue;
+            }
+            // As if it were not there, as the mapping has it.
+            if value.kind() == Kind::Null {
+                continue;
+            }
+            if let Some(content) = self.field(&field, value, &place) {
+                message.set_field(&field, content);
+            }
+            seen.push((field, name));
+        }
+        Some(message)
+    }
+
+    fn field(&mut self, field: &FieldDescriptor, value: Value<'t>, at: &Path<'_>) -> Option<Field> {
+        if field.is_map() {
+            self.map(field, value, at)
+        } else if field.is_list() {
+            self.list(field, value, at)
+        } else {
+            self.single(&field.kind(), value, at)
+        }
+    }
+
+    fn list(&mut self, field: &FieldDescriptor, value: Value<'t>, at: &Path<'_>) -> Option<Field> {
+        if value.kind() != Kind::List {
+            return self.wrong(value, at, format!("expected a list, got {}", shown(value)), "write it in `[` and `]`");
+        }
+        let items = value.items();
+        self.within_bound(field, items.len(), value, at)?;
+        let (kind, mut read) = (field.kind(), Vec::with_capacity(items.len()));
+        for (place, item) in items.into_iter().enumerate() {
+            read.extend(self.single(&kind, item, &at.item(place)));
+        }
+        Some(Field::List(read))
+    }
+
+    fn map(&mut self, field: &FieldDescriptor, value: Value<'t>, at: &Path<'_>) -> Option<Field> {
+        let Type::Message(entry) = field.kind() else { return None };
+        if value.kind() != Kind::Object {
+            return self.wrong(
+                value,
+                at,
+                format!("expected an object, got {}", shown(value)),
+                "write it as `{\"name\": value}`",
+            );
+        }
+        let members = value.members();
+        self.within_bound(field, members.len(), value, at)?;
+        let mut read: std::collections::HashMap<MapKey, Field> = std::collections::HashMap::new();
+        let kind = entry.map_entry_value_field().kind();
+        for Member { name, value } in members {
+            let Some(key) = name.text() else {
+                self.wrong::<()>(name, at, "the name has an escape that is half of a character", "");
+                continue;
+            };
+            let place = at.key(&key);
+            let content = self.single(&kind, value, &place);
+            if read.contains_key(&MapKey::String(key.clone())) {
+                self.wrong::<()>(name, &place, format!("{} stands twice", quoted(&key)), "keep one of them");
+            } else if let Some(content) = content {
+                read.insert(MapKey::String(key), content);
+            }
+        }
+        Some(Field::Map(read))
+    }
+
+    /// Lists above their bound are not looked into.
+    fn within_bound(&mut self, field: &FieldDescriptor, count: usize, value: Value<'t>, at: &Path<'_>) -> Option<()> {
+        let most = list_max(field.full_name());
+        if count <= most {
+            Some(())
+        } else {
+            self.wrong(value, at, format!("at most {most} are allowed, got {count}"), "")
+        }
+    }
+
+    fn single(&mut self, kind: &Type, value: Value<'t>, at: &Path<'_>) -> Option<Field> {
+        match kind {
+            Type::Message(descriptor) => self.message(descriptor, value, at).map(Field::Message),
+            Type::Enum(words) => self.word(words, value, at).map(Field::EnumNumber),
+            Type::String => self.text(value, at).map(Field::String),
+            Type::Bool => match value.kind() {
+                Kind::Flag(flag) => Some(Field::Bool(flag)),
+                _ => self.wrong(
+                    value,
+                    at,
+                    format!("expected `true` or `false`, got {}", shown(value)),
+                    "write it without quotes",
+                ),
+            },
+            Type::Int32 | Type::Sint32 | Type::Sfixed32 => {
+                let number = self.whole(i128::from(i32::MIN), i128::from(i32::MAX), value, at)?;
+                i32::try_from(number).ok().map(Field::I32)
+            }
+            Type::Int64 | Type::Sint64 | Type::Sfixed64 => {
+                let number = self.whole(i128::from(i64::MIN), i128::from(i64::MAX), value, at)?;
+                i64::try_from(number).ok().map(Field::I64)
+            }
+            Type::Uint32 | Type::Fixed32 => {
+                let number = self.whole(0, i128::from(u32::MAX), value, at)?;
+                u32::try_from(number).ok().map(Field::U32)
+            }
+            Type::Uint64 | Type::Fixed64 => {
+                let number = self.whole(0, i128::from(u64::MAX), value, at)?;
+                u64::try_from(number).ok().map(Field::U64)
+            }
+            // No request has one; a test holds the descriptors to that.
+            Type::Double | Type::Float | Type::Bytes => {
+                self.wrong(value, at, "this field cannot be written as JSON", "")
+            }
+        }
+    }
+
+    fn text(&mut self, value: Value<'t>, at: &Path<'_>) -> Option<String> {
+        match value.kind() {
+            Kind::Text => match value.text() {
+                Some(text) => Some(text),
+                None => self.wrong(value, at, "the text has an escape that is half of a character", ""),
+            },
+            Kind::Number | Kind::Flag(_) => {
+                let help = format!("write it in double quotes: `\"{}\"`", cut(value.raw()));
+                self.wrong(value, at, format!("expected a text, got {}", shown(value)), help)
+            }
+            Kind::Object | Kind::List | Kind::Null => {
+                self.wrong(value, at, format!("expected a text, got {}", shown(value)), "")
+            }
+        }
+    }
+
+    fn whole(&mut self, least: i128, most: i128, value: Value<'t>, at: &Path<'_>) -> Option<i128> {
+        let decimal = match value.kind() {
+            Kind::Number => Decimal::parse(value.raw()),
+            Kind::Text => value.text().and_then(|text| Decimal::parse(&text)),
+            Kind::Object | Kind::List | Kind::Flag(_) | Kind::Null => None,
+        };
+        match decimal.as_ref().map(Decimal::whole) {
+            Some(Some(number)) if (least..=most).contains(&number) => Some(number),
+            Some(Some(_)) => {
+                self.wrong(value, at, format!("{} is out of range", shown(value)), format!("write {least} to {most}"))
+            }
+            Some(None) => {
+                let parts = decimal.and_then(|decimal| decimal.units_and_nanos());
+                let help = match (at, parts) {
+                    (Path::Field(_, "units"), Some((units, nanos))) => {
+                        format!(
+                            "an amount is whole units and billionths: write `\"units\": \"{units}\", \"nanos\": {nanos}`"
+                        )
+                    }
+                    _ => String::new(),
+                };
+                self.wrong(value, at, format!("expected a whole number, got {}", shown(value)), help)
+            }
+            None => self.wrong(
+                value,
+                at,
+                format!("expected a whole number, got {}", shown(value)),
+                "write it in digits, such as `10`",
+            ),
+        }
+    }
+
+    /// A word of a closed set, by its name or number.
+    fn word(&mut self, words: &EnumDescriptor, value: Value<'t>, at: &Path<'_>) -> Option<i32> {
+        let name = match value.kind() {
+            Kind::Text => value.text(),
+            Kind::Number => {
+                let number = Decimal::parse(value.raw()).and_then(|decimal| decimal.whole());
+                let known = number
+                    .and_then(|number| i32::try_from(number).ok())
+                    .filter(|&number| words.get_value(number).is_some());
+                if known.is_some() {
+                    return known;
+                }
+                None
+            }
+            Kind::Object | Kind::List | Kind::Flag(_) | Kind::Null => None,
+        };
+        if let Some(word) = name.as_deref().and_then(|name| words.get_value_by_name(name)) {
+            return Some(word.number());
+        }
+        let help = help_for_word(words, name.as_deref().unwrap_or_default());
+        self.wrong(value, at, format!("{} is no word of {}", shown(value), words.name()), help)
+    }
+
+    fn moment(&mut self, descriptor: &MessageDescriptor, value: Value<'t>, at: &Path<'_>) -> Option<DynamicMessage> {
+        const EXAMPLE: &str = "write it as text, such as `\"2026-06-01T10:00:00Z\"`";
+        match value.kind() {
+            Kind::Text => match values::moment(&value.text().unwrap_or_default()) {
+                Ok(parts) => Some(seconds_and_nanos(descriptor, parts)),
+                Err((problem, help)) => self.wrong(value, at, format!("{problem}: {}", shown(value)), help),
+            },
+            Kind::Number => {
+                let seconds = Decimal::parse(value.raw()).and_then(|decimal| decimal.whole());
+                let text = seconds.and_then(values::moment_of_seconds);
+                let help = text.map_or_else(
+                    || EXAMPLE.to_owned(),
+                    |text| format!("if it counts seconds since 1970, write `\"{text}\"`"),
+                );
+                self.wrong(value, at, "expected a moment as text, got a number", help)
+            }
+            kind @ (Kind::Object | Kind::List | Kind::Flag(_) | Kind::Null) => {
+                self.wrong(value, at, format!("expected a moment as text, got {}", kind.describe()), EXAMPLE)
+            }
+        }
+    }
+
+    fn duration(&mut self, descriptor: &MessageDescriptor, value: Value<'t>, at: &Path<'_>) -> Option<DynamicMessage> {
+        let parts = value.text().filter(|_| value.kind() == Kind::Text).and_then(|text| values::duration(&text));
+        match parts {
+            Some(parts) => Some(seconds_and_nanos(descriptor, parts)),
+            None => self.wrong(
+                value,
+                at,
+                format!("expected a length of time, got {}", shown(value)),
+                "write it in seconds, with at most nine decimals, such as `\"3600s\"`",
+            ),
+        }
+    }
+}
+
+fn seconds_and_nanos(descriptor: &MessageDescriptor, (seconds, nanos): (i64, i32)) -> DynamicMessage {
+    let mut message = DynamicMessage::new(descriptor.clone());
+    message.set_field_by_name("seconds", Field::I64(seconds));
+    message.set_field_by_name("nanos", Field::I32(nanos));
+    message
+}
+
+fn field_of(descriptor: &MessageDescriptor, name: &str) -> Option<FieldDescriptor> {
+    descriptor.get_field_by_json_name(name).or_else(|| descriptor.get_field_by_name(name))
+}
+
+/// A value as a message repeats it: cut where it is long.
+fn shown(value: Value<'_>) -> String {
+    match value.kind() {
+        Kind::Text | Kind::Number => quoted(value.raw()),
+        kind @ (Kind::Object | Kind::List | Kind::Flag(_) | Kind::Null) => kind.describe().to_owned(),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    format!("`{}`", cut(text))
+}
+
+fn cut(text: &str) -> String {
+    let mut characters = text.chars();
+    let mut kept: String = characters.by_ref().take(QUOTED_CHARACTERS_MAX).collect();
+    if characters.next().is_some() {
+        kept.push('…');
+    }
+    kept
+}
+
+/// What to write for a field that is not known: the name that was most likely meant, or all there are.
+fn help_for_name(descriptor: &MessageDescriptor, written: &str) -> String {
+    if descriptor.full_name() == MONEY && matches!(written, "amount" | "value" | "currency" | "cents" | "minorUnits") {
+        return "an amount has `currencyCode`, whole `units` and `nanos`, billionths: `{\"currencyCode\": \"CNY\", \"units\": \"10\", \"nanos\": 500000000}`".to_owned();
+    }
+    let fields: Vec<FieldDescriptor> = descriptor.fields().collect();
+    // A name of any length could be compared; no field is as long as this.
+    let near = if written.len() <= QUOTED_CHARACTERS_MAX {
+        nearest(written, fields.iter().map(FieldDescriptor::json_name))
+    } else {
+        None
+    };
+    match near {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("known are {}", quoted_list(fields.iter().map(FieldDescriptor::json_name))),
+    }
+}
+
+/// What to write for a word that is not known.
+fn help_for_word(words: &EnumDescriptor, written: &str) -> String {
+    let names: Vec<String> = words.values().map(|word| word.name().to_owned()).collect();
+    // Every name begins with that of the set, which is what a short one lacks.
+    let short = names.iter().find(|name| {
+        let ending = written.to_ascii_uppercase().replace(['-', ' '], "_");
+        !ending.is_empty()
+            && (**name == ending || name.strip_suffix(&ending).is_some_and(|prefix| prefix.ends_with('_')))
+    });
+    let near = || {
+        if written.len() <= QUOTED_CHARACTERS_MAX { nearest(written, names.iter().map(String::as_str)) } else { None }
+    };
+    match short.map(String::as_str).or_else(near) {
+        Some(name) => format!("write `\"{name}\"`"),
+        None => format!("known are {}", quoted_list(&names)),
+    }
+}
+
+/// What to write where a message is given as something else than an object.
+fn help_for_message(descriptor: &MessageDescriptor, value: Value<'_>) -> String {
+    let text = value.text().unwrap_or_else(|| value.raw().to_owned());
+    match descriptor.full_name() {
+        MONEY => {
+            let number = text.split_whitespace().find_map(Decimal::parse).and_then(|decimal| decimal.units_and_nanos());
+            let (units, nanos) = number.unwrap_or((10, 500_000_000));
+            let currency = text
+                .split_whitespace()
+                .find(|word| word.len() == 3 && word.bytes().all(|byte| byte.is_ascii_uppercase()));
+            let currency = currency.unwrap_or("CNY");
+            format!("write `{{\"currencyCode\": \"{currency}\", \"units\": \"{units}\", \"nanos\": {nanos}}}`")
+        }
+        FRACTION => {
+            let parts = text
+                .split_once('/')
+                .and_then(|(part, whole)| Some((part.trim().parse::<u32>().ok()?, whole.trim().parse::<u32>().ok()?)));
+            let (part, whole) = parts.unwrap_or((3, 8));
+            format!("write `{{\"numerator\": \"{part}\", \"denominator\": \"{whole}\"}}`")
+        }
+        _ => String::new(),
+    }
+}
