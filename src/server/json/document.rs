@@ -176,7 +176,11 @@ fn syntax_mistake(text: &str, error: &serde_json::Error) -> JsonError {
     let said = said.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&said);
     let row = line.checked_sub(1).and_then(|line| text.lines().nth(line)).unwrap_or_default();
     let found = column.checked_sub(1).and_then(|at| row.get(at..)).and_then(|rest| rest.chars().next());
+    let before = column.checked_sub(1).and_then(|at| row.get(..at)).unwrap_or_default();
     let (problem, help) = match (said, found) {
+        (_, Some('}' | ']')) if before.trim_end().ends_with(',') => {
+            ("a comma stands before the closing bracket", "leave out the comma")
+        }
         ("trailing comma", _) => (said, "leave out the comma before the closing bracket"),
         ("trailing characters", _) => ("something follows the end of the message", "write one message"),
         (_, _) if said.starts_with("EOF") => ("the text ends in the middle", "close what is open: `\"`, `]` or `}`"),

@@ -66,39 +66,4 @@ fn to_json<M: Message>(message: &M, name: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::server::wire::{decision, samples};
-
-    #[test]
-    fn a_request_survives_the_way_to_json_and_back() {
-        let request = pb::EvaluateRefundRequest {
-            request_id: "r-1".into(),
-            explain: pb::ExplainLevel::Full.into(),
-            order: Some(samples::order()),
-            claim: Some(samples::claim()),
-            ..pb::EvaluateRefundRequest::default()
-        };
-        let text = request_to_json(&request);
-        assert!(text.contains("\"requestType\": \"REQUEST_TYPE_REFUND\""), "{text}");
-        assert!(text.contains("\"requestedAt\": \"1970-01-01T00:50:00.000000005Z\""), "{text}");
-        assert_eq!(request_from_json(&text), Ok(request));
-    }
-
-    #[test]
-    fn both_spellings_of_a_name_are_read() {
-        let camel = request_from_json(r#"{"requestId": "r", "order": {"orderId": "o"}}"#);
-        let proto = request_from_json(r#"{"request_id": "r", "order": {"order_id": "o"}}"#);
-        assert!(camel.is_ok());
-        assert_eq!(camel, proto);
-    }
-
-    #[test]
-    fn a_response_is_written_with_the_names_of_its_words() {
-        let (plan, order, claim) = (samples::plan(), samples::order(), samples::claim());
-        let response = decision::response(&samples::decision(), samples::names(&plan, &samples::said(&order, &claim)));
-        let text = response_to_json(&response);
-        assert!(text.contains("\"outcome\": \"OUTCOME_APPROVED_PARTIAL\""), "{text}");
-        assert!(text.contains("\"currencyCode\": \"CNY\""), "{text}");
-    }
-}
+mod tests;
