@@ -41,7 +41,7 @@ pub enum MoneyError {
     #[error("must not be negative")]
     Negative,
     /// Finer than the minor unit of the currency.
-    #[error("must be a multiple of the currency's minor unit")]
+    #[error("must be a multiple of the currency's minor unit (nanos are billionths of a unit: 0.50 is 500000000)")]
     TooPrecise,
     /// Above [`AMOUNT_MINOR_UNITS_MAX`].
     #[error("must be at most {AMOUNT_MINOR_UNITS_MAX} minor units")]

@@ -174,7 +174,7 @@ impl<'t> Reader<'_, 't> {
             Type::String => self.text(value, at).map(Field::String),
             Type::Bool => match value.kind() {
                 Kind::Flag(flag) => Some(Field::Bool(flag)),
-                _ => self.wrong(
+                Kind::Object | Kind::List | Kind::Text | Kind::Number | Kind::Null => self.wrong(
                     value,
                     at,
                     format!("expected `true` or `false`, got {}", shown(value)),

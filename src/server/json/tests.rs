@@ -99,7 +99,16 @@ fn random_value(kind: &Kind, chance: &mut Chance) -> Value {
         Kind::Int32 => Value::I32(edge(chance, &[0, -1, i64::from(i32::MIN), i64::from(i32::MAX)]) as i32),
         Kind::Int64 => Value::I64(edge(chance, &[0, 7, i64::MIN, i64::MAX])),
         Kind::Uint64 => Value::U64([0, 9, u64::MAX][chance.below(3) as usize]),
-        other => panic!("the reader of JSON has no form for {other:?}"),
+        other @ (Kind::Double
+        | Kind::Float
+        | Kind::Uint32
+        | Kind::Sint32
+        | Kind::Sint64
+        | Kind::Fixed32
+        | Kind::Fixed64
+        | Kind::Sfixed32
+        | Kind::Sfixed64
+        | Kind::Bytes) => panic!("no request has a field of {other:?}"),
     }
 }
 
