@@ -151,6 +151,10 @@ async fn deadlines_must_be_readable() {
     let mut request = Request::new(pb::GetServerInfoRequest {});
     request.set_timeout(Duration::from_secs(5));
     client.get_server_info(request).await.unwrap();
+    let mut health = HealthClient::new(server.channel().await);
+    let mut request = Request::new(HealthCheckRequest::default());
+    request.metadata_mut().insert("grpc-timeout", "5x".parse().unwrap());
+    assert_eq!(health.check(request).await.unwrap_err().code(), Code::InvalidArgument);
     server.stop().await;
 }
 

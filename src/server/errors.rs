@@ -11,6 +11,7 @@ use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation as WireViolation, StatusExt as _};
 
+use crate::domain::printable::Printable;
 use crate::domain::request::FieldViolation;
 use crate::server::limits::{
     ANSWER_BYTES_MAX, OVERLOADED_RETRY_AFTER, SMALL_FRAME_BYTES, SMALL_FRAMES_MAX, STATUS_TEXT_BYTES_MAX,
@@ -271,10 +272,11 @@ fn at_least(violations: &[FieldViolation]) -> &'static str {
     if violations.iter().any(|violation| violation.field.is_empty()) { "at least " } else { "" }
 }
 
-/// A text as far as a status has room for it.
+/// A text as far as a status has room for it, with hidden characters as escapes: clients print it.
 pub(crate) fn clip(text: &str) -> String {
+    let text = Printable(text).to_string();
     if text.len() <= STATUS_TEXT_BYTES_MAX {
-        return text.to_owned();
+        return text;
     }
     let mut end = STATUS_TEXT_BYTES_MAX;
     while !text.is_char_boundary(end) {

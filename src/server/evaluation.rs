@@ -64,10 +64,15 @@ pub fn answer(snapshot: &Snapshot, request: &pb::EvaluateRefundRequest) -> Resul
         language,
     } = request;
     let mut checks = Checks::default();
-    checks.request_id(request_id);
+    checks.names([
+        ("request_id", request_id),
+        ("policy_id", policy_id),
+        ("policy_digest", policy_digest),
+        ("language", language),
+    ]);
     let explain = checks.explain(*explain);
     let said = checks.converted(request::for_decision(order.as_ref(), claim.as_ref()));
-    let plan = plan_for(snapshot, policy_id, policy_digest, *min_generation, &said)?;
+    let plan = checks.plan(plan_for(snapshot, policy_id, policy_digest, *min_generation, &said))?;
     let language = checks.language(plan, language);
     let facts = checks.facts(intake(plan, &said, Purpose::Decision))?;
     // Both are there: `for_decision` has checked it.
@@ -215,9 +220,14 @@ pub fn validate_evidence(
 ) -> Result<pb::ValidateEvidenceResponse, Failure> {
     let pb::ValidateEvidenceRequest { request_id, policy_id, policy_digest, order, claim, language } = request;
     let mut checks = Checks::default();
-    checks.request_id(request_id);
+    checks.names([
+        ("request_id", request_id),
+        ("policy_id", policy_id),
+        ("policy_digest", policy_digest),
+        ("language", language),
+    ]);
     let said = checks.converted(request::for_assessment(order.as_ref(), claim.as_ref()));
-    let plan = plan_for(snapshot, policy_id, policy_digest, 0, &said)?;
+    let plan = checks.plan(plan_for(snapshot, policy_id, policy_digest, 0, &said))?;
     let language = checks.language(plan, language);
     let facts = checks.facts(intake(plan, &said, Purpose::Evidence))?;
     let EvidenceAssessment { reason_codes, report, next_steps: steps } = assess_evidence(plan, &facts);
@@ -298,15 +308,33 @@ enum Explain {
 struct Checks(Vec<FieldViolation>);
 
 impl Checks {
-    fn request_id(&mut self, request_id: &str) {
-        if SHORT_TEXT_BYTES_MAX < request_id.len() {
-            let problem = format!("must have at most {SHORT_TEXT_BYTES_MAX} bytes, got {}", request_id.len());
-            self.0.push(FieldViolation::new("request_id", problem));
+    /// Texts that are looked at before the facts are. One above its bound names no policy, so everything that is
+    /// bad so far is said at once.
+    fn names(&mut self, names: [(&str, &str); 4]) {
+        for (field, text) in names {
+            if SHORT_TEXT_BYTES_MAX < text.len() {
+                let problem = format!("must have at most {SHORT_TEXT_BYTES_MAX} bytes, got {}", text.len());
+                self.0.push(FieldViolation::new(field, problem));
+            }
+        }
+    }
+
+    /// The plan asked for. Where its name or digest is above its bound, that is what is wrong, with all else that
+    /// was found so far.
+    fn plan<'a>(&mut self, plan: Result<&'a Plan, Failure>) -> Result<&'a Plan, Failure> {
+        let unnamed = |bad: &FieldViolation| bad.field == "policy_id" || bad.field == "policy_digest";
+        match plan {
+            Err(_) if self.0.iter().any(unnamed) => Err(Failure::BadRequest(std::mem::take(&mut self.0))),
+            plan => plan,
         }
     }
 
     fn language(&mut self, plan: &Plan, language: &str) -> usize {
         plan.language(language).unwrap_or_else(|| {
+            if SHORT_TEXT_BYTES_MAX < language.len() {
+                // It is bad already.
+                return 0;
+            }
             let known = plan.languages.join(", ");
             let problem = format!("the policy has no labels in `{language}`; it has {known}");
             self.0.push(FieldViolation::new("language", problem));
@@ -487,6 +515,22 @@ mod tests {
         assert_eq!(checks.language(&samples::plan(), "EN"), 1);
         checks.language(&samples::plan(), "fr");
         assert_eq!(checks.0, [FieldViolation::new("language", "the policy has no labels in `fr`; it has zh, en")]);
+    }
+
+    #[test]
+    fn a_name_above_its_bound_is_a_bad_field() {
+        let long = "x".repeat(SHORT_TEXT_BYTES_MAX + 1);
+        let request = pb::EvaluateRefundRequest {
+            policy_id: long.clone(),
+            policy_digest: long.clone(),
+            language: long,
+            order: Some(samples::order()),
+            claim: Some(samples::claim()),
+            ..pb::EvaluateRefundRequest::default()
+        };
+        let Err(Failure::BadRequest(violations)) = answer(&snapshot(1), &request) else { panic!("it is taken") };
+        let fields: Vec<&str> = violations.iter().map(|bad| bad.field.as_str()).collect();
+        assert_eq!(fields, ["policy_id", "policy_digest", "language"]);
     }
 
     #[test]

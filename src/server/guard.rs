@@ -115,13 +115,34 @@ where
     Ok(response)
 }
 
+/// The answer of a service beside the data service, with statuses as the data service has them: a malformed
+/// `grpc-timeout` is refused, and an answer whose headers do not come in time is DEADLINE_EXCEEDED. What begins in
+/// time may go on: a watch has no end of its own.
+pub(crate) async fn beside_data<F>(deadline: Result<Deadline, Failure>, answer: F) -> Result<Response<Body>, Infallible>
+where
+    F: Future<Output = Result<Response<Body>, Infallible>>,
+{
+    let deadline = match deadline {
+        Ok(deadline) => deadline,
+        Err(failure) => return Ok(failure.status().into_http()),
+    };
+    if let Err(failure) = deadline.check() {
+        return Ok(failure.status().into_http());
+    }
+    Ok(match timeout_at(deadline.0, answer).await {
+        Ok(Ok(response)) => with_standard_status(response),
+        Ok(Err(never)) => match never {},
+        Err(_elapsed) => Failure::DeadlineExceeded.status().into_http(),
+    })
+}
+
 /// When the answer to a call is no longer of use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Deadline(Instant);
 
 impl Deadline {
     /// The deadline that the caller gave, but never later than [`CALL_TIME_MAX`] from now.
-    fn from_headers(headers: &HeaderMap, now: Instant) -> Result<Self, Failure> {
+    pub(crate) fn from_headers(headers: &HeaderMap, now: Instant) -> Result<Self, Failure> {
         let asked = match headers.get("grpc-timeout") {
             None => CALL_TIME_MAX,
             Some(value) => value.to_str().ok().and_then(parse_timeout).ok_or(Failure::BadTimeout)?,

@@ -23,7 +23,7 @@ use tower::{BoxError, Service};
 
 use crate::engine::Engine;
 use crate::server::connection::{self, Bounds};
-use crate::server::guard::{Guard, status_code};
+use crate::server::guard::{Deadline, Guard, beside_data, status_code};
 use crate::server::health::Reported;
 use crate::server::limits::{
     CONCURRENT_STREAMS_MAX, CONNECTION_AGE_MAX, CONNECTION_IDLE_MAX, CONNECTIONS_MAX, CROWDED_UNANSWERED_MIN,
@@ -230,10 +230,12 @@ impl HyperService<Request<Incoming>> for Front {
             Some(method) if method.starts_with('/') => limited(&self.admission, &self.data, request),
             Some(_) | None => {
                 let method = RequestMethod::beside_data(request.uri().path());
-                let active = ActiveRequest::begin(method, Instant::now().into_std());
-                let answer = self.others.clone().call(request);
+                let begun = Instant::now();
+                let active = ActiveRequest::begin(method, begun.into_std());
+                let deadline = Deadline::from_headers(request.headers(), begun);
+                let mut others = self.others.clone();
                 Answering::Unlimited(Box::pin(async move {
-                    let response = answer.await;
+                    let response = beside_data(deadline, async { others.call(request).await }).await;
                     active.finish(status_code(&response));
                     response
                 }))
