@@ -6,7 +6,11 @@ of the proto files. Ends with 0 if every answer is the one that the published gu
 
 import datetime
 import importlib
+import json
+import os
 import pathlib
+import re
+import subprocess
 import sys
 import tempfile
 
@@ -56,6 +60,7 @@ class Caller:
         self.claim = claim_pb2
         self.words = words_pb2
         self.api = refund_policy_service_pb2
+        self.address = address
         self.channel = grpc.insecure_channel(address)
         self.stub = refund_policy_service_pb2_grpc.RefundPolicyServiceStub(self.channel)
 
@@ -137,6 +142,21 @@ class Caller:
         }
         assert named == expected, status
 
+    def keeps_the_cents_in_the_program_of_the_readme(self):
+        """86.32 paid, of which 3/8 are done: 32.37 held back, 53.95 back. The program runs as it stands there."""
+        [program] = re.findall(r"```python\n(.*?)```", pathlib.Path("README.md").read_text(encoding="utf-8"), re.DOTALL)
+        request = json.loads(pathlib.Path("policies/standard/requests/platform-late-partial.json").read_text(encoding="utf-8"))
+        for paid in [request["order"]["lines"][0], *request["order"].get("tenders", [])]:
+            paid["paid"] = {"currencyCode": "CNY", "units": "86", "nanos": 320000000}
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder) / "request.json"
+            file.write_text(json.dumps(request), encoding="utf-8")
+            command = [sys.executable, "-c", program.replace("127.0.0.1:50051", self.address), str(file)]
+            environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+            ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        expected = "OUTCOME_APPROVED_PARTIAL\nheld back: paid * completed_share 32.37 CNY\nback: 53.95 CNY\n"
+        assert ran.stdout == expected, (ran.stdout, ran.stderr)
+
     def is_healthy(self):
         health = health_pb2_grpc.HealthStub(self.channel)
         for service in ["", SERVICE]:
@@ -158,6 +178,7 @@ CHECKS = [
     Caller.asks_for_the_record_that_is_missing,
     Caller.denies_a_finished_order_and_shows_the_appeal,
     Caller.names_every_bad_field,
+    Caller.keeps_the_cents_in_the_program_of_the_readme,
     Caller.is_healthy,
     Caller.describes_itself,
 ]
