@@ -378,8 +378,10 @@ async fn each_fault_leaves_its_metric_and_its_line() {
     let (_response, _held) = begin(&sender, INFO, &[]).await;
     let shed = async || assert_eq!(call(&sender, INFO, &[], framed(b"")).await, "8");
     small.fault("requite_requests_shed_total{", 1, "a call was turned away for want of room", shed).await;
-    let _second = connect(&small.service.address).await;
     let refused = async || {
+        // Whoever has just made a call makes no room.
+        let second = connect(&small.service.address).await;
+        assert_eq!(call(&second, INFO, &[], framed(b"")).await, "8");
         let mut stream = TcpStream::connect(&small.service.address).unwrap();
         let _ = stream.read_to_end(&mut Vec::new());
     };
