@@ -28,8 +28,9 @@ type Seeds = BTreeMap<String, Vec<u8>>;
 /// A target: its name, what it does with an input, and its seeds.
 type Target = (&'static str, fn(&[u8]), fn() -> Seeds);
 
-const TARGETS: [Target; 5] = [
+const TARGETS: [Target; 6] = [
     ("request", bodies::request, requests),
+    ("request_json", bodies::request_json, texts),
     ("fast_path", bodies::fast_path, requests),
     ("policy", bodies::policy, policies),
     ("formula", bodies::formula, formulas),
@@ -62,6 +63,11 @@ fn replay(name: &str) {
 #[test]
 fn the_corpus_of_the_request_reader_holds() {
     replay("request");
+}
+
+#[test]
+fn the_corpus_of_the_json_reader_holds() {
+    replay("request_json");
 }
 
 #[test]
@@ -122,6 +128,32 @@ fn requests() -> Seeds {
         seeds.insert(format!("empty-{name}"), nested(around, &field(*list, hostile_support::LENGTH, &[]).repeat(600)));
     }
     seeds.insert("nothing".to_owned(), Vec::new());
+    seeds
+}
+
+/// A sample request, the texts with a report beside them, and texts of nothing but mistakes.
+fn texts() -> Seeds {
+    let mut seeds = Seeds::new();
+    for path in files_below(&root().join("tests/request_json")) {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if let Some(name) = name.strip_suffix(".json") {
+            seeds.insert(name.to_owned(), fs::read(&path).unwrap());
+        }
+    }
+    let sample = root().join("policies/standard/requests/multi-line.json");
+    seeds.insert("multi-line".to_owned(), fs::read(sample).unwrap());
+    for (name, text) in [
+        ("deep-lists", "[".repeat(2_000)),
+        ("deep-objects", "{\"a\":".repeat(2_000)),
+        ("unknown-names", format!("{{{}}}", vec!["\"a\":1"; 400].join(","))),
+        ("a-name-again", format!("{{\"order\":{{{}}}}}", vec!["\"orderId\":\"o\""; 400].join(","))),
+        ("long-name", format!("{{\"{}\":1}}", "n".repeat(9_000))),
+        ("long-key", format!("{{\"order\":{{\"inputs\":{{\"{}\":{{\"x\":1,\"y\":1}}}}}}}}", "k".repeat(9_000))),
+        ("long-number", format!("{{\"deadline\":{0},\"explain\":{0},\"order\":{0}}}", "9".repeat(9_000))),
+        ("blanks", " \n".repeat(3_000)),
+    ] {
+        seeds.insert(format!("hostile-{name}"), text.into_bytes());
+    }
     seeds
 }
 

@@ -32,6 +32,9 @@ pub const FIRST_FILE: &str = "shop.policy.yaml";
 /// Bytes of a bundle that is fuzzed: more takes time and tells nothing new.
 const BUNDLE_BYTES_MAX: usize = 64 * 1024;
 
+/// Bytes that one mistake of a text takes in words at most.
+const MISTAKE_BYTES_MAX: usize = 4 * 1024;
+
 /// The policy that the program has built in.
 static STANDARD: LazyLock<Snapshot> = LazyLock::new(|| {
     let bundle = embedded::read().expect("the built-in bundle is within its limits");
@@ -58,6 +61,28 @@ pub fn request(data: &[u8]) {
         return;
     }
     decided_or_refused(&STANDARD, data);
+}
+
+/// A text is a request that is read again as it is written, or it has at least one mistake, in words that
+/// do not grow with the text, at a place within it.
+pub fn request_json(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    match json::request_from_json(text) {
+        Ok(request) => {
+            let written = json::request_to_json(&request);
+            assert_eq!(json::request_from_json(&written).as_ref(), Ok(&request), "written and read it is the same");
+        }
+        Err(error) => {
+            assert!(!error.mistakes.is_empty());
+            let lines = text.split('\n').count();
+            for mistake in &error.mistakes {
+                assert!((1..=lines).contains(&mistake.line), "{mistake} is in the text");
+                assert!((1..=text.len() + 1).contains(&mistake.column), "{mistake} is in the text");
+            }
+            let most = (error.mistakes.len() + 1) * MISTAKE_BYTES_MAX;
+            assert!(error.to_string().len() <= most, "a report does not grow with the text");
+        }
+    }
 }
 
 /// Where the fast path answers, the slow one gives the same bytes. What the fast path read before,

@@ -30,7 +30,7 @@ pub(super) struct Member<'t> {
     pub(super) value: Value<'t>,
 }
 
-/// What a value is.
+/// The kinds of JSON values.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Kind {
     Object,
@@ -42,7 +42,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// What it is called in messages.
+    /// Its name in messages.
     pub(super) const fn describe(self) -> &'static str {
         match self {
             Self::Object => "an object",
@@ -83,7 +83,7 @@ impl<'t> Document<'t> {
 }
 
 impl<'t> Value<'t> {
-    /// What it is. The form of the whole text was checked, so the first character tells.
+    /// Its kind. The form of the whole text was checked, so the first character tells.
     pub(super) fn kind(self) -> Kind {
         match self.0.as_bytes().first() {
             Some(b'{') => Kind::Object,
@@ -174,6 +174,8 @@ fn syntax_mistake(text: &str, error: &serde_json::Error) -> JsonError {
     let (line, column) = (error.line(), error.column());
     let said = error.to_string();
     let said = said.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&said);
+    // The library counts the end of a line as before the next one's first column.
+    let column = column.max(1);
     let row = line.checked_sub(1).and_then(|line| text.lines().nth(line)).unwrap_or_default();
     let found = column.checked_sub(1).and_then(|at| row.get(at..)).and_then(|rest| rest.chars().next());
     let before = column.checked_sub(1).and_then(|at| row.get(..at)).unwrap_or_default();

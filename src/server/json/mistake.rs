@@ -1,4 +1,4 @@
-//! What is wrong with a JSON text: where, in which field, what was expected, what to write.
+//! Mistakes in a JSON text: where, in which field, what was expected, what to write.
 
 use std::fmt;
 
@@ -15,9 +15,9 @@ pub struct JsonMistake {
     /// The field as it is named in the proto files, such as `order.lines[0].paid`; empty where it is
     /// about the message itself, or about the form of the text.
     pub field: String,
-    /// What is wrong, and what was expected.
+    /// The mistake, and what was expected.
     pub problem: String,
-    /// What to write; empty where the problem says it.
+    /// The text to write instead; empty where the problem says it.
     pub help: String,
 }
 
@@ -26,7 +26,7 @@ pub struct JsonMistake {
 pub struct JsonError {
     /// The mistakes, at most [`VIOLATIONS_MAX`].
     pub mistakes: Vec<JsonMistake>,
-    /// How many more there are.
+    /// The number of those beyond.
     pub further: usize,
 }
 
@@ -44,17 +44,12 @@ impl JsonError {
         Self { mistakes: vec![mistake], further: 0 }
     }
 
-    /// Whether no more mistakes are kept.
-    pub(super) const fn is_full(&self) -> bool {
-        VIOLATIONS_MAX <= self.mistakes.len()
-    }
-
-    /// Notes another mistake. Only the first [`VIOLATIONS_MAX`] are kept.
-    pub(super) fn add(&mut self, mistake: JsonMistake) {
-        if self.is_full() {
-            self.further = self.further.saturating_add(1);
+    /// Notes another mistake. Only the first [`VIOLATIONS_MAX`] are kept, and only those are worded.
+    pub(super) fn add(&mut self, mistake: impl FnOnce() -> JsonMistake) {
+        if self.mistakes.len() < VIOLATIONS_MAX {
+            self.mistakes.push(mistake());
         } else {
-            self.mistakes.push(mistake);
+            self.further = self.further.saturating_add(1);
         }
     }
 }

@@ -1,5 +1,9 @@
 //! From a JSON text to a message, led by the descriptors: every mistake is noted, and nothing is
 //! skipped in silence.
+//!
+//! Each mistake is worded only where it is kept: a text of a million of them costs no more than reading it.
+
+use std::collections::HashMap;
 
 use prost_reflect::{
     DynamicMessage, EnumDescriptor, FieldDescriptor, Kind as Type, MapKey, MessageDescriptor, Value as Field,
@@ -19,6 +23,8 @@ const DURATION: &str = "google.protobuf.Duration";
 
 /// Longest part of a text that a message repeats, in characters.
 const QUOTED_CHARACTERS_MAX: usize = 60;
+
+const HALF_OF_A_CHARACTER: &str = "has an escape that is half of a character";
 
 /// Reads a message.
 ///
@@ -40,18 +46,30 @@ struct Reader<'d, 't> {
 }
 
 impl<'t> Reader<'_, 't> {
-    /// Notes a mistake; there is no value then.
-    fn wrong<T>(
-        &mut self,
-        value: Value<'t>,
-        at: &Path<'_>,
-        problem: impl Into<String>,
-        help: impl Into<String>,
-    ) -> Option<T> {
-        let (line, column) = if self.error.is_full() { (0, 0) } else { self.document.place(value) };
-        let (field, problem, help) = (at.to_string(), problem.into(), help.into());
-        self.error.add(JsonMistake { line, column, field, problem, help });
+    /// Notes a mistake, worded as `say` does if it is among those that are kept; there is no value then.
+    fn wrong<T>(&mut self, value: Value<'t>, at: &Path<'_>, say: impl FnOnce() -> Said) -> Option<T> {
+        let (document, field) = (self.document, || at.to_string());
+        self.error.add(|| {
+            let (line, column) = document.place(value);
+            let Said { problem, help } = say();
+            JsonMistake { line, column, field: field(), problem, help }
+        });
         None
+    }
+
+    /// Notes that a value is of another kind than its field.
+    fn expected<T>(&mut self, what: &str, value: Value<'t>, at: &Path<'_>, help: impl FnOnce() -> String) -> Option<T> {
+        self.wrong(value, at, || said(format!("expected {what}, got {}", shown(value)), help()))
+    }
+
+    /// Notes that a name stands there again.
+    fn repeated(&mut self, name: Value<'t>, first: Value<'t>, at: &Path<'_>) {
+        let document = self.document;
+        self.wrong::<()>(name, at, || {
+            let (line, column) = document.place(first);
+            let name = quoted(&name.text().unwrap_or_default());
+            said(format!("{name} stands twice; the first is on line {line}, column {column}"), "keep one of them")
+        });
     }
 
     fn message(&mut self, descriptor: &MessageDescriptor, value: Value<'t>, at: &Path<'_>) -> Option<DynamicMessage> {
@@ -61,45 +79,47 @@ impl<'t> Reader<'_, 't> {
             _ => {}
         }
         if value.kind() != Kind::Object {
-            let help = help_for_message(descriptor, value);
-            return self.wrong(value, at, format!("expected an object, got {}", shown(value)), help);
+            return self.expected("an object", value, at, || help_for_message(descriptor, value));
         }
         let mut message = DynamicMessage::new(descriptor.clone());
-        let mut seen: Vec<(FieldDescriptor, Value<'t>)> = Vec::new();
-        for Member { name, value } in value.members() {
+        // Every field that stands there, with its name and its value: as many as there are fields at most.
+        let mut seen: Vec<(FieldDescriptor, Member<'t>)> = Vec::new();
+        for member @ Member { name, value } in value.members() {
             let Some(written) = name.text() else {
-                self.wrong::<()>(name, at, "the name has an escape that is half of a character", "");
+                self.wrong::<()>(name, at, || said(format!("the name {HALF_OF_A_CHARACTER}"), ""));
                 continue;
             };
             let Some(field) = field_of(descriptor, &written) else {
-                let help = help_for_name(descriptor, &written);
-                self.wrong::<()>(name, at, format!("there is no field {}", quoted(&written)), help);
+                self.wrong::<()>(name, at, || {
+                    said(format!("there is no field {}", quoted(&written)), help_for_name(descriptor, &written))
+                });
                 continue;
             };
             let place = at.field(field.name());
             if let Some((_, first)) = seen.iter().find(|(other, _)| *other == field) {
-                let (line, column) = self.document.place(*first);
-                let problem =
-                    format!("{} stands twice; the first is on line {line}, column {column}", quoted(&written));
-                self.wrong::<()>(name, &place, problem, "keep one of them");
+                self.repeated(name, first.name, &place);
                 continue;
             }
-            let choice = field.containing_oneof();
-            let other = choice
-                .and_then(|choice| seen.iter().find(|(other, _)| other.containing_oneof().as_ref() == Some(&choice)));
-            if let Some((other, _)) = other {
-                let problem = format!("`{}` and `{}` exclude each other", other.json_name(), field.json_name());
-                self.wrong::<()>(name, &place, problem, "keep one of them");
-                continue;
-            }
+            seen.push((field.clone(), member));
             // As if it were not there, as the mapping has it.
             if value.kind() == Kind::Null {
+                continue;
+            }
+            let other = seen.iter().find(|(other, member)| {
+                *other != field
+                    && other.containing_oneof().is_some_and(|choice| Some(choice) == field.containing_oneof())
+                    && member.value.kind() != Kind::Null
+            });
+            if let Some((other, _)) = other {
+                self.wrong::<()>(name, &place, || {
+                    let problem = format!("`{}` and `{}` exclude each other", other.json_name(), field.json_name());
+                    said(problem, "keep one of them")
+                });
                 continue;
             }
             if let Some(content) = self.field(&field, value, &place) {
                 message.set_field(&field, content);
             }
-            seen.push((field, name));
         }
         Some(message)
     }
@@ -116,7 +136,7 @@ impl<'t> Reader<'_, 't> {
 
     fn list(&mut self, field: &FieldDescriptor, value: Value<'t>, at: &Path<'_>) -> Option<Field> {
         if value.kind() != Kind::List {
-            return self.wrong(value, at, format!("expected a list, got {}", shown(value)), "write it in `[` and `]`");
+            return self.expected("a list", value, at, || "write it in `[` and `]`".to_owned());
         }
         let items = value.items();
         self.within_bound(field, items.len(), value, at)?;
@@ -130,27 +150,25 @@ impl<'t> Reader<'_, 't> {
     fn map(&mut self, field: &FieldDescriptor, value: Value<'t>, at: &Path<'_>) -> Option<Field> {
         let Type::Message(entry) = field.kind() else { return None };
         if value.kind() != Kind::Object {
-            return self.wrong(
-                value,
-                at,
-                format!("expected an object, got {}", shown(value)),
-                "write it as `{\"name\": value}`",
-            );
+            return self.expected("an object", value, at, || "write it as `{\"name\": value}`".to_owned());
         }
         let members = value.members();
         self.within_bound(field, members.len(), value, at)?;
-        let mut read: std::collections::HashMap<MapKey, Field> = std::collections::HashMap::new();
         let kind = entry.map_entry_value_field().kind();
+        let (mut seen, mut read) = (HashMap::new(), HashMap::new());
         for Member { name, value } in members {
             let Some(key) = name.text() else {
-                self.wrong::<()>(name, at, "the name has an escape that is half of a character", "");
+                self.wrong::<()>(name, at, || said(format!("the name {HALF_OF_A_CHARACTER}"), ""));
                 continue;
             };
-            let place = at.key(&key);
-            let content = self.single(&kind, value, &place);
-            if read.contains_key(&MapKey::String(key.clone())) {
-                self.wrong::<()>(name, &place, format!("{} stands twice", quoted(&key)), "keep one of them");
-            } else if let Some(content) = content {
+            let shown = cut(&key);
+            let place = at.key(&shown);
+            if let Some(first) = seen.get(&key) {
+                self.repeated(name, *first, &place);
+                continue;
+            }
+            seen.insert(key.clone(), name);
+            if let Some(content) = self.single(&kind, value, &place) {
                 read.insert(MapKey::String(key), content);
             }
         }
@@ -163,7 +181,7 @@ impl<'t> Reader<'_, 't> {
         if count <= most {
             Some(())
         } else {
-            self.wrong(value, at, format!("at most {most} are allowed, got {count}"), "")
+            self.wrong(value, at, || said(format!("at most {most} are allowed, got {count}"), ""))
         }
     }
 
@@ -174,12 +192,9 @@ impl<'t> Reader<'_, 't> {
             Type::String => self.text(value, at).map(Field::String),
             Type::Bool => match value.kind() {
                 Kind::Flag(flag) => Some(Field::Bool(flag)),
-                Kind::Object | Kind::List | Kind::Text | Kind::Number | Kind::Null => self.wrong(
-                    value,
-                    at,
-                    format!("expected `true` or `false`, got {}", shown(value)),
-                    "write it without quotes",
-                ),
+                Kind::Object | Kind::List | Kind::Text | Kind::Number | Kind::Null => {
+                    self.expected("`true` or `false`", value, at, || "write it without quotes".to_owned())
+                }
             },
             Type::Int32 | Type::Sint32 | Type::Sfixed32 => {
                 let number = self.whole(i128::from(i32::MIN), i128::from(i32::MAX), value, at)?;
@@ -199,24 +214,24 @@ impl<'t> Reader<'_, 't> {
             }
             // No request has one; a test holds the descriptors to that.
             Type::Double | Type::Float | Type::Bytes => {
-                self.wrong(value, at, "this field cannot be written as JSON", "")
+                self.wrong(value, at, || said("this field cannot be written as JSON", ""))
             }
         }
     }
 
     fn text(&mut self, value: Value<'t>, at: &Path<'_>) -> Option<String> {
         match value.kind() {
-            Kind::Text => match value.text() {
-                Some(text) => Some(text),
-                None => self.wrong(value, at, "the text has an escape that is half of a character", ""),
-            },
+            Kind::Text => {
+                let text = value.text();
+                if text.is_none() {
+                    self.wrong::<()>(value, at, || said(format!("the text {HALF_OF_A_CHARACTER}"), ""));
+                }
+                text
+            }
             Kind::Number | Kind::Flag(_) => {
-                let help = format!("write it in double quotes: `\"{}\"`", cut(value.raw()));
-                self.wrong(value, at, format!("expected a text, got {}", shown(value)), help)
+                self.expected("a text", value, at, || format!("write it in double quotes: `\"{}\"`", cut(value.raw())))
             }
-            Kind::Object | Kind::List | Kind::Null => {
-                self.wrong(value, at, format!("expected a text, got {}", shown(value)), "")
-            }
+            Kind::Object | Kind::List | Kind::Null => self.expected("a text", value, at, String::new),
         }
     }
 
@@ -226,53 +241,40 @@ impl<'t> Reader<'_, 't> {
             Kind::Text => value.text().and_then(|text| Decimal::parse(&text)),
             Kind::Object | Kind::List | Kind::Flag(_) | Kind::Null => None,
         };
-        match decimal.as_ref().map(Decimal::whole) {
-            Some(Some(number)) if (least..=most).contains(&number) => Some(number),
-            Some(Some(_)) => {
-                self.wrong(value, at, format!("{} is out of range", shown(value)), format!("write {least} to {most}"))
-            }
-            Some(None) => {
-                let parts = decimal.and_then(|decimal| decimal.units_and_nanos());
-                let help = match (at, parts) {
-                    (Path::Field(_, "units"), Some((units, nanos))) => {
-                        format!(
-                            "an amount is whole units and billionths: write `\"units\": \"{units}\", \"nanos\": {nanos}`"
-                        )
-                    }
-                    _ => String::new(),
-                };
-                self.wrong(value, at, format!("expected a whole number, got {}", shown(value)), help)
-            }
-            None => self.wrong(
-                value,
-                at,
-                format!("expected a whole number, got {}", shown(value)),
-                "write it in digits, such as `10`",
-            ),
+        let Some(decimal) = decimal else {
+            return self.expected("a whole number", value, at, || "write it in digits, such as `10`".to_owned());
+        };
+        match decimal.whole() {
+            Some(number) if (least..=most).contains(&number) => Some(number),
+            Some(_) => self.wrong(value, at, || {
+                said(format!("{} is out of range", shown(value)), format!("write {least} to {most}"))
+            }),
+            None => self.expected("a whole number", value, at, || match (at, decimal.units_and_nanos()) {
+                (Path::Field(_, "units"), Some((units, nanos))) => format!(
+                    "an amount is whole units and billionths: write `\"units\": \"{units}\", \"nanos\": {nanos}`"
+                ),
+                _ => String::new(),
+            }),
         }
     }
 
     /// A word of a closed set, by its name or number.
     fn word(&mut self, words: &EnumDescriptor, value: Value<'t>, at: &Path<'_>) -> Option<i32> {
-        let name = match value.kind() {
-            Kind::Text => value.text(),
-            Kind::Number => {
-                let number = Decimal::parse(value.raw()).and_then(|decimal| decimal.whole());
-                let known = number
-                    .and_then(|number| i32::try_from(number).ok())
-                    .filter(|&number| words.get_value(number).is_some());
-                if known.is_some() {
-                    return known;
-                }
-                None
-            }
+        let name = value.text();
+        let known = match value.kind() {
+            Kind::Text => name.as_deref().and_then(|name| words.get_value_by_name(name)),
+            Kind::Number => Decimal::parse(value.raw())
+                .and_then(|decimal| i32::try_from(decimal.whole()?).ok())
+                .and_then(|number| words.get_value(number)),
             Kind::Object | Kind::List | Kind::Flag(_) | Kind::Null => None,
         };
-        if let Some(word) = name.as_deref().and_then(|name| words.get_value_by_name(name)) {
-            return Some(word.number());
+        match known {
+            Some(word) => Some(word.number()),
+            None => self.wrong(value, at, || {
+                let help = help_for_word(words, name.as_deref().unwrap_or_default());
+                said(format!("{} is no word of {}", shown(value), words.name()), help)
+            }),
         }
-        let help = help_for_word(words, name.as_deref().unwrap_or_default());
-        self.wrong(value, at, format!("{} is no word of {}", shown(value), words.name()), help)
     }
 
     fn moment(&mut self, descriptor: &MessageDescriptor, value: Value<'t>, at: &Path<'_>) -> Option<DynamicMessage> {
@@ -280,35 +282,40 @@ impl<'t> Reader<'_, 't> {
         match value.kind() {
             Kind::Text => match values::moment(&value.text().unwrap_or_default()) {
                 Ok(parts) => Some(seconds_and_nanos(descriptor, parts)),
-                Err((problem, help)) => self.wrong(value, at, format!("{problem}: {}", shown(value)), help),
+                Err((problem, help)) => self.wrong(value, at, || said(format!("{problem}: {}", shown(value)), help)),
             },
-            Kind::Number => {
+            Kind::Number => self.wrong(value, at, || {
                 let seconds = Decimal::parse(value.raw()).and_then(|decimal| decimal.whole());
-                let text = seconds.and_then(values::moment_of_seconds);
-                let help = text.map_or_else(
+                let help = seconds.and_then(values::moment_of_seconds).map_or_else(
                     || EXAMPLE.to_owned(),
                     |text| format!("if it counts seconds since 1970, write `\"{text}\"`"),
                 );
-                self.wrong(value, at, "expected a moment as text, got a number", help)
-            }
-            kind @ (Kind::Object | Kind::List | Kind::Flag(_) | Kind::Null) => {
-                self.wrong(value, at, format!("expected a moment as text, got {}", kind.describe()), EXAMPLE)
+                said("expected a moment as text, got a number", help)
+            }),
+            Kind::Object | Kind::List | Kind::Flag(_) | Kind::Null => {
+                self.expected("a moment as text", value, at, || EXAMPLE.to_owned())
             }
         }
     }
 
     fn duration(&mut self, descriptor: &MessageDescriptor, value: Value<'t>, at: &Path<'_>) -> Option<DynamicMessage> {
-        let parts = value.text().filter(|_| value.kind() == Kind::Text).and_then(|text| values::duration(&text));
-        match parts {
+        match value.text().as_deref().and_then(values::duration) {
             Some(parts) => Some(seconds_and_nanos(descriptor, parts)),
-            None => self.wrong(
-                value,
-                at,
-                format!("expected a length of time, got {}", shown(value)),
-                "write it in seconds, with at most nine decimals, such as `\"3600s\"`",
-            ),
+            None => self.expected("a length of time", value, at, || {
+                "write it in seconds, with at most nine decimals, such as `\"3600s\"`".to_owned()
+            }),
         }
     }
+}
+
+/// A mistake in words: what is wrong, and what to write.
+struct Said {
+    problem: String,
+    help: String,
+}
+
+fn said(problem: impl Into<String>, help: impl Into<String>) -> Said {
+    Said { problem: problem.into(), help: help.into() }
 }
 
 fn seconds_and_nanos(descriptor: &MessageDescriptor, (seconds, nanos): (i64, i32)) -> DynamicMessage {
@@ -343,7 +350,7 @@ fn cut(text: &str) -> String {
     kept
 }
 
-/// What to write for a field that is not known: the name that was most likely meant, or all there are.
+/// The advice for a field that is not known: the name that was most likely meant, or all there are.
 fn help_for_name(descriptor: &MessageDescriptor, written: &str) -> String {
     if descriptor.full_name() == MONEY && matches!(written, "amount" | "value" | "currency" | "cents" | "minorUnits") {
         return "an amount has `currencyCode`, whole `units` and `nanos`, billionths: `{\"currencyCode\": \"CNY\", \"units\": \"10\", \"nanos\": 500000000}`".to_owned();
@@ -361,7 +368,7 @@ fn help_for_name(descriptor: &MessageDescriptor, written: &str) -> String {
     }
 }
 
-/// What to write for a word that is not known.
+/// The advice for a word that is not known.
 fn help_for_word(words: &EnumDescriptor, written: &str) -> String {
     let names: Vec<String> = words.values().map(|word| word.name().to_owned()).collect();
     // Every name begins with that of the set, which is what a short one lacks.
@@ -379,25 +386,26 @@ fn help_for_word(words: &EnumDescriptor, written: &str) -> String {
     }
 }
 
-/// What to write where a message is given as something else than an object.
+/// The advice where a message is given as something else than an object.
 fn help_for_message(descriptor: &MessageDescriptor, value: Value<'_>) -> String {
     let text = value.text().unwrap_or_else(|| value.raw().to_owned());
     match descriptor.full_name() {
         MONEY => {
-            let number = text.split_whitespace().find_map(Decimal::parse).and_then(|decimal| decimal.units_and_nanos());
+            let mut words = text.split_whitespace();
+            let number = words.clone().find_map(Decimal::parse).and_then(|decimal| decimal.units_and_nanos());
+            let currency = words.find(|word| word.len() == 3 && word.bytes().all(|byte| byte.is_ascii_uppercase()));
+            let write = if number.is_some() && currency.is_some() { "write" } else { "write it as in" };
             let (units, nanos) = number.unwrap_or((10, 500_000_000));
-            let currency = text
-                .split_whitespace()
-                .find(|word| word.len() == 3 && word.bytes().all(|byte| byte.is_ascii_uppercase()));
             let currency = currency.unwrap_or("CNY");
-            format!("write `{{\"currencyCode\": \"{currency}\", \"units\": \"{units}\", \"nanos\": {nanos}}}`")
+            format!("{write} `{{\"currencyCode\": \"{currency}\", \"units\": \"{units}\", \"nanos\": {nanos}}}`")
         }
         FRACTION => {
             let parts = text
                 .split_once('/')
                 .and_then(|(part, whole)| Some((part.trim().parse::<u32>().ok()?, whole.trim().parse::<u32>().ok()?)));
+            let write = if parts.is_some() { "write" } else { "write it as in" };
             let (part, whole) = parts.unwrap_or((3, 8));
-            format!("write `{{\"numerator\": \"{part}\", \"denominator\": \"{whole}\"}}`")
+            format!("{write} `{{\"numerator\": \"{part}\", \"denominator\": \"{whole}\"}}`")
         }
         _ => String::new(),
     }

@@ -176,6 +176,19 @@ fn mistakes_beyond_a_hundred_are_counted() {
 }
 
 #[test]
+fn a_text_of_nothing_but_mistakes_is_counted_to_its_end() {
+    let count = 150_000;
+    for member in [r#""a":1"#, r#""orderId":"o""#] {
+        let error = request_from_json(&format!("{{\"order\":{{{}}}}}", vec![member; count].join(","))).unwrap_err();
+        let right = usize::from(member.contains("orderId"));
+        assert_eq!((error.mistakes.len(), error.further), (VIOLATIONS_MAX, count - right - VIOLATIONS_MAX));
+    }
+    let inputs = vec![r#""i":{"flag":1}"#; 40].join(",");
+    let error = request_from_json(&format!("{{\"order\":{{\"inputs\":{{{inputs}}}}}}}")).unwrap_err();
+    assert_eq!(error.mistakes.len(), 40, "{error}");
+}
+
+#[test]
 fn a_list_above_its_bound_is_not_looked_into() {
     let lines = vec!["5"; LINES_MAX + 1].join(",");
     let error = request_from_json(&format!("{{\"order\": {{\"lines\": [{lines}]}}}}")).unwrap_err();

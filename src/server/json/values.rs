@@ -1,29 +1,28 @@
 //! Single values as JSON writes them: whole numbers, moments, lengths of time.
 
-use jiff::Timestamp;
+use crate::domain::time::Timestamp;
 
-/// Most digits of a number that are looked at: no whole number that is wanted here has as many.
-const DIGITS_MAX: usize = 64;
+/// Most digits of a whole number that are told apart: what is longer is beyond every range.
+const DIGITS_MAX: usize = 38;
 
 /// Longest length of time, in seconds, either way: ten thousand years, as `google.protobuf.Duration` has it.
 const DURATION_SECONDS_MAX: i128 = 315_576_000_000;
 
-/// A decimal number as it is written: `digits` of which the last `scale` stand behind the point.
+/// A decimal number: `digits`, a whole number without zeros at its ends, moved `scale` places behind the
+/// point. Zero has no digits.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Decimal {
     negative: bool,
     digits: String,
-    scale: usize,
+    scale: i64,
 }
 
 impl Decimal {
-    /// Reads a number in the form of JSON; `None` for another text, and beyond [`DIGITS_MAX`].
+    /// Reads a number in the form of JSON, however long; `None` for another text.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (negative, rest) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
         let (mantissa, exponent) = match rest.split_once(['e', 'E']) {
-            Some((mantissa, exponent)) => {
-                (mantissa, exponent.strip_prefix('+').unwrap_or(exponent).parse::<i32>().ok()?)
-            }
+            Some((mantissa, exponent)) => (mantissa, parse_exponent(exponent)?),
             None => (rest, 0),
         };
         let (whole, fraction) = match mantissa.split_once('.') {
@@ -31,49 +30,66 @@ impl Decimal {
             Some(parts) => parts,
             None => (mantissa, ""),
         };
-        let digits_only = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
         let leading_zero = 1 < whole.len() && whole.starts_with('0');
-        if whole.is_empty() || leading_zero || !digits_only(whole) || !digits_only(fraction) {
+        if whole.is_empty() || leading_zero || !is_digits(whole) || !is_digits(fraction) {
             return None;
         }
-        let mut digits = format!("{whole}{fraction}");
-        let mut scale = i64::try_from(fraction.len()).ok()? - i64::from(exponent);
-        if i64::try_from(DIGITS_MAX).ok()? < scale.abs() {
-            return digits.bytes().all(|digit| digit == b'0').then(|| Self {
-                negative,
-                digits: "0".to_owned(),
-                scale: 0,
-            });
-        }
-        while scale < 0 {
-            digits.push('0');
-            scale += 1;
-        }
-        let mut scale = usize::try_from(scale).ok()?;
-        while 0 < scale && digits.ends_with('0') {
-            digits.pop();
-            scale -= 1;
-        }
+        let written = format!("{whole}{fraction}");
+        let digits = written.trim_end_matches('0');
+        let zeros = written.len() - digits.len();
+        let scale = i64::try_from(fraction.len()).ok()?.checked_sub(i64::try_from(zeros).ok()?)?;
         let digits = digits.trim_start_matches('0').to_owned();
-        (digits.len() <= DIGITS_MAX).then_some(Self { negative, digits, scale })
+        Some(Self { negative, scale: if digits.is_empty() { 0 } else { scale.saturating_sub(exponent) }, digits })
     }
 
-    /// The number where it is whole and no longer than 64 bits can be.
+    /// The number where it is whole. Beyond [`DIGITS_MAX`] digits it is the largest or smallest of its
+    /// type, which is beyond every range of a field as well.
     pub(super) fn whole(&self) -> Option<i128> {
-        let magnitude = if self.digits.is_empty() { 0 } else { self.digits.parse::<i128>().ok()? };
-        (self.scale == 0).then_some(if self.negative { -magnitude } else { magnitude })
+        if 0 < self.scale {
+            return None;
+        }
+        let bound = if self.negative { i128::MIN } else { i128::MAX };
+        Some(self.shifted(0).unwrap_or(bound))
     }
 
     /// Whole units and billionths; `None` where it is finer or larger than those can say.
     pub(super) fn units_and_nanos(&self) -> Option<(i64, i32)> {
-        let billionths = 10_i128.checked_pow(u32::try_from(9_usize.checked_sub(self.scale)?).ok()?)?;
-        let magnitude = self.digits.parse::<i128>().ok()?.checked_mul(billionths)?;
-        let signed = if self.negative { -magnitude } else { magnitude };
-        Some((i64::try_from(signed / 1_000_000_000).ok()?, i32::try_from(signed % 1_000_000_000).ok()?))
+        let billionths = self.shifted(9)?;
+        Some((i64::try_from(billionths / 1_000_000_000).ok()?, i32::try_from(billionths % 1_000_000_000).ok()?))
+    }
+
+    /// The number, moved `places` before the point; `None` where it is not whole then, or too long.
+    fn shifted(&self, places: i64) -> Option<i128> {
+        let zeros = usize::try_from(places.checked_sub(self.scale)?).ok()?;
+        if self.digits.is_empty() {
+            return Some(0);
+        }
+        if DIGITS_MAX < self.digits.len().checked_add(zeros)? {
+            return None;
+        }
+        let magnitude: i128 = format!("{}{}", self.digits, "0".repeat(zeros)).parse().ok()?;
+        Some(if self.negative { -magnitude } else { magnitude })
     }
 }
 
-/// What is wrong with a text that should be a moment: the problem, and what to write.
+/// The exponent of a number. One that is too long for its type is as good as the largest.
+fn parse_exponent(text: &str) -> Option<i64> {
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    if digits.is_empty() || !is_digits(digits) {
+        return None;
+    }
+    let exponent = digits.parse().unwrap_or(i64::MAX);
+    Some(if negative { -exponent } else { exponent })
+}
+
+fn is_digits(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// A text that should be a moment and is none: the problem, and what to write.
 pub(super) type Wrong = (&'static str, String);
 
 /// Seconds since 1970 and nanoseconds of a moment in the form of RFC 3339.
@@ -131,31 +147,26 @@ pub(super) fn moment(text: &str) -> Result<(i64, i32), Wrong> {
             "write the second before or after".to_owned(),
         ));
     }
-    let Ok(moment) = text.parse::<Timestamp>() else {
-        return wrong("there is no such date or time between the years 0000 and 9999");
-    };
-    let (seconds, nanos) = (moment.as_second(), moment.subsec_nanosecond());
-    // Nanoseconds of a message count forwards, also before 1970.
-    Ok(if nanos < 0 { (seconds - 1, nanos + 1_000_000_000) } else { (seconds, nanos) })
+    match Timestamp::parse(text) {
+        Some(moment) => Ok(moment.unix()),
+        None => wrong("there is no such date or time from the year 1 until 9999-12-30T22:00:00Z"),
+    }
 }
 
 /// The moment of so many seconds since 1970, as text.
 pub(super) fn moment_of_seconds(seconds: i128) -> Option<String> {
-    Some(Timestamp::from_second(i64::try_from(seconds).ok()?).ok()?.to_string())
+    Some(Timestamp::from_unix(i64::try_from(seconds).ok()?, 0)?.jiff()?.to_string())
 }
 
 /// Seconds and nanoseconds of a length of time: `3600s`, `0.5s`.
 pub(super) fn duration(text: &str) -> Option<(i64, i32)> {
     let number = text.strip_suffix('s')?;
     let decimal = Decimal::parse(number).filter(|_| !number.contains(['e', 'E']))?;
-    if decimal.digits.is_empty() {
-        return Some((0, 0));
-    }
     let (seconds, nanos) = decimal.units_and_nanos()?;
     (i128::from(seconds).abs() <= DURATION_SECONDS_MAX).then_some((seconds, nanos))
 }
 
-/// Whether a text has the form of another one, in which `0` stands for any digit.
+/// Compares the form of a text with that of another one, in which `0` stands for any digit.
 fn matches_form(text: &str, form: &str) -> bool {
     text.len() == form.len()
         && text
@@ -181,18 +192,26 @@ mod tests {
             ("100e-2", Some(1)),
             ("9223372036854775808", Some(9_223_372_036_854_775_808)),
             ("0e999999", Some(0)),
+            ("0e-99999999999999999999", Some(0)),
+            ("12300e-2", Some(123)),
+            ("1e99", Some(i128::MAX)),
+            ("-1e99999999999999999999", Some(i128::MIN)),
+            ("123456789012345678901234567890123456789", Some(i128::MAX)),
             ("10.5", None),
             ("1e-1", None),
+            ("1e-99999999999999999999", None),
         ] {
             assert_eq!(Decimal::parse(text).and_then(|decimal| decimal.whole()), whole, "{text}");
         }
-        for text in ["", "-", "+1", "01", "1.", ".5", "1_000", " 1", "1e", "0x10", "NaN", "1e99", "1e99999999999"] {
+        for text in ["", "-", "+1", "01", "1.", ".5", "1_000", " 1", "1e", "0x10", "NaN", "1e+-1", "1e1.5"] {
             assert_eq!(Decimal::parse(text), None, "{text}");
         }
         let parts = |text: &str| Decimal::parse(text).and_then(|decimal| decimal.units_and_nanos());
         assert_eq!(parts("10.50"), Some((10, 500_000_000)));
         assert_eq!(parts("-0.000000001"), Some((0, -1)));
+        assert_eq!(parts("0.00"), Some((0, 0)));
         assert_eq!(parts("0.0000000001"), None);
+        assert_eq!(parts("1e99"), None);
     }
 
     #[test]
