@@ -129,7 +129,7 @@ const OPERATORS: &[Operator] = &[
     operator("a period that ends on a business day", &[("eu-withdrawal", "on_or_next_business_day(last_day)")]),
     operator("an assessor's figure, capped", &[("marketplace-returns", "amount: \"paid * damage_share\"")]),
     operator("compensation", &[("air-passengers-eu", "compensate:")]),
-    operator("interest", &[("china-prepaid-card", "remaining * annual_rate * years_since_paid")]),
+    operator("interest", &[("china-prepaid-card", "max(remaining - refunded, 0) * annual_rate * years_since_paid")]),
     operator("amount due", &[("stay-bookings", "amount_due:")]),
     operator("tenders by priority", &[("event-tickets", "order: by_priority, priority: [voucher, card]")]),
     operator("tenders, last paid first", &[("game-store", "order: last_paid_first")]),
@@ -570,18 +570,18 @@ fn compensation_of_passengers_goes_by_distance_and_notice() {
     let day_before = "2026-05-19T18:00:00+02:00";
     type Row<'r> = (&'r str, i64, &'r [&'r str], &'r str, &'r [(&'r str, i64)]);
     let rows: &[Row<'_>] = &[
-        ("cancelled", 1_499, &[], day_before, &[("short_distance", 25_000)]),
-        ("cancelled", 1_500, &[], day_before, &[("short_distance", 25_000)]),
-        ("cancelled", 1_501, &[], day_before, &[("medium_distance", 40_000)]),
-        ("cancelled", 3_500, &[], day_before, &[("medium_distance", 40_000)]),
-        ("cancelled", 3_501, &[], day_before, &[("long_distance", 60_000)]),
-        ("cancelled", 3_501, &["within_union"], day_before, &[("medium_distance", 40_000)]),
+        ("cancelled", 1_499, &[], day_before, &[("compensation", 25_000)]),
+        ("cancelled", 1_500, &[], day_before, &[("compensation", 25_000)]),
+        ("cancelled", 1_501, &[], day_before, &[("compensation", 40_000)]),
+        ("cancelled", 3_500, &[], day_before, &[("compensation", 40_000)]),
+        ("cancelled", 3_501, &[], day_before, &[("compensation", 60_000)]),
+        ("cancelled", 3_501, &["within_union"], day_before, &[("compensation", 40_000)]),
         ("cancelled", 1_200, &["extraordinary"], day_before, &[]),
-        ("denied_boarding", 1_200, &["extraordinary"], day_before, &[("short_distance", 25_000)]),
-        ("cancelled", 1_200, &["prefers_voucher"], day_before, &[("short_distance", 25_000)]),
+        ("denied_boarding", 1_200, &["extraordinary"], day_before, &[("compensation", 25_000)]),
+        ("cancelled", 1_200, &["prefers_voucher"], day_before, &[("compensation", 25_000)]),
         ("cancelled", 1_200, &[], "2026-05-06T07:59:59+02:00", &[]),
         ("cancelled", 1_200, &[], "2026-05-06T08:00:00+02:00", &[]),
-        ("cancelled", 1_200, &[], "2026-05-06T08:00:01+02:00", &[("short_distance", 25_000)]),
+        ("cancelled", 1_200, &[], "2026-05-06T08:00:01+02:00", &[("compensation", 25_000)]),
     ];
     for &(reason, kilometres, flags, told_at, expected) in rows {
         let settled = decided("air-passengers-eu", &flight(reason, kilometres, flags, told_at));
