@@ -82,8 +82,7 @@ impl Size {
 }
 
 /// Checks, before anything is merged, what fragments and layers come to in all policies: a small file may be used by a
-/// thousand of them. Where it is too much, it is reported at the file that adds most;
-/// `None` where that refuses the bundle.
+/// thousand of them. `None` after a report at the file that adds most.
 pub fn check_shared(
     policies: &[&Node],
     fragments: &Fragments,
@@ -135,8 +134,8 @@ fn check_shared_within(
         reader.sources.place(span).file,
         weight(size),
     );
-    let help = "share less: move what few policies need into these, or split the bundle";
-    reader.stricter_error("too-large", span, message, help)
+    reader.error("too-large", span, message, "share less: move what few policies need into these, or split the bundle");
+    None
 }
 
 /// The value of a key of a mapping.

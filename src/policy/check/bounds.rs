@@ -5,14 +5,13 @@ use crate::policy::document::{CurrencyKey, Policy};
 use crate::policy::read::{Reader, Slug, Table};
 use crate::policy::source::Span;
 
-/// Reports each list and table that declares too much; `None` where that refuses the bundle. Earlier versions knew no
-/// such bounds and looked through everything.
+/// Reports each list and table that declares too much; `None` after a report.
 pub fn check(policy: &Policy, reader: &mut Reader<'_, '_>) -> Option<()> {
-    let mut within = Some(());
+    let before = reader.diagnostics.len();
     let mut bound = |what: &str, most: usize, over: Option<Span>| {
         if let Some(span) = over {
             let message = format!("a policy declares at most {most} {what}");
-            within = within.and(reader.stricter_error("too-many-words", span, message, "split the policy"));
+            reader.error("too-many-words", span, message, "split the policy");
         }
     };
     let currency = policy.currencies.0.get(CURRENCIES_MAX).map(|written| match written {
@@ -33,7 +32,7 @@ pub fn check(policy: &Policy, reader: &mut Reader<'_, '_>) -> Option<()> {
     for (what, over) in tables {
         bound(what, VOCABULARY_WORDS_MAX, over);
     }
-    within
+    (reader.diagnostics.len() == before).then_some(())
 }
 
 fn first_over<T>(table: Option<&Table<T>>) -> Option<Span> {

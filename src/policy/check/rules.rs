@@ -11,6 +11,7 @@ use crate::plan::evidence::Requirement;
 use crate::plan::rule::{
     Action, DayUnit, Demand, Extra, LayerPower, NextStep, Payout, Rule, RuleLayer, Verdict, Window,
 };
+use crate::policy::check::carried;
 use crate::policy::check::components;
 use crate::policy::check::condition;
 use crate::policy::check::deductions;
@@ -166,6 +167,7 @@ pub fn rules(document: &Document, names: &Names, draft: &mut Draft, reader: &mut
     check_layers(document, &rules, reader);
     let written: Vec<&RuleKey> = document.layers.iter().flat_map(|layer| &layer.rules).chain(&policy.rules).collect();
     order_amounts::warn_of_unnamed(&written, &rules, reader);
+    carried::warn_of_shifts(&written, &rules, &names.order_amounts.good, reader);
     rules
 }
 

@@ -1,0 +1,94 @@
+//! Which amounts of the order lines carry together: where that differs, what is taken of an order hangs on which line is
+//! claimed first.
+//!
+//! Amounts are taken one after the other as they are declared. Where one of them is carried alone by some lines and with a
+//! later one by others, it may be taken of a line that could have borne the later one, or of one that could not. Where the
+//! amounts that fewer lines carry are declared first, the order of claims makes no difference.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::plan::rule::{Action, Extra, Rule, Step};
+use crate::plan::test::Test;
+use crate::policy::document::RuleKey;
+use crate::policy::read::Reader;
+
+/// The deductions of a rule that are amounts of the order, each with its place among those, in the order in which they are
+/// taken.
+fn carried(rule: &Rule) -> Vec<(u16, &Step)> {
+    let steps = match &rule.verdict.action {
+        Action::Refund(steps) => steps.as_slice(),
+        Action::Deny(_) | Action::Ask(_) | Action::Review(_) => &[],
+    };
+    let mut carried: Vec<(u16, &Step)> =
+        steps.iter().filter_map(|step| step.order_amount.map(|place| (place, step))).collect();
+    carried.sort_by_key(|(place, _)| *place);
+    // One that stands twice is a mistake of its own.
+    carried.dedup_by_key(|(place, _)| *place);
+    carried
+}
+
+/// Warns where lines carry an amount of the order with and without one that is taken after it.
+pub fn warn_of_shifts(written: &[&RuleKey], rules: &[Rule], amounts: &[Extra], reader: &mut Reader<'_, '_>) {
+    // For each amount, what the first rule that carries it takes after it.
+    let mut after: BTreeMap<u16, (&str, Vec<u16>)> = BTreeMap::new();
+    let mut warned: BTreeSet<u16> = BTreeSet::new();
+    for rule in rules {
+        let carried = carried(rule);
+        for (at, (place, step)) in carried.iter().enumerate() {
+            if warned.contains(place) {
+                continue;
+            }
+            let later = carried.get(at + 1..).unwrap_or_default();
+            let sometimes = later.iter().find(|(_, other)| !other.tests.is_empty() && !same(&other.tests, &step.tests));
+            let places: Vec<u16> = later.iter().map(|(place, _)| *place).collect();
+            let shifted = match (sometimes, after.get(place)) {
+                (Some((later, _)), _) => Some((*later, rule.id.as_str())),
+                (None, Some((other, known))) => first_difference(known, &places).map(|later| (later, *other)),
+                (None, None) => None,
+            };
+            match shifted {
+                Some((later, other)) => {
+                    warned.insert(*place);
+                    warn(written, rule, other, (amounts, *place, later), reader);
+                }
+                None => {
+                    after.entry(*place).or_insert((&rule.id, places));
+                }
+            }
+        }
+    }
+}
+
+/// Whether two conditions are written alike.
+fn same(first: &[Test], second: &[Test]) -> bool {
+    first.len() == second.len() && first.iter().zip(second).all(|(a, b)| (a.fact, &a.text) == (b.fact, &b.text))
+}
+
+/// The first place that only one of two sorted lists has.
+fn first_difference(first: &[u16], second: &[u16]) -> Option<u16> {
+    let alike = first.iter().zip(second).take_while(|(a, b)| a == b).count();
+    first.get(alike).into_iter().chain(second.get(alike)).min().copied()
+}
+
+fn warn(
+    written: &[&RuleKey],
+    rule: &Rule,
+    other: &str,
+    (amounts, place, later): (&[Extra], u16, u16),
+    reader: &mut Reader<'_, '_>,
+) {
+    let name = |place: u16| amounts.get(usize::from(place)).map_or("", |amount| amount.name.as_str());
+    let (upper, lower) = (name(place), name(later));
+    let Some(at) = written.iter().find(|of| of.id.text() == rule.id) else { return };
+    let who = if other == rule.id {
+        format!("lines of the rule `{other}` carry")
+    } else {
+        format!("lines of the rules `{other}` and `{}` carry", rule.id)
+    };
+    let message = format!("{who} `{upper}` both with and without `{lower}`, which is taken after it");
+    let help = format!(
+        "which line is claimed first then decides how much both take; declare `{lower}` above `{upper}` under \
+         `order_amounts`: what fewer lines carry is taken first"
+    );
+    reader.warning("order-amount-shifts", at.id.span(), message, help);
+}
