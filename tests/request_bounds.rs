@@ -16,14 +16,15 @@ use std::sync::LazyLock;
 use decide_support::{cny, inline, money};
 use requite::decision::{Purpose, intake};
 use requite::domain::limits::{
-    AMOUNT_MINOR_UNITS_MAX, CLAIM_TEXT_BYTES_MAX, COMPONENTS_MAX, DECIMAL_DIGITS_MAX, DECIMAL_PLACES_MAX, ENTRIES_MAX,
-    EVIDENCE_MAX, LINES_MAX, PROMISED_ACTUAL_MAX, SHORT_TEXT_BYTES_MAX, TENDERS_MAX,
+    AMOUNT_MINOR_UNITS_MAX, CLAIM_TEXT_BYTES_MAX, COMPONENTS_MAX, DECIMAL_DIGITS_MAX, DECIMAL_PLACES_MAX, EARLIER_MAX,
+    ENTRIES_MAX, EVIDENCE_MAX, LINES_MAX, PROMISED_ACTUAL_MAX, SHORT_TEXT_BYTES_MAX, TENDERS_MAX,
 };
 use requite::domain::request::{
-    Claim, Component, Evidence, Fraction, InputValue, Line, Money, Order, PromisedActual, Refundability, Request,
-    Tender,
+    Claim, Component, EarlierAmount, Evidence, Fraction, InputValue, Line, Money, Order, PromisedActual, Refundability,
+    Request, Tender,
 };
 use requite::domain::time::{Elapsed, Timestamp};
+use requite::domain::words::AmountKind;
 use requite::plan::Plan;
 
 static PLAN: LazyLock<Plan> = LazyLock::new(|| {
@@ -34,6 +35,7 @@ sub_stages: [packed]
 tags: [gift, sale]
 times: [departs_at]
 components: { shipping: { refund: always } }
+order_amounts: { booking: { amount: 5.00 } }
 reasons: { broken: {} }
 evidence: { kinds: { photo: { fields: [subject] } } }
 inputs:
@@ -95,6 +97,11 @@ fn set_tenders(order: &mut Order<'static>, count: usize) {
     let tender = |id| Tender { id, paid: Some(cny(0)), ..Tender::default() };
     order.tenders = numbered("t", count).into_iter().map(tender).collect();
     order.tenders[0].paid = Some(cny(16_000));
+}
+
+fn set_earlier(order: &mut Order<'static>, count: usize) {
+    let what = Some(AmountKind::Compensation);
+    order.earlier = vec![EarlierAmount { name: "booking", line_id: "a", amount: Some(cny(1)), what }; count];
 }
 
 fn set_components(order: &mut Order<'static>, count: usize) {
@@ -167,6 +174,10 @@ fn counts_are_bounded() {
         fits("as many tenders as there may be", |request| set_tenders(&mut request.order, TENDERS_MAX)),
         refused("a tender more", &["order.tenders"], |request| set_tenders(&mut request.order, TENDERS_MAX + 1)),
         fits("no tender", |request| request.order.tenders.clear()),
+        fits("as many earlier amounts as there may be", |request| set_earlier(&mut request.order, EARLIER_MAX)),
+        refused("an earlier amount more", &["order.earlier"], |request| {
+            set_earlier(&mut request.order, EARLIER_MAX + 1);
+        }),
         fits("as many components as there may be", |request| set_components(&mut request.order, COMPONENTS_MAX)),
         refused("a component more", &["order.components"], |request| {
             set_components(&mut request.order, COMPONENTS_MAX + 1);
@@ -313,6 +324,12 @@ fn tenders_pay_exactly_the_order() {
             request.order.lines[0].refunded = Some(cny(8_999));
             request.order.tenders[0].refunded = Some(cny(9_000));
         }),
+        refused("a tender without an id beside another", &["order.tenders[0].tender_id"], |request| {
+            request.order.tenders[0].id = "";
+        }),
+        refused("two tenders without ids", &["order.tenders[0].tender_id", "order.tenders[1].tender_id"], |request| {
+            request.order.tenders.iter_mut().for_each(|tender| tender.id = "");
+        }),
         refused("two tenders of one id", &["order.tenders[1].tender_id"], |request| {
             request.order.tenders[1].id = "t-1";
         }),
@@ -369,6 +386,12 @@ fn words_and_ids_are_those_that_are_known() {
         refused("a line twice", &["claim.line_ids[1]"], |request| request.claim.line_ids = vec!["a", "a"]),
         refused("a component that the order does not have", &["claim.components[0]"], |request| {
             request.claim.components = vec!["tax"];
+        }),
+        refused("a line without an id beside another", &["order.lines[1].line_id"], |request| {
+            request.order.lines[1].id = "";
+        }),
+        refused("two lines without ids", &["order.lines[0].line_id", "order.lines[1].line_id"], |request| {
+            request.order.lines.iter_mut().for_each(|line| line.id = "");
         }),
         refused("two lines of one id", &["order.lines[1].line_id"], |request| request.order.lines[1].id = "a"),
         fits("one line without an id", |request| {

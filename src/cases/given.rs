@@ -124,7 +124,8 @@ impl Given<'_> {
         for (what, found, most) in [("names", names, GIVEN_NAMES_MAX), ("lines", lines.len(), GIVEN_ITEMS_MAX)] {
             if most < found {
                 let message = format!("a case gives at most {most} {what}, this one {found}");
-                reader.stricter_error("too-large", self.case.case.span, message, "split the case")?;
+                reader.error("too-large", self.case.case.span, message, "split the case");
+                return None;
             }
         }
         Some(())
@@ -279,10 +280,8 @@ impl<'c> Names<'_, 'c> {
             Some(Node { kind: NodeKind::List(items), span }) if GIVEN_ITEMS_MAX < items.len() => {
                 let message =
                     format!("a case gives at most {GIVEN_ITEMS_MAX} items of a list, here are {}", items.len());
-                match reader.stricter_error("too-large", *span, message, "shorten the list") {
-                    Some(()) => items,
-                    None => &[],
-                }
+                reader.error("too-large", *span, message, "shorten the list");
+                &[]
             }
             Some(Node { kind: NodeKind::List(items), .. }) => items,
             Some(node) => {

@@ -89,8 +89,15 @@ impl Gone {
             let back = deciding.filter(|_| claim.facts.claim.lines == Coverage::Claimed);
             return Self { part: number(back.count()), whole: number(lines().count()) };
         }
-        let before = Amount::sum(lines().map(|line| line.refunded));
-        Self { part: before.plus(Amount::sum(deciding.map(|line| line.refund))), whole }
+        let before = Amount::sum(lines().map(|line| line.returned));
+        if claim.facts.claim.lines == Coverage::NotClaimed {
+            return Self { part: before, whole };
+        }
+        let decided = deciding.filter_map(|line| Some((line, claim.facts.lines.get(usize::from(line.line))?)));
+        // Of a line that is decided it is known what of its price goes back in all.
+        let unknown = Amount::sum(decided.clone().map(|(_, facts)| facts.returned));
+        let known = Amount::sum(decided.map(|(line, facts)| facts.refunded.plus(line.refund).max(facts.gone)));
+        Self { part: before.less(unknown).plus(known), whole }
     }
 
     /// What goes back under a rule.
@@ -120,7 +127,7 @@ pub fn about(component: &ComponentFacts, lines: &[LineFacts<'_>], about_lines: C
     }
     let part = Amount::sum(of_it().map(|line| match line.coverage {
         Coverage::Claimed => line.paid,
-        Coverage::NotClaimed => line.refunded,
+        Coverage::NotClaimed => line.returned,
     }));
     up_to(component, part, whole)
 }

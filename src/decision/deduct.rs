@@ -41,8 +41,8 @@ impl From<Fault> for NoAmount {
 pub struct Taken {
     /// What is left of its price.
     pub left: Amount,
-    /// What went back of it earlier.
-    refunded: Amount,
+    /// What of it is gone already: what went back earlier, and what tenders kept of that.
+    gone: Amount,
     /// What the step before took.
     previous: Amount,
     /// Whether the two above are known: for want of a fact, a step may have taken nobody knows how much.
@@ -73,13 +73,13 @@ impl Taken {
     /// A line of which nothing is held back yet: all of its price is left. What went back of it earlier is taken from
     /// the result.
     pub fn new(facts: &LineFacts<'_>) -> Self {
-        let (left, refunded) = (facts.paid, facts.refunded);
-        Self { left, refunded, previous: Amount::ZERO, known: Known::Yes, deductions: Deductions::new() }
+        let (left, gone) = (facts.paid, facts.gone);
+        Self { left, gone, previous: Amount::ZERO, known: Known::Yes, deductions: Deductions::new() }
     }
 
     /// What can still go back of it: an amount of several lines is taken where there is something to take it from.
     pub fn room(&self) -> Amount {
-        self.left.less(self.refunded)
+        self.left.less(self.gone)
     }
 
     /// Takes an amount for a step.
@@ -121,7 +121,8 @@ pub fn deduct<R: Recorder>(
 }
 
 /// Takes the steps from all lines of a rule, those of the whole order among them. `with` runs
-/// something on one of the lines; the facts of the whole order are the same on each.
+/// something on one of the lines; the facts of the whole order are the same on each. The first step with a fault ends it
+/// for all lines.
 pub fn deduct_together(
     steps: &[Step],
     rule: RuleRef,
@@ -135,12 +136,18 @@ pub fn deduct_together(
             // What is carried is taken once all lines of all rules have come so far.
             StepScope::Line | StepScope::Order if step.order_amount.is_some() => {}
             StepScope::Line => {
+                // Of faults in the same step the same counts, whatever the order of the lines.
+                let mut fault: Option<Fault> = None;
                 for (at, taken) in lines.iter_mut().enumerate() {
-                    match with(at, step, source, taken.standing(), &mut missing)? {
-                        StepResult::Takes(amount, source) => taken.take(step, source, amount),
-                        StepResult::Unknown => taken.known = Known::No,
-                        StepResult::NotTaken => {}
+                    match with(at, step, source, taken.standing(), &mut missing) {
+                        Ok(StepResult::Takes(amount, source)) => taken.take(step, source, amount),
+                        Ok(StepResult::Unknown) => taken.known = Known::No,
+                        Ok(StepResult::NotTaken) => {}
+                        Err(other) => fault = Some(fault.map_or(other, |fault| fault.min(other))),
                     }
+                }
+                if let Some(fault) = fault {
+                    return Err(fault.into());
                 }
             }
             StepScope::Order => {

@@ -13,6 +13,7 @@ mod shared;
 use std::fmt::{self, Display};
 
 use crate::decision::field::{Of, Shown};
+use crate::decision::intake::payment::count_what_was_kept;
 use crate::domain::exact::Exact;
 use crate::domain::facts::{FactId, Facts, Value, Values};
 use crate::domain::limits::{
@@ -58,6 +59,7 @@ pub fn intake_into<'a>(
     let components = intake.components(order, claim);
     intake.component_facts(&components, &mut lines);
     let tenders = intake.tenders(order, &lines, &components);
+    count_what_was_kept(&tenders, &mut lines);
     let earlier = intake.earlier(order, &lines);
     if purpose == Purpose::Decision {
         intake.adds_up(order, &lines, &components, &tenders);

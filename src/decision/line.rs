@@ -57,8 +57,20 @@ pub enum Held {
     No,
     /// None fails, but a fact is missing.
     Missing,
-    /// None fails, but a formula has no result.
+    /// None fails, but formulas have no result: the fault of the first of them as written.
     Faulty(Fault),
+}
+
+impl Held {
+    /// The same with one more test that cannot be answered, for a fault or for want of a fact: the first fault counts,
+    /// and any fault before a missing fact.
+    const fn beside(self, fault: Option<Fault>) -> Self {
+        match (self, fault) {
+            (Self::No | Self::Faulty(_), _) => self,
+            (Self::Yes | Self::Missing, Some(fault)) => Self::Faulty(fault),
+            (Self::Yes | Self::Missing, None) => Self::Missing,
+        }
+    }
 }
 
 impl<R: Recorder> Environment for Line<'_, '_, '_, R> {
@@ -169,9 +181,7 @@ impl<'p, 'f, 'r, R: Recorder> Line<'p, 'f, 'r, R> {
             match self.answer(test) {
                 (Answer::Yes, _) => {}
                 (Answer::No, _) => return Held::No,
-                (Answer::Unknown, Some(fault)) => held = Held::Faulty(fault),
-                (Answer::Unknown, None) if held == Held::Yes => held = Held::Missing,
-                (Answer::Unknown, None) => {}
+                (Answer::Unknown, fault) => held = held.beside(fault),
             }
         }
         held

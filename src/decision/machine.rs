@@ -10,8 +10,8 @@ use crate::domain::time::{Day, Timestamp};
 use crate::plan::Plan;
 use crate::plan::formula::{Binary, Formula, Leaf, Numeric, Op, Unary};
 
-/// Why a formula has no result on these facts although none is missing.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// Why a formula has no result on these facts although none is missing; in the order of their reason codes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Fault {
     /// A division by zero, a number too large, a date beyond the calendar of the world.
     NotComputable,

@@ -25,7 +25,7 @@ pub enum Found {
     Otherwise,
     /// This rule would decide, but facts are missing.
     Missing(u32),
-    /// This rule would decide, but a formula has no result.
+    /// This rule would decide, but formulas have no result: the fault of the first of its tests.
     Faulty(u32, Fault),
 }
 
@@ -70,12 +70,12 @@ fn tried<R: Recorder>(rule: &Rule, place: u32, line: &mut Line<'_, '_, '_, R>) -
         match line.answer(test) {
             (Answer::Yes, _) => {}
             (Answer::No, _) => return Tried::Not(test.fact),
-            (Answer::Unknown, Some(fault)) => found = Found::Faulty(place, fault),
-            (Answer::Unknown, None) => {
-                found = match found {
-                    Found::Faulty(place, fault) => Found::Faulty(place, fault),
-                    Found::Rule(place) | Found::Missing(place) => Found::Missing(place),
-                    Found::Otherwise => Found::Otherwise,
+            (Answer::Unknown, fault) => {
+                found = match (found, fault) {
+                    // The first fault as written counts.
+                    (Found::Faulty(..) | Found::Otherwise, _) => found,
+                    (Found::Rule(place) | Found::Missing(place), Some(fault)) => Found::Faulty(place, fault),
+                    (Found::Rule(place) | Found::Missing(place), None) => Found::Missing(place),
                 }
             }
         }

@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 
 use crate::decision::components::{components, deciding, share_of};
 use crate::decision::evidence::report;
-use crate::decision::tenders::split;
+use crate::decision::tenders::{lost, split};
 use crate::decision::verdict::{Claim, approved, is_refunding, verdict_of};
 use crate::decision::window::times;
 use crate::domain::allocate::{Share, allocate};
@@ -15,7 +15,6 @@ use crate::domain::decision::{
 use crate::domain::exact::RoundingMode;
 use crate::domain::facts::{ComponentFacts, Coverage, Facts, TenderFacts};
 use crate::domain::money::Amount;
-use crate::domain::request::Refundability;
 use crate::domain::words::{DeductionKind, Outcome, ReasonCode, RefundMethod};
 use crate::plan::Plan;
 use crate::plan::rule::Demand;
@@ -26,8 +25,7 @@ type Lines = SmallVec<[LineDecision; 1]>;
 /// Puts the lines together.
 pub fn order(claim: &Claim<'_, '_, '_>, mut lines: Lines) -> Decision {
     let mut components = components(claim, &lines);
-    let dead = claim.facts.tenders.iter().filter(|tender| tender.refundability == Refundability::NotRefundable);
-    let lost = Amount::sum(dead.map(|tender| tender.paid));
+    let lost = lost(&claim.facts.tenders);
     if !lost.is_zero() {
         withhold_lost(lost, claim.facts, &mut lines, &mut components);
     }
@@ -333,10 +331,11 @@ pub fn next_steps(
     named
 }
 
-/// The way the money goes back: that of the first line of which any can; where none can, of the first one that a
-/// refunding rule decided.
+/// The way the money goes back: that of the first line of which any does; where none does, of the first of which any
+/// could, or else of the first one that a refunding rule decided.
 fn method(plan: &Plan, lines: &[LineDecision]) -> RefundMethod {
-    let first = lines.iter().find(|line| !line.base.is_zero());
+    let first = lines.iter().find(|line| !line.refund.is_zero());
+    let first = first.or_else(|| lines.iter().find(|line| !line.base.is_zero()));
     let first = first.or_else(|| lines.iter().find(|line| is_refunding(plan, line)));
     first.map_or(RefundMethod::OriginalPayment, |line| verdict_of(plan, line.rule).method)
 }

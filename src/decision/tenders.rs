@@ -8,7 +8,14 @@ use crate::domain::allocate::{Parts, Share, allocate};
 use crate::domain::decision::{DateWindow, LineDecision, TenderRefund};
 use crate::domain::facts::TenderFacts;
 use crate::domain::money::Amount;
+use crate::domain::request::Refundability;
 use crate::plan::TenderOrder;
+
+/// What was paid by tenders that take nothing back, as far as it did not go back all the same.
+pub fn lost(tenders: &[TenderFacts<'_>]) -> Amount {
+    let dead = tenders.iter().filter(|tender| tender.refundability == Refundability::NotRefundable);
+    Amount::sum(dead.map(|tender| tender.paid.less(tender.refunded)))
+}
 
 /// What goes back to each tender, and when the last of it arrives.
 pub fn split(

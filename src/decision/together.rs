@@ -101,18 +101,20 @@ fn share<R: Recorder>(
 ) -> (Decided, Decided) {
     let mut lines: Vec<SharedLine<'_, '_, '_>> = shared.iter().filter_map(|line| begin(claim, *line)).collect();
     own_steps(claim, &mut lines, recorder);
-    for line in lines.iter_mut().filter(|line| line.failed.is_none()) {
+    for line in lines.iter_mut().filter(|line| !matches!(line.failed, Some(NoAmount::Faulty(_)))) {
         line.failed = prepare(claim, line, recorder).err();
         if without.iter().any(|other| other.line == line.place) {
             line.failed = Some(NoAmount::Faulty(Fault::NotComputable));
         }
     }
     let amounts = (0u16..).zip(&claim.plan.order_amounts);
-    for (order_amount, written) in amounts.clone() {
-        take(claim, order_amount, written, &mut lines, decided, recorder);
-    }
-    let gifts = amounts.flat_map(|(order_amount, written)| {
-        [AmountKind::Compensation, AmountKind::AmountDue].map(|what| gift(claim, order_amount, written, what, &lines))
+    let held_back: SmallVec<[Amount; 4]> = amounts
+        .clone()
+        .map(|(order_amount, written)| take(claim, order_amount, written, &mut lines, decided, recorder))
+        .collect();
+    let gifts = amounts.zip(held_back).flat_map(|((order_amount, written), held_back)| {
+        [(AmountKind::Compensation, Amount::ZERO), (AmountKind::AmountDue, held_back)]
+            .map(|(what, paid)| gift(claim, order_amount, written, what, paid, &lines))
     });
     let gifts: Vec<Gift> = gifts.flatten().collect();
     let (mut results, mut dropped) = (Decided::new(), Decided::new());
@@ -166,8 +168,8 @@ fn own_steps<R: Recorder>(claim: &Claim<'_, '_, '_>, lines: &mut [SharedLine<'_,
     }
 }
 
-/// Notes what a line carries. Fails where a fact is missing for that, or for what is given beside the refund: so nothing
-/// is spread over a line that then has no amount.
+/// Notes what a line carries. Fails where a fact is missing for that, for what was taken before, or for what is given
+/// beside the refund: so nothing is spread over a line that then has no amount.
 fn prepare<R: Recorder>(
     claim: &Claim<'_, '_, '_>,
     line: &mut SharedLine<'_, '_, '_>,
@@ -175,7 +177,11 @@ fn prepare<R: Recorder>(
 ) -> Result<(), NoAmount> {
     let mut environment = Line::new(claim.plan, claim.currency, line.facts, recorder);
     environment.standing.left = Some(line.taken.left);
-    let mut missing = MissingFacts::new();
+    let mut missing = match line.failed.take() {
+        Some(NoAmount::Missing(missing)) => missing,
+        Some(NoAmount::Faulty(fault)) => return Err(fault.into()),
+        None => MissingFacts::new(),
+    };
     for (at, step) in (0u16..).zip(steps(line.verdict)) {
         let Some(order_amount) = step.order_amount else { continue };
         match environment.holds(&step.tests) {
@@ -222,10 +228,11 @@ fn carry<R: Recorder>(
     Ok(amount.map(|amount| Carried { order_amount, what, at, amount }))
 }
 
-/// Takes an amount of the order from the lines that carry it.
+/// Takes an amount of the order from the lines that carry it. Returns what is held back of it in all, before and now.
 ///
-/// What was taken before stays taken: each line keeps its own as far as it has not gone back since, and what was taken from lines that are not decided now
-/// counts for all. What then lacks is spread by what can still go back of each.
+/// What was taken before stays taken: each line keeps its own as far as it has not gone back since, and what was taken
+/// from lines that are not decided now, or asked for as an amount due, counts for all. What then lacks is spread by what
+/// can still go back of each.
 fn take<R: Recorder>(
     claim: &Claim<'_, '_, '_>,
     order_amount: u16,
@@ -233,7 +240,7 @@ fn take<R: Recorder>(
     lines: &mut [SharedLine<'_, '_, '_>],
     decided: &[LineDecision],
     recorder: &mut R,
-) {
+) -> Amount {
     let earlier = |counts: &dyn Fn(u16) -> bool| claim.earlier(&written.name, AmountKind::Deduction, counts);
     let elsewhere = earlier(&|place| {
         let shared = lines.iter().any(|line| line.place == place && line.takes_part());
@@ -244,10 +251,11 @@ fn take<R: Recorder>(
         .iter_mut()
         .filter_map(|line| line.carries(order_amount, AmountKind::Deduction).map(|it| (line, it)))
         .collect();
-    let Some(whole) = carriers.first().map(|(_, carried)| carried.amount) else { return };
+    let Some(whole) = carriers.first().map(|(_, carried)| carried.amount) else { return elsewhere };
+    let asked = claim.earlier(&written.name, AmountKind::AmountDue, |_| true);
     let kept: Vec<Amount> =
         carriers.iter().map(|(line, _)| earlier(&|place| place == line.place).min(line.taken.room())).collect();
-    let lacking = whole.less(elsewhere).less(Amount::sum(kept.iter().copied()));
+    let lacking = whole.less(elsewhere).less(asked).less(Amount::sum(kept.iter().copied()));
     let shares: SmallVec<[Share; 4]> = carriers
         .iter()
         .zip(&kept)
@@ -255,13 +263,16 @@ fn take<R: Recorder>(
         .map(|room| Share { weight: room, capacity: room })
         .collect();
     let parts = allocate(lacking, shares.iter().copied());
+    let mut held_back = elsewhere;
     for (((line, carried), kept), part) in carriers.iter_mut().zip(&kept).zip(parts) {
         let Some(step) = steps(line.verdict).get(usize::from(carried.at)) else { continue };
         let (source, amount) = (source(line.rule, usize::from(carried.at)), kept.plus(part));
+        held_back = held_back.plus(amount);
         recorder.line(line.place);
         recorder.deduction(source, claim.currency.nanos(whole), amount);
         line.taken.take(step, source, amount);
     }
+    held_back
 }
 
 /// An amount of the order that is given or asked for on a line.
@@ -282,19 +293,20 @@ impl Gift {
     }
 }
 
-/// What is given or asked for of an amount of the order, on the lines that carry it: less all that was before, spread by
-/// what goes back of each.
+/// What is given or asked for of an amount of the order, on the lines that carry it: less all that was before, and less
+/// what of it is `paid` otherwise, spread by what goes back of each.
 fn gift(
     claim: &Claim<'_, '_, '_>,
     order_amount: u16,
     written: &Extra,
     what: AmountKind,
+    paid: Amount,
     lines: &[SharedLine<'_, '_, '_>],
 ) -> Vec<Gift> {
     let carriers: Vec<(&SharedLine<'_, '_, '_>, Carried)> =
         lines.iter().filter_map(|line| line.carries(order_amount, what).map(|it| (line, it))).collect();
     let Some(whole) = carriers.first().map(|(_, carried)| carried.amount) else { return Vec::new() };
-    let given = whole.less(claim.earlier(&written.name, what, |_| true));
+    let given = whole.less(claim.earlier(&written.name, what, |_| true)).less(paid);
     let shares: SmallVec<[Share; 4]> =
         carriers.iter().map(|(line, _)| Share { weight: line.taken.left, capacity: given }).collect();
     let parts = allocate(given, shares.iter().copied());

@@ -7,7 +7,7 @@ use smallvec::{SmallVec, smallvec};
 use crate::decision::deduct::{Deductions, NoAmount, deduct, extra_amount, within};
 use crate::decision::evidence::{Material, inspect, met_by};
 use crate::decision::explain::Recorder;
-use crate::decision::line::{Line, MissingFacts};
+use crate::decision::line::{Line, MissingFacts, Standing};
 use crate::decision::machine::Fault;
 use crate::decision::search::{Found, search};
 use crate::decision::text::vague_phrases;
@@ -261,7 +261,10 @@ pub fn refunded<R: Recorder>(
     let liable = liable(line);
     let mut deductions = match deducted {
         Ok(deductions) => deductions,
-        Err(no_amount) => return without_amount(no_amount, place, rule, lacking, liable),
+        Err(no_amount) => {
+            let no_amount = with_beside(no_amount, claim, place, verdict, line);
+            return without_amount(no_amount, place, rule, lacking, liable);
+        }
     };
     // What goes back of the line in all, before and now.
     let due = line.facts.paid.less(sum(&deductions));
@@ -306,8 +309,36 @@ pub fn beside<R: Recorder>(
     verdict: &Verdict,
     line: &mut Line<'_, '_, '_, R>,
 ) -> Result<Beside, NoAmount> {
-    let compensations = extras(&verdict.compensations, AmountKind::Compensation, (claim, place), line)?;
-    Ok((compensations, extras(&verdict.amounts_due, AmountKind::AmountDue, (claim, place), line)?))
+    let mut missing = MissingFacts::new();
+    let compensations = extras(&verdict.compensations, AmountKind::Compensation, (claim, place), line, &mut missing)?;
+    let amounts_due = extras(&verdict.amounts_due, AmountKind::AmountDue, (claim, place), line, &mut missing)?;
+    if missing.is_empty() { Ok((compensations, amounts_due)) } else { Err(NoAmount::Missing(missing)) }
+}
+
+/// Where facts are missing for what is taken: those that are missing for what is given beside it too, so that all can be
+/// sent at once. A fault there comes before missing facts, as everywhere.
+#[inline(never)]
+fn with_beside<R: Recorder>(
+    no_amount: NoAmount,
+    claim: &Claim<'_, '_, '_>,
+    place: u16,
+    verdict: &Verdict,
+    line: &mut Line<'_, '_, '_, R>,
+) -> NoAmount {
+    let NoAmount::Missing(mut missing) = no_amount else { return no_amount };
+    line.standing = Standing { left: None, previous: None };
+    match beside(claim, place, verdict, line) {
+        Ok(_) => {}
+        Err(NoAmount::Missing(more)) => {
+            more.into_iter().for_each(|fact| {
+                if !missing.contains(&fact) {
+                    missing.push(fact)
+                }
+            });
+        }
+        Err(faulty @ NoAmount::Faulty(_)) => return faulty,
+    }
+    NoAmount::Missing(missing)
 }
 
 /// The answer for an amount: all of it, a part of it, or nothing.
@@ -376,29 +407,29 @@ pub fn lines<R: Recorder>(claim: &Claim<'_, '_, '_>, recorder: &mut R) -> SmallV
     decided
 }
 
-/// What is given or owed beside a refund.
+/// What is given or owed beside a refund; what is missing for it is noted.
 #[inline]
 fn extras<R: Recorder>(
     extras: &[Extra],
     what: AmountKind,
     (claim, place): (&Claim<'_, '_, '_>, u16),
     line: &mut Line<'_, '_, '_, R>,
-) -> Result<SmallVec<[ExtraAmount; 1]>, NoAmount> {
+    missing: &mut MissingFacts,
+) -> Result<SmallVec<[ExtraAmount; 1]>, Fault> {
     let mut amounts = SmallVec::new();
     if extras.is_empty() {
         return Ok(amounts);
     }
-    let mut missing = MissingFacts::new();
     // What is carried is given once, when all lines are decided.
     let own = (0u16..).zip(extras).filter(|(_, extra)| extra.order_amount.is_none());
     for (at, extra) in own {
-        let Some(amount) = extra_amount(extra, claim.currency, line, &mut missing)? else { continue };
+        let Some(amount) = extra_amount(extra, claim.currency, line, missing)? else { continue };
         let amount = amount.less(claim.earlier(&extra.name, what, |of| of == place));
         if !amount.is_zero() {
             amounts.push(ExtraAmount { place: at, amount });
         }
     }
-    if missing.is_empty() { Ok(amounts) } else { Err(NoAmount::Missing(missing)) }
+    Ok(amounts)
 }
 
 /// What a rule says, or the policy's `otherwise`.

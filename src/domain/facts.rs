@@ -80,6 +80,11 @@ pub struct LineFacts<'a> {
     pub paid: Amount,
     /// What went back earlier; at most what was paid.
     pub refunded: Amount,
+    /// The same with the share of it that tenders kept that take nothing back: the least of the price of which so much
+    /// would go back.
+    pub gone: Amount,
+    /// The same, but all of the price where no more than that would go back of all of it.
+    pub returned: Amount,
     /// Whether the claim is about this line.
     pub coverage: Coverage,
 }

@@ -16,8 +16,8 @@ pub const TENDERS_MAX: usize = 32;
 /// Components (shipping, tax, …) of one order.
 pub const COMPONENTS_MAX: usize = 64;
 
-/// Amounts of earlier answers named with one order: some for each of its lines.
-pub const EARLIER_MAX: usize = 256;
+/// Amounts of earlier answers named with one order: eight for each of the most lines.
+pub const EARLIER_MAX: usize = 8 * LINES_MAX;
 
 /// Pieces of evidence with one claim.
 pub const EVIDENCE_MAX: usize = 256;

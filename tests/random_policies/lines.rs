@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use requite::domain::request::Request;
+use requite::domain::request::{EarlierAmount, Request};
 use requite::domain::words::{AmountKind, DeductionKind, Outcome, ReasonCode};
 
 use crate::ast::{Action, Extra, Policy, Rule};
 use crate::facts::{Fault, Holds, Scene, Taken};
 use crate::number::Rat;
+use crate::order::{claimed, gone, is_about_components, returned};
 use crate::proofs::lacks;
 use crate::requests::hundredths;
 
@@ -221,6 +222,8 @@ struct Open<'p> {
     scene: Scene<'p>,
     price: i64,
     refunded: i64,
+    /// The same with what tenders kept of it.
+    gone: i64,
     /// What the deductions left of the price; `None` for want of a fact.
     left: Option<i64>,
     previous: Option<i64>,
@@ -229,8 +232,18 @@ struct Open<'p> {
     fault: Option<Fault>,
     /// What the claim lacks of what the rule demands.
     lacking: Vec<ReasonCode>,
+    /// The amounts of the order that it carries, each as what.
+    carried: Vec<(&'static str, As, i64)>,
     given: Vec<(&'static str, i64)>,
     owed: Vec<(&'static str, i64)>,
+}
+
+/// As what an amount of the order is carried.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum As {
+    Deduction(DeductionKind),
+    Compensation,
+    AmountDue,
 }
 
 fn exact(amount: Option<i64>) -> Option<Rat> {
@@ -240,17 +253,12 @@ fn exact(amount: Option<i64>) -> Option<Rat> {
 impl Open<'_> {
     /// What could still go back of it.
     fn room(&self) -> i64 {
-        (self.left.unwrap_or(0) - self.refunded).max(0)
+        (self.left.unwrap_or(0) - self.gone).max(0)
     }
 
     /// Whether an amount is worked out for it.
     fn has_amount(&self) -> bool {
         self.missing.is_empty() && self.fault.is_none() && self.lacking.is_empty()
-    }
-
-    /// What an earlier answer said of it.
-    fn earlier(&self, request: &Request<'_>, name: &str, what: AmountKind) -> i64 {
-        earlier_on(request, self.place, name, what)
     }
 
     fn decided(self) -> Decided {
@@ -267,7 +275,8 @@ impl Open<'_> {
         if !self.lacking.is_empty() {
             return undecided(place, rule, Outcome::MoreInfoRequired, self.lacking);
         }
-        let (base, refund) = (self.price - self.refunded, self.room());
+        let base = self.price - self.refunded;
+        let refund = (self.left.unwrap() - self.refunded).max(0);
         // What is held back of what had not gone back before: the last deductions come too late.
         let mut rest = base - refund;
         let mut deductions = Vec::new();
@@ -289,17 +298,24 @@ impl Open<'_> {
     }
 }
 
-/// What earlier answers said of a line by name.
-pub fn earlier_on(request: &Request<'_>, place: usize, name: &str, what: AmountKind) -> i64 {
-    let id = request.order.lines[place].id;
-    let entries = request.order.earlier.iter().filter(|entry| {
-        entry.name == name && entry.what == Some(what) && (entry.line_id == id || entry.line_id.is_empty())
-    });
-    let sum: i64 = entries.map(|entry| hundredths(entry.amount).unwrap()).sum();
-    // No more can be held back of a line than has not gone back.
+/// What earlier answers said of a line by name. No more can be held back of a line, by all names together, than has not
+/// gone back: the amounts of the order are held back one after the other.
+pub fn earlier_on(policy: &Policy, request: &Request<'_>, place: usize, name: &str, what: AmountKind) -> i64 {
     let line = &request.order.lines[place];
-    let left = hundredths(line.paid).unwrap() - hundredths(line.refunded).unwrap_or(0);
-    if what == AmountKind::Deduction { sum.min(left) } else { sum }
+    let sum = |name: &str| -> i64 {
+        let of_it = |entry: &&EarlierAmount<'_>| (entry.name, entry.line_id, entry.what) == (name, line.id, Some(what));
+        request.order.earlier.iter().filter(of_it).map(|entry| hundredths(entry.amount).unwrap()).sum()
+    };
+    if what != AmountKind::Deduction {
+        return sum(name);
+    }
+    let is_claimed = !is_about_components(request) && claimed(request).contains(&place);
+    let settled = if is_claimed { gone(policy, request, place).0 } else { returned(policy, request, place) };
+    let mut left = hundredths(line.paid).unwrap() - settled;
+    for amount in policy.order_amounts.iter().take_while(|amount| amount.name != name) {
+        left = (left - sum(amount.name)).max(0);
+    }
+    sum(name).min(left)
 }
 
 /// Works out the amounts of these lines, each with the rule that refunds it.
@@ -335,12 +351,14 @@ fn worked_out<'p>(
             scene: Scene::new(policy, request, line),
             price,
             refunded: hundredths(line.refunded).unwrap_or(0),
+            gone: gone(policy, request, place).0,
             left: Some(price),
             previous: Some(0),
             taken: Vec::new(),
             missing: BTreeSet::new(),
             fault: None,
             lacking: lacks(policy, request, &policy.rule(rule).require),
+            carried: Vec::new(),
             given: Vec::new(),
             owed: Vec::new(),
         }
@@ -351,21 +369,18 @@ fn worked_out<'p>(
         let places: Vec<usize> = (0..lines.len()).filter(|&at| lines[at].rule == rule).collect();
         steps(policy, rule, &mut lines, &places);
     }
-    let known: Vec<bool> = lines.iter().map(|line| line.missing.is_empty() && line.fault.is_none()).collect();
-    for amount in &policy.order_amounts {
-        take(policy, request, amount, &mut lines, &known, out);
+    for line in lines.iter_mut().filter(|line| line.fault.is_none()) {
+        carry(policy, line);
     }
-    for (line, is_known) in lines.iter_mut().zip(&known) {
-        let verdict = policy.rule(line.rule);
-        for amount in policy.order_amounts.iter().filter(|_| *is_known) {
-            if verdict.compensate_order.contains(&amount.name) || verdict.order_due.contains(&amount.name) {
-                worth(line, amount);
-            }
-        }
+    let taken: Vec<i64> =
+        policy.order_amounts.iter().map(|amount| take(policy, request, amount, &mut lines, out)).collect();
+    for line in &mut lines {
         beside(policy, request, line);
     }
-    for amount in &policy.order_amounts {
-        give(policy, request, amount, &mut lines, out);
+    for (amount, taken) in policy.order_amounts.iter().zip(taken) {
+        for what in [AmountKind::Compensation, AmountKind::AmountDue] {
+            give(policy, request, amount, what, taken, &mut lines, out);
+        }
     }
     lines
 }
@@ -375,7 +390,8 @@ fn steps(policy: &Policy, rule: usize, lines: &mut [Open<'_>], places: &[usize])
     let verdict = policy.rule(rule);
     let Action::Refund(steps) = &verdict.action else { panic!("it refunds") };
     let together = verdict.is_shared();
-    for step in steps {
+    let mut faults: Vec<(usize, Fault)> = Vec::new();
+    for (nth, step) in steps.iter().enumerate() {
         let groups: Vec<Vec<usize>> = match step.whole_order {
             true => vec![places.to_vec()],
             false => places.iter().map(|&at| vec![at]).collect(),
@@ -397,6 +413,7 @@ fn steps(policy: &Policy, rule: usize, lines: &mut [Open<'_>], places: &[usize])
                 Ok(Taken::Amount(amount)) => vec![Some(amount)],
                 Ok(Taken::Unknown) | Err(_) => vec![None; group.len()],
             };
+            faults.extend(taken.as_ref().err().map(|fault| (nth, *fault)));
             for (&at, part) in group.iter().zip(parts) {
                 let line = &mut lines[at];
                 line.left = line.left.zip(part).map(|(left, part)| left - part);
@@ -409,7 +426,9 @@ fn steps(policy: &Policy, rule: usize, lines: &mut [Open<'_>], places: &[usize])
     }
     if together {
         let missing: BTreeSet<String> = places.iter().flat_map(|&at| lines[at].missing.clone()).collect();
-        let fault = places.iter().find_map(|&at| lines[at].fault);
+        // The first step that has one; of two in the same step, what cannot be computed.
+        let first = faults.iter().min_by_key(|(nth, fault)| (*nth, *fault == Fault::NotCovered));
+        let fault = first.map(|(_, fault)| *fault);
         for &at in places {
             lines[at].missing.clone_from(&missing);
             lines[at].fault = fault;
@@ -417,120 +436,128 @@ fn steps(policy: &Policy, rule: usize, lines: &mut [Open<'_>], places: &[usize])
     }
 }
 
-/// What an amount of the order comes to, on the facts of the order: the same for each of its lines.
-fn worth(line: &mut Open<'_>, amount: &Extra) -> Option<i64> {
-    let mut missing = BTreeSet::new();
-    match line.scene.extra(amount, &mut missing) {
-        Ok(Taken::Amount(amount)) => return Some(amount),
-        Ok(Taken::Nothing | Taken::Unknown) => line.missing.extend(missing),
-        Err(fault) => line.fault = line.fault.or(Some(fault)),
+/// Notes what a line carries of the order, in the order in which its rule says so; what is missing is missing, and the
+/// first fault ends it.
+fn carry(policy: &Policy, line: &mut Open<'_>) {
+    let verdict = policy.rule(line.rule);
+    let deductions = verdict.carries.iter().map(|it| (it.name, As::Deduction(it.kind), it.when.as_slice()));
+    let given = verdict.compensate_order.iter().map(|name| (*name, As::Compensation, [].as_slice()));
+    let owed = verdict.order_due.iter().map(|name| (*name, As::AmountDue, [].as_slice()));
+    for (name, what, when) in deductions.chain(given).chain(owed) {
+        let amount = policy.order_amounts.iter().find(|amount| amount.name == name).unwrap();
+        let worth = match line.scene.holds(when) {
+            Holds::No => continue,
+            Holds::Yes => line.scene.extra(amount, &mut line.missing),
+            Holds::Faulty(fault) => Err(fault),
+            Holds::Missing => {
+                line.scene.missing_of(when, &mut line.missing);
+                continue;
+            }
+        };
+        match worth {
+            Ok(Taken::Amount(amount)) => line.carried.push((name, what, amount)),
+            Ok(Taken::Nothing | Taken::Unknown) => {}
+            Err(fault) => {
+                line.fault = Some(fault);
+                return;
+            }
+        }
     }
-    None
 }
 
-/// Takes an amount of the order from the lines that carry it.
-fn take(
-    policy: &Policy,
-    request: &Request<'_>,
-    amount: &Extra,
-    lines: &mut [Open<'_>],
-    known: &[bool],
-    out: &BTreeSet<usize>,
-) {
-    let mut carriers: Vec<(usize, DeductionKind)> = Vec::new();
-    let mut whole = None;
-    for (at, line) in lines.iter_mut().enumerate() {
-        let carries = policy.rule(line.rule).carries.iter().find(|carried| carried.name == amount.name);
-        let Some(carried) = carries.filter(|_| known[at]) else { continue };
-        match line.scene.holds(&carried.when) {
-            Holds::No => continue,
-            Holds::Yes => {}
-            Holds::Faulty(fault) => {
-                line.fault = Some(fault);
-                continue;
-            }
-            Holds::Missing => {
-                line.scene.missing_of(&carried.when, &mut line.missing);
-                continue;
-            }
-        }
-        whole = whole.or(worth(line, amount));
-        if line.has_amount() && !out.contains(&line.place) {
-            carriers.push((at, carried.kind));
-        }
-    }
-    let Some(whole) = whole else { return };
+/// Takes an amount of the order from the lines that carry it; what it comes to is said, with what was taken of it before.
+fn take(policy: &Policy, request: &Request<'_>, amount: &Extra, lines: &mut [Open<'_>], out: &BTreeSet<usize>) -> i64 {
     let decided: Vec<usize> =
         lines.iter().filter(|line| line.has_amount() && !out.contains(&line.place)).map(|line| line.place).collect();
     let elsewhere: i64 = (0..request.order.lines.len())
         .filter(|place| !decided.contains(place))
-        .map(|place| earlier_on(request, place, amount.name, AmountKind::Deduction))
+        .map(|place| earlier_on(policy, request, place, amount.name, AmountKind::Deduction))
+        .sum();
+    let mut carriers: Vec<(usize, DeductionKind)> = Vec::new();
+    let mut whole = None;
+    for (at, line) in lines.iter().enumerate().filter(|(_, line)| decided.contains(&line.place)) {
+        for (name, what, worth) in &line.carried {
+            if let (true, As::Deduction(kind)) = (*name == amount.name, *what) {
+                carriers.push((at, kind));
+                whole = Some(*worth);
+            }
+        }
+    }
+    let Some(whole) = whole else { return elsewhere };
+    // What was asked for on top is paid as well.
+    let asked: i64 = (0..request.order.lines.len())
+        .map(|place| earlier_on(policy, request, place, amount.name, AmountKind::AmountDue))
         .sum();
     // Each keeps what was taken from it before; what then lacks is spread.
-    let mut parts: Vec<i64> = carriers
-        .iter()
-        .map(|&(at, _)| lines[at].earlier(request, amount.name, AmountKind::Deduction).min(lines[at].room()))
-        .collect();
-    let lacks = (whole - elsewhere - parts.iter().sum::<i64>()).max(0);
+    let before = |line: &Open<'_>| earlier_on(policy, request, line.place, amount.name, AmountKind::Deduction);
+    let mut parts: Vec<i64> = carriers.iter().map(|&(at, _)| before(&lines[at]).min(lines[at].room())).collect();
+    let lacks = (whole - elsewhere - asked - parts.iter().sum::<i64>()).max(0);
     let rooms: Vec<i64> =
         carriers.iter().zip(&parts).map(|(&(at, _), kept)| (lines[at].room() - kept).max(0)).collect();
     let shares: Vec<(i64, i64)> = rooms.iter().map(|room| (*room, *room)).collect();
     for (part, more) in parts.iter_mut().zip(spread(lacks, &shares)) {
         *part += more;
     }
-    for (&(at, kind), part) in carriers.iter().zip(parts) {
+    for (&(at, kind), part) in carriers.iter().zip(&parts) {
         lines[at].left = lines[at].left.map(|left| left - part);
-        lines[at].taken.push((kind, Some(amount.name), part));
+        lines[at].taken.push((kind, Some(amount.name), *part));
     }
+    elsewhere + parts.iter().sum::<i64>()
 }
 
-/// Works out a line's own amounts beside the refund, where the line is known so far.
+/// Works out a line's own amounts beside the refund. Where a fact is missing for what is taken, nobody knows what remains.
 fn beside(policy: &Policy, request: &Request<'_>, line: &mut Open<'_>) {
     let verdict = policy.rule(line.rule);
-    line.scene.remaining = exact(line.left);
+    line.scene.remaining = exact(line.left).filter(|_| line.missing.is_empty());
     for (extras, what) in
         [(&verdict.compensate, AmountKind::Compensation), (&verdict.amount_due, AmountKind::AmountDue)]
     {
-        let is_known = line.missing.is_empty() && line.fault.is_none();
-        for extra in extras.iter().filter(|_| is_known) {
+        for extra in extras {
+            if line.fault.is_some() {
+                return;
+            }
             match line.scene.extra(extra, &mut line.missing) {
                 Ok(Taken::Amount(amount)) => {
-                    let amount = (amount - line.earlier(request, extra.name, what)).max(0);
+                    let amount = (amount - earlier_on(policy, request, line.place, extra.name, what)).max(0);
                     let list = if what == AmountKind::Compensation { &mut line.given } else { &mut line.owed };
                     list.extend((amount != 0).then_some((extra.name, amount)));
                 }
                 Ok(Taken::Nothing | Taken::Unknown) => {}
-                Err(fault) => line.fault = line.fault.or(Some(fault)),
+                Err(fault) => line.fault = Some(fault),
             }
         }
     }
 }
 
-/// Gives, and asks for, an amount of the order beside the refund: less all that was given of its name before.
-fn give(policy: &Policy, request: &Request<'_>, amount: &Extra, lines: &mut [Open<'_>], out: &BTreeSet<usize>) {
-    for what in [AmountKind::Compensation, AmountKind::AmountDue] {
-        let mut carriers: Vec<usize> = Vec::new();
-        let mut whole = None;
-        for (at, line) in lines.iter_mut().enumerate() {
-            let verdict = policy.rule(line.rule);
-            let names = if what == AmountKind::Compensation { &verdict.compensate_order } else { &verdict.order_due };
-            if names.contains(&amount.name) && line.missing.is_empty() && line.fault.is_none() {
-                whole = whole.or(worth(line, amount));
-                if line.has_amount() && !out.contains(&line.place) {
-                    carriers.push(at);
-                }
+/// Gives, or asks for, an amount of the order beside the refund: less all that was of its name before. What is held back
+/// of it is not asked for on top.
+fn give(
+    policy: &Policy,
+    request: &Request<'_>,
+    amount: &Extra,
+    what: AmountKind,
+    taken: i64,
+    lines: &mut [Open<'_>],
+    out: &BTreeSet<usize>,
+) {
+    let carried = if what == AmountKind::Compensation { As::Compensation } else { As::AmountDue };
+    let mut carriers: Vec<usize> = Vec::new();
+    let mut whole = None;
+    for (at, line) in lines.iter().enumerate() {
+        if line.has_amount() && !out.contains(&line.place) {
+            for (_, _, worth) in line.carried.iter().filter(|(name, is, _)| *name == amount.name && *is == carried) {
+                carriers.push(at);
+                whole = Some(*worth);
             }
         }
-        let Some(whole) = whole else { continue };
-        let given: i64 =
-            (0..request.order.lines.len()).map(|place| earlier_on(request, place, amount.name, what)).sum();
-        let shares: Vec<(i64, i64)> = carriers.iter().map(|&at| (lines[at].left.unwrap(), i64::MAX / 1_000)).collect();
-        if carriers.is_empty() {
-            continue;
-        }
-        for (&at, part) in carriers.iter().zip(spread((whole - given).max(0), &shares)) {
-            let list = if what == AmountKind::Compensation { &mut lines[at].given } else { &mut lines[at].owed };
-            list.extend((part != 0).then_some((amount.name, part)));
-        }
+    }
+    let Some(whole) = whole else { return };
+    let before: i64 =
+        (0..request.order.lines.len()).map(|place| earlier_on(policy, request, place, amount.name, what)).sum();
+    let before = if what == AmountKind::AmountDue { before + taken } else { before };
+    let shares: Vec<(i64, i64)> = carriers.iter().map(|&at| (lines[at].left.unwrap(), i64::MAX / 1_000)).collect();
+    for (&at, part) in carriers.iter().zip(spread((whole - before).max(0), &shares)) {
+        let list = if what == AmountKind::Compensation { &mut lines[at].given } else { &mut lines[at].owed };
+        list.extend((part != 0).then_some((amount.name, part)));
     }
 }

@@ -1,6 +1,6 @@
 //! How an order is decided.
 
-use requite::domain::request::{Component, Line, Money, Refundability, Request};
+use requite::domain::request::{Component, Line, Money, Refundability, Request, Tender};
 use requite::domain::words::{DeductionKind, Outcome, ReasonCode, RefundMethod};
 
 use crate::ast::{Back, Demand, Policy, TenderOrder};
@@ -12,6 +12,15 @@ use crate::proofs::{Proofs, is_vague, material, proofs};
 use crate::requests::hundredths;
 use crate::windows::{Days, later, span};
 
+/// What is said of a component.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ExpectedComponent {
+    /// What of it the claim is about.
+    pub base: i64,
+    pub refund: i64,
+    pub held_back: i64,
+}
+
 /// A decision, as far as it is compared.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Expected {
@@ -19,8 +28,7 @@ pub struct Expected {
     pub codes: Vec<ReasonCode>,
     pub refund: i64,
     pub lines: Vec<ExpectedLine>,
-    /// What each component could come to, and what goes back of it.
-    pub components: Vec<(i64, i64)>,
+    pub components: Vec<ExpectedComponent>,
     /// What goes back to each tender, and when.
     pub tenders: Vec<(i64, Option<Days>)>,
     pub proofs: Proofs,
@@ -34,7 +42,7 @@ pub struct Expected {
 }
 
 /// Whether a claim is about components alone.
-fn is_about_components(request: &Request<'_>) -> bool {
+pub fn is_about_components(request: &Request<'_>) -> bool {
     request.claim.line_ids.is_empty() && !request.claim.components.is_empty()
 }
 
@@ -49,11 +57,16 @@ fn component(policy: &Policy, request: &Request<'_>, place: usize, lines: &[Deci
     let belonging = belonging(request, place);
     let (cost, earlier) = (hundredths(component.paid).unwrap(), hundredths(component.refunded).unwrap_or(0));
     let left = cost - earlier;
-    let about = about(request, place, |line| alone || lines.iter().any(|decided| decided.shown.line == line));
+    let about = about(policy, request, place, |line| alone || lines.iter().any(|decided| decided.shown.line == line));
     let of = |line: usize| lines.iter().find(|decided| decided.shown.line == line && decided.gives.is_some());
     let price = |line: usize| hundredths(request.order.lines[line].paid).unwrap();
-    let before = |line: usize| hundredths(request.order.lines[line].refunded).unwrap_or(0);
-    let back = |line: usize| before(line) + of(line).filter(|_| !alone).map_or(0, |decided| decided.shown.refund);
+    let back = |line: usize| {
+        let earlier = hundredths(request.order.lines[line].refunded).unwrap_or(0);
+        match of(line) {
+            Some(decided) if !alone => (earlier + decided.shown.refund).max(gone(policy, request, line).0),
+            Some(_) | None => returned(policy, request, line),
+        }
+    };
     let share = match belonging.iter().map(|&line| price(line)).sum::<i64>() {
         0 => Rat::new(count(&belonging, |line| !alone && of(line).is_some()), count(&belonging, |_| true)),
         all => Rat::new(i128::from(belonging.iter().map(|&line| back(line)).sum::<i64>()), i128::from(all)),
@@ -80,8 +93,41 @@ fn count(lines: &[usize], counts: impl Fn(usize) -> bool) -> i128 {
     lines.iter().map(|&line| i128::from(counts(line))).sum()
 }
 
+/// Whether a tender takes nothing back.
+fn is_dead(policy: &Policy, tender: &Tender<'_>) -> bool {
+    tender.refundability == Refundability::NotRefundable || policy.not_refundable.contains(&tender.method)
+}
+
+/// The least amount of a line's price of which as much goes back as went back before, where tenders keep their share of
+/// it, rounded down; and whether no more goes back of the whole price.
+pub fn gone(policy: &Policy, request: &Request<'_>, line: usize) -> (i64, bool) {
+    let line = &request.order.lines[line];
+    let (price, back) = (hundredths(line.paid).unwrap(), hundredths(line.refunded).unwrap_or(0));
+    let cents = |money| i128::from(hundredths(money).unwrap_or(0));
+    let all: i128 = request.order.tenders.iter().map(|tender| cents(tender.paid)).sum();
+    let dead = request.order.tenders.iter().filter(|tender| is_dead(policy, tender));
+    let lost: i128 = dead.map(|tender| cents(tender.paid) - cents(tender.refunded)).sum();
+    if lost == 0 || back == 0 {
+        return (back, back == price);
+    }
+    // Found by halves: what goes back never falls as the amount rises.
+    let goes_back = |of: i64| of - i64::try_from(i128::from(of) * lost / all).unwrap();
+    let (mut low, mut high) = (back, price);
+    while low < high {
+        let middle = i64::midpoint(low, high);
+        if goes_back(middle) < back { low = middle + 1 } else { high = middle }
+    }
+    (low, goes_back(price) <= back)
+}
+
+/// What of a line's price went back, for the components of the order.
+pub fn returned(policy: &Policy, request: &Request<'_>, line: usize) -> i64 {
+    let (gone, is_whole) = gone(policy, request, line);
+    if is_whole { hundredths(request.order.lines[line].paid).unwrap() } else { gone }
+}
+
 /// The lines that a component belongs to.
-fn belonging(request: &Request<'_>, place: usize) -> Vec<usize> {
+pub fn belonging(request: &Request<'_>, place: usize) -> Vec<usize> {
     let id = request.order.components[place].line_id;
     (0..request.order.lines.len()).filter(|&line| id.is_empty() || request.order.lines[line].id == id).collect()
 }
@@ -94,14 +140,14 @@ fn part_of(cost: i64, share: Rat, earlier: i64) -> i64 {
 
 /// What of a component a claim on these lines is about: the share that they, and what went back of others before, make
 /// up of the prices; where all cost nothing, of their number.
-fn about(request: &Request<'_>, place: usize, claimed: impl Fn(usize) -> bool) -> i64 {
+pub fn about(policy: &Policy, request: &Request<'_>, place: usize, claimed: impl Fn(usize) -> bool) -> i64 {
     let component = &request.order.components[place];
     let (cost, earlier) = (hundredths(component.paid).unwrap(), hundredths(component.refunded).unwrap_or(0));
     let belonging = belonging(request, place);
     let price = |line: usize| hundredths(request.order.lines[line].paid).unwrap();
     let counted = |line: usize| match claimed(line) {
         true => price(line),
-        false => hundredths(request.order.lines[line].refunded).unwrap_or(0),
+        false => returned(policy, request, line),
     };
     let share = match belonging.iter().map(|&line| price(line)).sum::<i64>() {
         0 => Rat::new(count(&belonging, &claimed), count(&belonging, |_| true)),
@@ -135,14 +181,14 @@ pub fn most_asked(policy: &Policy, request: &Request<'_>) -> i64 {
         } else if always(component.name) {
             hundredths(component.paid).unwrap() - hundredths(component.refunded).unwrap_or(0)
         } else {
-            about(request, place, |line| alone || places.contains(&line))
+            about(policy, request, place, |line| alone || places.contains(&line))
         }
     };
     of_lines + (0..request.order.components.len()).map(of_component).sum::<i64>()
 }
 
 /// The lines that a claim is about; where it is about components alone, the lines that these belong to.
-fn claimed(request: &Request<'_>) -> Vec<usize> {
+pub fn claimed(request: &Request<'_>) -> Vec<usize> {
     if is_about_components(request) {
         let named = |place: &usize| request.claim.components.contains(&request.order.components[*place].name);
         let lines = (0..request.order.components.len()).filter(named).flat_map(|place| belonging(request, place));
@@ -220,17 +266,11 @@ pub fn decide(policy: &Policy, request: &Request<'static>) -> Expected {
     let mut kept: Vec<i64> = components.iter().map(|(base, refund)| base - refund).collect();
 
     // Tenders that take nothing back hold back their share.
-    let dead = |tender: &requite::domain::request::Tender<'_>| {
-        tender.refundability == Refundability::NotRefundable || policy.not_refundable.contains(&tender.method)
-    };
-    let paid_with = |dead_ones: bool| -> i64 {
-        order
-            .tenders
-            .iter()
-            .filter(|tender| dead(tender) == dead_ones)
-            .map(|tender| hundredths(tender.paid).unwrap())
-            .sum()
-    };
+    let dead = |tender: &Tender<'_>| is_dead(policy, tender);
+    let cents = |money: Option<Money<'_>>| hundredths(money).unwrap_or(0);
+    let lost: i64 =
+        order.tenders.iter().filter(|it| dead(it)).map(|tender| cents(tender.paid) - cents(tender.refunded)).sum();
+    let all: i64 = order.tenders.iter().map(|tender| cents(tender.paid)).sum();
     let parts = |lines: &[ExpectedLine], components: &[(i64, i64)]| -> Vec<Part> {
         let of_lines = lines.iter().map(|line| Part {
             refund: line.refund,
@@ -242,10 +282,9 @@ pub fn decide(policy: &Policy, request: &Request<'static>) -> Expected {
         });
         of_lines.chain(of_components).collect()
     };
-    let lost = paid_with(true);
     if lost != 0 {
         let parts = parts(&lines, &components);
-        let all = i128::from(lost + paid_with(false));
+        let all = i128::from(all);
         let share = |part: &Part| {
             let share = Rat::new(i128::from(part.refund + part.earlier) * i128::from(lost), all).floor();
             i64::try_from(share).unwrap().min(part.refund)
@@ -309,17 +348,18 @@ pub fn decide(policy: &Policy, request: &Request<'static>) -> Expected {
     // What nobody asks for is not looked at.
     let rejected = if proofs == Proofs::NotRequired { Vec::new() } else { material(policy, request).1 };
     let clear = |line: &ExpectedLine| verdict(policy, line.rule).require.contains(&Demand::ClearText);
+    let component = |(base, refund): (i64, i64)| ExpectedComponent { base, refund, held_back: base - refund };
     Expected {
         outcome,
         refund,
-        components,
+        components: components.into_iter().map(component).collect(),
         tenders,
         proofs,
         rejected,
         vague: speaking.iter().any(clear) && is_vague(policy, request),
         next: next(policy, &speaking, outcome, &codes, review.is_some()),
         codes,
-        method: method(policy, &paying),
+        method: method(policy, &lines, &paying),
         review,
         payout,
         lines,
@@ -423,10 +463,11 @@ fn next(
     once
 }
 
-/// The way the money goes back: that of the first line of which something could.
-fn method(policy: &Policy, paying: &[&ExpectedLine]) -> RefundMethod {
-    let first = paying.first().and_then(|line| verdict(policy, line.rule).method);
-    first.unwrap_or(RefundMethod::OriginalPayment)
+/// The way the money goes back: that of the first line of which something does, or else could.
+fn method(policy: &Policy, lines: &[ExpectedLine], paying: &[&ExpectedLine]) -> RefundMethod {
+    let first = lines.iter().find(|line| line.refund != 0).or(paying.first().copied());
+    let method = first.and_then(|line| verdict(policy, line.rule).method);
+    method.unwrap_or(RefundMethod::OriginalPayment)
 }
 
 /// When a reviewer will have looked, and when the money is there by each tender.
@@ -503,9 +544,7 @@ pub fn tenders(policy: &Policy, request: &Request<'_>, refund: i64) -> Vec<i64> 
         let share = |&place: &usize| {
             let tender = &tenders[place];
             let paid = hundredths(tender.paid).unwrap();
-            let dead =
-                tender.refundability == Refundability::NotRefundable || policy.not_refundable.contains(&tender.method);
-            let room = if dead { 0 } else { paid - hundredths(tender.refunded).unwrap_or(0) };
+            let room = if is_dead(policy, tender) { 0 } else { paid - hundredths(tender.refunded).unwrap_or(0) };
             (if room == 0 { 0 } else { paid }, room)
         };
         let shares: Vec<(i64, i64)> = group.iter().map(share).collect();

@@ -377,14 +377,12 @@ impl Author<'_> {
     }
 
     pub fn routes(&mut self) -> Routes {
-        // Of a chance of their own, so that everything behind them comes as it did before there were such.
-        let mut aside = Chance(self.chance.0.rotate_left(32));
         Routes {
             denied: self.chance.some(STEPS, 0),
             supplement: self.chance.percent(50).then(|| self.chance.pick(STEPS)),
             restate: self.chance.percent(50).then(|| self.chance.pick(STEPS)),
-            more_info: aside.some(STEPS, 0),
-            review: aside.some(STEPS, 0),
+            more_info: self.chance.some(STEPS, 0),
+            review: self.chance.some(STEPS, 0),
         }
     }
 

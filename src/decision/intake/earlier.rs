@@ -1,8 +1,11 @@
 //! What earlier answers on the same order held back, gave and asked for.
 
+use std::collections::HashSet;
+
 use crate::decision::field::{Of, Shown};
 use crate::decision::intake::Intake;
-use crate::domain::facts::{EarlierFacts, LineFacts};
+use crate::domain::facts::{Coverage, EarlierFacts, LineFacts};
+use crate::domain::money::Amount;
 use crate::domain::request::{EarlierAmount, Order};
 use crate::domain::words::AmountKind;
 use crate::plan::vocabulary::VocabularyId;
@@ -14,11 +17,10 @@ impl Intake<'_> {
             return Vec::new();
         }
         let mut facts: Vec<EarlierFacts> = Vec::with_capacity(order.earlier.len());
+        let mut deductions: HashSet<(u16, u16)> = HashSet::new();
         for (at, earlier) in order.earlier.iter().enumerate() {
             let Some(amount) = self.earlier_amount(earlier, at, order, lines) else { continue };
-            let is_same =
-                |other: &EarlierFacts| (other.name, other.line, other.what) == (amount.name, amount.line, amount.what);
-            if amount.what == AmountKind::Deduction && facts.iter().any(is_same) {
+            if amount.what == AmountKind::Deduction && !deductions.insert((amount.name, amount.line)) {
                 self.bad(
                     format_args!("order.earlier[{at}]"),
                     format_args!(
@@ -30,10 +32,11 @@ impl Intake<'_> {
             }
             facts.push(amount);
         }
+        within_lines(&mut facts, lines);
         facts
     }
 
-    /// One amount. A deduction counts at most what is left of its line: more cannot be held back there any more.
+    /// One amount.
     fn earlier_amount(
         &mut self,
         earlier: &EarlierAmount<'_>,
@@ -62,7 +65,6 @@ impl Intake<'_> {
         let place = self.word(name, VocabularyId::AMOUNT, field("name"));
         let amount = self.amount(*amount, field("amount"));
         let (name, line, amount, what) = (place?, line?, amount?, (*what)?);
-        let mut held = amount;
         if what == AmountKind::Deduction {
             let order_amounts = self.plan.order_amounts.len();
             if order_amounts <= usize::from(name) {
@@ -72,13 +74,35 @@ impl Intake<'_> {
                     format_args!("`{name}` is no amount of the order, so it was never a deduction"),
                 );
             }
-            if let Some(line) = lines.get(line) {
-                if line.paid < amount {
-                    self.bad(field("amount"), "must not be more than `paid` of its line");
-                }
-                held = amount.min(line.refundable());
+            if lines.get(line).is_some_and(|line| line.paid < amount) {
+                self.bad(field("amount"), "must not be more than `paid` of its line");
             }
         }
-        Some(EarlierFacts { name, line: u16::try_from(line).ok()?, what, amount: held })
+        Some(EarlierFacts { name, line: u16::try_from(line).ok()?, what, amount })
+    }
+}
+
+/// Holds the deductions of a line, by all names together, within what has not gone back of it: more cannot be held back
+/// there any more. The amounts of the order are held back one after the other, so the last of them are cut.
+fn within_lines(facts: &mut [EarlierFacts], lines: &[LineFacts<'_>]) {
+    facts.sort_by_key(|fact| (fact.what != AmountKind::Deduction, fact.line, fact.name));
+    let deductions = facts.iter_mut().take_while(|fact| fact.what == AmountKind::Deduction);
+    let (mut at, mut left) = (None, Amount::ZERO);
+    for fact in deductions {
+        if at != Some(fact.line) {
+            let of_line = lines.get(usize::from(fact.line));
+            (at, left) = (Some(fact.line), of_line.map_or(Amount::ZERO, |line| line.paid.less(settled(line))));
+        }
+        fact.amount = fact.amount.min(left);
+        left = left.less(fact.amount);
+    }
+}
+
+/// What of a line's price can hold nothing back any more. Of one that is decided now it is the least that can be, so that
+/// it keeps what was taken from it.
+const fn settled(line: &LineFacts<'_>) -> Amount {
+    match line.coverage {
+        Coverage::Claimed => line.gone,
+        Coverage::NotClaimed => line.returned,
     }
 }

@@ -26,7 +26,8 @@ impl Intake<'_> {
     ) -> SmallVec<[LineFacts<'a>; 1]> {
         let mut ids = Seen::default();
         for (at, line) in order.lines.iter().enumerate() {
-            if !ids.insert(line.id) {
+            let is_new = ids.insert(line.id);
+            if !is_new || line.id.is_empty() && 1 < order.lines.len() {
                 self.bad(format_args!("order.lines[{at}].line_id"), Twice { id: line.id, of: "lines" });
             }
         }
@@ -116,7 +117,7 @@ impl Intake<'_> {
         put(BuiltIn::CompletedShare, completed.map(|(share, ..)| Value::Quantity(share)));
         put(BuiltIn::UnitsCompleted, completed.map(|(_, done, _)| Value::Quantity(done)));
         put(BuiltIn::UnitsTotal, completed.map(|(_, _, total)| Value::Quantity(total)));
-        LineFacts { id, values, paid, refunded: earlier, coverage }
+        LineFacts { id, values, paid, refunded: earlier, gone: earlier, returned: earlier, coverage }
     }
 
     /// Refuses what requests have room for and nothing looks at yet: a value that is passed over would be a lie.

@@ -2,9 +2,11 @@
 
 use smallvec::{SmallVec, smallvec};
 
-use crate::decision::components::{about, is_claimed};
+use crate::decision::components::{about, is_claimed, share_of};
 use crate::decision::field::{Of, Seen, Shown, Twice};
 use crate::decision::intake::{Intake, Sums, place, set};
+use crate::decision::tenders::lost;
+use crate::domain::exact::RoundingMode;
 use crate::domain::facts::{ClaimFacts, ComponentFacts, Coverage, LineFacts, TenderFacts};
 use crate::domain::money::Amount;
 use crate::domain::request::{Claim, Component, Order, Refundability, Tender};
@@ -34,7 +36,8 @@ impl Intake<'_> {
         for (at, tender) in order.tenders.iter().enumerate() {
             let field = |name| Of { list: "order.tenders", at, name };
             let Tender { id, method, paid, refunded, refundability } = tender;
-            if !ids.insert(id) {
+            let is_new = ids.insert(id);
+            if !is_new || id.is_empty() && 1 < order.tenders.len() {
                 self.bad(field("tender_id"), Twice { id, of: "tenders" });
             }
             if paid.is_none() {
@@ -179,6 +182,28 @@ impl Intake<'_> {
         }
     }
 }
+
+/// Counts as gone, of lines of which something went back, the share of it that tenders kept that take nothing back. Of a
+/// line of 50.00 paid by two fifths with a coupon 30.00 went back: then all of it is gone.
+pub(super) fn count_what_was_kept(tenders: &[TenderFacts<'_>], lines: &mut [LineFacts<'_>]) {
+    let lost = lost(tenders);
+    if lost.is_zero() {
+        return;
+    }
+    let paid = Amount::sum(tenders.iter().map(|tender| tender.paid));
+    let lasting = paid.less(lost);
+    for line in lines.iter_mut().filter(|line| !line.refunded.is_zero()) {
+        // What is kept is rounded down, so of several amounts the same may go back.
+        let below = share_of(line.refunded.less(CENT), paid, lasting, RoundingMode::Down);
+        line.gone = below.map_or(line.refunded, |below| below.plus(CENT)).min(line.paid);
+        let kept_of_all = share_of(line.paid, lost, paid, RoundingMode::Down);
+        let is_whole = kept_of_all.is_some_and(|kept| line.paid.less(kept) <= line.refunded);
+        line.returned = if is_whole { line.paid } else { line.gone };
+    }
+}
+
+/// The least amount there is: a minor unit.
+const CENT: Amount = Amount::from_minor(1);
 
 /// What was paid for lines and components, and what went back of them.
 fn totals(lines: &[LineFacts<'_>], components: &[ComponentFacts]) -> (Amount, Amount) {

@@ -17,7 +17,6 @@ pub(crate) fn status(status: &Status) -> pb::PolicyStatus {
     let Status {
         in_force,
         policies,
-        stricter_errors,
         decisions,
         started_from,
         started_at,
@@ -49,7 +48,6 @@ pub(crate) fn status(status: &Status) -> pb::PolicyStatus {
         server_version: env!("CARGO_PKG_VERSION").to_owned(),
         started_at: Some(moment(*started_at)),
         notices: notices.clone(),
-        stricter_errors: diagnostics(stricter_errors),
     }
 }
 
@@ -182,7 +180,6 @@ fn diagnostic(diagnostic: &Diagnostic) -> pb::PolicyDiagnostic {
     pb::PolicyDiagnostic {
         severity: match severity {
             Severity::Error => pb::DiagnosticSeverity::Error,
-            Severity::StricterError => pb::DiagnosticSeverity::StricterError,
             Severity::Warning => pb::DiagnosticSeverity::Warning,
         }
         .into(),
