@@ -18,9 +18,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use requite::engine::admit::admit;
+use requite::engine::admit::{admit, admit_of};
 use requite::policy::bundle::{Bundle, BundleFile};
-use requite::policy::diagnostic::{Colour, Diagnostic, Severity, render};
+use requite::policy::diagnostic::{Colour, Diagnostic, Precedent, Severity, render};
 
 /// Every code that a report can hold. A new one needs a broken policy that shows it.
 const CODES: &[&str] = &[
@@ -160,6 +160,35 @@ fn codes(bundle: &Bundle) -> Vec<&'static str> {
 
 fn one_file(text: impl Into<Vec<u8>>) -> Bundle {
     Bundle::new(vec![BundleFile { path: "shop.policy.yaml".to_owned(), bytes: text.into() }]).unwrap()
+}
+
+#[test]
+fn what_only_stricter_checks_refuse_is_let_in_where_it_has_been_in_force() {
+    let mut let_in = 0;
+    for (name, bundle) in bundles() {
+        let Err(rejection) = admit(&bundle) else { continue };
+        let (errors, _): (Vec<_>, Vec<_>) = rejection.diagnostics.into_iter().partition(|it| it.severity.is_error());
+        match admit_of(&bundle, Precedent::InForce) {
+            Ok(admission) => {
+                let of_cases = |it: &Diagnostic| it.place.as_ref().is_some_and(|place| place.file.contains(".cases."));
+                let good = |it: &Diagnostic| it.severity == Severity::StricterError || of_cases(it);
+                assert!(errors.iter().all(good), "{name}: {errors:?}");
+                let named: Vec<_> =
+                    admission.stricter_errors.iter().map(|it| (it.code, &it.message, &it.place)).collect();
+                for error in &errors {
+                    assert!(named.contains(&(error.code, &error.message, &error.place)), "{name}: {error}");
+                }
+                let_in += 1;
+            }
+            Err(again) => {
+                let plain = |it: &&Diagnostic| it.severity == Severity::Error;
+                assert!(again.diagnostics.iter().any(|it| plain(&it)), "{name}: {:?}", again.diagnostics);
+                assert!(errors.iter().any(|it| plain(&it)), "{name}: {errors:?}");
+            }
+        }
+    }
+    // Some of policies, many of cases.
+    assert!(30 < let_in, "{let_in}");
 }
 
 #[test]

@@ -60,8 +60,14 @@ impl Place for ModelPlace {
 fn held(text: &str) -> Held {
     let bundle = Bundle::new(vec![BundleFile { path: "a.policy.yaml".into(), bytes: text.into() }]).unwrap();
     let digest = bundle.digest();
-    let admission =
-        Admission { digest, default_policy: String::new(), plans: vec![], warnings: vec![], cases_passed: 0 };
+    let admission = Admission {
+        digest,
+        default_policy: String::new(),
+        plans: vec![],
+        warnings: vec![],
+        stricter_errors: vec![],
+        cases_passed: 0,
+    };
     Held::new(Arc::new(bundle), admission)
 }
 

@@ -6,13 +6,13 @@ use std::sync::{Arc, mpsc};
 
 use crate::app::clock;
 use crate::app::config::Policies;
-use crate::app::reload::{Beginning, READ_MAX, report};
+use crate::app::reload::{Beginning, READ_MAX, let_in, report};
 use crate::app::run::{RunError, colour, read};
-use crate::engine::admit::admit;
-use crate::engine::history::{Held, Kept};
+use crate::engine::admit::admit_of;
+use crate::engine::history::{Held, Kept, precedent};
 use crate::engine::status::{KnownGood, StartedFrom, WhyFailed};
 use crate::policy::bundle::Bundle;
-use crate::policy::diagnostic::render;
+use crate::policy::diagnostic::{Precedent, render};
 use crate::source::directory::ReadError;
 use crate::source::state::{Opened, RecallError, StateDir};
 
@@ -40,7 +40,7 @@ pub fn begin(policies: &Policies, state_dir: Option<&Path>) -> Result<Begun, Run
         None => (None, Vec::new(), Vec::new()),
     };
     notices.iter().for_each(|problem| tracing::error!("{problem}"));
-    let (first, started_from, failure) = match from_source(policies) {
+    let (first, started_from, failure) = match from_source(policies, &earlier) {
         Ok(held) => (held, StartedFrom::Source, None),
         Err(broken) => {
             let Broken { why, error } = *broken;
@@ -53,6 +53,7 @@ pub fn begin(policies: &Policies, state_dir: Option<&Path>) -> Result<Begun, Run
             (held, StartedFrom::LastKnownGood, Some(why))
         }
     };
+    let_in(&first);
     report(&first.warnings);
     let location = match policies {
         Policies::Embedded => "embedded".to_owned(),
@@ -62,10 +63,11 @@ pub fn begin(policies: &Policies, state_dir: Option<&Path>) -> Result<Begun, Run
     Ok(Begun { beginning, state })
 }
 
-fn from_source(policies: &Policies) -> Result<Held, Box<Broken>> {
+fn from_source(policies: &Policies, earlier: &[Kept]) -> Result<Held, Box<Broken>> {
     let bundle = read_in_time(policies)
         .map_err(|error| Box::new(Broken { why: WhyFailed::from(&error), error: RunError::Unreadable(error) }))?;
-    match admit(&bundle) {
+    let was_in_force = earlier.iter().map(|kept| kept.revision.digest);
+    match admit_of(&bundle, precedent(was_in_force, bundle.digest())) {
         Ok(admission) => Ok(Held::new(Arc::new(bundle), admission)),
         Err(rejection) => {
             let report = render(&rejection.diagnostics, &bundle, colour());
@@ -94,7 +96,7 @@ fn last_known_good(state: &StateDir, earlier: &mut Vec<Kept>, notices: &mut Vec<
         .collect();
     for digest in good {
         let problem = match state.recall(digest) {
-            Ok(bundle) => match admit(&bundle) {
+            Ok(bundle) => match admit_of(&bundle, Precedent::InForce) {
                 Ok(admission) => return Some(Held::new(Arc::new(bundle), admission)),
                 Err(rejection) => {
                     report(&rejection.diagnostics);

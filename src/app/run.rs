@@ -21,7 +21,7 @@ use crate::app::reload::hints::Hints;
 use crate::app::reload::{Beginning, Loader, Road, lay};
 use crate::app::signals::{Asked, Signals};
 use crate::domain::printable::Printable;
-use crate::engine::admit::admit;
+use crate::engine::admit::admit_of;
 use crate::engine::status::StartedFrom;
 use crate::engine::{self, Activator, Engine};
 use crate::policy::bundle::{Bundle, BundleError};
@@ -286,7 +286,7 @@ async fn serve(config: Config, opened: Opened, signals: &mut Signals, background
     let (phase, reached) = watch::channel(Phase::Serving);
     let (readiness, ready) = watch::channel(Readiness::Starting);
     let source = policies.clone();
-    let loader = Loader { read: Box::new(move || read(&source)), admit, state };
+    let loader = Loader { read: Box::new(move || read(&source)), admit: admit_of, state };
     let Road { reloader, desk, hints, keeper } = {
         // Its timers go with it.
         let _behind = background.enter();

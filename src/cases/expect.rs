@@ -325,7 +325,7 @@ fn filled<'n>(
     match &node.kind {
         NodeKind::Mapping(entries) if entries.is_empty() => {
             let message = format!("`{}` expects nothing", key.value);
-            reader.error("empty-expectation", node.span, message, "say what must come out, or remove it");
+            reader.stricter_error("empty-expectation", node.span, message, "say what must come out, or remove it");
             None
         }
         NodeKind::Mapping(entries) => Some(entries),

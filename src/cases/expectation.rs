@@ -121,7 +121,12 @@ pub(super) fn read(
 ) -> Option<Value> {
     if node.is_blank() {
         let help = format!("expected {}", describe(form));
-        reader.error("blank-value", key.span, format!("`{}` has no value", key.value), help);
+        let message = format!("`{}` has no value", key.value);
+        if was_passed_over(form, node) {
+            reader.stricter_error("blank-value", key.span, message, help);
+        } else {
+            reader.error("blank-value", key.span, message, help);
+        }
         return None;
     }
     if is_nothing(node) && form != Form::Money {
@@ -152,9 +157,24 @@ pub(super) fn read(
         Form::Window => return window(node, reader),
     };
     if value.is_none() {
-        reader.expected(node, &format!("for `{}` {}", key.value, describe(form)));
+        let message = format!("expected for `{}` {}, got {}", key.value, describe(form), node.describe());
+        if was_passed_over(form, node) {
+            reader.stricter_error("wrong-type", node.span, message, "");
+        } else {
+            reader.error("wrong-type", node.span, message, "");
+        }
     }
     value
+}
+
+/// Whether earlier versions passed over what is written like this, and so let a case pass that expects something else.
+fn was_passed_over(form: Form, node: &Node) -> bool {
+    match form {
+        Form::Amounts(_) | Form::Problems => true,
+        // An amount alone in a list was taken for the amount.
+        Form::Money => !node.is_blank() && texts(node).is_some_and(|texts| texts.len() == 1),
+        Form::Word(_) | Form::Words(_) | Form::WordLists(_) | Form::Texts | Form::Window => false,
+    }
 }
 
 fn describe(form: Form) -> &'static str {

@@ -124,8 +124,7 @@ impl Given<'_> {
         for (what, found, most) in [("names", names, GIVEN_NAMES_MAX), ("lines", lines.len(), GIVEN_ITEMS_MAX)] {
             if most < found {
                 let message = format!("a case gives at most {most} {what}, this one {found}");
-                reader.error("too-large", self.case.case.span, message, "split the case");
-                return None;
+                reader.stricter_error("too-large", self.case.case.span, message, "split the case")?;
             }
         }
         Some(())
@@ -280,8 +279,10 @@ impl<'c> Names<'_, 'c> {
             Some(Node { kind: NodeKind::List(items), span }) if GIVEN_ITEMS_MAX < items.len() => {
                 let message =
                     format!("a case gives at most {GIVEN_ITEMS_MAX} items of a list, here are {}", items.len());
-                reader.error("too-large", *span, message, "shorten the list");
-                &[]
+                match reader.stricter_error("too-large", *span, message, "shorten the list") {
+                    Some(()) => items,
+                    None => &[],
+                }
             }
             Some(Node { kind: NodeKind::List(items), .. }) => items,
             Some(node) => {

@@ -77,7 +77,7 @@ pub struct Rehearsal {
 pub fn rehearse(bundle: &Bundle, loaded: &Loaded) -> Rehearsal {
     let places = RulePlaces::new(bundle, loaded);
     let mut rehearsal = Rehearsal::default();
-    let mut budget = NodeBudget::default();
+    let mut budget = NodeBudget::of(loaded.precedent);
     for file in bundle.files().iter().filter(|file| role(&file.path) == FileRole::Cases) {
         rehearse_file(file, loaded, &places, &mut budget, &mut rehearsal);
     }
@@ -91,7 +91,7 @@ fn rehearse_file(
     budget: &mut NodeBudget,
     rehearsal: &mut Rehearsal,
 ) {
-    let Loaded { plans, default_policy, rules: _ } = loaded;
+    let Loaded { plans, default_policy, rules: _, precedent: _ } = loaded;
     let mut diagnostics = Vec::new();
     read_file(file, budget, &mut diagnostics, |node, reader| {
         let written = CasesKey::read(node, reader)?;
@@ -142,7 +142,7 @@ fn run(
     let mistakes = reader.diagnostics.len();
     if case.expect.entries.is_empty() && case.expect.broken.is_empty() {
         let help = "say what must come out, such as `expect: { outcome: approved_full }`";
-        reader.error("empty-expectation", case.case.span, "the case expects nothing", help);
+        reader.stricter_error("empty-expectation", case.case.span, "the case expects nothing", help);
         return;
     }
     // Names and types are those of the newest version; which one decides follows from the order.

@@ -4,8 +4,8 @@
 use crate::cases::{CASE_FAILED, Rehearsal, rehearse};
 use crate::plan::Plan;
 use crate::policy::bundle::{Bundle, Digest};
-use crate::policy::diagnostic::{Diagnostic, Severity, sorted};
-use crate::policy::load::{Loaded, load};
+use crate::policy::diagnostic::{Diagnostic, Precedent, Severity, sorted};
+use crate::policy::load::{Loaded, load_of};
 
 /// A bundle that may be put in force.
 #[derive(Debug)]
@@ -18,7 +18,10 @@ pub struct Admission {
     pub plans: Vec<Plan>,
     /// What the author should look at.
     pub warnings: Vec<Diagnostic>,
-    /// How many of the bundle's own cases were run; all of them passed.
+    /// What would refuse the bundle if it were new: mistakes that earlier versions of the program took, and its own cases
+    /// that cannot be read or come out otherwise by now. None where it is new.
+    pub stricter_errors: Vec<Diagnostic>,
+    /// How many of the bundle's own cases were run and passed: all of them, where it is new.
     pub cases_passed: usize,
 }
 
@@ -36,21 +39,35 @@ pub struct Rejection {
     pub only_cases_failed: Option<usize>,
 }
 
-/// Reads, checks, compiles and rehearses a bundle.
+/// Reads, checks, compiles and rehearses a new bundle.
 pub fn admit(bundle: &Bundle) -> Result<Admission, Rejection> {
+    admit_of(bundle, Precedent::New)
+}
+
+/// Reads, checks, compiles and rehearses a bundle of this precedent. One that has been in force is let in wherever it
+/// can be compiled: with what it meant before the checks became stricter, and whatever becomes of its cases, which
+/// decide nothing.
+pub fn admit_of(bundle: &Bundle, precedent: Precedent) -> Result<Admission, Rejection> {
     let digest = bundle.digest();
-    let (loaded, mut diagnostics) = load(bundle);
+    let (loaded, mut diagnostics) = load_of(bundle, precedent);
     let Some(loaded) = loaded else {
         return Err(Rejection { digest, diagnostics: sorted(diagnostics), cases_passed: 0, only_cases_failed: None });
     };
-    let Rehearsal { passed, failed, diagnostics: found, exercised: _ } = rehearse(bundle, &loaded);
+    let Rehearsal { passed, failed, diagnostics: mut found, exercised: _ } = rehearse(bundle, &loaded);
+    if precedent == Precedent::InForce {
+        // Its cases were good to the version that put it in force.
+        for diagnostic in found.iter_mut().filter(|diagnostic| diagnostic.severity == Severity::Error) {
+            diagnostic.severity = Severity::StricterError;
+        }
+    }
     diagnostics.extend(found);
-    let mut errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).peekable();
-    if errors.peek().is_some() {
-        let only_cases_failed = errors.all(|error| error.code == CASE_FAILED).then_some(failed);
+    let mut refusing = diagnostics.iter().filter(|diagnostic| diagnostic.severity.refuses(precedent)).peekable();
+    if refusing.peek().is_some() {
+        let only_cases_failed = refusing.all(|error| error.code == CASE_FAILED).then_some(failed);
         return Err(Rejection { digest, diagnostics: sorted(diagnostics), cases_passed: passed, only_cases_failed });
     }
-    let diagnostics = sorted(diagnostics);
-    let Loaded { plans, default_policy, rules: _ } = loaded;
-    Ok(Admission { digest, default_policy, plans, warnings: diagnostics, cases_passed: passed })
+    let (stricter_errors, warnings): (Vec<_>, Vec<_>) = diagnostics.into_iter().partition(|it| it.severity.is_error());
+    let (stricter_errors, warnings) = (sorted(stricter_errors), sorted(warnings));
+    let Loaded { plans, default_policy, rules: _, precedent: _ } = loaded;
+    Ok(Admission { digest, default_policy, plans, warnings, stricter_errors, cases_passed: passed })
 }

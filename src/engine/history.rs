@@ -10,7 +10,7 @@ use crate::engine::admit::Admission;
 use crate::engine::snapshot::Plans;
 use crate::engine::status::{KnownGood, Revision};
 use crate::policy::bundle::{Bundle, Digest};
-use crate::policy::diagnostic::Diagnostic;
+use crate::policy::diagnostic::{Diagnostic, Precedent};
 
 /// Texts of all revisions together, in bytes, before the oldest are let go. The one in force, the
 /// one before it and the last one known to be good stay whatever their size.
@@ -49,6 +49,8 @@ pub struct Held {
     pub plans: Arc<Plans>,
     /// What the author should look at.
     pub warnings: Arc<[Diagnostic]>,
+    /// What would refuse it if it were new ([`Admission::stricter_errors`]).
+    pub stricter_errors: Arc<[Diagnostic]>,
     /// How many of their own cases came out as expected.
     pub cases_passed: usize,
 }
@@ -58,8 +60,15 @@ impl Held {
     #[must_use]
     pub fn new(bundle: Arc<Bundle>, mut admission: Admission) -> Self {
         let warnings = std::mem::take(&mut admission.warnings).into();
+        let stricter_errors = std::mem::take(&mut admission.stricter_errors).into();
         let cases_passed = admission.cases_passed;
-        Self { bundle, plans: admission.into(), warnings, cases_passed }
+        Self { bundle, plans: admission.into(), warnings, stricter_errors, cases_passed }
+    }
+
+    /// Everything that is wrong or worth a look, the mistakes first.
+    #[must_use]
+    pub fn diagnostics(&self) -> Vec<Diagnostic> {
+        self.stricter_errors.iter().chain(self.warnings.iter()).cloned().collect()
     }
 }
 
@@ -140,6 +149,11 @@ impl History {
     }
 }
 
+/// The precedent of a bundle of this digest, by the digests that were in force.
+pub fn precedent(was_in_force: impl IntoIterator<Item = Digest>, digest: Digest) -> Precedent {
+    if was_in_force.into_iter().any(|other| other == digest) { Precedent::InForce } else { Precedent::New }
+}
+
 /// The entry of a revision that comes into force after this place: as good as it was before.
 fn taken_from(earlier: &mut Vec<Kept>, revision: Revision, held: Held, after: u64) -> Kept {
     let digest = revision.digest;
@@ -162,8 +176,14 @@ mod tests {
         let files = vec![BundleFile { path: "a.policy.yaml".into(), bytes: text.into() }];
         let bundle = Arc::new(Bundle::new(files).unwrap());
         let digest = bundle.digest();
-        let admission =
-            Admission { digest, default_policy: String::new(), plans: vec![], warnings: vec![], cases_passed: 0 };
+        let admission = Admission {
+            digest,
+            default_policy: String::new(),
+            plans: vec![],
+            warnings: vec![],
+            stricter_errors: vec![],
+            cases_passed: 0,
+        };
         let revision = Revision {
             digest,
             generation,

@@ -36,7 +36,7 @@ pub struct Plans {
 
 impl From<Admission> for Plans {
     fn from(admission: Admission) -> Self {
-        let Admission { digest, default_policy, plans, warnings: _, cases_passed: _ } = admission;
+        let Admission { digest, default_policy, plans, warnings: _, stricter_errors: _, cases_passed: _ } = admission;
         let mut by_id: BTreeMap<String, Vec<Plan>> = BTreeMap::new();
         for plan in plans {
             by_id.entry(plan.id.clone()).or_default().push(plan);

@@ -23,6 +23,8 @@ pub struct Status {
     pub in_force: Revision,
     /// The policies in it, in all their versions.
     pub policies: Vec<PolicyLabel>,
+    /// What would refuse it if it were new: mistakes that earlier versions of the program took. Empty: nothing.
+    pub stricter_errors: Arc<[Diagnostic]>,
     /// Claims decided since it came into force.
     pub decisions: u64,
     /// Where the first policies of this run came from.

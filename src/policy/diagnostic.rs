@@ -4,7 +4,7 @@ use std::fmt;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
-use crate::domain::limits::{DIAGNOSTICS_MAX, MESSAGE_CHARS_MAX, QUOTE_CHARS_MAX};
+use crate::domain::limits::{DIAGNOSTICS_COLLECTED_MAX, DIAGNOSTICS_MAX, MESSAGE_CHARS_MAX, QUOTE_CHARS_MAX};
 use crate::domain::printable::{Printable, PrintableLines};
 use crate::policy::bundle::Bundle;
 use crate::policy::excerpt::{Excerpt, excerpt};
@@ -29,9 +29,78 @@ pub struct Diagnostic {
 pub enum Severity {
     /// The bundle is rejected.
     Error,
+    /// A stricter check refuses what earlier versions of the program took: a new bundle is rejected. One that has been
+    /// in force is not, and means what it meant then.
+    StricterError,
     /// The bundle is admitted, but the author should look.
     Warning,
 }
+
+/// Whether a bundle has been in force, as far as is remembered. Stricter checks never stop a server, so it decides what
+/// refuses the bundle.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Precedent {
+    /// It is new.
+    #[default]
+    New,
+    /// A state directory, or this run, has had it in force.
+    InForce,
+}
+
+impl Severity {
+    /// Whether it is a mistake, not only worth a look.
+    #[must_use]
+    pub const fn is_error(self) -> bool {
+        match self {
+            Self::Error | Self::StricterError => true,
+            Self::Warning => false,
+        }
+    }
+
+    /// Whether it keeps out a bundle of this precedent.
+    #[must_use]
+    pub const fn refuses(self, precedent: Precedent) -> bool {
+        match (self, precedent) {
+            (Self::Error, _) | (Self::StricterError, Precedent::New) => true,
+            (Self::StricterError, Precedent::InForce) | (Self::Warning, _) => false,
+        }
+    }
+}
+
+/// How many diagnostics of each severity are noted. Each has room of its own, so that none crowds out what refuses a
+/// bundle.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Noted {
+    errors: usize,
+    stricter_errors: usize,
+    warnings: usize,
+}
+
+impl Noted {
+    /// Notes one more; whether there is room for it: a hostile file must not fill the memory with its mistakes, and far
+    /// fewer are shown anyway.
+    pub const fn note(&mut self, severity: Severity) -> bool {
+        let noted = match severity {
+            Severity::Error => &mut self.errors,
+            Severity::StricterError => &mut self.stricter_errors,
+            Severity::Warning => &mut self.warnings,
+        };
+        let fits = *noted < DIAGNOSTICS_COLLECTED_MAX;
+        *noted = noted.saturating_add(1);
+        fits
+    }
+
+    /// Whether there is no room for more of what refuses a bundle of this precedent.
+    #[must_use]
+    pub const fn is_full(&self, precedent: Precedent) -> bool {
+        DIAGNOSTICS_COLLECTED_MAX <= self.errors
+            || (Severity::StricterError.refuses(precedent) && DIAGNOSTICS_COLLECTED_MAX <= self.stricter_errors)
+    }
+}
+
+/// What stands below a mistake of a stricter check.
+pub const STRICTER_NOTE: &str =
+    "earlier versions took this: policies that a state directory has had in force are served as before";
 
 /// A place in a file of the bundle.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -107,7 +176,7 @@ impl fmt::Display for Diagnostic {
             write!(f, "{place}: ")?;
         }
         let severity = match self.severity {
-            Severity::Error => "error",
+            Severity::Error | Severity::StricterError => "error",
             Severity::Warning => "warning",
         };
         write!(f, "{severity}[{}]: {}", self.code, Printable(&self.message))?;
@@ -138,7 +207,7 @@ pub fn sorted(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
 fn more(left_out: &[Diagnostic]) -> Diagnostic {
     let severity = left_out.iter().map(|diagnostic| diagnostic.severity).min().unwrap_or(Severity::Warning);
     let what = match severity {
-        Severity::Error => "more mistake",
+        Severity::Error | Severity::StricterError => "more mistake",
         Severity::Warning => "more warning",
     };
     let are = if left_out.len() == 1 { "is" } else { "are" };
@@ -174,7 +243,7 @@ pub fn render(diagnostics: &[Diagnostic], bundle: &Bundle, colour: Colour) -> St
 
 fn render_one(diagnostic: &Diagnostic, bundle: &Bundle, renderer: &Renderer) -> String {
     let level = match diagnostic.severity {
-        Severity::Error => Level::ERROR,
+        Severity::Error | Severity::StricterError => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
     let title = level.primary_title(PrintableLines(&diagnostic.message).to_string()).id(diagnostic.code);
@@ -202,12 +271,15 @@ fn render_one(diagnostic: &Diagnostic, bundle: &Bundle, renderer: &Renderer) -> 
     if let Some(help) = &diagnostic.help {
         group = group.element(Level::HELP.message(PrintableLines(help).to_string()));
     }
+    if diagnostic.severity == Severity::StricterError {
+        group = group.element(Level::NOTE.message(STRICTER_NOTE));
+    }
     renderer.render(&[group])
 }
 
 fn summary(diagnostics: &[Diagnostic]) -> String {
-    let count = |severity| diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count();
-    match (count(Severity::Error), count(Severity::Warning)) {
+    let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity.is_error()).count();
+    match (errors, diagnostics.len() - errors) {
         (errors, 0) => plural(errors, "error"),
         (errors, warnings) => format!("{}, {}", plural(errors, "error"), plural(warnings, "warning")),
     }

@@ -9,7 +9,7 @@ use crate::policy::bundle::{Bundle, BundleFile};
 use crate::policy::calendar;
 use crate::policy::check::{Calendars, check};
 use crate::policy::compile::compile;
-use crate::policy::diagnostic::{Diagnostic, Place, Severity};
+use crate::policy::diagnostic::{Diagnostic, Place, Precedent, Severity};
 use crate::policy::document::{BundleKey, CalendarKey, Document, read_policy};
 use crate::policy::merge::{Fragments, Layer, check_shared, merge, read_fragment, read_layer};
 use crate::policy::read::{Read, Reader};
@@ -27,6 +27,8 @@ pub struct Loaded {
     pub default_policy: String,
     /// Where the rules of each plan are written.
     pub rules: Vec<RuleSpans>,
+    /// Whether the bundle is new.
+    pub precedent: Precedent,
 }
 
 /// Where the rules of a plan are written, in its order.
@@ -108,14 +110,21 @@ pub fn role(path: &str) -> FileRole {
     }
 }
 
-/// Reads, checks and compiles all policies of a bundle. `None` where anything was an error; the
+/// Reads, checks and compiles all policies of a new bundle. `None` where anything was an error; the
 /// diagnostics are complete in both cases, and in no order.
 #[must_use]
 pub fn load(bundle: &Bundle) -> (Option<Loaded>, Vec<Diagnostic>) {
+    load_of(bundle, Precedent::New)
+}
+
+/// Reads, checks and compiles all policies of a bundle of this precedent, as [`load`]. What only stricter checks refuse
+/// of one that has been in force is loaded with what it meant before these, and reported.
+#[must_use]
+pub fn load_of(bundle: &Bundle, precedent: Precedent) -> (Option<Loaded>, Vec<Diagnostic>) {
     let mut diagnostics = Vec::new();
     let sources = open(bundle, &mut diagnostics);
-    let trees = parse_all(bundle, &sources, &mut diagnostics);
-    let mut reader = Reader::new(&sources);
+    let trees = parse_all(bundle, &sources, precedent, &mut diagnostics);
+    let mut reader = Reader::of(&sources, precedent);
     let calendars = calendars(bundle, &trees, &mut reader);
     let fragments = fragments(bundle, &trees, &mut reader);
     let layers: Vec<Layer> =
@@ -144,12 +153,10 @@ pub fn load(bundle: &Bundle) -> (Option<Loaded>, Vec<Diagnostic>) {
     if !bundle.files().iter().any(|file| role(&file.path) == FileRole::Policy) {
         diagnostics.push(whole_bundle("no-policy", "the bundle holds no policy", "add a file `NAME.policy.yaml`"));
     }
-    let default_policy = default_policy(bundle, &written, &mut diagnostics);
-    let failed = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
-    (
-        default_policy.filter(|_| !failed).map(|default_policy| Loaded { plans, default_policy, rules: places }),
-        diagnostics,
-    )
+    let default_policy = default_policy(bundle, precedent, &written, &mut diagnostics);
+    let refused = diagnostics.iter().any(|diagnostic| diagnostic.severity.refuses(precedent));
+    let loaded = |default_policy| Loaded { plans, default_policy, rules: places, precedent };
+    (default_policy.filter(|_| !refused).map(loaded), diagnostics)
 }
 
 type Tree<'b> = (&'b str, Node);
@@ -177,8 +184,13 @@ fn open<'b>(bundle: &'b Bundle, diagnostics: &mut Vec<Diagnostic>) -> Sources<'b
 const ROLES_HELP: &str = "a bundle holds `NAME.policy.yaml`, `NAME.cases.yaml`, `NAME.fragment.yaml`, `NAME.layer.yaml`, `calendars/NAME.yaml` and `bundle.yaml`";
 
 /// The trees of all files that make up policies.
-fn parse_all<'b>(bundle: &'b Bundle, sources: &Sources<'b>, diagnostics: &mut Vec<Diagnostic>) -> Vec<Tree<'b>> {
-    let (mut trees, mut budget) = (Vec::new(), NodeBudget::default());
+fn parse_all<'b>(
+    bundle: &'b Bundle,
+    sources: &Sources<'b>,
+    precedent: Precedent,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Vec<Tree<'b>> {
+    let (mut trees, mut budget) = (Vec::new(), NodeBudget::of(precedent));
     for file in bundle.files() {
         match role(&file.path) {
             FileRole::Policy | FileRole::Fragment | FileRole::Layer | FileRole::Calendar => {
@@ -248,7 +260,7 @@ pub fn read_file<T>(
     let mut structural = Vec::new();
     let node = parse_within(&source, budget, &mut structural);
     let sources = Sources::new(vec![source]);
-    let mut reader = Reader::new(&sources);
+    let mut reader = Reader::of(&sources, budget.precedent());
     let read = node.and_then(|node| read(&node, &mut reader));
     diagnostics.append(&mut structural);
     diagnostics.append(&mut reader.diagnostics);
@@ -256,12 +268,17 @@ pub fn read_file<T>(
 }
 
 /// The default policy: named by `bundle.yaml`, or the only one there is.
-fn default_policy(bundle: &Bundle, written: &[Written], diagnostics: &mut Vec<Diagnostic>) -> Option<String> {
+fn default_policy(
+    bundle: &Bundle,
+    precedent: Precedent,
+    written: &[Written],
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<String> {
     let mut ids: Vec<&str> = written.iter().map(|policy| policy.id.text()).collect();
     ids.sort_unstable();
     ids.dedup();
     if let Some(manifest) = bundle.file("bundle.yaml") {
-        return read_file(manifest, &mut NodeBudget::default(), diagnostics, |node, reader| {
+        return read_file(manifest, &mut NodeBudget::of(precedent), diagnostics, |node, reader| {
             let written = BundleKey::read(node, reader)?;
             let Located { value, span } = written.default.0;
             if ids.contains(&value.as_str()) {

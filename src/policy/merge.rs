@@ -82,7 +82,8 @@ impl Size {
 }
 
 /// Checks, before anything is merged, what fragments and layers come to in all policies: a small file may be used by a
-/// thousand of them. `None` after a report at the file that adds most.
+/// thousand of them. Where it is too much, it is reported at the file that adds most;
+/// `None` where that refuses the bundle.
 pub fn check_shared(
     policies: &[&Node],
     fragments: &Fragments,
@@ -134,8 +135,8 @@ fn check_shared_within(
         reader.sources.place(span).file,
         weight(size),
     );
-    reader.error("too-large", span, message, "share less: move what few policies need into these, or split the bundle");
-    None
+    let help = "share less: move what few policies need into these, or split the bundle";
+    reader.stricter_error("too-large", span, message, help)
 }
 
 /// The value of a key of a mapping.

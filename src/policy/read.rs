@@ -7,8 +7,7 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use crate::domain::limits::DIAGNOSTICS_COLLECTED_MAX;
-use crate::policy::diagnostic::{Diagnostic, Severity};
+use crate::policy::diagnostic::{Diagnostic, Noted, Precedent, Severity};
 use crate::policy::slip::is_of_quotes;
 use crate::policy::source::{Located, Sources, Span};
 use crate::policy::tree::{Node, NodeKind};
@@ -20,8 +19,10 @@ pub struct Reader<'s, 't> {
     pub sources: &'s Sources<'t>,
     /// What is wrong so far.
     pub diagnostics: Vec<Diagnostic>,
-    /// How many of these are warnings.
-    warnings: usize,
+    /// How many of each severity.
+    noted: Noted,
+    /// Whether the bundle is new.
+    precedent: Precedent,
     /// How many known words may still be held against wrong ones.
     comparisons_left: usize,
 }
@@ -36,15 +37,35 @@ const STRAIGHT_QUOTES: &str =
 const COMPARISONS_MAX: usize = 1_000_000;
 
 impl<'s, 't> Reader<'s, 't> {
-    /// A reader of these files, with nothing wrong yet.
+    /// A reader of these files of a new bundle, with nothing wrong yet.
     #[must_use]
-    pub const fn new(sources: &'s Sources<'t>) -> Self {
-        Self { sources, diagnostics: Vec::new(), warnings: 0, comparisons_left: COMPARISONS_MAX }
+    pub fn new(sources: &'s Sources<'t>) -> Self {
+        Self::of(sources, Precedent::New)
+    }
+
+    /// A reader of these files of a bundle of this precedent, with nothing wrong yet.
+    #[must_use]
+    pub fn of(sources: &'s Sources<'t>, precedent: Precedent) -> Self {
+        let (diagnostics, noted) = (Vec::new(), Noted::default());
+        Self { sources, diagnostics, noted, precedent, comparisons_left: COMPARISONS_MAX }
     }
 
     /// Reports an error.
     pub fn error(&mut self, code: &'static str, span: Span, message: impl Into<String>, help: impl Into<String>) {
         self.push(Severity::Error, code, span, message.into(), help.into());
+    }
+
+    /// Reports what earlier versions of the program took. `None` where that refuses the bundle; otherwise the check goes
+    /// on with what it meant to them.
+    pub fn stricter_error(
+        &mut self,
+        code: &'static str,
+        span: Span,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Option<()> {
+        self.push(Severity::StricterError, code, span, message.into(), help.into());
+        (!Severity::StricterError.refuses(self.precedent)).then_some(())
     }
 
     /// Reports something worth a look.
@@ -53,17 +74,8 @@ impl<'s, 't> Reader<'s, 't> {
     }
 
     fn push(&mut self, severity: Severity, code: &'static str, span: Span, message: String, help: String) {
-        // A hostile file must not fill the memory with its mistakes; far fewer are shown anyway. Errors
-        // and warnings have room of their own: whatever was warned of, an error rejects the bundle.
-        let noted = match severity {
-            Severity::Error => self.diagnostics.len().saturating_sub(self.warnings),
-            Severity::Warning => self.warnings,
-        };
-        if DIAGNOSTICS_COLLECTED_MAX <= noted {
+        if !self.noted.note(severity) {
             return;
-        }
-        if severity == Severity::Warning {
-            self.warnings = self.warnings.saturating_add(1);
         }
         let help = if is_of_quotes(&message) { STRAIGHT_QUOTES.to_owned() } else { help };
         self.diagnostics.push(Diagnostic::new(severity, code, message, Some(self.sources.place(span)), help));
@@ -72,7 +84,13 @@ impl<'s, 't> Reader<'s, 't> {
     /// Whether no more errors are noted: what is still to be read would only take time.
     #[must_use]
     pub const fn is_full(&self) -> bool {
-        DIAGNOSTICS_COLLECTED_MAX <= self.diagnostics.len().saturating_sub(self.warnings)
+        self.noted.is_full(self.precedent)
+    }
+
+    /// How many of the mistakes so far refuse the bundle.
+    #[must_use]
+    pub fn refusals(&self) -> usize {
+        self.diagnostics.iter().filter(|diagnostic| diagnostic.severity.refuses(self.precedent)).count()
     }
 
     /// The known word nearest to a wrong one, if one is near enough to be meant; `None` also where so many were

@@ -8,10 +8,8 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span as Mark};
 
-use crate::domain::limits::{
-    BUNDLE_NODES_MAX, DIAGNOSTICS_COLLECTED_MAX, SCALAR_BYTES_MAX, YAML_DEPTH_MAX, YAML_NODES_MAX,
-};
-use crate::policy::diagnostic::{Diagnostic, Severity};
+use crate::domain::limits::{BUNDLE_NODES_MAX, SCALAR_BYTES_MAX, YAML_DEPTH_MAX, YAML_NODES_MAX};
+use crate::policy::diagnostic::{Diagnostic, Noted, Precedent, Severity};
 use crate::policy::slip;
 use crate::policy::source::{Located, Source, Span};
 
@@ -86,36 +84,59 @@ impl Node {
 }
 
 /// Reads a file into a tree. The first structural error ends the reading; duplicate keys do not,
-/// and are reported until there are [`DIAGNOSTICS_COLLECTED_MAX`] errors, with those of other files
-/// that are there already. There must be no warnings among them.
+/// and are reported as long as there is room for them.
 pub fn parse(source: &Source<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<Node> {
     parse_within(source, &mut NodeBudget::default(), diagnostics)
 }
 
-/// Values that may still be read from the files of one bundle.
+/// Values that may still be read from the files of one bundle, and mistakes that may still be noted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NodeBudget {
     left: usize,
+    precedent: Precedent,
+    noted: Noted,
 }
 
 impl Default for NodeBudget {
-    /// All of a bundle.
+    /// All of a new bundle.
     fn default() -> Self {
-        Self::new(BUNDLE_NODES_MAX)
+        Self::of(Precedent::New)
     }
 }
 
 impl NodeBudget {
-    /// So many values.
+    /// All of a bundle of this precedent.
     #[must_use]
-    pub const fn new(nodes: usize) -> Self {
-        Self { left: nodes }
+    pub fn of(precedent: Precedent) -> Self {
+        Self { precedent, ..Self::new(BUNDLE_NODES_MAX) }
     }
 
-    /// Takes so many values; `None` where there are not so many left.
-    pub fn take(&mut self, nodes: usize) -> Option<()> {
-        self.left = self.left.checked_sub(nodes)?;
-        Some(())
+    /// So many values, of a new bundle.
+    #[must_use]
+    pub fn new(nodes: usize) -> Self {
+        Self { left: nodes, precedent: Precedent::New, noted: Noted::default() }
+    }
+
+    /// The precedent of the bundle.
+    #[must_use]
+    pub const fn precedent(&self) -> Precedent {
+        self.precedent
+    }
+
+    /// Takes one value, where there is one left.
+    const fn take(&mut self) -> Option<()> {
+        match self.left.checked_sub(1) {
+            Some(left) => {
+                self.left = left;
+                Some(())
+            }
+            None => None,
+        }
+    }
+
+    /// From now on values are not counted.
+    const fn lift(&mut self) {
+        self.left = usize::MAX;
     }
 }
 
@@ -211,8 +232,8 @@ impl Builder<'_, '_, '_> {
                 let quoting = if style == ScalarStyle::Plain { Quoting::Plain } else { Quoting::Quoted };
                 if SCALAR_BYTES_MAX < text.len() {
                     let message = format!("this text has {} bytes, at most {SCALAR_BYTES_MAX} are allowed", text.len());
-                    self.report("too-large", message, span, "shorten it, or look for a quote that is not closed");
-                    return None;
+                    let help = "shorten it, or look for a quote that is not closed";
+                    self.report_stricter("too-large", message, span, help)?;
                 }
                 // The parser's buffers are many times longer than most texts.
                 self.value(Node { kind: NodeKind::Scalar((*text).to_owned(), quoting), span })
@@ -332,10 +353,10 @@ impl Builder<'_, '_, '_> {
             );
             return None;
         }
-        if self.budget.take(1).is_none() {
+        if self.budget.take().is_none() {
             let message = format!("the files of the bundle hold more than {BUNDLE_NODES_MAX} values together");
-            self.report("too-large", message, node.span, "split the bundle");
-            return None;
+            self.report_stricter("too-large", message, node.span, "split the bundle")?;
+            self.budget.lift();
         }
         match self.open.last_mut() {
             None => self.root = Some(node),
@@ -369,11 +390,20 @@ impl Builder<'_, '_, '_> {
     }
 
     fn report(&mut self, code: &'static str, message: String, span: Span, help: &str) {
+        self.note(Severity::Error, code, message, span, help);
+    }
+
+    /// Reports what earlier versions of the program took; `None` where that refuses the bundle.
+    fn report_stricter(&mut self, code: &'static str, message: String, span: Span, help: &str) -> Option<()> {
+        self.note(Severity::StricterError, code, message, span, help);
+        (!Severity::StricterError.refuses(self.budget.precedent)).then_some(())
+    }
+
+    fn note(&mut self, severity: Severity, code: &'static str, message: String, span: Span, help: &str) {
         // With so many errors, one more says nothing new.
-        if DIAGNOSTICS_COLLECTED_MAX <= self.diagnostics.len() {
-            return;
+        if self.budget.noted.note(severity) {
+            self.diagnostics.push(Diagnostic::new(severity, code, message, Some(self.source.place(span)), help));
         }
-        self.diagnostics.push(Diagnostic::new(Severity::Error, code, message, Some(self.source.place(span)), help));
     }
 }
 
@@ -417,6 +447,7 @@ fn key_of(node: Node) -> Located<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::limits::DIAGNOSTICS_COLLECTED_MAX;
 
     fn read(text: &str) -> (Option<Node>, Vec<String>) {
         let mut diagnostics = Vec::new();

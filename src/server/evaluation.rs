@@ -423,6 +423,7 @@ mod tests {
             default_policy: "guide".into(),
             plans: vec![samples::plan()],
             warnings: Vec::new(),
+            stricter_errors: Vec::new(),
             cases_passed: 0,
         };
         Snapshot::new(admission, generation)

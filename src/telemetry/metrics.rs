@@ -238,6 +238,15 @@ fn gauges(meter: &Meter) {
         })
         .build();
     meter
+        .u64_observable_gauge("requite.config.stricter_errors")
+        .with_description("Mistakes in the policies in force that would refuse them if they were new.")
+        .with_callback(|gauge| {
+            if let Some(shown) = ConfigGauges::shown() {
+                gauge.observe(shown.stricter_errors, &[]);
+            }
+        })
+        .build();
+    meter
         .u64_observable_gauge("requite.config.info")
         .with_description("1, with the digest of the policies in force.")
         .with_callback(|gauge| {

@@ -22,6 +22,8 @@ pub struct ConfigGauges {
     pub last_attempt: LastAttempt,
     /// The digest in force.
     pub digest: String,
+    /// Mistakes in it that would refuse it if it were new, as many as the status names.
+    pub stricter_errors: u64,
 }
 
 static GAUGES: Mutex<Option<ConfigGauges>> = Mutex::new(None);

@@ -129,6 +129,7 @@ fn diagnostic(diagnostic: &Diagnostic) -> pb::PolicyDiagnostic {
     pb::PolicyDiagnostic {
         severity: match diagnostic.severity {
             Severity::Error => pb::DiagnosticSeverity::Error,
+            Severity::StricterError => pb::DiagnosticSeverity::StricterError,
             Severity::Warning => pb::DiagnosticSeverity::Warning,
         }
         .into(),

@@ -472,6 +472,7 @@ fn status(in_force: &Revision, snapshot: &Snapshot) -> Status {
     Status {
         in_force: in_force.clone(),
         policies: PolicyLabel::all_of(snapshot),
+        stricter_errors: Arc::new([]),
         decisions: snapshot.decisions(),
         started_from: StartedFrom::Source,
         started_at: now(),

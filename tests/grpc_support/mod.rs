@@ -100,6 +100,7 @@ pub fn admission(content: &str) -> Admission {
         default_policy: "guide".into(),
         plans: vec![plan()],
         warnings: Vec::new(),
+        stricter_errors: Vec::new(),
         cases_passed: 0,
     }
 }

@@ -11,7 +11,7 @@ use requite::app::config::Policies;
 use requite::app::reload::flap::FlapLimits;
 use requite::app::reload::hints::Hints;
 use requite::app::reload::{GoodAfter, Loader, Road, RoadConfig, lay};
-use requite::engine::admit::admit;
+use requite::engine::admit::admit_of;
 use requite::engine::status::{ActivationReport, Refusal, Status};
 use requite::engine::{Engine, open_in};
 use requite::policy::bundle::{Bundle, BundleFile, Digest};
@@ -122,7 +122,7 @@ impl Place {
             counted.fetch_add(1, Ordering::SeqCst);
             directory::read(&source)
         };
-        let road = lay(Loader { read: Box::new(read), admit, state }, activator, beginning, config);
+        let road = lay(Loader { read: Box::new(read), admit: admit_of, state }, activator, beginning, config);
         Laid { road, engine, reads, file: self.file() }
     }
 }

@@ -168,11 +168,10 @@ impl Reloader {
     }
 
     fn validate(&mut self, upload: Option<Upload>, reply: Reply<Assessment>) {
-        let in_force = Arc::clone(&self.standing.history.current().bundle);
         let bytes = upload.as_ref().map_or(BUNDLE_BYTES_MAX, |upload| upload.bundle.bytes());
-        self.beside(bytes, reply, move |loader, _| {
+        self.beside(bytes, reply, move |loader, known| {
             let (bundle, _share) = upload.map_or((None, None), |Upload { bundle, share }| (Some(bundle), share));
-            let assessed = loader.assess(bundle, &in_force);
+            let assessed = loader.assess(bundle, &known);
             assessed.map_err(|error| unreadable(&error))
         });
     }

@@ -64,7 +64,7 @@ impl Reloader {
                 why: rejection.into(),
             }))
         })?;
-        let warnings = held.warnings.to_vec();
+        let warnings = held.diagnostics();
         tracing::info!(digest = %held.bundle.digest(), actor, sample_per_thousand, "candidate staged");
         let staging = candidate::Staging { at: clock::now(), actor, sample_per_thousand };
         let asked = Arc::new(candidate::Candidate::new(Arc::clone(&held.plans), staging));

@@ -5,9 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::engine::admit::{Admission, Rejection};
-use crate::engine::history::Held;
+use crate::engine::history::{Held, precedent};
 use crate::engine::status::{Admissible, Assessment, WhyFailed};
 use crate::policy::bundle::{Bundle, Digest};
+use crate::policy::diagnostic::Precedent;
 use crate::policy::diff::{Changes, bounded_diff};
 use crate::source::directory::ReadError;
 use crate::source::state::StateDir;
@@ -17,7 +18,7 @@ pub struct Loader {
     /// Fetches the bundle.
     pub read: Box<dyn Fn() -> Result<Bundle, ReadError> + Send + Sync>,
     /// Whether it may be put in force.
-    pub admit: fn(&Bundle) -> Result<Admission, Rejection>,
+    pub admit: fn(&Bundle, Precedent) -> Result<Admission, Rejection>,
     /// Where earlier revisions are kept, if anywhere.
     pub state: Option<Arc<StateDir>>,
 }
@@ -31,6 +32,8 @@ pub(super) struct Known {
     pub(super) bad: Option<Digest>,
     /// What an admin keeps out.
     pub(super) out: Option<Digest>,
+    /// What was in force, which stricter checks do not refuse.
+    pub(super) was_in_force: Arc<[Digest]>,
     /// Whether someone wants to know what changes.
     pub(super) changes: Wants,
 }
@@ -63,6 +66,12 @@ pub(super) struct Ready {
     pub(super) changes: Changes,
 }
 
+impl Known {
+    fn precedent(&self, bundle: &Bundle) -> Precedent {
+        precedent(self.was_in_force.iter().copied(), bundle.digest())
+    }
+}
+
 impl Loader {
     /// What is to be said of what was read.
     pub(super) fn judge(&self, read: Result<Bundle, ReadError>, known: &Known) -> Loaded {
@@ -88,7 +97,7 @@ impl Loader {
 
     /// Policies that may be put in force, or why they may not.
     pub(super) fn build(&self, bundle: Bundle, known: &Known) -> Result<Ready, Rejection> {
-        let admission = (self.admit)(&bundle)?;
+        let admission = (self.admit)(&bundle, known.precedent(&bundle))?;
         let changes = match known.changes {
             Wants::Changes => bounded_diff(&known.in_force, &bundle),
             Wants::Nothing => Changes::default(),
@@ -106,20 +115,21 @@ impl Loader {
     }
 
     /// Holds policies, or what the source holds, against everything.
-    pub(super) fn assess(&self, bundle: Option<Bundle>, in_force: &Bundle) -> Result<Assessment, ReadError> {
+    pub(super) fn assess(&self, bundle: Option<Bundle>, known: &Known) -> Result<Assessment, ReadError> {
         let bundle = match bundle {
             Some(bundle) => bundle,
             None => (self.read)()?,
         };
-        let (digest, in_force_digest) = (bundle.digest(), in_force.digest());
-        let (verdict, diagnostics, cases_passed, changes) = match (self.admit)(&bundle) {
-            Ok(admission) => {
-                let changes = bounded_diff(in_force, &bundle);
-                (Admissible::Yes, admission.warnings, admission.cases_passed, changes)
+        let (digest, in_force) = (bundle.digest(), known.in_force.digest());
+        let (verdict, diagnostics, cases_passed, changes) = match (self.admit)(&bundle, known.precedent(&bundle)) {
+            Ok(Admission { mut stricter_errors, warnings, cases_passed, .. }) => {
+                let changes = bounded_diff(&known.in_force, &bundle);
+                stricter_errors.extend(warnings);
+                (Admissible::Yes, stricter_errors, cases_passed, changes)
             }
             Err(rejection) => (Admissible::No, rejection.diagnostics, rejection.cases_passed, Changes::default()),
         };
-        Ok(Assessment { digest, verdict, diagnostics, cases_passed, changes, in_force: in_force_digest })
+        Ok(Assessment { digest, verdict, diagnostics, cases_passed, changes, in_force })
     }
 }
 

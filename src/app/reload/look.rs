@@ -13,7 +13,6 @@ use crate::app::reload::flap::{Course, Quality};
 use crate::app::reload::load::{Known, Loaded, Ready, Wants};
 use crate::app::reload::said::{self, Before};
 use crate::app::reload::standing::Seen;
-use crate::engine::history::Held;
 use crate::engine::snapshot::Snapshot;
 use crate::engine::status::{ActivationReport, Failed, KnownGood, Refusal, Revision, WhyFailed};
 use crate::policy::bundle::{Bundle, Digest};
@@ -110,15 +109,15 @@ impl Reloader {
     /// What is in force, as the report of one who asked for just that.
     pub(super) fn nothing_changed(&self, in_force: Digest) -> ActivationReport {
         let Revision { generation, activated_at, .. } = *self.standing.history.in_force();
-        let Held { warnings, cases_passed, .. } = self.standing.history.current();
+        let held = self.standing.history.current();
         ActivationReport {
             before: in_force,
             after: in_force,
             generation,
             at: activated_at,
-            warnings: warnings.to_vec(),
+            warnings: held.diagnostics(),
             changes: Changes::default(),
-            cases_passed: *cases_passed,
+            cases_passed: held.cases_passed,
             notices: self.notices(),
         }
     }
@@ -177,10 +176,12 @@ impl Reloader {
     /// kept out.
     pub(super) fn known(&self, trigger: ReloadTrigger, changes: Wants) -> Known {
         let in_force = Arc::clone(&self.standing.history.current().bundle);
-        match kind(trigger) {
-            Kind::Asked => Known { in_force, bad: None, out: None, changes },
-            Kind::Automatic => Known { in_force, bad: self.last_rejected(), out: self.standing.source.out, changes },
-        }
+        let was_in_force = self.standing.history.revisions().map(|kept| kept.revision.digest).collect();
+        let (bad, out) = match kind(trigger) {
+            Kind::Asked => (None, None),
+            Kind::Automatic => (self.last_rejected(), self.standing.source.out),
+        };
+        Known { in_force, bad, out, was_in_force, changes }
     }
 
     fn last_rejected(&self) -> Option<Digest> {
@@ -297,7 +298,7 @@ impl Reloader {
             after: activation.after,
             generation: activation.generation,
             at,
-            warnings: held.warnings.to_vec(),
+            warnings: held.diagnostics(),
             changes: changes.clone(),
             cases_passed: held.cases_passed,
             notices: self.notices(),

@@ -33,7 +33,7 @@ use crate::app::reload::hints::Hints;
 use crate::app::reload::keep::{Disk, Keeper, Wanted};
 pub use crate::app::reload::load::Loader;
 use crate::app::reload::look::Retry;
-pub use crate::app::reload::said::report;
+pub use crate::app::reload::said::{let_in, report};
 use crate::app::reload::standing::{Moving, Seen, Source, Standing, is_news};
 use crate::domain::time::Timestamp;
 use crate::engine::Activator;

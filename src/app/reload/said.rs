@@ -3,6 +3,7 @@
 use crate::app::reload::load::Ready;
 use crate::engine::Activation;
 use crate::engine::admit::Rejection;
+use crate::engine::history::Held;
 use crate::engine::status::RestartForecast;
 use crate::policy::bundle::Digest;
 use crate::policy::diagnostic::{Diagnostic, Severity};
@@ -15,14 +16,28 @@ pub fn report(diagnostics: &[Diagnostic]) {
         let place = place.as_ref().map(ToString::to_string);
         let (place, help) = (place.as_deref(), help.as_deref());
         match severity {
-            Severity::Error => tracing::error!(code, place, help, "{message}"),
+            Severity::Error | Severity::StricterError => tracing::error!(code, place, help, "{message}"),
             Severity::Warning => tracing::warn!(code, place, help, "{message}"),
         }
     }
 }
 
+/// What would refuse these policies if they were new.
+pub fn let_in(held: &Held) {
+    if held.stricter_errors.is_empty() {
+        return;
+    }
+    tracing::error!(
+        digest = %held.bundle.digest(),
+        errors = held.stricter_errors.len(),
+        "policies let in that would be refused if they were new: they have been in force and are served as before; mend them, a change of them is refused until then"
+    );
+    report(&held.stricter_errors);
+}
+
 pub(super) fn applied(trigger: ReloadTrigger, actor: &str, activation: Activation, ready: &Ready) {
     let Activation { before, after, generation } = activation;
+    let_in(&ready.held);
     report(&ready.held.warnings);
     let cases_passed = ready.held.cases_passed;
     let actor = Some(actor).filter(|actor| !actor.is_empty());
@@ -51,7 +66,7 @@ pub(super) fn known_bad(digest: Digest, in_force: Digest) {
 }
 
 pub(super) fn rejected(trigger: ReloadTrigger, in_force: Digest, rejection: &Rejection, restart: &RestartForecast) {
-    let errors = rejection.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
+    let errors = rejection.diagnostics.iter().filter(|diagnostic| diagnostic.severity.is_error()).count();
     tracing::error!(
         trigger = trigger.slug(),
         digest = %rejection.digest,

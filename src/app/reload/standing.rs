@@ -123,6 +123,7 @@ impl Standing {
         Status {
             in_force: self.history.in_force().clone(),
             policies: PolicyLabel::all_of(snapshot),
+            stricter_errors: Arc::clone(&self.history.current().stricter_errors),
             decisions: snapshot.decisions(),
             started_from: self.started_from,
             started_at: self.started_at,
@@ -144,7 +145,11 @@ impl Standing {
 
     /// What the gauges show.
     pub(super) fn gauges(&self) -> ConfigGauges {
-        ConfigGauges { last_attempt: self.last_attempt, digest: self.history.in_force().digest.to_string() }
+        ConfigGauges {
+            last_attempt: self.last_attempt,
+            digest: self.history.in_force().digest.to_string(),
+            stricter_errors: self.history.current().stricter_errors.len() as u64,
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::cases::CASE_FAILED;
 use crate::cli::show::{counted, short, spoken, visible};
+use crate::policy::diagnostic::STRICTER_NOTE;
 use crate::server::pb;
 use crate::server::pb::DiagnosticSeverity;
 
@@ -20,7 +21,7 @@ pub(in crate::cli) fn rejection(rejection: &pb::PolicyRejection) -> String {
         "" => "the source cannot be read".to_owned(),
         digest => format!("{} was rejected", short(digest)),
     };
-    let errors = rejection.diagnostics.iter().filter(|it| it.severity() == DiagnosticSeverity::Error).count();
+    let errors = rejection.diagnostics.iter().filter(|it| it.severity() != DiagnosticSeverity::Warning).count();
     let cases = counted(u64::from(rejection.cases_passed), "case");
     let shown = if 0 < rejection.further_diagnostics { "at least " } else { "" };
     page.push_str(&format!("{what} ({trigger}): {shown}{}, {cases} passed\n", counted(errors as u64, "error")));
@@ -36,7 +37,11 @@ fn one(diagnostic: &pb::PolicyDiagnostic) -> String {
     let pb::PolicyDiagnostic { severity: _, code, message, help, file, line, column } = diagnostic;
     let severity = match diagnostic.severity() {
         DiagnosticSeverity::Warning => "warning",
-        DiagnosticSeverity::Unspecified | DiagnosticSeverity::Error => "error",
+        DiagnosticSeverity::Unspecified | DiagnosticSeverity::Error | DiagnosticSeverity::StricterError => "error",
+    };
+    let note = match diagnostic.severity() {
+        DiagnosticSeverity::StricterError => format!("\n  = note: {STRICTER_NOTE}"),
+        DiagnosticSeverity::Unspecified | DiagnosticSeverity::Error | DiagnosticSeverity::Warning => String::new(),
     };
     let (code, message, help, file) = (visible(code), visible(message), visible(help), visible(file));
     let place = match (file.as_str(), line) {
@@ -45,7 +50,7 @@ fn one(diagnostic: &pb::PolicyDiagnostic) -> String {
         (file, line) => format!("\n  --> {file}:{line}:{column}"),
     };
     let help = if help.is_empty() { String::new() } else { format!("\n  = help: {help}") };
-    format!("{severity}[{code}]: {message}{place}{help}\n\n")
+    format!("{severity}[{code}]: {message}{place}{help}{note}\n\n")
 }
 
 /// Whether the policies are valid and only their cases come out otherwise. Of a rejection that was

@@ -42,6 +42,14 @@ pub(in crate::cli) fn page(addr: &str, status: &pb::PolicyStatus) -> String {
     for notice in &status.notices {
         row(&mut page, "notice", notice);
     }
+    if !status.stricter_errors.is_empty() {
+        let errors = counted(status.stricter_errors.len() as u64, "error");
+        let text =
+            format!("with {errors} that would refuse these policies if they were new: served as before, mend them");
+        row(&mut page, "let in", &text);
+        page.push('\n');
+        page.push_str(&diagnostics::list(&status.stricter_errors));
+    }
     if let Some(rejection) = &status.last_rejection {
         let at = moment(rejection.rejected_at.as_ref().map(|at| at.seconds));
         row(&mut page, "rejected", &at);
@@ -107,8 +115,12 @@ pub(in crate::cli) fn line(status: &pb::PolicyStatus) -> String {
         .last_rejection
         .as_ref()
         .map(|it| format!("; rejected {}: {}", short(&it.digest), counted(it.diagnostics.len() as u64, "diagnostic")));
+    let let_in = match status.stricter_errors.len() {
+        0 => String::new(),
+        errors => format!("; let in with {}", counted(errors as u64, "error")),
+    };
     format!(
-        "{} generation {}, {}, {}; source: {}{}{}",
+        "{} generation {}, {}, {}; source: {}{let_in}{}{}",
         short(&in_force.digest),
         in_force.generation,
         since(&in_force),

@@ -13,6 +13,7 @@ fn candidate(sample_per_thousand: u16) -> Candidate {
         default_policy: "guide".into(),
         plans: Vec::new(),
         warnings: Vec::new(),
+        stricter_errors: Vec::new(),
         cases_passed: 0,
     };
     Candidate::new(admission, Staging { at: at(1_000), actor: "ann".into(), sample_per_thousand })

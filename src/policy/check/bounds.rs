@@ -5,13 +5,14 @@ use crate::policy::document::{CurrencyKey, Policy};
 use crate::policy::read::{Reader, Slug, Table};
 use crate::policy::source::Span;
 
-/// Reports each list and table that declares too much; `None` after a report.
+/// Reports each list and table that declares too much; `None` where that refuses the bundle. Earlier versions knew no
+/// such bounds and looked through everything.
 pub fn check(policy: &Policy, reader: &mut Reader<'_, '_>) -> Option<()> {
-    let before = reader.diagnostics.len();
+    let mut within = Some(());
     let mut bound = |what: &str, most: usize, over: Option<Span>| {
         if let Some(span) = over {
             let message = format!("a policy declares at most {most} {what}");
-            reader.error("too-many-words", span, message, "split the policy");
+            within = within.and(reader.stricter_error("too-many-words", span, message, "split the policy"));
         }
     };
     let currency = policy.currencies.0.get(CURRENCIES_MAX).map(|written| match written {
@@ -32,7 +33,7 @@ pub fn check(policy: &Policy, reader: &mut Reader<'_, '_>) -> Option<()> {
     for (what, over) in tables {
         bound(what, VOCABULARY_WORDS_MAX, over);
     }
-    (reader.diagnostics.len() == before).then_some(())
+    within
 }
 
 fn first_over<T>(table: Option<&Table<T>>) -> Option<Span> {

@@ -195,8 +195,8 @@ fn check_repetition(needed: usize, parts: &[RequirementKey], reader: &mut Reader
             let kind = twice.text();
             let message = format!("`{kind}` stands in two parts of one list: one piece would count for both");
             let help = format!("write `{{ kind: {kind}, at_least: 2 }}` where two pieces are needed, or remove one");
-            reader.error("duplicate-word", twice.span(), message, help);
-            return None;
+            // To earlier versions it did count for both.
+            reader.stricter_error("duplicate-word", twice.span(), message, help)?;
         }
         seen.extend(kinds.iter().map(|kind| kind.text()));
     }

@@ -64,7 +64,7 @@ pub struct CheckedPolicy {
 
 /// Checks a document; what is wrong is left with the reader. `None` where anything was an error.
 pub fn check(document: &Document, calendars: &Calendars, reader: &mut Reader<'_, '_>) -> Option<CheckedPolicy> {
-    let errors_before = errors(reader);
+    let refusals_before = reader.refusals();
     let policy = &document.policy;
     if document.last_key.value != "otherwise" {
         reader.error(
@@ -95,7 +95,7 @@ pub fn check(document: &Document, calendars: &Calendars, reader: &mut Reader<'_,
     let rules = rules::rules(document, &names, &mut draft, reader);
     order_amounts::vocabulary(&rules, &names, &mut draft);
     let otherwise = rules::otherwise(&policy.otherwise, document.otherwise_key, &names, &draft, reader);
-    if errors_before < errors(reader) {
+    if refusals_before < reader.refusals() {
         return None;
     }
     let returned_whole = components::returned_whole(&components, &rules);
@@ -123,12 +123,4 @@ pub fn check(document: &Document, calendars: &Calendars, reader: &mut Reader<'_,
         rules,
         otherwise: otherwise?,
     })
-}
-
-fn errors(reader: &Reader<'_, '_>) -> usize {
-    reader
-        .diagnostics
-        .iter()
-        .filter(|diagnostic| diagnostic.severity == crate::policy::diagnostic::Severity::Error)
-        .count()
 }

@@ -88,9 +88,11 @@ fn automaton(phrases: &[Text], fold: &Fold, reader: &mut Reader<'_, '_>) -> Opti
         if PHRASE_BYTES_MAX < phrase.value.len() {
             let message =
                 format!("this phrase has {} bytes, at most {PHRASE_BYTES_MAX} are allowed", phrase.value.len());
-            reader.error("too-large", phrase.span, message, "write the words that make a text vague, not the text");
-            good = false;
-            continue;
+            let help = "write the words that make a text vague, not the text";
+            if reader.stricter_error("too-large", phrase.span, message, help).is_none() {
+                good = false;
+                continue;
+            }
         }
         let text = normalize(&phrase.value, fold).text;
         if text.is_empty() {

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::policy::bundle::{Bundle, BundleFile};
+use crate::policy::diagnostic::{Precedent, Severity};
 use crate::policy::load::{FileRole, role};
 use crate::policy::source::Source;
-use crate::policy::tree::{Node, NodeKind, parse};
+use crate::policy::tree::{Node, NodeBudget, NodeKind, parse_within};
 
 /// A file of a bundle.
 #[derive(Debug)]
@@ -31,7 +32,7 @@ pub(super) enum Pair<'d, 'b> {
     New(&'d Document<'b>),
 }
 
-/// The documents of a bundle, by path.
+/// The documents of a bundle, by path. It may have been let in though stricter checks refuse it now.
 pub(super) fn read(bundle: &Bundle) -> Vec<Document<'_>> {
     bundle.files().iter().map(document).collect()
 }
@@ -46,10 +47,14 @@ fn document(file: &BundleFile) -> Document<'_> {
         | FileRole::Layer
         | FileRole::Cases
         | FileRole::Calendar
-        | FileRole::Manifest => Source::open(file, 0).ok().and_then(|source| parse(&source, &mut diagnostics)),
+        | FileRole::Manifest => {
+            let mut budget = NodeBudget::of(Precedent::InForce);
+            let source = Source::open(file, 0).ok();
+            source.and_then(|source| parse_within(&source, &mut budget, &mut diagnostics))
+        }
     };
     // A key that stands twice would hide one of its two values.
-    let tree = tree.filter(|_| diagnostics.is_empty());
+    let tree = tree.filter(|_| !diagnostics.iter().any(|it| it.severity == Severity::Error));
     Document { path: &file.path, role, bytes: &file.bytes, tree }
 }
 

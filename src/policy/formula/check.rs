@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use crate::domain::exact::{Exact, RoundingMode};
 use crate::domain::facts::FactId;
+use crate::domain::limits::FORMULA_BYTES_MAX;
 use crate::domain::money::Currency;
 use crate::plan::fact::{Dimension, FactDefinition, FactType};
 use crate::plan::formula::{Binary, Formula, Leaf, Numeric, Op, Unary, joined, then};
@@ -18,8 +19,12 @@ use crate::policy::formula::parse;
 use crate::policy::formula::{BinaryOperator, Expression, ExpressionKind, UnaryOperator};
 use crate::policy::literal;
 use crate::policy::read::Reader;
+use crate::policy::slip::has_day;
 use crate::policy::source::{Located, Span};
 use crate::policy::unknown::unknown_word;
+
+/// What to do about a moment in a formula.
+const MOMENT_HELP: &str = "test the moment instead: `placed_at: \"< 2026-11-01T00:00:00Z\"`";
 
 /// Values that one formula may hold at once.
 pub const FORMULA_STACK_MAX: usize = 64;
@@ -120,7 +125,19 @@ pub fn formula(
 
 /// Parses and types a formula, and leaves open what a plain number or a lone word is.
 pub fn typed(text: &Located<String>, scope: &Scope<'_>, reader: &mut Reader<'_, '_>) -> Option<Typed> {
-    match parse::parse(text, origin(text, reader)) {
+    let parsed = parse::parse(text, origin(text, reader));
+    if text.value.len() <= FORMULA_BYTES_MAX && has_day(&text.value) {
+        let (message, help) = ("a formula holds no moments written out", MOMENT_HELP);
+        match &parsed {
+            // To earlier versions `2026-11-01` was a number less two others.
+            Ok(_) => reader.stricter_error("formula-syntax", text.span, message, help)?,
+            Err(_) => {
+                reader.error("formula-syntax", text.span, message, help);
+                return None;
+            }
+        }
+    }
+    match parsed {
         Ok(expression) => check(&expression, scope, reader),
         Err(error) => {
             reader.error("formula-syntax", error.span, error.message, error.help);
@@ -236,8 +253,9 @@ fn name_value(name: &str, span: Span, scope: &Scope<'_>, reader: &mut Reader<'_,
         }
         ("previous", Context::Beside) => {
             let help = "use `remaining` for what the deductions leave";
-            reader.error("unknown-name", span, "`previous` means something in a deduction only", help);
-            return None;
+            // To earlier versions it was what the deduction before the last one took.
+            reader.stricter_error("unknown-name", span, "`previous` means something in a deduction only", help)?;
+            return Some(quantity(vec![Op::Put(Leaf::Previous)], Dimension::Money, span));
         }
         ("remaining" | "previous", Context::Fact) => {
             reader.error(

@@ -13,7 +13,6 @@
 
 use crate::domain::limits::{FORMULA_BYTES_MAX, FORMULA_DEPTH_MAX};
 use crate::policy::formula::{BinaryOperator, Expression, ExpressionKind, UnaryOperator};
-use crate::policy::slip::has_day;
 use crate::policy::source::{Located, Span};
 
 /// Why a text is not a formula.
@@ -36,13 +35,6 @@ pub fn parse(text: &Located<String>, origin: Option<usize>) -> Result<Expression
             message: format!("the formula is longer than {FORMULA_BYTES_MAX} bytes"),
             span: text.span,
             help: "give its parts names as facts",
-        });
-    }
-    if has_day(&text.value) {
-        return Err(SyntaxError {
-            message: "a formula holds no moments written out".to_owned(),
-            span: text.span,
-            help: "test the moment instead: `placed_at: \"< 2026-11-01T00:00:00Z\"`",
         });
     }
     let tokens = tokens(&text.value, locate)?;

@@ -9,7 +9,6 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::engine::status::{Failed, Refusal, WhyFailed};
-use crate::policy::diagnostic::Severity;
 use crate::server::admin::credentials::Right;
 use crate::server::admin::limits::REJECTION_BYTES_MAX;
 use crate::server::errors::{ERROR_DOMAIN, Failure, clip};
@@ -117,8 +116,8 @@ fn failed_status(failed: &Failed) -> Status {
             vec![("problems", problems.len().to_string())],
         ),
         WhyFailed::Rejected { digest, diagnostics, cases_passed: _ } => {
-            let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
-            let first = diagnostics.iter().find(|diagnostic| diagnostic.severity == Severity::Error);
+            let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity.is_error()).count();
+            let first = diagnostics.iter().find(|diagnostic| diagnostic.severity.is_error());
             let first = first.map(|first| clip(&first.to_string())).unwrap_or_default();
             let message = match errors {
                 0 | 1 => format!("the policies may not be put in force: {first}"),
@@ -155,9 +154,9 @@ fn clipped(rejection: pb::PolicyRejection) -> pb::PolicyRejection {
     let read_problems: Vec<String> =
         read_problems.iter().map(|problem| clip(problem)).take_while(|problem| fits(problem.len() + 4)).collect();
     let all = diagnostics.len();
-    let error = i32::from(pb::DiagnosticSeverity::Error);
+    let warning = i32::from(pb::DiagnosticSeverity::Warning);
     let (errors, warnings): (Vec<_>, Vec<_>) =
-        diagnostics.into_iter().partition(|diagnostic| diagnostic.severity == error);
+        diagnostics.into_iter().partition(|diagnostic| diagnostic.severity != warning);
     let short = |diagnostic: pb::PolicyDiagnostic| pb::PolicyDiagnostic {
         message: clip(&diagnostic.message),
         help: clip(&diagnostic.help),
@@ -229,7 +228,7 @@ mod tests {
     use super::*;
     use crate::domain::time::Timestamp;
     use crate::policy::bundle::{Bundle, BundleFile};
-    use crate::policy::diagnostic::{Diagnostic, Place};
+    use crate::policy::diagnostic::{Diagnostic, Place, Severity};
     use crate::telemetry::event::ReloadTrigger;
 
     fn rejected(errors: usize, text: &str) -> Refusal {

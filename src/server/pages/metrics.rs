@@ -29,6 +29,7 @@ fn config(page: &mut Page, status: &Status) {
     let Status {
         in_force,
         policies: _,
+        stricter_errors,
         decisions,
         started_from: _,
         started_at: _,
@@ -78,6 +79,12 @@ fn config(page: &mut Page, status: &Status) {
         "Whether the policies in force have served long enough to be known as good: 1 or 0.",
     )
     .sample(&[], known_good);
+    page.metric(
+        "requite_config_stricter_errors",
+        Kind::Gauge,
+        "Mistakes in the policies in force that would refuse them if they were new; the status says which.",
+    )
+    .sample(&[], stricter_errors.len());
     restart_forecast(page, restart);
     page.metric("requite_notices", Kind::Gauge, "Things that an admin should look at; the status says which.")
         .sample(&[], notices.len());

@@ -28,6 +28,7 @@ fn admission(content: &str) -> Admission {
         default_policy: "guide".into(),
         plans: vec![samples::plan()],
         warnings: Vec::new(),
+        stricter_errors: Vec::new(),
         cases_passed: 0,
     }
 }

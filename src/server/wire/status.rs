@@ -17,6 +17,7 @@ pub(crate) fn status(status: &Status) -> pb::PolicyStatus {
     let Status {
         in_force,
         policies,
+        stricter_errors,
         decisions,
         started_from,
         started_at,
@@ -48,6 +49,7 @@ pub(crate) fn status(status: &Status) -> pb::PolicyStatus {
         server_version: env!("CARGO_PKG_VERSION").to_owned(),
         started_at: Some(moment(*started_at)),
         notices: notices.clone(),
+        stricter_errors: diagnostics(stricter_errors),
     }
 }
 
@@ -180,6 +182,7 @@ fn diagnostic(diagnostic: &Diagnostic) -> pb::PolicyDiagnostic {
     pb::PolicyDiagnostic {
         severity: match severity {
             Severity::Error => pb::DiagnosticSeverity::Error,
+            Severity::StricterError => pb::DiagnosticSeverity::StricterError,
             Severity::Warning => pb::DiagnosticSeverity::Warning,
         }
         .into(),
