@@ -1,4 +1,4 @@
-//! What stands around a call: a panic, a deadline, a status of the library.
+//! What stands around a call: a panic, a deadline, a failure.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,14 +10,14 @@
 )]
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of the support")]
 
-use std::convert::Infallible;
 use std::future::{Future, pending};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{Request, Response};
-use requite::server::guard::Guard;
+use requite::server::errors::Failure;
+use requite::server::guard::{Guard, GuardedCall};
 use tokio::time::timeout;
 use tonic::Status;
 use tonic::body::Body;
@@ -29,22 +29,22 @@ enum Behaviour {
     PanicAtOnce,
     PanicLater,
     HangForever,
-    Fail(fn(&'static str) -> Status),
+    Fail,
 }
 
 #[derive(Clone)]
 struct TestService(Behaviour);
 
-impl Service<Request<Body>> for TestService {
+impl Service<GuardedCall<Body>> for TestService {
     type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+    type Error = Failure;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Failure>> + Send>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, _: Request<Body>) -> Self::Future {
+    fn call(&mut self, _: GuardedCall<Body>) -> Self::Future {
         match self.0 {
             Behaviour::PanicAtOnce => panic!("a secret"),
             Behaviour::PanicLater => Box::pin(async {
@@ -52,7 +52,7 @@ impl Service<Request<Body>> for TestService {
                 panic!("a secret")
             }),
             Behaviour::HangForever => Box::pin(pending()),
-            Behaviour::Fail(status) => Box::pin(async move { Ok(status("a secret").into_http()) }),
+            Behaviour::Fail => Box::pin(async { Err(Failure::PolicyNotFound { policy_id: "other".to_owned() }) }),
         }
     }
 }
@@ -88,13 +88,7 @@ async fn a_call_whose_deadline_has_passed_does_not_begin() {
 }
 
 #[tokio::test]
-async fn statuses_of_the_library_become_standard_ones() {
-    for (status, expected) in [
-        (Status::internal as fn(&'static str) -> Status, tonic::Code::InvalidArgument),
-        (Status::unknown, tonic::Code::InvalidArgument),
-        (Status::cancelled, tonic::Code::Cancelled),
-        (Status::out_of_range, tonic::Code::ResourceExhausted),
-    ] {
-        assert_eq!(status_of(Behaviour::Fail(status), "5S").await.code(), expected);
-    }
+async fn a_failure_is_answered_by_its_status() {
+    let status = status_of(Behaviour::Fail, "5S").await;
+    assert_eq!((status.code(), status.message()), (tonic::Code::NotFound, "there is no policy `other` here"));
 }

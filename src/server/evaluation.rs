@@ -170,7 +170,9 @@ struct PolicyWritten<'m> {
 impl<'m> Desk<'m> {
     /// A desk for what this snapshot answers.
     pub(crate) fn new(snapshot: &'m Snapshot) -> Self {
-        let request = Request { order: Order::default(), claim: Claim::default() };
+        // Most orders have one line, and a line is large.
+        let order = Order { lines: Vec::with_capacity(1), ..Order::default() };
+        let request = Request { order, claim: Claim::default() };
         let (rows, identity, policy) = (Rows::default(), Vec::new(), PolicyWritten::default());
         Self { snapshot, request, rows, identity, policy }
     }
@@ -206,6 +208,7 @@ impl<'m> PolicyWritten<'m> {
     fn of(&mut self, plan: &'m Plan, snapshot: &Snapshot) -> &[u8] {
         if !self.plan.is_some_and(|written| std::ptr::eq(written, plan)) {
             self.bytes.clear();
+            self.bytes.reserve(USUAL_POLICY_BYTES);
             policy(&mut Writer::at_end_of(&mut self.bytes), plan, snapshot.digest_text(), snapshot.generation);
             self.plan = Some(plan);
         }
@@ -353,6 +356,7 @@ impl Checks {
         }
     }
 
+    #[inline]
     fn converted<'a>(&mut self, (request, violations): (Request<'a>, Vec<FieldViolation>)) -> Request<'a> {
         self.0.extend(violations);
         request
@@ -360,22 +364,26 @@ impl Checks {
 
     /// The facts, if nothing was wrong anywhere. What `intake` says of a field that is bad already,
     /// or of a part of it, only follows from that.
+    #[inline]
     fn facts<'a>(self, facts: Result<Facts<'a>, Vec<FieldViolation>>) -> Result<Facts<'a>, Failure> {
-        let mut violations = self.0;
         match facts {
-            Ok(facts) if violations.is_empty() => Ok(facts),
-            Ok(_) => Err(Failure::BadRequest(violations)),
-            Err(further) => {
-                let known = violations.len();
-                for violation in further {
-                    let follows = violations.iter().take(known).any(|bad| is_part_of(&violation.field, &bad.field));
-                    if !follows {
-                        violations.push(violation);
-                    }
-                }
-                Err(Failure::BadRequest(violations))
+            Ok(facts) if self.0.is_empty() => Ok(facts),
+            Ok(_) => Err(Failure::BadRequest(self.0)),
+            Err(further) => Err(self.and(further)),
+        }
+    }
+
+    #[cold]
+    fn and(self, further: Vec<FieldViolation>) -> Failure {
+        let mut violations = self.0;
+        let known = violations.len();
+        for violation in further {
+            let follows = violations.iter().take(known).any(|bad| is_part_of(&violation.field, &bad.field));
+            if !follows {
+                violations.push(violation);
             }
         }
+        Failure::BadRequest(violations)
     }
 }
 
@@ -405,6 +413,9 @@ fn decision_id(
     }
     blake3::hash(said).as_bytes().first_chunk().copied().unwrap_or_default()
 }
+
+/// Room for what answers say about a usual policy.
+const USUAL_POLICY_BYTES: usize = 192;
 
 /// Room for what a usual decision follows from.
 const USUAL_REQUEST_BYTES: usize = 1024;

@@ -8,10 +8,9 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{Extensions, HeaderMap, Request, Response};
+use http::{HeaderMap, HeaderName, Request, Response};
 use tokio::time::{Instant, timeout_at};
 use tonic::body::Body;
-use tonic::server::NamedService;
 use tonic::{Code, Status};
 use tower::Service;
 use tracing::Instrument as _;
@@ -23,6 +22,17 @@ use crate::server::transport::answer::send_by;
 use crate::telemetry;
 use crate::telemetry::caller::CallerLabel;
 use crate::telemetry::requests::ActiveRequest;
+
+/// The header in which a caller says how long it waits.
+static GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+
+/// A call that may be answered: it has a method, and time left.
+#[derive(Debug)]
+pub struct GuardedCall<B> {
+    pub(crate) request: Request<B>,
+    pub(crate) method: Method,
+    pub(crate) deadline: Deadline,
+}
 
 /// A service with a guard around it.
 #[derive(Clone, Debug)]
@@ -37,42 +47,64 @@ impl<S> Guard<S> {
     }
 }
 
-impl<S: NamedService> NamedService for Guard<S> {
-    const NAME: &'static str = S::NAME;
-}
-
 impl<S, B> Service<Request<B>> for Guard<S>
 where
-    S: Service<Request<B>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
-    B: Send + 'static,
+    S: Service<GuardedCall<B>, Response = Response<Body>, Error = Failure>,
+    S::Future: Send + 'static,
 {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // What it guards is always ready.
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        // The one that was asked whether it is ready is the one that is called.
-        let waiting = self.inner.clone();
-        let ready = std::mem::replace(&mut self.inner, waiting);
         let begun = Instant::now();
         let method = Method::of(request.uri().path());
         let caller = request.extensions().get().copied().unwrap_or(CallerLabel::UNNAMED);
         let active = ActiveRequest::begin(method.counted(), begun.into_std()).by(caller);
-        let method = method.full_name();
-        let span = telemetry::span::rpc(method, request.headers());
+        let span = telemetry::span::rpc(method.full_name(), request.headers());
+        // The request is handed on at once, so that nothing here has to hold it.
+        let answer = Deadline::from_headers(request.headers(), begun).and_then(|deadline| {
+            deadline.check_at(begun)?;
+            let call = GuardedCall { request, method, deadline };
+            let answer = catch_unwind(AssertUnwindSafe(|| self.inner.call(call))).map_err(|_reported| Panic);
+            Ok((answer.map_err(|panic| panic.failure(method))?, deadline))
+        });
         Box::pin(async move {
-            let response = guarded(ready, request, method, begun).instrument(span.clone()).await;
-            let code = status_code(&response);
-            telemetry::span::finished(&span, code);
-            active.finish(code);
-            response
+            let answer = match answer {
+                Ok((answer, deadline)) => in_time(answer, method, deadline).instrument(span.clone()).await,
+                Err(failure) => Err(failure),
+            };
+            let (code, response) = match answer {
+                Ok(response) => (Code::Ok, response),
+                Err(failure) => {
+                    let status = failure.status();
+                    (status.code(), status.into_http())
+                }
+            };
+            telemetry::span::finished(&span, code as i32);
+            active.finish(code as i32);
+            Ok(response)
         })
     }
+}
+
+/// The answer to a call, unless it does not come in time.
+async fn in_time<F>(answer: F, method: Method, deadline: Deadline) -> Result<Response<Body>, Failure>
+where
+    F: Future<Output = Result<Response<Body>, Failure>>,
+{
+    let answer = match timeout_at(deadline.0, catch_panic(answer)).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(panic)) => Err(panic.failure(method)),
+        Err(_elapsed) => Err(Failure::DeadlineExceeded),
+    };
+    send_by(deadline.0);
+    answer
 }
 
 /// The status that a response begins with; one without any has its status at the end, and that is
@@ -83,36 +115,6 @@ pub(crate) fn status_code(response: &Result<Response<Body>, Infallible>) -> i32 
         Err(never) => match *never {},
     };
     response.headers().get("grpc-status").map_or(0, |code| Code::from_bytes(code.as_bytes()) as i32)
-}
-
-async fn guarded<S, B>(
-    mut inner: S,
-    mut request: Request<B>,
-    method: &'static str,
-    begun: Instant,
-) -> Result<Response<Body>, Infallible>
-where
-    S: Service<Request<B>, Response = Response<Body>, Error = Infallible>,
-{
-    let deadline = match Deadline::from_headers(request.headers(), begun) {
-        Ok(deadline) => deadline,
-        Err(failure) => return Ok(failure.status().into_http()),
-    };
-    if let Err(failure) = deadline.check() {
-        return Ok(failure.status().into_http());
-    }
-    request.extensions_mut().insert(deadline);
-    let answer = async { inner.call(request).await };
-    let response = match timeout_at(deadline.0, catch_panic(answer)).await {
-        Ok(Ok(Ok(response))) => with_standard_status(response),
-        Ok(Err(Panic)) => {
-            telemetry::event::Panicked { method }.record();
-            Failure::Bug.status().into_http()
-        }
-        Err(_elapsed) => Failure::DeadlineExceeded.status().into_http(),
-    };
-    send_by(deadline.0);
-    Ok(response)
 }
 
 /// The answer of a service beside the data service, with statuses as the data service has them: a malformed
@@ -143,21 +145,21 @@ pub(crate) struct Deadline(Instant);
 impl Deadline {
     /// The deadline that the caller gave, but never later than [`CALL_TIME_MAX`] from now.
     pub(crate) fn from_headers(headers: &HeaderMap, now: Instant) -> Result<Self, Failure> {
-        let asked = match headers.get("grpc-timeout") {
+        let asked = match headers.get(&GRPC_TIMEOUT) {
             None => CALL_TIME_MAX,
             Some(value) => value.to_str().ok().and_then(parse_timeout).ok_or(Failure::BadTimeout)?,
         };
         Ok(Self(now + asked.min(CALL_TIME_MAX)))
     }
 
-    /// The deadline that the guard noted with the call.
-    pub(crate) fn of(extensions: &Extensions) -> Self {
-        extensions.get().copied().unwrap_or_else(|| Self(Instant::now() + CALL_TIME_MAX))
-    }
-
     /// Whether there is time left.
     pub(crate) fn check(self) -> Result<(), Failure> {
-        if self.0 <= Instant::now() { Err(Failure::DeadlineExceeded) } else { Ok(()) }
+        self.check_at(Instant::now())
+    }
+
+    /// Whether there is time left at this moment.
+    fn check_at(self, now: Instant) -> Result<(), Failure> {
+        if self.0 <= now { Err(Failure::DeadlineExceeded) } else { Ok(()) }
     }
 }
 
@@ -182,6 +184,14 @@ pub(crate) fn parse_timeout(text: &str) -> Option<Duration> {
 /// A panic that was caught.
 #[derive(Debug)]
 pub(crate) struct Panic;
+
+impl Panic {
+    /// What the caller hears of it, once it is counted.
+    fn failure(self, method: Method) -> Failure {
+        telemetry::event::Panicked { method: method.full_name() }.record();
+        Failure::Bug
+    }
+}
 
 /// Runs a future to its end or to its panic.
 pub(crate) async fn catch_panic<F: Future>(work: F) -> Result<F::Output, Panic> {
@@ -244,6 +254,21 @@ mod tests {
             ("1秒", None),
         ] {
             assert_eq!(parse_timeout(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn statuses_of_the_library_become_standard_ones() {
+        for (status, expected) in [
+            (Status::internal as fn(&'static str) -> Status, Code::InvalidArgument),
+            (Status::unknown, Code::InvalidArgument),
+            (Status::cancelled, Code::Cancelled),
+            (Status::out_of_range, Code::ResourceExhausted),
+        ] {
+            let response = with_standard_status(status("a secret").into_http());
+            let headers = response.headers();
+            assert!(!format!("{headers:?}").contains("secret"), "{headers:?}");
+            assert_eq!(Status::from_header_map(headers).unwrap().code(), expected);
         }
     }
 

@@ -16,7 +16,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
 use tonic::body::Body;
-use tonic::server::NamedService as _;
 use tonic::service::Routes;
 use tonic::{Code, Status};
 use tower::{BoxError, Service};

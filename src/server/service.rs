@@ -3,7 +3,6 @@
 //! Deadlines, panics and statuses are the business of [`crate::server::guard`], which stands
 //! around this.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::panic::resume_unwind;
 use std::pin::{Pin, pin};
@@ -11,11 +10,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use http::request::Parts;
 use hyper::body::{Body as HttpBody, Bytes};
 use tokio::sync::Semaphore;
 use tonic::body::Body;
-use tonic::server::NamedService;
 use tower::{BoxError, Service};
 
 use crate::domain::words::{Outcome, ReasonCode};
@@ -23,7 +20,7 @@ use crate::engine::Engine;
 use crate::engine::snapshot::Snapshot;
 use crate::server::errors::Failure;
 use crate::server::evaluation::{self, Counted, Desk, Evaluated, Work, Written};
-use crate::server::guard::Deadline;
+use crate::server::guard::{Deadline, GuardedCall};
 use crate::server::limits::{
     BATCH_TURN_TIME_MAX, BATCHES_AT_ONCE_MAX, EVALUATION_MESSAGE_BYTES_MAX, HEAVY_CALLS_AT_ONCE_MAX,
     HELD_BYTES_DIVISOR, HELD_BYTES_MAX, MATERIAL_MESSAGE_BYTES_MAX,
@@ -36,7 +33,7 @@ use crate::server::shadow::{Answered, Shadow};
 use crate::server::transport::budget::{Account, ByteBudget};
 use crate::server::transport::message::{self, Message};
 use crate::server::transport::state::ConnectionState;
-use crate::server::unary::{self, Answer};
+use crate::server::unary::{self, Answer, Encoding};
 use crate::server::wire::bounds;
 use crate::server::wire::decode::decode;
 use crate::server::wire::writer::Writer;
@@ -71,6 +68,9 @@ struct Limited {
 }
 
 impl LimitedService {
+    /// Its full name, as paths have it.
+    pub(crate) const NAME: &'static str = SERVICE_NAME;
+
     /// The service on this engine; what it has answered is left with the shadow, and how long calls waited for a
     /// place is told to the limiter.
     pub(crate) fn new(engine: Engine, shadow: Shadow, waits: Waits) -> Self {
@@ -85,61 +85,64 @@ impl LimitedService {
     }
 }
 
-impl NamedService for LimitedService {
-    const NAME: &'static str = SERVICE_NAME;
-}
-
-impl<B> Service<http::Request<B>> for LimitedService
+impl<B> Service<GuardedCall<B>> for LimitedService
 where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
     type Response = http::Response<Body>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<http::Response<Body>, Infallible>> + Send>>;
+    type Error = Failure;
+    type Future = Pin<Box<dyn Future<Output = Result<http::Response<Body>, Failure>> + Send>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+    fn call(&mut self, GuardedCall { request, method, deadline }: GuardedCall<B>) -> Self::Future {
         let limited = Arc::clone(&self.0);
+        let (parts, body) = request.into_parts();
+        let encoding = Encoding::of(&parts.headers);
+        let connection = parts.extensions.get::<Arc<ConnectionState>>();
+        let account = Arc::clone(connection.map_or(&limited.unconnected, |connection| &connection.requests));
         Box::pin(async move {
-            let (parts, body) = request.into_parts();
-            let method = Method::of(parts.uri.path());
-            let connection = parts.extensions.get::<Arc<ConnectionState>>();
-            let account = connection.map_or(&limited.unconnected, |connection| &connection.requests);
-            let answer = match message::read(pin!(body), method.message_bytes_max(), account).await {
-                Ok(message) => limited.answer(method, parts, message).await,
+            let answer = match message::read(pin!(body), method.message_bytes_max(), &account).await {
+                Ok(message) => limited.answer(method, &message, encoding, deadline).await,
                 Err(failure) => Err(failure),
             };
-            Ok(answer.unwrap_or_else(|failure| {
-                count_bad_fields(&failure);
-                failure.status().into_http()
-            }))
+            answer.inspect_err(count_bad_fields)
         })
     }
 }
 
 impl Limited {
-    async fn answer(&self, method: Method, parts: Parts, message: Message) -> Result<http::Response<Body>, Failure> {
-        let body = &message.bytes;
-        let message = unary::message(&parts.headers, body)?;
-        let deadline = Deadline::of(&parts.extensions);
+    /// The answer to a message. What few calls need has a place of its own, so that the others hold no room for it.
+    async fn answer(
+        &self,
+        method: Method,
+        Message { bytes, .. }: &Message,
+        encoding: Encoding,
+        deadline: Deadline,
+    ) -> Result<http::Response<Body>, Failure> {
+        let message = unary::message(encoding, bytes)?;
         deadline.check()?;
         match method {
-            Method::EvaluateRefund => self.answers.evaluate(message).await,
-            Method::BatchEvaluateRefund => {
-                // It waits between its items; the semaphore is never closed.
-                let asked = Instant::now();
-                let _turn = self.batches.acquire().await.ok();
-                self.answers.waits.add(asked.elapsed());
-                self.answers.evaluate_batch(message, deadline).await
-            }
-            Method::ValidateEvidence => self.answers.validate_evidence(body.slice_ref(message)).await,
+            Method::EvaluateRefund => match self.answers.evaluate_plain(message) {
+                Some(answer) => answer,
+                None => Box::pin(self.answers.evaluate_decoded(message)).await,
+            },
+            Method::BatchEvaluateRefund => Box::pin(self.evaluate_batch(message, deadline)).await,
+            Method::ValidateEvidence => Box::pin(self.answers.validate_evidence(bytes.slice_ref(message))).await,
             Method::GetServerInfo => self.answers.server_info(message),
             Method::Unknown => Err(Failure::UnknownMethod),
         }
+    }
+
+    async fn evaluate_batch(&self, message: &[u8], deadline: Deadline) -> Result<http::Response<Body>, Failure> {
+        // It waits between its items; the semaphore is never closed.
+        let asked = Instant::now();
+        let _turn = self.batches.acquire().await.ok();
+        self.answers.waits.add(asked.elapsed());
+        self.answers.evaluate_batch(message, deadline).await
     }
 }
 
@@ -197,20 +200,22 @@ impl Method {
 }
 
 impl Answers {
-    /// A plain request is answered from its bytes; all else is decoded first.
-    async fn evaluate(&self, message: &[u8]) -> Result<http::Response<Body>, Failure> {
+    /// Answers a plain request from its bytes; `None` where it is not plain.
+    fn evaluate_plain(&self, message: &[u8]) -> Option<Result<http::Response<Body>, Failure>> {
+        let snapshot = self.engine.current();
         let mut answer = Answer::with_room_for(1);
-        let snapshot = {
-            let snapshot = self.engine.current();
-            if let Some(written) = Desk::new(&snapshot).answer(message, &mut answer.writer()) {
-                observation::record_written(&snapshot, &written);
-                self.answered(&snapshot, written.counted, message);
-                return answer.into_response();
-            }
-            Arc::clone(&snapshot)
-        };
+        let written = Desk::new(&snapshot).answer(message, &mut answer.writer())?;
+        observation::record_written(&snapshot, &written);
+        self.answered(&snapshot, written.counted, message);
+        Some(answer.into_response())
+    }
+
+    /// Answers a request that is not plain.
+    async fn evaluate_decoded(&self, message: &[u8]) -> Result<http::Response<Body>, Failure> {
+        let snapshot = Arc::clone(&self.engine.current());
         let Decoded { evaluated, said } = self.decoded(&snapshot, decode(message)?).await?;
         let Evaluated { response: decision, outcome, reason, elapsed } = evaluated?;
+        let mut answer = Answer::with_room_for(1);
         answer.writer().fields(&decision);
         let response = answer.into_response()?;
         observation::record_decision(&snapshot, &decision, outcome);
@@ -455,7 +460,7 @@ mod tests {
         let good = pb::BatchEvaluateRefundRequest { requests: vec![request; 2] }.encode_to_vec();
         // A third item, of one byte that is no message.
         let bad = [good.as_slice(), &[1 << 3 | 2, 1, 0xff]].concat();
-        let deadline = Deadline::of(&http::Extensions::new());
+        let deadline = Deadline::from_headers(&http::HeaderMap::new(), tokio::time::Instant::now()).unwrap();
         assert_eq!(answers.evaluate_batch(&bad, deadline).await.unwrap_err(), Failure::BadMessage);
         assert_eq!(answers.engine.current().decisions(), 0);
         assert!(answers.evaluate_batch(&good, deadline).await.is_ok());

@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use hyper::body::{Body as HttpBody, Bytes, Frame};
 use tonic::body::Body;
 
@@ -17,17 +17,36 @@ use crate::server::wire::writer::Writer;
 /// What stands before every gRPC message: a flag and the length.
 pub(crate) const MESSAGE_PREFIX_BYTES: usize = 5;
 
+static GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+
 /// Room for a usual answer, so that its bytes are written once and never moved.
 const USUAL_ANSWER_BYTES: usize = 1024;
 
+/// Whether the messages of a call may be compressed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Encoding {
+    Identity,
+    Other,
+}
+
+impl Encoding {
+    /// What the headers of a call say.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        match headers.get(&GRPC_ENCODING) {
+            Some(encoding) if encoding != "identity" => Self::Other,
+            Some(_) | None => Self::Identity,
+        }
+    }
+}
+
 /// The message of a call: one, whole, and not compressed.
-pub(crate) fn message<'b>(headers: &HeaderMap, body: &'b [u8]) -> Result<&'b [u8], Failure> {
-    let encoded = headers.get("grpc-encoding").is_some_and(|encoding| encoding != "identity");
+pub(crate) fn message(encoding: Encoding, body: &[u8]) -> Result<&[u8], Failure> {
     let (&[flag, a, b, c, d], message) = body.split_first_chunk::<MESSAGE_PREFIX_BYTES>().ok_or(Failure::BadMessage)?;
-    match flag {
-        0 => {}
-        1 if encoded => return Err(Failure::Compressed),
-        _ => return Err(Failure::BadMessage),
+    match (flag, encoding) {
+        (0, _) => {}
+        (1, Encoding::Other) => return Err(Failure::Compressed),
+        (_, _) => return Err(Failure::BadMessage),
     }
     let whole = usize::try_from(u32::from_be_bytes([a, b, c, d])) == Ok(message.len());
     if whole { Ok(message) } else { Err(Failure::BadMessage) }
@@ -95,7 +114,7 @@ impl HttpBody for AnswerBody {
             }
             Self::Status => {
                 let mut trailers = HeaderMap::with_capacity(1);
-                trailers.insert("grpc-status", HeaderValue::from_static("0"));
+                trailers.insert(&GRPC_STATUS, HeaderValue::from_static("0"));
                 Some(Ok(Frame::trailers(trailers)))
             }
             Self::End => None,
@@ -113,9 +132,9 @@ mod tests {
 
     #[test]
     fn only_one_whole_plain_message_is_read() {
-        let none = HeaderMap::new();
-        assert_eq!(message(&none, &[0, 0, 0, 0, 2, 7, 8]), Ok([7, 8].as_slice()));
-        assert_eq!(message(&none, &[0, 0, 0, 0, 0]), Ok([].as_slice()));
+        let plain = Encoding::of(&HeaderMap::new());
+        assert_eq!(message(plain, &[0, 0, 0, 0, 2, 7, 8]), Ok([7, 8].as_slice()));
+        assert_eq!(message(plain, &[0, 0, 0, 0, 0]), Ok([].as_slice()));
         for bad in [
             &[][..],
             &[0, 0, 0, 0],
@@ -124,16 +143,16 @@ mod tests {
             &[0, 0, 0, 0, 2, 7],
             &[0, 0, 0, 0, 1, 7, 8],
         ] {
-            assert_eq!(message(&none, bad), Err(Failure::BadMessage), "{bad:?}");
+            assert_eq!(message(plain, bad), Err(Failure::BadMessage), "{bad:?}");
         }
         let encoding = |name: &'static str| {
-            [(http::header::HeaderName::from_static("grpc-encoding"), HeaderValue::from_static(name))]
+            Encoding::of(&[(GRPC_ENCODING.clone(), HeaderValue::from_static(name))].into_iter().collect())
         };
-        let gzip: HeaderMap = encoding("gzip").into_iter().collect();
-        assert_eq!(message(&gzip, &[1, 0, 0, 0, 0]), Err(Failure::Compressed));
+        assert_eq!(message(encoding("gzip"), &[1, 0, 0, 0, 0]), Err(Failure::Compressed));
         // The flag of the message says that this one is not.
-        assert!(message(&gzip, &[0, 0, 0, 0, 0]).is_ok());
-        assert!(message(&encoding("identity").into_iter().collect(), &[0, 0, 0, 0, 0]).is_ok());
+        assert!(message(encoding("gzip"), &[0, 0, 0, 0, 0]).is_ok());
+        assert!(message(encoding("identity"), &[0, 0, 0, 0, 0]).is_ok());
+        assert_eq!(message(encoding("identity"), &[1, 0, 0, 0, 0]), Err(Failure::BadMessage));
     }
 
     #[test]

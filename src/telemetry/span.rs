@@ -19,17 +19,15 @@ pub(super) const TARGET: &str = "requite::rpc";
 /// The span of one RPC; `method` is its full name, `package.Service/Method`.
 #[must_use]
 pub fn rpc(method: &'static str, headers: &HeaderMap) -> Span {
-    let full = method.trim_start_matches('/');
-    let (service, name) = full.split_once('/').unwrap_or(("", full));
     let span = tracing::debug_span!(
         target: TARGET,
         "rpc",
-        otel.name = full,
+        otel.name = method,
         otel.kind = "server",
         otel.status_code = Empty,
         rpc.system = "grpc",
-        rpc.service = service,
-        rpc.method = name,
+        rpc.service = service_and_name(method).0,
+        rpc.method = service_and_name(method).1,
         rpc.grpc.status_code = Empty,
         requite.decision.id = Empty,
         requite.policy.id = Empty,
@@ -50,6 +48,11 @@ pub fn rpc(method: &'static str, headers: &HeaderMap) -> Span {
         let _ = span.set_parent(TraceContextPropagator::new().extract(&Headers(headers)));
     }
     span
+}
+
+/// The two parts of a full method name.
+fn service_and_name(method: &'static str) -> (&'static str, &'static str) {
+    method.split_once('/').unwrap_or(("", method))
 }
 
 /// The span of the RPC under way, if anybody wants spans. Looking it up costs more than all else
