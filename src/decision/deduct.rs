@@ -72,6 +72,7 @@ pub enum StepResult {
 impl Taken {
     /// A line of which nothing is held back yet: all of its price is left. What went back of it earlier is taken from
     /// the result.
+    #[inline]
     pub fn new(facts: &LineFacts<'_>) -> Self {
         let (left, gone) = (facts.paid, facts.gone);
         Self { left, gone, previous: Amount::ZERO, known: Known::Yes, deductions: Deductions::new() }
@@ -83,6 +84,7 @@ impl Taken {
     }
 
     /// Takes an amount for a step.
+    #[inline]
     pub fn take(&mut self, step: &Step, source: DeductionSource, amount: Amount) {
         if !amount.is_zero() {
             self.deductions.push(Deduction { kind: step.kind, source, base: self.left, amount });
@@ -244,11 +246,10 @@ fn taken_plainly<R: Recorder>(
     Some((exact, Amount::from_minor(minor.max(0)).min(left)))
 }
 
-/// Holds deductions within what is left to refund: where earlier refunds were larger than the deductions leave room
-/// for, the last deductions come too late. Returns what is held back.
+/// Holds deductions that come to `taken` within what is left to refund: where earlier refunds were larger than the
+/// deductions leave room for, the last deductions come too late. Returns what is held back.
 #[inline]
-pub fn within(base: Amount, deductions: &mut Deductions) -> Amount {
-    let taken = Amount::sum(deductions.iter().map(|deduction| deduction.amount));
+pub fn within(base: Amount, taken: Amount, deductions: &mut Deductions) -> Amount {
     let mut over = taken.less(base);
     while !over.is_zero() {
         let Some(last) = deductions.last_mut() else { break };

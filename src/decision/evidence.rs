@@ -1,6 +1,6 @@
 //! Whether the material of a claim is good, and whether it is enough.
 
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use crate::domain::decision::{
     EvidenceProblem, EvidenceReport, EvidenceVerdict, MissingMore, RejectedEvidence, TextFinding,
@@ -34,7 +34,7 @@ pub fn inspect(plan: &Plan, facts: &Facts<'_>) -> Material {
     let mut material = Material { kinds: 0, rejected: SmallVec::new(), shared: Shared::No };
     for (piece, place) in facts.claim.evidence.iter().zip(0u16..) {
         let Some(kind) = plan.evidence_kinds.get(usize::from(piece.kind)) else { continue };
-        match problem(kind, piece, facts) {
+        match problem(kind, piece, plan, facts) {
             None => {
                 material.kinds |= bit(piece.kind);
                 if piece.file != place {
@@ -82,7 +82,7 @@ fn bit(kind: u16) -> u64 {
 }
 
 /// What is wrong with a piece: the first thing found, the gravest first.
-fn problem(kind: &EvidenceKind, piece: &EvidenceFacts<'_>, facts: &Facts<'_>) -> Option<EvidenceProblem> {
+fn problem(kind: &EvidenceKind, piece: &EvidenceFacts<'_>, plan: &Plan, facts: &Facts<'_>) -> Option<EvidenceProblem> {
     if piece.about == About::AnotherOrder {
         return Some(EvidenceProblem::AnotherOrder);
     }
@@ -101,7 +101,7 @@ fn problem(kind: &EvidenceKind, piece: &EvidenceFacts<'_>, facts: &Facts<'_>) ->
     }
     let timed = kind.captured_after.is_some() || kind.captured_before.is_some() || kind.max_age.is_some();
     match piece.captured_at {
-        Some(captured_at) => captured(kind, captured_at, facts),
+        Some(captured_at) => captured(kind, captured_at, plan, facts),
         None if timed => unstated(EvidenceProblem::CaptureTimeMissing),
         None => None,
     }
@@ -111,10 +111,11 @@ fn problem(kind: &EvidenceKind, piece: &EvidenceFacts<'_>, facts: &Facts<'_>) ->
     })
 }
 
-fn captured(kind: &EvidenceKind, captured_at: Timestamp, facts: &Facts<'_>) -> Option<EvidenceProblem> {
-    // A moment that the request does not name sets no bound.
-    let bound = |fact: Option<FactId>| match facts.shared.get(usize::from(fact?.0)) {
-        Some(Some(Value::Quantity(nanos))) => Some(*nanos),
+fn captured(kind: &EvidenceKind, captured_at: Timestamp, plan: &Plan, facts: &Facts<'_>) -> Option<EvidenceProblem> {
+    // A moment that the request does not name sets no bound, nor does that of a line: no piece is about one line alone.
+    let is_shared = |fact: &FactId| plan.fact(*fact).is_some_and(|fact| !fact.is_given_by_line());
+    let bound = |fact: Option<FactId>| match facts.shared(fact.filter(is_shared)?) {
+        Some(Value::Quantity(nanos)) => Some(*nanos),
         Some(_) | None => None,
     };
     let at = Exact::whole(captured_at.nanos());
@@ -140,45 +141,48 @@ pub fn report(
     facts: &Facts<'_>,
     findings: &[TextFinding],
 ) -> EvidenceReport {
+    let requirements = places.iter().filter_map(|place| plan.requirements.get(usize::from(*place)));
     let (mut verdict, mut used) = (EvidenceVerdict::NotRequired, 0);
-    let mut ways: SmallVec<[Pieces; 4]> = SmallVec::new();
-    for requirement in places.iter().filter_map(|place| plan.requirements.get(usize::from(*place))) {
-        match (verdict, met_by(requirement, material, facts)) {
-            (EvidenceVerdict::Insufficient, Some(_)) => {}
-            (EvidenceVerdict::Sufficient | EvidenceVerdict::NotRequired, Some(set)) => {
-                verdict = EvidenceVerdict::Sufficient;
-                used |= set.kinds;
-            }
-            (_, None) => {
-                if verdict != EvidenceVerdict::Insufficient {
-                    // The first that is not met: until now nothing at all was enough.
-                    ways.push(Pieces::default());
-                }
-                verdict = EvidenceVerdict::Insufficient;
-                let lacking: SmallVec<[Pieces; 4]> =
-                    requirement.alternatives.iter().map(|set| lacking(set, material, facts)).collect();
-                ways = joined(&ways, &lacking);
-            }
-        }
+    for requirement in requirements.clone() {
+        let Some(set) = met_by(requirement, material, facts) else {
+            return insufficient(requirements, material, facts, findings);
+        };
+        verdict = EvidenceVerdict::Sufficient;
+        used |= set.kinds;
     }
-    let satisfied_by = match verdict {
-        EvidenceVerdict::Sufficient => pieces(used, material, facts),
-        EvidenceVerdict::Insufficient | EvidenceVerdict::NotRequired => SmallVec::new(),
-    };
-    let rejected = match verdict {
-        EvidenceVerdict::Sufficient | EvidenceVerdict::Insufficient => copied(&material.rejected),
-        EvidenceVerdict::NotRequired => SmallVec::new(),
-    };
+    let mut report = EvidenceReport { verdict, text_findings: copied(findings), ..EvidenceReport::not_required() };
+    if verdict == EvidenceVerdict::Sufficient {
+        report.satisfied_by = pieces(used, material, facts);
+        report.rejected = copied(&material.rejected);
+    }
+    report
+}
+
+/// The report where one of the requirements is not met: every way to meet those that are not.
+#[inline(never)]
+fn insufficient<'r>(
+    requirements: impl Iterator<Item = &'r Requirement>,
+    material: &Material,
+    facts: &Facts<'_>,
+    findings: &[TextFinding],
+) -> EvidenceReport {
+    // Until now nothing at all is enough.
+    let mut ways: SmallVec<[Pieces; 4]> = smallvec![Pieces::default()];
+    for requirement in requirements.filter(|requirement| met_by(requirement, material, facts).is_none()) {
+        let lacking: SmallVec<[Pieces; 4]> =
+            requirement.alternatives.iter().map(|set| lacking(set, material, facts)).collect();
+        ways = joined(&ways, &lacking);
+    }
     let missing_more = ways
         .iter()
         .zip(0u16..)
         .flat_map(|(way, set)| way.more.iter().map(move |&(kind, pieces)| MissingMore { set, kind, pieces }));
     EvidenceReport {
-        verdict,
-        satisfied_by,
+        verdict: EvidenceVerdict::Insufficient,
+        satisfied_by: SmallVec::new(),
         missing: ways.iter().map(|way| way.kinds).collect(),
         missing_more: missing_more.collect(),
-        rejected,
+        rejected: copied(&material.rejected),
         text_findings: copied(findings),
     }
 }
@@ -265,5 +269,9 @@ fn joined(ways: &[Pieces], more: &[Pieces]) -> SmallVec<[Pieces; 4]> {
 
 /// The good pieces of these kinds.
 fn pieces(kinds: u64, material: &Material, facts: &Facts<'_>) -> SmallVec<[u16; 4]> {
-    good(material, facts).filter(|(_, piece)| bit(piece.kind) & kinds != 0).map(|(place, _)| place).collect()
+    let mut places = SmallVec::new();
+    for (place, _) in good(material, facts).filter(|(_, piece)| bit(piece.kind) & kinds != 0) {
+        places.push(place);
+    }
+    places
 }

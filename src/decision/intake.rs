@@ -54,8 +54,8 @@ pub fn intake_into<'a>(
     intake.currency(order, claim);
     intake.bounds(order, claim);
     let claim_facts = intake.claim(order, claim);
-    let shared = intake.shared(order, claim, claim_facts.as_ref(), rows);
-    let mut lines = intake.lines(order, claim, &shared, rows);
+    let mut shared = intake.shared(order, claim, claim_facts.as_ref(), rows);
+    let mut lines = intake.lines(order, claim, &mut shared, rows);
     let components = intake.components(order, claim);
     intake.component_facts(&components, &mut lines);
     let tenders = intake.tenders(order, &lines, &components);

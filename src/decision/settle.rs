@@ -32,15 +32,17 @@ pub fn order(claim: &Claim<'_, '_, '_>, mut lines: Lines) -> Decision {
     if let Some(requested) = claim.facts.claim.requested_amount {
         withhold_unrequested(requested, claim.facts, &mut lines, &mut components);
     }
-    let of_lines = Amount::sum(lines.iter().map(|line| line.refund));
+    // From here on nothing is held back any more.
+    let decided = lines.as_slice();
+    let of_lines = Amount::sum(decided.iter().map(|line| line.refund));
     let refund = of_lines.plus(Amount::sum(components.iter().map(|component| component.refund)));
-    let (outcome, codes) = answer(claim, refund, &lines, &components);
-    let times = times(claim, &lines, None);
-    let (tenders, payout) = split(refund, claim, &lines, times);
-    let (method, evidence) = (method(claim.plan, &lines), evidence(claim, &lines));
+    let (outcome, codes) = answer(claim, refund, decided, &components);
+    let times = times(claim, decided, None);
+    let (tenders, payout) = split(refund, claim, decided, times);
+    let (method, evidence) = (method(claim.plan, decided), evidence(claim, decided));
     let reviewed = outcome == Outcome::ManualReview || times.review.is_some();
-    let next_steps = next_steps(claim.plan, outcome, codes, reviewed, &lines);
-    if claim.facts.claim.lines == Coverage::NotClaimed && lines.iter().any(|line| is_refunding(claim.plan, line)) {
+    let next_steps = next_steps(claim.plan, outcome, codes, reviewed, decided);
+    if claim.facts.claim.lines == Coverage::NotClaimed && decided.iter().any(|line| is_refunding(claim.plan, line)) {
         // They were asked about; what is decided is the components.
         lines.clear();
     }

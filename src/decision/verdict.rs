@@ -12,7 +12,7 @@ use crate::decision::machine::Fault;
 use crate::decision::search::{Found, search};
 use crate::decision::text::vague_phrases;
 use crate::decision::together::decide_together;
-use crate::domain::decision::{Deduction, ExtraAmount, LineDecision, ReasonCodes, RuleRef, TextFinding};
+use crate::domain::decision::{ExtraAmount, LineDecision, ReasonCodes, RuleRef, TextFinding};
 use crate::domain::facts::{ComponentFacts, Coverage, EarlierFacts, Facts, LineFacts, Value};
 use crate::domain::money::{Amount, Currency};
 use crate::domain::time::Day;
@@ -267,7 +267,8 @@ pub fn refunded<R: Recorder>(
         }
     };
     // What goes back of the line in all, before and now.
-    let due = line.facts.paid.less(sum(&deductions));
+    let taken = Amount::sum(deductions.iter().map(|deduction| deduction.amount));
+    let due = line.facts.paid.less(taken);
     line.standing.left = Some(due);
     let (compensations, amounts_due) = match beside(claim, place, verdict, line) {
         Ok(beside) => beside,
@@ -277,7 +278,7 @@ pub fn refunded<R: Recorder>(
         return undecided(place, rule, Outcome::MoreInfoRequired, lacking, liable);
     }
     let base = line.facts.refundable();
-    let held_back = within(base, &mut deductions);
+    let held_back = within(base, taken, &mut deductions);
     let refund = base.less(held_back);
     let (outcome, reason_codes) = match (base.is_zero(), line.facts.paid.is_zero()) {
         (true, false) => (Outcome::Denied, ReasonCodes::of(&[ReasonCode::AlreadyRefunded])),
@@ -309,6 +310,9 @@ pub fn beside<R: Recorder>(
     verdict: &Verdict,
     line: &mut Line<'_, '_, '_, R>,
 ) -> Result<Beside, NoAmount> {
+    if verdict.compensations.is_empty() && verdict.amounts_due.is_empty() {
+        return Ok((SmallVec::new(), SmallVec::new()));
+    }
     let mut missing = MissingFacts::new();
     let compensations = extras(&verdict.compensations, AmountKind::Compensation, (claim, place), line, &mut missing)?;
     let amounts_due = extras(&verdict.amounts_due, AmountKind::AmountDue, (claim, place), line, &mut missing)?;
@@ -381,10 +385,6 @@ fn without_amount(
     }
 }
 
-fn sum(deductions: &[Deduction]) -> Amount {
-    Amount::sum(deductions.iter().map(|deduction| deduction.amount))
-}
-
 /// Decides all claimed lines. Where components are claimed alone, no line is: then the lines that these belong to only
 /// say which of their rules would refund.
 pub fn lines<R: Recorder>(claim: &Claim<'_, '_, '_>, recorder: &mut R) -> SmallVec<[LineDecision; 1]> {
@@ -408,7 +408,6 @@ pub fn lines<R: Recorder>(claim: &Claim<'_, '_, '_>, recorder: &mut R) -> SmallV
 }
 
 /// What is given or owed beside a refund; what is missing for it is noted.
-#[inline]
 fn extras<R: Recorder>(
     extras: &[Extra],
     what: AmountKind,
@@ -417,9 +416,6 @@ fn extras<R: Recorder>(
     missing: &mut MissingFacts,
 ) -> Result<SmallVec<[ExtraAmount; 1]>, Fault> {
     let mut amounts = SmallVec::new();
-    if extras.is_empty() {
-        return Ok(amounts);
-    }
     // What is carried is given once, when all lines are decided.
     let own = (0u16..).zip(extras).filter(|(_, extra)| extra.order_amount.is_none());
     for (at, extra) in own {

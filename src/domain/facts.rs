@@ -42,7 +42,7 @@ pub type Values = Vec<Option<Value>>;
 pub struct Facts<'a> {
     /// Which of the plan's currencies all amounts are in.
     pub currency: u16,
-    /// The facts of the order and the claim, without those of a line.
+    /// The facts of the order and the claim where there is no line: each line has them among its own.
     pub shared: Values,
     /// Every line of the order, in input order.
     pub lines: SmallVec<[LineFacts<'a>; 1]>,
@@ -54,6 +54,15 @@ pub struct Facts<'a> {
     pub claim: ClaimFacts<'a>,
     /// What earlier answers held back, gave and asked for by name.
     pub earlier: Vec<EarlierFacts>,
+}
+
+impl Facts<'_> {
+    /// The value of a fact of the order or the claim.
+    #[must_use]
+    pub fn shared(&self, fact: FactId) -> Option<&Value> {
+        let values = self.lines.first().map_or(&self.shared, |line| &line.values);
+        values.get(usize::from(fact.0)).and_then(Option::as_ref)
+    }
 }
 
 /// An amount of an earlier answer.

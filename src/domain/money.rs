@@ -91,7 +91,7 @@ impl Currency {
     #[must_use]
     pub fn units_and_nanos(&self, amount: Amount) -> (i64, i32) {
         let per_unit = self.minor_per_unit();
-        let nanos = (amount.0 % per_unit) * (1_000_000_000 / per_unit);
+        let nanos = (amount.0 % per_unit) * self.nanos_per_minor();
         // Below one thousand million in magnitude by construction.
         (amount.0 / per_unit, i32::try_from(nanos).unwrap_or(0))
     }

@@ -49,6 +49,18 @@ pub struct FactDefinition {
     pub origin: Origin,
 }
 
+impl FactDefinition {
+    /// Whether it is given with each line of an order.
+    #[must_use]
+    pub fn is_given_by_line(&self) -> bool {
+        match &self.origin {
+            Origin::BuiltIn(fact) => fact.is_of_a_line(),
+            Origin::Input(input) => input.scope == InputScope::Line,
+            Origin::Anchor | Origin::Component | Origin::Derived => false,
+        }
+    }
+}
+
 impl BuiltIn {
     /// Whether it may differ from line to line of one order.
     #[must_use]

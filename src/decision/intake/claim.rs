@@ -68,11 +68,10 @@ impl Intake<'_> {
                 self.bad(field("sha256"), "must be 64 hexadecimal digits");
             }
             self.count(fields.len(), ENTRIES_MAX, field("fields"));
-            for (text, name) in
-                [(id, "evidence_id"), (media_type, "media_type"), (order_id, "order_id"), (source, "source")]
-            {
-                self.short(text, field(name));
-            }
+            self.short(id, field("evidence_id"));
+            self.short(media_type, field("media_type"));
+            self.short(order_id, field("order_id"));
+            self.short(source, field("source"));
             let about = if order_id.is_empty() || order.id.is_empty() || *order_id == order.id {
                 About::ThisOrder
             } else {

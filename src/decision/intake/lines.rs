@@ -16,12 +16,12 @@ use crate::plan::fact::{BuiltIn, InputScope};
 use crate::plan::vocabulary::VocabularyId;
 
 impl Intake<'_> {
-    /// The lines, in input order.
+    /// The lines, in input order. Each begins with what all have in common; the last one takes that row for its own.
     pub(super) fn lines<'a>(
         &mut self,
         order: &Order<'a>,
         claim: &Claim<'a>,
-        shared: &Values,
+        shared: &mut Values,
         rows: &mut Rows,
     ) -> SmallVec<[LineFacts<'a>; 1]> {
         let mut ids = Seen::default();
@@ -50,8 +50,13 @@ impl Intake<'_> {
             } else {
                 Coverage::NotClaimed
             };
-            let mut row = rows.take();
-            row.extend_from_slice(shared);
+            let row = if at + 1 == order.lines.len() {
+                std::mem::take(shared)
+            } else {
+                let mut row = rows.take();
+                row.extend_from_slice(shared);
+                row
+            };
             lines.push(self.line(line, at, order_tags, row, coverage));
         }
         lines

@@ -15,23 +15,22 @@ impl Intake<'_> {
     pub(super) fn currency(&mut self, order: &Order<'_>, claim: &Claim<'_>) {
         let lines = order.lines.iter().flat_map(|line| [line.paid, line.list_price, line.refunded, line.declared_cost]);
         let rest = order.tenders.iter().map(|tender| tender.paid).chain([claim.requested_amount]);
-        let first = lines.chain(rest).flatten().next();
+        // It mostly is the price of the first line.
+        let price = order.lines.first().and_then(|line| line.paid);
+        let first = price.or_else(|| lines.chain(rest).flatten().next());
         let place = first.and_then(|money| self.plan.vocabularies.place(VocabularyId::CURRENCY, money.currency));
         self.currency = place.and_then(|place| Some((place, self.plan.currencies.get(usize::from(place))?)));
     }
 
     /// An amount as minor units; `None` where it is absent or bad.
+    #[inline]
     pub(in crate::decision) fn amount(
         &mut self,
         money: Option<Money<'_>>,
         field: impl Display + Copy,
     ) -> Option<Amount> {
         let money = money?;
-        let amount = self.amount_as_usual(money).or_else(|| self.checked_amount(money, field));
-        if amount.is_none() {
-            self.sums = Sums::Unknown;
-        }
-        amount
+        self.amount_as_usual(money).or_else(|| self.checked_amount(money, field))
     }
 
     /// A good amount of the order's currency.
@@ -40,8 +39,17 @@ impl Intake<'_> {
         if currency.code == money.currency { currency.amount(money.units, money.nanos).ok() } else { None }
     }
 
+    /// Any amount: says what is wrong with a bad one.
     #[cold]
     fn checked_amount(&mut self, money: Money<'_>, field: impl Display + Copy) -> Option<Amount> {
+        let amount = self.amount_or_mistake(money, field);
+        if amount.is_none() {
+            self.sums = Sums::Unknown;
+        }
+        amount
+    }
+
+    fn amount_or_mistake(&mut self, money: Money<'_>, field: impl Display + Copy) -> Option<Amount> {
         let Money { currency: code, units, nanos } = money;
         let plan = self.plan;
         let Some(currency) = plan.currencies.iter().find(|currency| currency.code == code) else {

@@ -80,7 +80,7 @@ pub(crate) fn write(response: &mut Writer<'_>, heading: Heading<'_>, decision: &
         deductions(response, 7, &component.deductions, names.component(component.component).1, names);
     }
     for (line, deductions) in lines.iter().zip(of_lines) {
-        response.message(8, |to| line_decision(to, line, deductions, names));
+        response.long_message(8, |to| line_decision(to, line, deductions, names));
     }
     for tender in tenders {
         response.message(9, |to| tender_refund(to, *tender, names));

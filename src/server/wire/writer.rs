@@ -104,8 +104,18 @@ impl<'o> Writer<'o> {
         }
     }
 
-    /// A message within this one that is longer than 127 bytes as a rule; nothing is left of it
-    /// where there is none after all.
+    /// A message within this one that is longer than 127 bytes as a rule.
+    #[inline]
+    pub(crate) fn long_message(&mut self, number: u32, write: impl FnOnce(&mut Writer<'_>)) {
+        // There is one in any case.
+        let _ = self.long_message_or_none(number, |message| {
+            write(message);
+            Some(())
+        });
+    }
+
+    /// The same; nothing is left of it where there is none after all.
+    #[inline]
     pub(crate) fn long_message_or_none(
         &mut self,
         number: u32,
