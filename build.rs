@@ -18,6 +18,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         .file_descriptor_set();
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
     write_descriptors(&descriptors, &out)?;
+    for (service, name) in SERVICES.into_iter().zip(["data.bin", "admin.bin"]) {
+        fs::write(out.join(name), reached_from(service, &descriptors).encode_to_vec())?;
+    }
     let mut config = tonic_prost_build::Config::new();
     // The bounds of a request are found by its name.
     config.enable_type_names();
@@ -31,8 +34,27 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The descriptors for reflection and JSON. Comments stay out: they are for readers of the source
-/// and would be half of the bytes.
+/// What reflection shows of one service: its file and those that it needs, with their comments.
+fn reached_from(
+    service: &str,
+    descriptors: &protox::prost_reflect::prost_types::FileDescriptorSet,
+) -> protox::prost_reflect::prost_types::FileDescriptorSet {
+    let (mut names, mut next) = (vec![service.to_owned()], 0);
+    while let Some(name) = names.get(next).cloned() {
+        let file = descriptors.file.iter().find(|file| file.name() == name);
+        for needed in file.iter().flat_map(|file| &file.dependency) {
+            if !names.contains(needed) {
+                names.push(needed.clone());
+            }
+        }
+        next += 1;
+    }
+    let mut reached = descriptors.clone();
+    reached.file.retain(|file| names.iter().any(|name| file.name() == name));
+    reached
+}
+
+/// The descriptors for JSON and for the bounds of requests, without comments, which would be half of the bytes.
 fn write_descriptors(
     descriptors: &protox::prost_reflect::prost_types::FileDescriptorSet,
     out: &Path,

@@ -16,36 +16,36 @@ mod serve_support;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::TcpListener;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use refund_samples::late_json;
 use serde_json::Value;
-use serve_support::{PATIENCE, policy, serve, serve_policies, standard_policies};
+use serve_support::{PATIENCE, Process, Service, policy, serve, serve_policies, standard_policies};
+use tempfile::TempDir;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// A run of two seconds at most, without warm-up.
 const SHORT: [&str; 6] = ["--duration", "1s", "--warm-up", "0s", "--connections", "4"];
 
-fn bench(arguments: &[&str]) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_requite"))
-        .arg("bench")
-        .args(arguments)
-        .env_clear()
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
+fn bench(arguments: &[&str]) -> Process {
+    bench_by(&mut Command::new(env!("CARGO_BIN_EXE_requite")), arguments)
 }
 
-fn ended(child: Child) -> Output {
-    child.wait_with_output().unwrap()
+fn bench_by(program: &mut Command, arguments: &[&str]) -> Process {
+    let command = program.arg("bench").args(arguments).env_clear();
+    Process::start(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))
+}
+
+fn ended(process: Process) -> Output {
+    process.output()
 }
 
 /// Runs against an address, with JSON for an answer.
-fn begin(address: &str, arguments: &[&str]) -> Child {
+fn begin(address: &str, arguments: &[&str]) -> Process {
     bench(&[&["--addr", address, "--output", "json"], arguments].concat())
 }
 
@@ -210,17 +210,62 @@ fn errors_are_counted_by_their_code_and_decide_the_exit() {
     let mut request = late_json();
     request["policyId"] = "nowhere".into();
     fs::write(&file, request.to_string()).unwrap();
-    let arguments = [&["--rate", "50/s", file.to_str().unwrap()][..], &SHORT[..]].concat();
-    let output = ended(begin(&service.address, &arguments));
+    let good = dir.path().join("good.json");
+    fs::write(&good, late_json().to_string()).unwrap();
+    let mixed = [&["--rate", "50/s", good.to_str().unwrap(), file.to_str().unwrap()][..], &SHORT[..]].concat();
+    let output = ended(begin(&service.address, &mixed));
     assert_eq!(code(&output), Some(1));
-    assert_eq!(report(&output)["requests"]["errors"]["NOT_FOUND"], 50);
-    assert!(err(&output).contains("100.000 % failed"), "{}", err(&output));
+    assert_eq!(report(&output)["requests"]["errors"]["NOT_FOUND"], 25);
+    assert!(err(&output).contains("50.000 % failed"), "{}", err(&output));
+    let arguments = [&["--rate", "50/s", file.to_str().unwrap()][..], &SHORT[..]].concat();
     let output = ended(begin(&service.address, &[&arguments[..], &["--errors-max", "100%"]].concat()));
     assert_eq!((code(&output), err(&output).as_str()), (Some(0), ""));
     let output = ended(begin(&service.address, &[&arguments[..], &["--batch", "4", "--errors-max", "1"]].concat()));
     assert_eq!(report(&output)["requests"]["item_errors"]["NOT_FOUND"], 200);
     assert_eq!(report(&output)["requests"]["error_share"], 1.0);
 }
+
+#[test]
+fn requests_that_get_no_decision_are_told_before_the_run() {
+    let (standard, dir) = (serve(&[]), tempfile::tempdir().unwrap());
+    let write = |name: &str, change: &dyn Fn(&mut Value)| {
+        let mut request = late_json();
+        change(&mut request);
+        let file = dir.path().join(name);
+        fs::write(&file, request.to_string()).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    let elsewhere = write("elsewhere.json", &|request| request["policyId"] = "nowhere".into());
+    let unheard = write("unheard.json", &|request| {
+        request["claim"]["reason"] = "unheard_of".into();
+        request["claim"]["channel"] = "smoke".into();
+    });
+    let by_call = "see what is wrong with it by `requite call`";
+    for (file, exit, parts) in [
+        (&elsewhere, 1, ["did not answer: NOT_FOUND", "nowhere", by_call]),
+        (&unheard, 2, ["claim.reason: ", "claim.channel: ", by_call]),
+    ] {
+        for batch in [&[][..], &["--batch", "3"]] {
+            let output = ended(begin(&standard.address, &[&["--duration", "1h", file], batch].concat()));
+            let text = err(&output);
+            assert_eq!((code(&output), output.stdout.len()), (Some(exit), 0), "{text}");
+            for part in [&["the first request gets no decision"][..], &parts].concat() {
+                assert!(text.contains(part), "{part}: {text}");
+            }
+        }
+    }
+    let workshop = tempfile::tempdir().unwrap();
+    fs::write(workshop.path().join("w.policy.yaml"), WORKSHOP).unwrap();
+    let other = serve_policies(&workshop);
+    let output = ended(begin(&other.address, &["--duration", "1h"]));
+    let text = err(&output);
+    assert_eq!((code(&output), output.stdout.len()), (Some(1), 0), "{text}");
+    assert!(text.contains("NOT_FOUND") && text.contains("the generated mix is for the standard policy"), "{text}");
+}
+
+/// A policy that is not the standard one.
+const WORKSHOP: &str = "policy: workshop\nversion: \"1\"\ntimezone: Europe/Berlin\ncurrencies: [EUR]\nchannels: [web]\n\
+    reasons: { cannot_come: { liable: customer } }\nrules: [{ id: always, refund: full }]\notherwise: { manual_review: NO_MATCHING_RULE }\n";
 
 #[test]
 fn policies_change_under_load_and_are_put_back() {
@@ -234,7 +279,7 @@ fn policies_change_under_load_and_are_put_back() {
     let names_before = names(dir.path());
     let service = serve_policies(&dir);
     let arguments =
-        ["--rate", "100/s", "--duration", "3s", "--warm-up", "0s", "--reload-every", "400ms", "--reload-dir"];
+        ["--rate", "50/s", "--duration", "8s", "--warm-up", "0s", "--reload-every", "1500ms", "--reload-dir"];
     let output = ended(begin(&service.address, &[&arguments[..], &[dir.path().to_str().unwrap()]].concat()));
     let report = report(&output);
     assert_eq!((code(&output), err(&output).as_str()), (Some(0), ""), "{report:#}");
@@ -247,63 +292,115 @@ fn policies_change_under_load_and_are_put_back() {
     assert_eq!(names(dir.path()), names_before);
 }
 
+/// A run of a minute that changes the policies of a directory, once the first change is made.
+fn changing(program: &mut Command, service: &Service, dir: &TempDir) -> Process {
+    let before = fs::read(policy(dir)).unwrap();
+    let load = ["--addr", &service.address, "--output", "json", "--rate", "50/s", "--duration", "60s"];
+    let reload = ["--warm-up", "0s", "--reload-every", "100ms", "--reload-dir", dir.path().to_str().unwrap()];
+    let process = bench_by(program, &[&load[..], &reload].concat());
+    let deadline = Instant::now() + PATIENCE;
+    while fs::read(policy(dir)).unwrap() == before {
+        assert!(Instant::now() < deadline, "the policy is changed");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    process
+}
+
+/// Runs a program that ignores signals from its start, as after `nohup` or behind `&` in a script.
+fn ignoring(signals: &str) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("trap '' {signals}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_requite")]);
+    shell
+}
+
+fn assert_ended_early(output: &Output) {
+    let report = report(output);
+    assert_eq!(code(output), Some(0), "{}", err(output));
+    assert_eq!(report["run"]["ended_early"], true);
+    assert_adds_up(&report);
+    assert!(number(&report, "/run/duration_ms") < 60_000.0);
+}
+
 #[test]
 fn interrupted_it_reports_so_far_and_puts_policies_back() {
     let dir = standard_policies();
     let before = fs::read(policy(&dir)).unwrap();
     let service = serve_policies(&dir);
-    let arguments =
-        ["--rate", "50/s", "--duration", "60s", "--warm-up", "0s", "--reload-every", "100ms", "--reload-dir"];
-    let child = begin(&service.address, &[&arguments[..], &[dir.path().to_str().unwrap()]].concat());
-    let deadline = Instant::now() + PATIENCE;
-    while fs::read(policy(&dir)).unwrap() == before {
-        assert!(Instant::now() < deadline, "the policy is changed");
-        std::thread::sleep(Duration::from_millis(5));
+    let plain = || Command::new(env!("CARGO_BIN_EXE_requite"));
+    for (mut program, signal) in
+        [(plain(), "-INT"), (plain(), "-TERM"), (ignoring("INT TERM"), "-INT"), (ignoring("INT TERM"), "-TERM")]
+    {
+        let process = changing(&mut program, &service, &dir);
+        process.signal(signal);
+        assert_ended_early(&ended(process));
+        assert_eq!(fs::read(policy(&dir)).unwrap(), before, "{signal}");
     }
-    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(sent.success());
-    let output = ended(child);
-    let report = report(&output);
-    assert_eq!(code(&output), Some(0), "{}", err(&output));
-    assert_eq!(report["run"]["ended_early"], true);
-    assert_adds_up(&report);
-    assert!(number(&report, "/run/duration_ms") < 60_000.0);
+}
+
+/// A terminal that goes away ends a run like Ctrl-C, but not one that is to outlive it.
+#[test]
+fn hung_up_it_ends_unless_hang_ups_are_ignored() {
+    let dir = standard_policies();
+    let before = fs::read(policy(&dir)).unwrap();
+    let service = serve_policies(&dir);
+    let process = changing(&mut ignoring("HUP"), &service, &dir);
+    process.signal("-HUP");
+    process.signal("-INT");
+    let output = ended(process);
+    assert_ended_early(&output);
+    let told = err(&output);
+    assert_eq!(told.matches("ending: ").count(), 1, "only the interrupt ends it: {told}");
+    assert_eq!(fs::read(policy(&dir)).unwrap(), before);
+
+    // A signal that this process handles is one that its children do not ignore.
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let handled = runtime.block_on(async { signal(SignalKind::hangup()) }).unwrap();
+    let process = changing(&mut Command::new(env!("CARGO_BIN_EXE_requite")), &service, &dir);
+    drop(handled);
+    process.signal("-HUP");
+    assert_ended_early(&ended(process));
     assert_eq!(fs::read(policy(&dir)).unwrap(), before);
 }
 
 #[test]
 fn a_process_is_told_of_each_change_by_a_signal() {
     let dir = standard_policies();
-    let service = serve_policies(&dir);
-    let marks = tempfile::tempdir().unwrap();
-    let (ready, heard) = (marks.path().join("ready"), marks.path().join("heard"));
-    let script =
-        format!("trap 'touch {}' HUP; touch {}; while :; do sleep 0.02; done", heard.display(), ready.display());
-    let mut listener = Command::new("sh").args(["-c", &script]).spawn().unwrap();
-    let deadline = Instant::now() + PATIENCE;
-    while !ready.exists() {
-        assert!(Instant::now() < deadline, "the listener listens");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let pid = listener.id().to_string();
+    let mut service = serve_policies(&dir);
+    let pid = service.id().to_string();
     let directory = dir.path().to_str().unwrap();
     let reload = ["--rate", "50/s", "--reload-every", "200ms", "--reload-dir", directory, "--reload-hup", &pid];
     let arguments = [&reload[..], &SHORT[..]].concat();
     let output = ended(begin(&service.address, &arguments));
     assert_eq!(code(&output), Some(0), "{}", err(&output));
-    assert!(heard.exists());
-    listener.kill().unwrap();
-    listener.wait().unwrap();
-    let output = ended(begin(&service.address, &arguments));
+    assert_eq!(service.says("policies applied")["trigger"], "signal");
+    service.signal("-TERM");
+    assert_eq!(service.exit_code(), Some(0));
+    let other = serve_policies(&dir);
+    let output = ended(begin(&other.address, &arguments));
     assert_eq!(code(&output), Some(2));
     assert!(err(&output).contains(&format!("cannot send SIGHUP to process {pid}")), "{}", err(&output));
 }
 
+/// How many claims a server has decided.
+fn decisions(service: &Service) -> f64 {
+    let mut stream = TcpStream::connect(service.serving["pages_address"].as_str().unwrap()).unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n").unwrap();
+    let mut page = String::new();
+    stream.read_to_string(&mut page).unwrap();
+    let counts = page.lines().filter(|line| line.starts_with("requite_decisions_total{"));
+    counts.map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap()).sum()
+}
+
 #[test]
 fn a_server_that_goes_away_is_counted() {
-    let mut service = serve(&[]);
+    let mut service = serve(&["--http-listen", "127.0.0.1:0"]);
     let child = begin(&service.address, &[&["--rate", "100/s", "--timeout", "1s"][..], &SHORT[..]].concat());
-    std::thread::sleep(Duration::from_millis(400));
+    // One was decided before the run: what follows is of the run.
+    let deadline = Instant::now() + PATIENCE;
+    while decisions(&service) < 2.0 {
+        assert!(Instant::now() < deadline, "the run begins");
+        std::thread::sleep(Duration::from_millis(10));
+    }
     service.signal("-KILL");
     let output = ended(child);
     assert_eq!(service.exit_code(), None, "it was killed");

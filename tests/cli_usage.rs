@@ -53,6 +53,38 @@ fn every_verb_explains_itself_with_an_example_and_exit_codes() {
     }
 }
 
+/// The examples of a help text, word by word, up to what is for the shell or for the reader.
+fn examples(help: &str) -> Vec<Vec<String>> {
+    let lines = help.lines().map(str::trim).filter_map(|line| line.strip_prefix("requite "));
+    let words_of = |(place, part): (usize, &str)| match place % 2 {
+        1 => vec![part.to_owned()],
+        _ => part.split_whitespace().map(str::to_owned).collect(),
+    };
+    let ends = |word: &String| !["#", "|", ">", "<", ";"].contains(&word.as_str()) && !word.starts_with('(');
+    lines.map(|line| line.split('\'').enumerate().flat_map(words_of).take_while(ends).collect()).collect()
+}
+
+#[test]
+fn every_example_of_every_help_is_understood() {
+    let candidates = ["stage", "status", "promote", "discard"].map(|verb| vec!["candidate", verb]);
+    let mut tried = 0;
+    for verb in VERBS.map(|verb| vec![verb]).into_iter().chain(candidates) {
+        let help = out(&output(&[&verb[..], &["--help"]].concat()));
+        let examples = examples(&help);
+        assert!(!examples.is_empty(), "{verb:?} has an example: {help}");
+        for example in examples {
+            let width = example.iter().map(|word| word.len() + 1).sum::<usize>() + "  requite".len();
+            assert!(width <= 88, "{example:?} would break on a small terminal");
+            // Whatever stands before `--help` is read, and a flag or value that is not there is a mistake.
+            let words: Vec<&str> = example.iter().map(String::as_str).chain(["--help"]).collect();
+            let read = output(&words);
+            assert_eq!(read.status.code(), Some(0), "{example:?}: {}", err(&read));
+            tried += 1;
+        }
+    }
+    assert!(30 <= tried, "{tried}");
+}
+
 #[test]
 fn help_names_every_verb_and_exit_code() {
     let text = out(&output(&["--help"]));
@@ -97,6 +129,89 @@ fn a_misspelt_verb_is_corrected() {
 fn an_address_without_a_port_is_explained() {
     let text = err(&output(&["serve", "--listen", "localhost"]));
     assert!(text.contains("expected HOST:PORT, such as `127.0.0.1:50051`"), "{text}");
+}
+
+#[test]
+fn a_url_is_not_an_address_and_the_address_in_it_is_named() {
+    for (arguments, expected) in [
+        (
+            &["call", "--addr", "http://127.0.0.1:50051/x", "-"][..],
+            "`http://` is not part of an address here: write `127.0.0.1:50051`",
+        ),
+        (&["bench", "--addr", "grpc://localhost:1"], "`grpc://` is not part of an address here: write `localhost:1`"),
+        (&["serve", "--listen", "http://localhost"], "`http://` is not part of an address here: write HOST:PORT"),
+        (
+            &["status", "--addr", "https://requite-0:50052"],
+            "`https://` is not part of an address here: write `requite-0:50052`",
+        ),
+        (
+            &["reload", "--addr", "http://requite-0:50052"],
+            "`http://` is not part of an address here: write `requite-0:50052`",
+        ),
+    ] {
+        let output = output(arguments);
+        assert_eq!((output.status.code(), out(&output).as_str()), (Some(2), ""), "{arguments:?}");
+        assert!(err(&output).contains(expected), "{arguments:?}: {}", err(&output));
+    }
+}
+
+#[test]
+fn an_empty_variable_is_one_that_is_not_set() {
+    let help = |verb: &str, empty: &[&str]| {
+        let output = requite(&[verb, "--help"]).envs(empty.iter().map(|name| (name, ""))).output().unwrap();
+        (output.status.code(), out(&output))
+    };
+    for (verb, variables) in [
+        ("serve", &["REQUITE_LISTEN", "REQUITE_POLICIES", "REQUITE_ADMIN_LISTEN", "REQUITE_MAX_CONNECTIONS"][..]),
+        ("call", &["REQUITE_ADDR"]),
+        ("status", &["REQUITE_ADMIN_ADDR", "REQUITE_ADMIN_TOKEN_FILE", "REQUITE_ADMIN_TLS_CA"]),
+    ] {
+        let (code, text) = help(verb, variables);
+        assert_eq!(code, Some(0), "{verb}");
+        for variable in variables {
+            assert!(!text.contains(&format!("{variable}=]")), "{variable}: {text}");
+        }
+    }
+    // Every variable of the server, empty: a server as without any. It gets as far as the taken address.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let names: Vec<String> = out(&output(&["serve", "--help"]))
+        .match_indices("[env: REQUITE_")
+        .map(|(at, _)| at)
+        .collect::<Vec<_>>()
+        .into_iter()
+        .map(|at| out(&output(&["serve", "--help"]))[at + 6..].split('=').next().unwrap().to_owned())
+        .collect();
+    assert!(15 <= names.len(), "{names:?}");
+    let listen = taken.local_addr().unwrap().to_string();
+    let served = requite(&["serve", "--listen", &listen]).envs(names.iter().map(|name| (name, ""))).output().unwrap();
+    assert_eq!(served.status.code(), Some(1), "{}", err(&served));
+    assert!(err(&served).contains(&format!("cannot listen on `{listen}`")), "{}", err(&served));
+}
+
+#[test]
+fn a_variable_that_is_wrong_is_named() {
+    let said = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let output = requite(arguments).envs(variables.iter().copied()).output().unwrap();
+        assert_eq!((output.status.code(), out(&output).as_str()), (Some(2), ""), "{arguments:?} {variables:?}");
+        err(&output)
+    };
+    for (arguments, name, value) in [
+        (&["serve"][..], "REQUITE_LISTEN", "nonsense"),
+        (&["serve"], "REQUITE_MAX_CONNECTIONS", "many"),
+        (&["serve"], "REQUITE_LOG_FORMAT", "xml"),
+        (&["call", "-"], "REQUITE_ADDR", "http://localhost:1"),
+        (&["bench"], "REQUITE_ADDR", "nowhere"),
+        (&["candidate", "status"], "REQUITE_ADMIN_ADDR", "nowhere"),
+    ] {
+        let text = said(arguments, &[(name, value)]);
+        assert!(text.contains(&format!("the value comes from the variable `{name}`")), "{name}: {text}");
+    }
+    let text = said(&["serve", "--listen", "worse"], &[("REQUITE_LISTEN", "nonsense")]);
+    assert!(text.contains("worse") && !text.contains("REQUITE_LISTEN`"), "the flag counts: {text}");
+    let text = said(&["serve"], &[("REQUITE_ADMIN_LISTEN", "127.0.0.1:0")]);
+    assert!(text.contains("variables that count as flags here: `REQUITE_ADMIN_LISTEN` (--admin-listen)"), "{text}");
+    let text = said(&["serve", "--listen", "127.0.0.1:0"], &[("RUST_LOG", "requite=loud")]);
+    assert!(text.contains("it comes from the variable `RUST_LOG`"), "{text}");
 }
 
 #[test]

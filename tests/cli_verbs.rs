@@ -340,7 +340,7 @@ fn call_answers_as_eval_does_and_lists_bad_fields() {
     pinned["minGeneration"] = json!("7");
     let ran = call(&[], &pinned.to_string());
     let said = ran.complaint(1);
-    assert!(said.contains("did not answer: FailedPrecondition: ") && said.contains("generation 1"), "{said}");
+    assert!(said.contains("did not answer: FAILED_PRECONDITION: ") && said.contains("generation 1"), "{said}");
     service.signal("-TERM");
     assert_eq!(service.exit_code(), Some(0));
 }
@@ -355,4 +355,73 @@ fn call_helps_where_nobody_listens() {
     assert!(said.ends_with("\n  help: see whether a server runs there; `requite serve` starts one\n"), "{said}");
     let ran = requite_reading(&["call", "--addr", "localhost", "-"], "{}");
     assert!(ran.complaint(2).contains("expected HOST:PORT, such as `127.0.0.1:50051`"), "{}", ran.err);
+}
+
+/// `call` by each method of the data service, with the flags that go with it.
+#[test]
+fn every_method_can_be_called() {
+    let service = serve(&[]);
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, value: &Value| {
+        let file = dir.path().join(name);
+        fs::write(&file, value.to_string()).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    let call = |more: &[&str]| requite(&[&["call", "--addr", &service.address], more].concat());
+    let mut lost = late_json();
+    lost["policyId"] = "nowhere".into();
+    let both = write("both.json", &serde_json::json!({ "requests": [late_json(), lost] }));
+    let good = write("good.json", &serde_json::json!({ "requests": [late_json(), late_json()] }));
+    let batch = ["--method", "batch-evaluate-refund"];
+    let answer: Value = serde_json::from_str(call(&[&batch[..], &[&good]].concat()).answer()).unwrap();
+    assert_eq!(answer["items"].as_array().unwrap().len(), 2);
+    assert!(answer["items"][0]["response"]["decisionId"].is_string(), "{answer}");
+    let explained = call(&[&batch[..], &["--explain", "--output", "text", &good]].concat());
+    assert_eq!(explained.answer().matches(": why rule `").count(), 2, "{}", explained.out);
+    let mixed = call(&[&batch[..], &["--output", "text", &both]].concat());
+    assert_eq!(mixed.code, Some(1), "one is not decided");
+    assert!(mixed.out.contains("request       2 of 2\nerror         NOT_FOUND: "), "{}", mixed.out);
+
+    let mut claim = late_json()["claim"].clone();
+    claim["evidence"] = serde_json::json!([]);
+    let evidence = write("evidence.json", &serde_json::json!({ "claim": claim }));
+    let method = ["--method", "validate-evidence"];
+    let answer: Value = serde_json::from_str(call(&[&method[..], &[&evidence]].concat()).answer()).unwrap();
+    assert_eq!(answer["evidence"]["verdict"], "EVIDENCE_VERDICT_INSUFFICIENT", "{answer}");
+    let english = call(&[&method[..], &["--language", "en", "--output", "text", &evidence]].concat());
+    assert!(english.answer().contains("missing       "), "{}", english.out);
+    let wrong = call(&[&method[..], &["--language", "xx", &evidence]].concat());
+    assert!(wrong.complaint(2).contains("language: "), "{}", wrong.err);
+
+    let info = call(&["--method", "get-server-info", "--output", "text"]);
+    assert!(info.answer().contains("generation    1\ndefault       standard\n"), "{}", info.out);
+    let info: Value = serde_json::from_str(call(&["--method", "get-server-info"]).answer()).unwrap();
+    assert_eq!(info["defaultPolicyId"], "standard");
+
+    let single = write("single.json", &late_json());
+    let explained: Value = serde_json::from_str(call(&["--explain", &single]).answer()).unwrap();
+    assert!(explained["explanation"].is_object(), "{explained}");
+    for (arguments, part) in [
+        (&["--method", "get-server-info", &single][..], "`get-server-info` takes no request"),
+        (&["--method", "get-server-info", "--explain"], "`get-server-info` explains nothing"),
+        (&["--method", "validate-evidence", "--explain"], "`validate-evidence` needs a request"),
+        (&["--method", "validate-evidence", "--explain"], "`validate-evidence` explains nothing"),
+        (&[], "`evaluate-refund` needs a request"),
+        (&["--timeout", "0s", &single], "expected 1ms to 60s"),
+        (&["--timeout", "2m", &single], "expected 1ms to 60s"),
+        (&["--method", "batch-evaluate-refund", &single], "holds no request"),
+    ] {
+        let text = call(arguments);
+        assert!(text.complaint(2).contains(part), "{arguments:?}: {}", text.err);
+    }
+}
+
+#[test]
+fn a_call_waits_as_long_as_it_is_told() {
+    // Takes connections, and never says a word.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+    let said = requite_reading(&["call", "--addr", &address, "--timeout", "50ms", "-"], &late_json().to_string());
+    let text = said.complaint(1);
+    assert!(text.contains("gave no answer within 0.05 s") && text.contains("`--timeout`"), "{text}");
 }

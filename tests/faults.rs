@@ -35,7 +35,7 @@ use requite::server::pb::EvaluateRefundRequest;
 use requite::telemetry::caller::{NAMED_CALLERS_MAX, SERIES_MAX};
 use requite::telemetry::log_limit::LINES_PER_WINDOW_MAX;
 use serde_json::Value;
-use serve_support::{PATIENCE, Service, policy, serve, standard_policies};
+use serve_support::{PATIENCE, Process, Service, policy, serve, standard_policies};
 use tempfile::TempDir;
 use tokio::time::timeout;
 
@@ -461,23 +461,23 @@ async fn no_line_of_the_log_commands_a_terminal_or_forges_another() {
         "x\u{1b}[2J\u{7}\r\n2026-01-01T00:00:00Z  INFO forged\u{9b}1m\u{202e}\u{2066}\u{200b}\u{2028}y";
     for format in ["text", "json"] {
         let source = standard_policies();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_requite"))
+        let mut program = Command::new(env!("CARGO_BIN_EXE_requite"));
+        program
             .args(["serve", "--listen", "127.0.0.1:0", "--policies", source.path().to_str().unwrap()])
             .args(["--log-format", format, "--log-level", "trace", "--caller-header", "x-caller"])
             .env_clear()
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stderr = child.stderr.take().unwrap();
+            .stderr(Stdio::piped());
+        let mut child = Process::start(&mut program);
+        let mut stderr = child.0.stderr.take().unwrap();
         let log = std::thread::spawn(move || {
             let mut text = String::new();
             stderr.read_to_string(&mut text).unwrap();
             text
         });
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        BufReader::new(child.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let address = match serde_json::from_str::<Value>(&line) {
             Ok(serving) => serving["address"].as_str().unwrap().to_owned(),
             Err(_) => line.strip_prefix("serving on ").unwrap().split_once(": ").unwrap().0.to_owned(),
@@ -495,12 +495,12 @@ async fn no_line_of_the_log_commands_a_terminal_or_forges_another() {
         fs::write(policy(&source), format!("\"{}\": 1\n", r"x\e[2J\a\r\nforged\x9b1m\u202e\u2066\u200b\u2028y"))
             .unwrap();
         for _ in 0..2 {
-            assert!(Command::new("kill").args(["-HUP", &child.id().to_string()]).status().unwrap().success());
+            child.signal("-HUP");
             tokio::time::sleep(Duration::from_millis(700)).await;
         }
         drop(sender);
-        assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
-        assert!(child.wait().unwrap().success());
+        child.signal("-TERM");
+        assert!(child.0.wait().unwrap().success());
         let log = log.join().unwrap();
         assert!(log.contains("rejected") && log.contains("forged"), "the broken policies are told of: {log}");
         let hidden = log.lines().find(|line| line.contains(is_hidden));

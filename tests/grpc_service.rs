@@ -15,6 +15,8 @@ mod grpc_support;
 use std::time::Duration;
 
 use grpc_support::{Running, admission, start};
+use prost::Message as _;
+use prost_types::FileDescriptorProto;
 use requite::server::pb::batch_item::Answer;
 use requite::server::pb::refund_policy_service_client::RefundPolicyServiceClient;
 use requite::server::{ServerConfig, client, pb};
@@ -186,6 +188,38 @@ async fn reflection_lists_the_services() {
     for name in [SERVICE, "grpc.health.v1.Health"] {
         assert!(names.contains(&name), "{names:?}");
     }
+    let ours: Vec<_> = names.iter().filter(|name| name.starts_with("requite.")).collect();
+    assert_eq!(ours, [&SERVICE], "what another listener serves is not shown");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn reflection_tells_what_messages_mean_and_nothing_of_admins() {
+    let server = start(ServerConfig::default()).await;
+    let mut client = ServerReflectionClient::new(server.channel().await);
+    let asked = async |client: &mut ServerReflectionClient<Channel>, symbol: &str| {
+        let message_request = Some(MessageRequest::FileContainingSymbol(symbol.to_owned()));
+        let request = ServerReflectionRequest { host: String::new(), message_request };
+        let mut answers = client.server_reflection_info(tokio_stream::once(request)).await.unwrap().into_inner();
+        answers.next().await.unwrap().map(|answer| answer.message_response.unwrap())
+    };
+    for (symbol, comment) in [
+        ("requite.v1.RefundPolicyService", " Decides one claim on one order."),
+        ("requite.v1.Order", " The caller's id of the order."),
+    ] {
+        let answer = asked(&mut client, symbol).await.unwrap();
+        let MessageResponse::FileDescriptorResponse(files) = answer else { panic!("{answer:?}") };
+        let file =
+            files.file_descriptor_proto.iter().map(|bytes| FileDescriptorProto::decode(bytes.as_slice()).unwrap());
+        let comments: Vec<String> = file
+            .flat_map(|file| file.source_code_info.unwrap_or_default().location)
+            .map(|location| location.leading_comments().to_owned())
+            .collect();
+        assert!(comments.iter().any(|text| text.starts_with(comment)), "{symbol}: {comments:#?}");
+    }
+    for symbol in ["requite.v1.PolicyAdminService", "requite.v1.ReloadPolicyRequest"] {
+        assert_eq!(asked(&mut client, symbol).await.unwrap_err().code(), Code::NotFound, "{symbol}");
+    }
     server.stop().await;
 }
 
@@ -196,7 +230,7 @@ async fn the_client_says_what_failed_and_what_to_do() {
     let request = || pb::EvaluateRefundRequest { policy_id: "other".into(), ..pb::EvaluateRefundRequest::default() };
     let error = client::call(&addr, request()).await.unwrap_err();
     assert!(!error.is_transient());
-    assert_eq!(error.to_string(), format!("{addr} did not answer: NotFound: there is no policy `other` here"));
+    assert_eq!(error.to_string(), format!("{addr} did not answer: NOT_FOUND: there is no policy `other` here"));
     server.stop().await;
     let error = client::call(&addr, request()).await.unwrap_err();
     assert!(error.is_transient());

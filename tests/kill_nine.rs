@@ -16,7 +16,7 @@ mod road_support;
 mod serve_support;
 
 use std::fs;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle, sleep};
@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use requite::server::pb::refund_policy_service_client::RefundPolicyServiceClient;
 use requite::server::{client, pb};
 use road_support::{Place, digest, text};
-use serve_support::{Service, serve};
+use serve_support::{Process, Service, serve};
 
 /// From the start of the process to the first answer. The aim is a second with the release build on
 /// a machine of its own.
@@ -107,15 +107,15 @@ fn start(place: &Place) -> Service {
 }
 
 /// A server that nobody waits for.
-fn begin_to_start(place: &Place) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_requite"))
+fn begin_to_start(place: &Place) -> Process {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_requite"));
+    program
         .args(["serve", "--listen", "127.0.0.1:0"])
         .args(arguments(place))
         .env_clear()
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
+        .stderr(Stdio::null());
+    Process::start(&mut program)
 }
 
 /// Which policies decide, as a caller sees it.
@@ -169,8 +169,8 @@ fn a_killed_server_starts_again_with_whole_policies() {
             // Killed while it starts.
             let mut child = begin_to_start(&place);
             sleep(seeded.micros(60_000));
-            child.kill().unwrap();
-            child.wait().unwrap();
+            child.0.kill().unwrap();
+            child.0.wait().unwrap();
             early += 1;
         }
         let began = Instant::now();

@@ -16,14 +16,14 @@ mod serve_support;
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, PipeReader, Read as _, Write as _};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use refund_samples::late;
 use requite::server::client;
 use requite::server::pb::refund_policy_service_client::RefundPolicyServiceClient;
-use serve_support::{PATIENCE, copy_standard};
+use serve_support::{PATIENCE, Process, copy_standard};
 use tempfile::TempDir;
 use tonic::transport::Channel;
 use tonic_health::pb::HealthCheckRequest;
@@ -48,7 +48,7 @@ fn full_pipe() -> (PipeReader, Stdio) {
 
 /// A server whose log goes to a pipe that nobody reads.
 struct Unread {
-    child: Child,
+    child: Process,
     dir: TempDir,
     address: String,
     pages: SocketAddr,
@@ -61,16 +61,16 @@ impl Unread {
         copy_standard(dir.path());
         let (log, stderr) = full_pipe();
         let policies = dir.path().to_str().unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_requite"))
+        let mut program = Command::new(env!("CARGO_BIN_EXE_requite"));
+        program
             .args(["serve", "--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--policies", policies])
             .args(["--log-format", format])
             .env_clear()
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(stderr)
-            .spawn()
-            .unwrap();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+            .stderr(stderr);
+        let mut child = Process::start(&mut program);
+        let mut stdout = BufReader::new(child.0.stdout.take().unwrap());
         let (mut address, mut pages) = (None, None);
         while address.is_none() {
             let mut line = String::new();
@@ -89,7 +89,7 @@ impl Unread {
     }
 
     fn signal(&self, name: &str) {
-        assert!(Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap().success());
+        self.child.signal(name);
     }
 
     /// Breaks the policies in hundreds of places: each is a line of the log.
@@ -116,19 +116,12 @@ impl Unread {
     fn ended(mut self) -> (Option<i32>, Duration) {
         let begun = Instant::now();
         while begun.elapsed() < STOP_MAX + PATIENCE {
-            if let Some(status) = self.child.try_wait().unwrap() {
+            if let Some(status) = self.child.0.try_wait().unwrap() {
                 return (status.code(), begun.elapsed());
             }
             thread::sleep(Duration::from_millis(5));
         }
         panic!("the process ends");
-    }
-}
-
-impl Drop for Unread {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -181,14 +174,14 @@ async fn a_second_signal_ends_the_process_at_once_though_nobody_reads_the_log() 
 fn where_nobody_reads_what_is_announced_the_server_serves_and_ends() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let ((_out, stdout), (_log, stderr)) = (full_pipe(), full_pipe());
-    let mut child = Command::new(env!("CARGO_BIN_EXE_requite"))
+    let mut program = Command::new(env!("CARGO_BIN_EXE_requite"));
+    program
         .args(["serve", "--listen", &free.to_string()])
         .env_clear()
         .stdin(Stdio::null())
         .stdout(stdout)
-        .stderr(stderr)
-        .spawn()
-        .unwrap();
+        .stderr(stderr);
+    let mut child = Process::start(&mut program);
     let begun = Instant::now();
     let mut greeted = false;
     while !greeted && begun.elapsed() < PATIENCE {
@@ -199,15 +192,13 @@ fn where_nobody_reads_what_is_announced_the_server_serves_and_ends() {
         }
         thread::sleep(Duration::from_millis(20));
     }
-    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+    child.signal("-TERM");
     let begun = Instant::now();
     let mut status = None;
     while status.is_none() && begun.elapsed() < STOP_MAX {
-        status = child.try_wait().unwrap();
+        status = child.0.try_wait().unwrap();
         thread::sleep(Duration::from_millis(5));
     }
-    let _ = child.kill();
-    let _ = child.wait();
     assert!(greeted, "it serves");
     assert_eq!(status.and_then(|status| status.code()), Some(0), "it ends");
 }
@@ -216,22 +207,20 @@ fn where_nobody_reads_what_is_announced_the_server_serves_and_ends() {
 fn a_start_that_fails_ends_though_nobody_reads_why() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let (_log, stderr) = full_pipe();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_requite"))
+    let mut program = Command::new(env!("CARGO_BIN_EXE_requite"));
+    program
         .args(["serve", "--listen", &taken.local_addr().unwrap().to_string()])
         .env_clear()
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(stderr)
-        .spawn()
-        .unwrap();
+        .stderr(stderr);
+    let mut child = Process::start(&mut program);
     let begun = Instant::now();
     let mut status = None;
     while status.is_none() && begun.elapsed() < PATIENCE {
-        status = child.try_wait().unwrap();
+        status = child.0.try_wait().unwrap();
         thread::sleep(Duration::from_millis(5));
     }
-    let _ = child.kill();
-    let _ = child.wait();
     assert_eq!(status.and_then(|status| status.code()), Some(1));
 }
 

@@ -1,7 +1,7 @@
 //! One run of the service, from the first signal handler to the last flushed trace.
 
 use std::future::Future;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
@@ -37,6 +37,7 @@ use crate::source::state::{StateDir, StateError};
 use crate::source::watch::{Timing, watch as watch_directory};
 use crate::telemetry::event::{Panicked, ReloadTrigger};
 use crate::telemetry::logs::{self, LogFormat, log_panics};
+use crate::telemetry::terminal::shows_colour;
 use crate::telemetry::{self, FLUSH_MAX, InitError};
 
 /// Longest time from the signal to the end of serving, whatever hangs. The server's own drain is
@@ -224,7 +225,7 @@ pub fn read(policies: &Policies) -> Result<Bundle, ReadError> {
 /// Whether reports on standard error may be coloured.
 #[must_use]
 pub fn colour() -> Colour {
-    if io::stderr().is_terminal() { Colour::On } else { Colour::Off }
+    if shows_colour(&io::stderr()) { Colour::On } else { Colour::Off }
 }
 
 /// What standard output says of where: for whoever started the process, it is the only way to know

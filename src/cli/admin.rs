@@ -308,8 +308,10 @@ pub(super) fn admin_address(text: &str) -> Result<String, String> {
     match text.strip_prefix("unix:") {
         Some(path) if path.starts_with('/') => Ok(text.to_owned()),
         Some(_) => Err("expected `unix:` and a path that begins with `/`".to_owned()),
-        None => crate::cli::input::address(text)
-            .map_err(|_| "expected HOST:PORT or unix:/PATH, such as `127.0.0.1:50052`".to_owned()),
+        None => crate::cli::input::address(text).map_err(|_| {
+            let expected = || "expected HOST:PORT or unix:/PATH, such as `127.0.0.1:50052`".to_owned();
+            crate::cli::input::scheme_help(text).unwrap_or_else(expected)
+        }),
     }
 }
 

@@ -5,8 +5,10 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::ValueEnum;
+use jiff::SignedDuration;
 
 use crate::cli::exit::Exit;
 use crate::cli::output::{chain, say};
@@ -15,7 +17,16 @@ use crate::server::json::{JsonError, JsonMistake, request_from_json};
 use crate::server::pb;
 
 /// Longest request that is read. The server takes less; this only keeps memory bounded.
-const REQUEST_BYTES_MAX: u64 = 1024 * 1024;
+pub(super) const REQUEST_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Longest batch that is read, for the same reason: JSON is some times as long as what is sent.
+pub(super) const BATCH_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// The shortest wait for an answer.
+const PATIENCE_MIN: Duration = Duration::from_millis(1);
+
+/// The longest wait for an answer.
+const PATIENCE_MAX: Duration = Duration::from_secs(60);
 
 /// Most of a line of a request that is shown around a mistake, in characters: a request may be one
 /// long line.
@@ -33,7 +44,7 @@ pub(super) enum Input {
 pub(super) enum Format {
     /// For people
     Text,
-    /// For programs: the response message in the JSON form of proto3
+    /// For programs: JSON; a message of the API in the JSON form of proto3
     Json,
 }
 
@@ -42,8 +53,8 @@ pub(super) enum Format {
 pub(super) enum InputError {
     #[error("cannot read the request from {from}")]
     Io { from: Input, source: io::Error },
-    #[error("the request in {from} has more than {REQUEST_BYTES_MAX} bytes")]
-    TooLarge { from: Input },
+    #[error("the request in {from} has more than {bytes_max} bytes")]
+    TooLarge { from: Input, bytes_max: u64 },
     #[error("the request in {from} is not UTF-8 text")]
     NotText { from: Input },
 }
@@ -56,7 +67,10 @@ impl InputError {
                 "name the file of one request"
             }
             Self::Io { .. } => "check that it exists and that this user may read it; `-` is standard input",
-            Self::TooLarge { .. } => "a request is one order and one claim: leave out what is not about them",
+            Self::TooLarge { bytes_max: REQUEST_BYTES_MAX, .. } => {
+                "a request is one order and one claim: leave out what is not about them"
+            }
+            Self::TooLarge { .. } => "send it in several batches",
             Self::NotText { .. } => "write it as UTF-8",
         }
     }
@@ -80,15 +94,15 @@ impl fmt::Display for Input {
 }
 
 impl Input {
-    /// Reads all of it, as text.
-    pub(super) fn read(&self) -> Result<String, InputError> {
+    /// Reads all of it, as text of so many bytes at most.
+    pub(super) fn read(&self, bytes_max: u64) -> Result<String, InputError> {
         let bytes = match self {
-            Self::Stdin => bounded(io::stdin().lock()),
-            Self::File(path) => File::open(path).and_then(bounded),
+            Self::Stdin => bounded(io::stdin().lock(), bytes_max),
+            Self::File(path) => File::open(path).and_then(|file| bounded(file, bytes_max)),
         };
         let bytes = bytes.map_err(|source| InputError::Io { from: self.clone(), source })?;
-        if bytes.len() as u64 > REQUEST_BYTES_MAX {
-            return Err(InputError::TooLarge { from: self.clone() });
+        if bytes.len() as u64 > bytes_max {
+            return Err(InputError::TooLarge { from: self.clone(), bytes_max });
         }
         String::from_utf8(bytes).map_err(|_| InputError::NotText { from: self.clone() })
     }
@@ -96,12 +110,21 @@ impl Input {
 
 /// The request of a verb; where there is none, everything has been said.
 pub(super) fn request(from: &Input) -> Result<pb::EvaluateRefundRequest, Exit> {
+    message(from, REQUEST_BYTES_MAX, request_from_json)
+}
+
+/// A message of at most so many bytes of JSON; where there is none, everything has been said.
+pub(super) fn message<M>(
+    from: &Input,
+    bytes_max: u64,
+    read: impl FnOnce(&str) -> Result<M, JsonError>,
+) -> Result<M, Exit> {
     let said = |message: String| {
         say(&format!("error: {message}"));
         Exit::Usage
     };
-    let text = from.read().map_err(|error| said(format!("{}\n  help: {}", chain(&error), error.help())))?;
-    request_from_json(&text).map_err(|error| said(unreadable(from, &text, &error)))
+    let text = from.read(bytes_max).map_err(|error| said(format!("{}\n  help: {}", chain(&error), error.help())))?;
+    read(&text).map_err(|error| said(unreadable(from, &text, &error)))
 }
 
 /// What is wrong with a text that is no request: every mistake with its place.
@@ -137,8 +160,29 @@ fn visible(character: char) -> char {
     if is_hidden(character) { ' ' } else { character }
 }
 
+/// How long to wait for an answer.
+pub(super) fn patience(text: &str) -> Result<Duration, String> {
+    let parsed = text.parse::<SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok());
+    parsed
+        .filter(|duration| (PATIENCE_MIN..=PATIENCE_MAX).contains(duration))
+        .ok_or_else(|| "expected 1ms to 60s, such as `10s` or `500ms`".to_owned())
+}
+
+/// What to write in place of a URL; nothing where it is none.
+pub(super) fn scheme_help(text: &str) -> Option<String> {
+    let (scheme, rest) = text.split_once("://")?;
+    let bare = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    Some(match address(bare) {
+        Ok(bare) => format!("`{scheme}://` is not part of an address here: write `{bare}`"),
+        Err(_) => format!("`{scheme}://` is not part of an address here: write HOST:PORT, such as `127.0.0.1:50051`"),
+    })
+}
+
 /// An address as written. Only the form is checked: the host may be a name that is looked up when listening.
 pub(super) fn address(text: &str) -> Result<String, String> {
+    if let Some(help) = scheme_help(text) {
+        return Err(help);
+    }
     let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port.parse::<u16>());
     match port {
         Some(Ok(_)) => Ok(text.to_owned()),
@@ -146,8 +190,8 @@ pub(super) fn address(text: &str) -> Result<String, String> {
     }
 }
 
-fn bounded(reader: impl Read) -> io::Result<Vec<u8>> {
+fn bounded(reader: impl Read, bytes_max: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    reader.take(REQUEST_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    reader.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

@@ -9,6 +9,7 @@ mod call;
 mod candidate;
 mod check;
 mod diff;
+mod environment;
 mod eval;
 mod exit;
 mod fmt;
@@ -23,10 +24,12 @@ mod status;
 mod test;
 mod version;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use crate::cli::environment::{blamed, without_empty_variables};
 pub use exit::Exit;
 
 /// Decides refunds by policies that are data.
@@ -77,12 +80,18 @@ Exit codes:
 /// The program.
 #[must_use]
 pub fn main() -> ExitCode {
-    match Arguments::try_parse() {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let command = without_empty_variables(Arguments::command());
+    let read = command.clone().try_get_matches_from(&words).and_then(|it| Arguments::from_arg_matches(&it));
+    match read {
         Ok(Arguments { verb }) => run(verb).into(),
         Err(error) => {
             // Help is no mistake; it may go to a pipe that nobody reads to the end.
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
             let _ = error.print();
+            if let Some(blamed) = blamed(&command, &words, &error) {
+                output::say(&format!("  help: {blamed}"));
+            }
             exit.into()
         }
     }

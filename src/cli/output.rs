@@ -10,6 +10,7 @@ use crate::cli::exit::Exit;
 use crate::domain::printable::PrintableLines;
 use crate::policy::diagnostic::Colour;
 use crate::source::directory::ReadError;
+use crate::telemetry::terminal::shows_colour;
 
 /// What a verb answers.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -55,8 +56,7 @@ fn colour_code(text: &str) -> Option<(&str, &str)> {
 
 /// Whether what goes to a stream may be coloured.
 pub(super) fn colour_of(stream: &impl IsTerminal) -> Colour {
-    let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    if wanted && stream.is_terminal() { Colour::On } else { Colour::Off }
+    if shows_colour(stream) { Colour::On } else { Colour::Off }
 }
 
 /// Writes a verb's answer to standard output. Whoever stops reading has what they wanted.
@@ -81,7 +81,7 @@ pub(super) fn answer(answer: impl Into<Answer>, exit: Exit) -> Exit {
 /// to tell.
 pub(super) fn say(text: &str) {
     let mut err = io::stderr().lock();
-    let colour = if err.is_terminal() { Colour::On } else { Colour::Off };
+    let colour = colour_of(&err);
     let _ = writeln!(err, "{}", printed(text.trim_end_matches('\n'), colour));
 }
 

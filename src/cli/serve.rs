@@ -41,7 +41,8 @@ const DEFAULT_FILTER: &str = "info";
         sent by OTLP over gRPC when OTEL_EXPORTER_OTLP_ENDPOINT is set, by the other OTEL_* variables as \
         usual.",
     after_long_help = "Examples:\n  requite serve\n  requite serve --listen 0.0.0.0:50051 --policies /etc/requite/policies --log-format json\n  \
-        requite serve --policies my-policies --state-dir state --admin-tokens admin.tokens --http-listen 127.0.0.1:9090\n\n\
+        requite serve --policies my-policies --http-listen 127.0.0.1:9090\n  \
+        requite serve --policies my-policies --state-dir state --admin-tokens admin.tokens\n\n\
         Exit codes:\n  0  stopped as asked\n  1  it could not listen or use the state directory, or stopped at once while \
         requests were in flight\n  \
         2  the command line, an OTEL_* variable, or the tokens or certificates for admins are wrong\n  3  the policies are invalid or cannot be read"
@@ -135,7 +136,10 @@ impl Serve {
             }
         };
         let admin = self.admin();
-        let filter = self.log_level.or_else(|| variable("RUST_LOG")).filter(|filter| !filter.trim().is_empty());
+        let is_said = |filter: &String| !filter.trim().is_empty();
+        let flag = self.log_level.filter(is_said);
+        let filter_from = if flag.is_some() { "the flag `--log-level`" } else { "the variable `RUST_LOG`" };
+        let filter = flag.or_else(|| variable("RUST_LOG").filter(is_said));
         let logs = LogSettings {
             format: match self.log_format {
                 Format::Text => LogFormat::Text,
@@ -174,7 +178,10 @@ impl Serve {
             Ok(Ended::Stopped) => Exit::Done,
             Ok(Ended::Overdue | Ended::Cut) => Exit::Unexpected,
             Err(error) => {
-                let (said, exit) = failed(&error);
+                let (mut said, exit) = failed(&error);
+                if matches!(error, RunError::Telemetry(InitError::Filter { .. })) {
+                    said.push_str(&format!("\n  help: it comes from {filter_from}"));
+                }
                 say_and_end(said);
                 exit
             }

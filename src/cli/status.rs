@@ -26,7 +26,7 @@ const PAUSE: Duration = Duration::from_millis(500);
         With `--wait` it looks again until all of them agree: a rollout ends when every replica has the digest that \
         `requite check` printed. Needs the right `read`.",
     after_long_help = "Examples:\n  requite status\n  requite status --addr requite-0:50052 --addr requite-1:50052\n  \
-        requite status --addr requite-0:50052,requite-1:50052 --wait --digest 9fdafd79acd5 --timeout 60s\n  requite status --watch\n\n\
+        requite status --addr requite-0:50052 --wait --digest 9fdafd79acd5 --timeout 60s\n  requite status --watch\n\n\
         Exit codes:\n  0  every server answered, and all of them have the same digest in force: the one of `--digest`, if it is given\n  \
         1  a server cannot be reached or said no, or they do not agree (with `--wait`: not in time)\n  \
         2  the command line is wrong"

@@ -18,6 +18,7 @@ use crate::domain::printable::Printable;
 use crate::server::client::CONNECT_TIMEOUT;
 use crate::server::pb;
 use crate::server::pb::policy_admin_service_client::PolicyAdminServiceClient;
+use crate::telemetry::codes::code_name;
 
 /// How long an answer about the state may take.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
@@ -225,7 +226,7 @@ fn said(status: &Status) -> String {
         .iter()
         .map(|violation| format!("\n  {}: {}", Printable(&violation.field), Printable(&violation.description)))
         .collect();
-    format!("{:?}: {}{lines}", status.code(), status.message())
+    format!("{}: {}{lines}", code_name(status.code() as i32), status.message())
 }
 
 impl Credentials {

@@ -1,21 +1,26 @@
-//! One call to a server, and what to do where it does not work.
+//! Calls to a server, one of each kind, and what to do where they do not work.
 
+use std::future::Future;
 use std::time::Duration;
 
 use tokio::time::timeout;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Status};
+use tonic::{Code, Request, Response, Status};
 use tonic_types::{FieldViolation, StatusExt as _};
 
 use crate::domain::printable::Printable;
 use crate::server::pb;
 use crate::server::pb::refund_policy_service_client::RefundPolicyServiceClient;
+use crate::telemetry::codes::code_name;
 
 /// How long the connection may take to be made.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long the answer may take once there is a connection.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The largest answer that is read, in bytes: what a server may send, and its frame.
+const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024 + 1024;
 
 /// Why a call has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +41,7 @@ pub enum CallError {
         source: tonic::transport::Error,
     },
     /// No connection or no answer in time.
-    #[error("{addr} gave no answer within {} s", after.as_secs())]
+    #[error("{addr} gave no answer within {} s", after.as_secs_f64())]
     Timeout {
         /// As given.
         addr: String,
@@ -89,12 +94,59 @@ impl CallError {
 
 /// Asks the server at an address (`host:port`) for one decision.
 pub async fn call(addr: &str, request: pb::EvaluateRefundRequest) -> Result<pb::EvaluateRefundResponse, CallError> {
+    evaluate(addr, request, CALL_TIMEOUT).await
+}
+
+/// Asks for one decision, and waits so long for it once there is a connection.
+pub async fn evaluate(
+    addr: &str,
+    request: pb::EvaluateRefundRequest,
+    patience: Duration,
+) -> Result<pb::EvaluateRefundResponse, CallError> {
     let mut client = RefundPolicyServiceClient::new(connect(addr).await?);
-    let mut request = tonic::Request::new(request);
-    request.set_timeout(CALL_TIMEOUT);
-    let late = || CallError::Timeout { addr: addr.to_owned(), after: CALL_TIMEOUT };
+    answered(addr, patience, client.evaluate_refund(timed(request, patience))).await
+}
+
+/// Asks for many decisions by the same policies.
+pub async fn evaluate_batch(
+    addr: &str,
+    request: pb::BatchEvaluateRefundRequest,
+    patience: Duration,
+) -> Result<pb::BatchEvaluateRefundResponse, CallError> {
+    let mut client = RefundPolicyServiceClient::new(connect(addr).await?).max_decoding_message_size(ANSWER_BYTES_MAX);
+    answered(addr, patience, client.batch_evaluate_refund(timed(request, patience))).await
+}
+
+/// Asks whether the material of a claim is enough.
+pub async fn validate_evidence(
+    addr: &str,
+    request: pb::ValidateEvidenceRequest,
+    patience: Duration,
+) -> Result<pb::ValidateEvidenceResponse, CallError> {
+    let mut client = RefundPolicyServiceClient::new(connect(addr).await?);
+    answered(addr, patience, client.validate_evidence(timed(request, patience))).await
+}
+
+/// Asks what the server is and which policies are in force.
+pub async fn server_info(addr: &str, patience: Duration) -> Result<pb::GetServerInfoResponse, CallError> {
+    let mut client = RefundPolicyServiceClient::new(connect(addr).await?);
+    answered(addr, patience, client.get_server_info(timed(pb::GetServerInfoRequest {}, patience))).await
+}
+
+fn timed<T>(message: T, patience: Duration) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(patience);
+    request
+}
+
+async fn answered<T>(
+    addr: &str,
+    patience: Duration,
+    call: impl Future<Output = Result<Response<T>, Status>>,
+) -> Result<T, CallError> {
+    let late = || CallError::Timeout { addr: addr.to_owned(), after: patience };
     // The server keeps the deadline; this one is for a server that is not there any more.
-    match timeout(CALL_TIMEOUT, client.evaluate_refund(request)).await {
+    match timeout(patience, call).await {
         Ok(Ok(response)) => Ok(response.into_inner()),
         // What the library calls cancelled is its own timer; the server never says it.
         Ok(Err(status)) if matches!(status.code(), Code::Cancelled | Code::DeadlineExceeded) => Err(late()),
@@ -119,7 +171,7 @@ fn said(status: &Status) -> String {
     let details = status.get_error_details();
     let violations = details.bad_request().map(|it| it.field_violations.as_slice()).unwrap_or_default();
     if violations.is_empty() {
-        return format!("did not answer: {:?}: {}", status.code(), status.message());
+        return format!("did not answer: {}: {}", code_name(status.code() as i32), status.message());
     }
     let line = |violation: &FieldViolation| match violation.field.as_str() {
         // What the server had no room for is not about one field.

@@ -30,7 +30,7 @@ use crate::server::limits::{
     STOP_TIME_MAX, STREAM_WINDOW_BYTES,
 };
 use crate::server::overload::{self, Admission, AdmittedBody, Answering, CallerKey, Limiter, OverloadConfig};
-use crate::server::pb::FILE_DESCRIPTOR_SET;
+use crate::server::pb::DATA_DESCRIPTOR_SET;
 use crate::server::service::{LimitedService, Method};
 use crate::server::shadow::{self, Shadow};
 use crate::server::stop::{StopSignal, StopSwitch, stop_signal};
@@ -291,7 +291,7 @@ impl Service<Request<Body>> for DataService {
 fn routes(health: &Reported, signal: &StopSignal) -> Result<Routes, ServeError> {
     let reflection = || {
         tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(DATA_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     let v1 = reflection().build_v1().map_err(ServeError::Reflection)?;

@@ -15,5 +15,11 @@ mod generated {
 pub use generated::google::r#type::{Date, Fraction, Money};
 pub use generated::requite::v1::*;
 
-/// The descriptors of all messages and services, for reflection and JSON.
+/// The descriptors of all messages and services, without comments.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
+/// The descriptors of the data service and what it needs, with comments, for reflection.
+pub const DATA_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/data.bin"));
+
+/// The descriptors of the admin service and what it needs, with comments, for reflection.
+pub const ADMIN_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/admin.bin"));

@@ -1,10 +1,13 @@
 //! The decision for people: a handful of aligned lines.
 
+mod methods;
+
 use std::fmt::Write as _;
 
 use crate::domain::money::{Amount, Currency, EXPONENT_MAX};
 use crate::domain::printable::Printable;
 use crate::server::pb;
+pub use crate::server::text::methods::{batch_to_text, evidence_to_text, info_to_text};
 
 /// Width of the column of captions.
 const CAPTION_WIDTH: usize = 12;
@@ -52,9 +55,7 @@ pub fn response_to_text(request: &pb::EvaluateRefundRequest, response: &pb::Eval
     if let Some(evidence) = &response.evidence {
         evidence_rows(&mut page, evidence);
     }
-    for step in &response.next_steps {
-        page.row("next step", &labelled(&step.action, &step.label));
-    }
+    page.next_steps(&response.next_steps);
     page.row("review", &window(response.review.as_ref()));
     page.row("payout", &window(response.payout.as_ref()));
     if let Some(policy) = &response.policy {
@@ -77,6 +78,12 @@ impl Page {
         if !text.is_empty() {
             // Writing to a text does not fail.
             let _ = writeln!(self.0, "{caption:<CAPTION_WIDTH$}  {}", Printable(text));
+        }
+    }
+
+    fn next_steps(&mut self, steps: &[pb::NextStep]) {
+        for step in steps {
+            self.row("next step", &labelled(&step.action, &step.label));
         }
     }
 

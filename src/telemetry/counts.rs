@@ -10,9 +10,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::domain::words::{Outcome, ReasonCode};
+use crate::telemetry::codes::CODES;
 use crate::telemetry::event::{BufferKind, Closure, Listener, Refusal, ReloadResult, ReloadTrigger, ShedReason};
 use crate::telemetry::log_queue::LineLoss;
-use crate::telemetry::requests::CODES;
 
 /// Upper bounds of the evaluation histogram, in nanoseconds: a decision takes microseconds, a
 /// stall milliseconds.

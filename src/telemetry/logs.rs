@@ -2,7 +2,7 @@
 //! whoever reads it.
 
 use std::fs::File;
-use std::io::{self, IsTerminal};
+use std::io;
 use std::os::fd::AsFd as _;
 use std::panic::{self, PanicHookInfo};
 use std::sync::OnceLock;
@@ -19,6 +19,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::telemetry::log_escape::PrintableFields;
 use crate::telemetry::log_limit::LogLimiter;
 use crate::telemetry::log_queue::LogQueue;
+use crate::telemetry::terminal::shows_colour;
 use crate::telemetry::{InitError, span};
 
 /// How logs are written.
@@ -56,7 +57,7 @@ pub(super) fn install(settings: &LogSettings, tracer: Option<&SdkTracerProvider>
     let writer = queue.clone();
     let lines = match settings.format {
         LogFormat::Text => {
-            let ansi = io::stderr().is_terminal();
+            let ansi = shows_colour(&io::stderr());
             let text = fmt::layer().fmt_fields(PrintableFields).with_ansi(ansi).log_internal_errors(false);
             text.with_writer(writer).boxed()
         }

@@ -7,6 +7,7 @@
 pub mod audit;
 pub mod bad_fields;
 pub mod caller;
+pub mod codes;
 mod counts;
 pub mod event;
 mod log_escape;
@@ -22,6 +23,7 @@ pub mod reloads;
 pub mod requests;
 pub mod settings;
 pub mod span;
+pub mod terminal;
 
 use std::time::Duration;
 

@@ -7,30 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
 use crate::telemetry::caller::{CallerLabel, LABELS_MAX};
+use crate::telemetry::codes::CODES;
 use crate::telemetry::counts::{STRIPES, add_one, stripe_index};
 use crate::telemetry::log_limit::LogLimiter;
 use crate::telemetry::metrics::instruments;
-
-/// Status codes of gRPC by their numbers, as the standard writes them.
-pub(super) const CODES: [&str; 17] = [
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-];
 
 const OK: usize = 0;
 const CANCELLED: usize = 1;

@@ -2,9 +2,9 @@
 
 use std::cell::RefCell;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -14,9 +14,46 @@ use tempfile::TempDir;
 /// Longer than anything here may take; a test that waits so long has failed.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// A process that ends with its test, also where the test fails.
+pub struct Process(pub Child);
+
+impl Process {
+    pub fn start(command: &mut Command) -> Self {
+        Self(command.spawn().unwrap())
+    }
+
+    /// Sends a signal, such as `-HUP`.
+    pub fn signal(&self, name: &str) {
+        assert!(Command::new("kill").args([name, &self.0.id().to_string()]).status().unwrap().success());
+    }
+
+    /// What it came to, once it has ended by itself.
+    pub fn output(mut self) -> Output {
+        let read = |from: Option<Box<dyn Read + Send>>| {
+            std::thread::spawn(move || {
+                let mut bytes = Vec::new();
+                from.map(|mut from| from.read_to_end(&mut bytes)).transpose().unwrap();
+                bytes
+            })
+        };
+        let stdout = read(self.0.stdout.take().map(|pipe| Box::new(pipe) as _));
+        let stderr = read(self.0.stderr.take().map(|pipe| Box::new(pipe) as _));
+        let status = self.0.wait().unwrap();
+        Output { status, stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Whatever has ended already needs no end.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A program that serves.
 pub struct Service {
-    child: Child,
+    child: Process,
     pub address: String,
     /// What it said on standard output when it began to serve.
     pub serving: Value,
@@ -66,7 +103,7 @@ pub fn serve_with(arguments: &[&str], variables: &[(&str, &str)]) -> Service {
 /// no others but one: calls are not refused by how long they wait, since a server without optimization is
 /// soon overloaded on a busy machine, and rightly says so.
 pub fn serve_by(mut program: Command, arguments: &[&str], variables: &[(&str, &str)]) -> Service {
-    let mut child = program
+    program
         .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json"])
         .args(arguments)
         .env_clear()
@@ -74,11 +111,10 @@ pub fn serve_by(mut program: Command, arguments: &[&str], variables: &[(&str, &s
         .envs(variables.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+        .stderr(Stdio::piped());
+    let mut child = Process::start(&mut program);
     let (sender, log) = channel();
-    let stderr = BufReader::new(child.stderr.take().unwrap());
+    let stderr = BufReader::new(child.0.stderr.take().unwrap());
     std::thread::spawn(move || {
         for line in stderr.lines().map_while(Result::ok) {
             let line = serde_json::from_str(&line).unwrap_or(Value::String(line));
@@ -88,7 +124,7 @@ pub fn serve_by(mut program: Command, arguments: &[&str], variables: &[(&str, &s
         }
     });
     let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    BufReader::new(child.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let Ok(serving) = serde_json::from_str::<Value>(&line) else {
         panic!("says where it serves, got {line:?} and {:?}", log.iter().collect::<Vec<_>>());
     };
@@ -112,25 +148,24 @@ impl Service {
 
     /// Sends a signal: `-HUP`, `-TERM`.
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
-        assert!(sent.success());
+        self.child.signal(name);
     }
 
     /// Which process it is.
     pub fn id(&self) -> u32 {
-        self.child.id()
+        self.child.0.id()
     }
 
     /// Whether it has not ended yet.
     pub fn is_running(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_none()
+        self.child.0.try_wait().unwrap().is_none()
     }
 
     /// Waits for its end, and gives its exit code.
     pub fn exit_code(&mut self) -> Option<i32> {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
-            if let Some(status) = self.child.try_wait().unwrap() {
+            if let Some(status) = self.child.0.try_wait().unwrap() {
                 return status.code();
             }
             std::thread::sleep(Duration::from_millis(5));
@@ -143,12 +178,5 @@ impl Service {
         let mut lines = self.read.borrow().clone();
         lines.extend(self.log.iter());
         lines
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

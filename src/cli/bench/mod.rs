@@ -3,9 +3,9 @@
 mod bounds;
 mod examples;
 mod progress;
+mod signals;
 mod text;
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use clap::{Args, ValueEnum};
 use tokio::sync::mpsc;
 
 use crate::cli::bench::bounds::{duration, period, rate, share, timeout, warm_up};
+use crate::cli::bench::signals::Signals;
 use crate::cli::exit::Exit;
 use crate::cli::input::{Format, address};
 use crate::cli::output::{Answer, answer, chain, say};
@@ -39,12 +40,12 @@ const LONG: &str = "Load a server and measure its latency.\n\n\
 
 const AFTER: &str = "Examples:\n  \
     requite bench --rate 2000/s --duration 30s\n  \
-    requite bench --addr 127.0.0.1:50051 --rate 500/s --arrivals poisson policies/standard/requests\n  \
+    requite bench --rate 500/s --arrivals poisson policies/standard/requests\n  \
     requite bench --rate 5000/s --output json --plot latency.svg > report.json\n  \
     requite bench --rate 100/s --batch 100\n  \
     requite bench --rate 1000/s --reload-every 500ms --reload-dir policies --plot reload.svg\n\n\
     The last one rewrites the version label of a policy in a directory that the server watches, again and \
-    again, and puts the file back at the end, also after Ctrl-C. A server takes a change once nothing has \
+    again, and puts the file back at the end, also after Ctrl-C, SIGTERM or a lost terminal. A server takes a change once nothing has \
     changed for 0.1 s; below `--reload-every 300ms` give its process id with `--reload-hup`.\n\n\
     How to read the report: docs/load-tests.md.\n\n\
     Exit codes:\n  0  done, and no more errors than `--errors-max`\n  \
@@ -143,11 +144,10 @@ impl Bench {
             Ok(load) => load,
             Err(exit) => return exit,
         };
-        let report = match measured(load) {
-            Ok(report) => report,
-            Err(exit) => return exit,
-        };
-        self.told(&report)
+        match measured(load) {
+            Ok(report) => self.told(&report),
+            Err(error) => self.failed(&error),
+        }
     }
 
     fn examples(&self) -> Result<(Vec<EvaluateRefundRequest>, String), Exit> {
@@ -176,6 +176,8 @@ impl Bench {
             addr: self.addr.clone(),
             examples,
             requests_from,
+            // Where every error is well, one before the run is, too.
+            ask_first: self.errors_max < 1.0,
             call: self.batch.map_or(Call::Single, |items| Call::Batch { items: usize::from(items) }),
             rate_per_s: self.rate,
             arrivals: match self.arrivals {
@@ -232,87 +234,71 @@ impl Bench {
         }
         exit
     }
+
+    /// Says why there is no report, and what to do about it.
+    fn failed(&self, error: &LoadError) -> Exit {
+        let (help, exit) = match error {
+            LoadError::Server(error) => {
+                (error.help().unwrap_or("see whether a requite server listens there"), Exit::Unexpected)
+            }
+            LoadError::First(error) => {
+                let exit = if error.is_bad_request() { Exit::Usage } else { Exit::Unexpected };
+                (error.help().unwrap_or(self.help_on_requests()), exit)
+            }
+            LoadError::Connect { .. } => {
+                ("lower `--connections`: a server takes 1024 unless configured otherwise", Exit::Unexpected)
+            }
+            LoadError::Payload(_) => ("send smaller requests, or fewer in a batch", Exit::Usage),
+            LoadError::Reload(_) => {
+                ("name the directory given to `requite serve --policies`; it must be writable", Exit::Usage)
+            }
+            LoadError::HangUp { .. } => ("give the process id of the server, on this machine", Exit::Usage),
+            LoadError::Address { .. } => ("write host and port, such as `127.0.0.1:50051`", Exit::Usage),
+            LoadError::Ended => ("run it again", Exit::Unexpected),
+            LoadError::Generator(_) => {
+                ("see whether there are enough file descriptors (`ulimit -n`) and memory", Exit::Unexpected)
+            }
+        };
+        say(&format!("error: {}\n  help: {help}", chain(error)));
+        exit
+    }
+
+    /// What to do about requests that a server does not decide.
+    fn help_on_requests(&self) -> &'static str {
+        if self.files.is_empty() {
+            "the generated mix is for the standard policy; name example requests for the policies of this server"
+        } else {
+            "see what is wrong with it by `requite call`; `--errors-max 100%` sends it anyway"
+        }
+    }
 }
 
 /// Runs the load on a runtime of its own, watched by a terminal and ended by Ctrl-C.
-fn measured(load: Load) -> Result<Report, Exit> {
-    let started = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = started.map_err(|error| {
-        say(&format!("error: cannot start: {error}"));
-        Exit::Unexpected
-    })?;
-    runtime
-        .block_on(async {
-            let progress = Arc::new(Progress::default());
-            let (sender, interrupts) = mpsc::unbounded_channel();
-            let ended = run(load.clone(), Arc::clone(&progress), interrupts);
-            tokio::pin!(ended);
-            let mut signals = Signals::new()?;
-            let mut line = progress::Line::new(&load);
-            loop {
-                tokio::select! {
-                    report = &mut ended => {
-                        line.clear();
-                        return report;
-                    }
-                    () = signals.next() => {
-                        line.clear();
-                        say("ending: the last answers are waited for; again to stop at once");
-                        // A run that has just ended needs no end.
-                        let _ = sender.send(Interrupt::End);
-                    }
-                    () = line.tick() => line.draw(&progress),
+fn measured(load: Load) -> Result<Report, LoadError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let progress = Arc::new(Progress::default());
+        let (sender, interrupts) = mpsc::unbounded_channel();
+        let ended = run(load.clone(), Arc::clone(&progress), interrupts);
+        tokio::pin!(ended);
+        let mut signals = Signals::new()?;
+        let mut line = progress::Line::new(&load);
+        loop {
+            tokio::select! {
+                report = &mut ended => {
+                    line.clear();
+                    return report;
                 }
+                () = signals.next() => {
+                    line.clear();
+                    say("ending: the last answers are waited for; again to stop at once");
+                    // A run that has just ended needs no end.
+                    let _ = sender.send(Interrupt::End);
+                }
+                () = line.tick() => line.draw(&progress),
             }
-        })
-        .map_err(|error| failed(&error))
-}
-
-/// Ctrl-C and SIGTERM.
-struct Signals {
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
-    #[cfg(unix)]
-    interrupt: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    #[cfg(unix)]
-    fn new() -> io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    #[cfg(unix)]
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
         }
-    }
-}
-
-fn failed(error: &LoadError) -> Exit {
-    let (help, exit) = match error {
-        LoadError::Server(error) => {
-            (error.help().unwrap_or("see whether a requite server listens there"), Exit::Unexpected)
-        }
-        LoadError::Connect { .. } => {
-            ("lower `--connections`: a server takes 1024 unless configured otherwise", Exit::Unexpected)
-        }
-        LoadError::Payload(_) => ("send smaller requests, or fewer in a batch", Exit::Usage),
-        LoadError::Reload(_) => {
-            ("name the directory given to `requite serve --policies`; it must be writable", Exit::Usage)
-        }
-        LoadError::HangUp { .. } => ("give the process id of the server, on this machine", Exit::Usage),
-        LoadError::Address { .. } => ("write host and port, such as `127.0.0.1:50051`", Exit::Usage),
-        LoadError::Ended => ("run it again", Exit::Unexpected),
-        LoadError::Generator(_) => {
-            ("see whether there are enough file descriptors (`ulimit -n`) and memory", Exit::Unexpected)
-        }
-    };
-    say(&format!("error: {}\n  help: {help}", chain(error)));
-    exit
+    })
 }
 
 /// The directory that a file is in.

@@ -1,12 +1,13 @@
 //! One line that tells a terminal how far a run is. Nothing where nobody looks at it.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::server::load::{Load, Progress};
+use crate::telemetry::terminal::obeys;
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_millis(250);
@@ -26,7 +27,7 @@ pub(super) struct Line {
 
 impl Line {
     pub(super) fn new(load: &Load) -> Self {
-        let mut ticks = io::stderr().is_terminal().then(|| interval(EVERY));
+        let mut ticks = obeys(&io::stderr()).then(|| interval(EVERY));
         if let Some(ticks) = &mut ticks {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         }

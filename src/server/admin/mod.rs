@@ -45,7 +45,7 @@ use crate::server::admin::method::Method;
 use crate::server::admin::record::Mentions;
 use crate::server::admin::service::Admins;
 use crate::server::limits::SMALL_MESSAGE_BYTES_MAX;
-use crate::server::pb::FILE_DESCRIPTOR_SET;
+use crate::server::pb::ADMIN_DESCRIPTOR_SET;
 use crate::server::pb::policy_admin_service_server::{PolicyAdminServiceServer, SERVICE_NAME};
 use crate::server::stop::stop_signal;
 use crate::server::transport::budget::ByteBudget;
@@ -171,7 +171,7 @@ fn announce(bound: &Bound, config: &AdminConfig, kept: &Kept) {
 fn routes(admins: Admins) -> Result<Routes, OpenError> {
     let reflection = || {
         tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(ADMIN_DESCRIPTOR_SET)
             .with_service_name(SERVICE_NAME)
     };
     let v1 = reflection().build_v1().map_err(OpenError::Reflection)?;

@@ -9,9 +9,9 @@ use tonic::Code;
 use crate::engine::status::Status;
 use crate::policy::bundle::Digest;
 use crate::server::admin::credentials::Caller;
-use crate::server::admin::failure::code_name;
 use crate::server::admin::limits::{MENTION_WINDOW, MENTIONS_MAX};
 use crate::telemetry::audit::{AdminCalled, Mention, Subject};
+use crate::telemetry::codes::code_name;
 
 /// The record of one call. Written when dropped, so that a caller who goes away is in it too.
 #[derive(Debug)]
@@ -93,7 +93,7 @@ impl Drop for Record {
             subject: &noted.subject,
             before: &self.before.to_string(),
             after: after.map(|after| after.to_string()).as_deref(),
-            code: code_name(code),
+            code: code_name(code as i32),
         }
         .record();
     }

@@ -27,6 +27,24 @@ pub fn request_from_json(text: &str) -> Result<pb::EvaluateRefundRequest, JsonEr
     from_json(text, "requite.v1.EvaluateRefundRequest")
 }
 
+/// Reads a `BatchEvaluateRefundRequest`.
+///
+/// # Errors
+///
+/// As for one request.
+pub fn batch_from_json(text: &str) -> Result<pb::BatchEvaluateRefundRequest, JsonError> {
+    from_json(text, "requite.v1.BatchEvaluateRefundRequest")
+}
+
+/// Reads a `ValidateEvidenceRequest`.
+///
+/// # Errors
+///
+/// As for one request.
+pub fn evidence_from_json(text: &str) -> Result<pb::ValidateEvidenceRequest, JsonError> {
+    from_json(text, "requite.v1.ValidateEvidenceRequest")
+}
+
 /// Writes an `EvaluateRefundRequest`, indented.
 #[must_use]
 pub fn request_to_json(request: &pb::EvaluateRefundRequest) -> String {
@@ -37,6 +55,12 @@ pub fn request_to_json(request: &pb::EvaluateRefundRequest) -> String {
 #[must_use]
 pub fn response_to_json(response: &pb::EvaluateRefundResponse) -> String {
     to_json(response, "requite.v1.EvaluateRefundResponse")
+}
+
+/// Writes a message of the API by its name without a package, indented.
+#[must_use]
+pub fn message_to_json(message: &impl Message, name: &str) -> String {
+    to_json(message, &format!("requite.v1.{name}"))
 }
 
 /// Writes a message of the admin service by its name without a package, indented.

@@ -72,6 +72,8 @@ pub struct Load {
     pub examples: Vec<pb::EvaluateRefundRequest>,
     /// Where the examples are from, for the report.
     pub requests_from: String,
+    /// True where the first example must be decided before the run begins.
+    pub ask_first: bool,
     /// What one call asks.
     pub call: Call,
     /// Calls per second, of all connections together.
@@ -132,6 +134,9 @@ pub enum LoadError {
     /// The server cannot be asked what it is.
     #[error(transparent)]
     Server(#[from] CallError),
+    /// The server does not decide the first example.
+    #[error("the first request gets no decision, so nothing was sent")]
+    First(#[source] CallError),
     /// A connection cannot be made, though another one could.
     #[error("cannot make {connections} connections to {addr}")]
     Connect {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use hdrhistogram::{Counter, Histogram};
 
 use crate::server::load::revisions::Revisions;
+use crate::telemetry::codes::code_name;
 
 /// Digits of a time that are kept: 0.1 %.
 const DIGITS: u8 = 3;
@@ -48,32 +49,11 @@ pub enum Fault {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Code(pub &'static str);
 
-/// The codes of gRPC by number, without the first, which is no error.
-const CODES: [&str; 16] = [
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-];
-
 impl Code {
     /// The code of a number above zero; what is no code of gRPC counts as UNKNOWN, as everywhere.
     #[must_use]
     pub fn of(number: i32) -> Self {
-        let index = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
-        Self(index.and_then(|index| CODES.get(index)).copied().unwrap_or("UNKNOWN"))
+        Self(code_name(number))
     }
 }
 
@@ -322,13 +302,5 @@ mod tests {
         assert_eq!(slices(601), (301, 2));
         assert_eq!(slices(3_600), (600, 6));
         assert_eq!(Recorder::new(Duration::from_millis(1_200)).unwrap().slices.len(), 2);
-    }
-
-    #[test]
-    fn codes_have_the_names_of_grpc() {
-        assert_eq!(
-            (Code::of(3).0, Code::of(16).0, Code::of(17).0, Code::of(-1).0),
-            ("INVALID_ARGUMENT", "UNAUTHENTICATED", "UNKNOWN", "UNKNOWN")
-        );
     }
 }

@@ -19,7 +19,6 @@ use crate::server::load::swap::{Swap, SwapError};
 use crate::server::load::worker::{Done, Job, Method, Order, Progress, work};
 use crate::server::load::{Call, Interrupt, Load, LoadError, Reload};
 use crate::server::pb;
-use crate::server::pb::refund_policy_service_client::RefundPolicyServiceClient;
 
 /// From the moment when all is ready to the first request, so that all threads begin together.
 const BEGIN_IN: Duration = Duration::from_millis(20);
@@ -40,8 +39,8 @@ const BUSY_SHARE: f64 = 0.8;
 ///
 /// # Errors
 ///
-/// Where it cannot begin: the server cannot be reached, the examples are too large, the policies cannot
-/// be changed. What goes wrong later is in the report.
+/// Where it cannot begin: the server cannot be reached or does not decide the first example, the examples are
+/// too large, the policies cannot be changed. What goes wrong later is in the report.
 pub async fn run(
     load: Load,
     progress: Arc<Progress>,
@@ -52,7 +51,10 @@ pub async fn run(
         Call::Batch { items } => batches(&load.examples, items)?,
     }
     .into();
-    let before = server_info(&load.addr).await?;
+    let before = client::server_info(&load.addr, client::CALL_TIMEOUT).await?;
+    if let Some(example) = load.examples.first().filter(|_| load.ask_first) {
+        client::call(&load.addr, example.clone()).await.map_err(LoadError::First)?;
+    }
     let mut reloader = load.reload.clone().map(Reloader::new).transpose()?;
     let mut threads = Threads::start(&load, &payloads, &progress)?;
     // Threads that are still connecting when another one could not end by themselves: nobody orders them.
@@ -65,16 +67,8 @@ pub async fn run(
     let reloads = reloader.map(|reloader| reloader.ended(begin + load.warm_up));
     let done = threads.join()?;
     // A server that went away meanwhile says nothing more; the errors tell.
-    let after = server_info(&load.addr).await.ok();
+    let after = client::server_info(&load.addr, client::CALL_TIMEOUT).await.ok();
     summed(&load, done, Facts { before, after, reloads, cpu, ended_early })
-}
-
-async fn server_info(addr: &str) -> Result<pb::GetServerInfoResponse, LoadError> {
-    let mut client = RefundPolicyServiceClient::new(client::connect(addr).await?);
-    let mut request = tonic::Request::new(pb::GetServerInfoRequest {});
-    request.set_timeout(client::CALL_TIMEOUT);
-    let failed = |status| client::CallError::Status { addr: addr.to_owned(), status: Box::new(status) };
-    Ok(client.get_server_info(request).await.map_err(failed)?.into_inner())
 }
 
 /// The threads of a run.
