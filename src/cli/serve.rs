@@ -40,7 +40,7 @@ const DEFAULT_FILTER: &str = "info";
         Where it listens is printed on standard output, logs go to standard error. Traces and metrics are \
         sent by OTLP over gRPC when OTEL_EXPORTER_OTLP_ENDPOINT is set, by the other OTEL_* variables as \
         usual.",
-    after_long_help = "Examples:\n  requite serve\n  requite serve --listen 0.0.0.0:50051 --policies /etc/requite/policies --log-format json\n  \
+    after_long_help = "Examples:\n  requite serve\n  requite serve --listen 0.0.0.0:50051 --policies my-policies --log-format json\n  \
         requite serve --policies my-policies --http-listen 127.0.0.1:9090\n  \
         requite serve --policies my-policies --state-dir state --admin-tokens admin.tokens\n\n\
         Exit codes:\n  0  stopped as asked\n  1  it could not listen or use the state directory, or stopped at once while \
