@@ -97,6 +97,8 @@ struct Reader {
     dir: TempDir,
     variables: Vec<(String, String)>,
     server: Option<Service>,
+    /// What the page had typed about the rights of new files.
+    umask: String,
     /// Everything read since the server was started.
     read: String,
     /// Commands whose output was held against the page.
@@ -120,7 +122,8 @@ impl Reader {
         fs::set_permissions(at("bin/grpcurl"), fs::Permissions::from_mode(0o755)).unwrap();
         let path = format!("{}:{}", at("bin").display(), std::env::var("PATH").unwrap());
         let variables = vec![("PATH".to_owned(), path)];
-        Self { dir, variables, server: None, read: String::new(), compared: Vec::new() }
+        let (umask, read) = (String::new(), String::new());
+        Self { dir, variables, server: None, umask, read, compared: Vec::new() }
     }
 
     fn at(&self, name: &str) -> PathBuf {
@@ -163,6 +166,10 @@ impl Reader {
         }
         if command == "requite serve" || command.starts_with("requite serve ") {
             return self.serve(&command, printed);
+        }
+        if command.starts_with("umask ") {
+            self.umask = command;
+            return;
         }
         if let Some((name, value)) = command.strip_prefix("export ").and_then(|set| set.split_once('=')) {
             return self.variables.push((name.to_owned(), value.to_owned()));
@@ -229,7 +236,7 @@ impl Reader {
 
     fn run(&self, command: &str) -> (Option<i32>, String, String) {
         let output = Command::new("bash")
-            .args(["-c", command])
+            .args(["-c", &format!("{}\n{command}", self.umask)])
             .current_dir(self.dir.path())
             .env_clear()
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
@@ -244,7 +251,7 @@ impl Reader {
 /// The load of a page for a moment: what it shows is not a figure of this build.
 fn shorter(command: &str) -> String {
     if !command.starts_with("requite bench") {
-        return command.replace("umask 077", "true");
+        return command.to_owned();
     }
     let words = command.split(' ').collect::<Vec<_>>();
     let mut shorter: Vec<&str> = Vec::new();

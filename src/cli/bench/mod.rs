@@ -43,7 +43,7 @@ const AFTER: &str = "Examples:\n  \
     requite bench --rate 500/s --arrivals poisson policies/standard/requests\n  \
     requite bench --rate 5000/s --output json --plot latency.svg > report.json\n  \
     requite bench --rate 100/s --batch 100\n  \
-    requite bench --rate 1000/s --reload-every 500ms --reload-dir policies --plot reload.svg\n\n\
+    requite bench --rate 1000/s --reload-every 500ms --reload-dir policies\n\n\
     The last one rewrites the version label of a policy in a directory that the server watches, again and \
     again, and puts the file back at the end, also after Ctrl-C, SIGTERM or a lost terminal. A server takes a change once nothing has \
     changed for 0.1 s; below `--reload-every 300ms` give its process id with `--reload-hup`.\n\n\
