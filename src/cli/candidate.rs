@@ -111,7 +111,7 @@ struct Promote {
 #[derive(Debug, Args)]
 #[command(
     long_about = "Let the candidate go. What is in force stays in force.\n\nPrints its last report. Needs the right `reload`.",
-    after_long_help = "Examples:\n  requite candidate discard\n  requite candidate discard --digest blake3:9fda… --reason 'too dear'\n\n\
+    after_long_help = "Examples:\n  requite candidate discard\n  requite candidate discard --digest 9fdafd79acd5 --reason 'too dear'\n\n\
         Exit codes:\n  0  it is gone\n  1  there is none, another one is staged, or the server cannot be reached or said no\n  \
         2  the command line is wrong"
 )]
