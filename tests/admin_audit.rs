@@ -108,8 +108,11 @@ async fn every_call_leaves_a_record_and_no_record_a_token() {
     assert_eq!((record["actor"].as_str(), record["code"].as_str()), (Some("rolf"), Some("INVALID_ARGUMENT")));
 
     // A candidate, by its digest.
-    let request =
-        StageCandidateRequest { files: Some(sent(&bundle("3"))), sample_per_thousand: 5, reason: String::new() };
+    let request = StageCandidateRequest {
+        files: Some(sent(&bundle("3"))),
+        sample_per_thousand: 5,
+        ..StageCandidateRequest::default()
+    };
     server.client(RELOADER).await.stage_candidate(request).await.unwrap();
     let record = log.record_after(5);
     assert_eq!(record["digest"], bundle("3").digest().to_string());

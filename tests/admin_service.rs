@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use desk_support::{
     Client, LEAD, NOBODY, PATIENCE, READER, RELOADER, ROLLER, Running, Shows, VALIDATOR, broken, bundle, sent, start,
-    start_with, until,
+    start_with, until, write_secret,
 };
 use prost::Message as _;
 use requite::server::admin::AdminLimits;
@@ -62,7 +62,11 @@ async fn call(method: &str, client: &mut Client, in_force: &str) -> Result<(), S
         }
         "StageCandidate" => client.stage_candidate(StageCandidateRequest::default()).await.map(drop),
         "PromoteCandidate" => client
-            .promote_candidate(PromoteCandidateRequest { digest, ..PromoteCandidateRequest::default() })
+            .promote_candidate(PromoteCandidateRequest {
+                expected_digest: digest.clone(),
+                digest,
+                ..PromoteCandidateRequest::default()
+            })
             .await
             .map(drop),
         "DiscardCandidate" => client.discard_candidate(DiscardCandidateRequest::default()).await.map(drop),
@@ -122,28 +126,57 @@ async fn every_method_needs_its_right_and_no_other() {
 async fn nobody_calls_anything_without_valid_credentials() {
     let server = start().await;
     let good = format!("Bearer {LEAD}");
+    let nothing = "valid credentials are needed: `authorization: Bearer TOKEN`";
+    let wrong = "the token is wrong: this server does not know it";
+    let bad = "the header `authorization` must stand once, and be `Bearer TOKEN`";
     let shown = [
-        vec![],
-        vec![format!("Bearer {NOBODY}")],
-        vec![format!("Bearer {LEAD}x")],
-        vec![LEAD.to_owned()],
-        vec![format!("Basic {LEAD}")],
-        vec!["Bearer ".to_owned()],
-        vec![good.clone(), good.clone()],
-        vec!["Bearer cert".to_owned()],
+        (vec![], nothing),
+        (vec![format!("Bearer {NOBODY}")], wrong),
+        (vec![format!("Bearer {LEAD}x")], wrong),
+        (vec![LEAD.to_owned()], bad),
+        (vec![format!("Basic {LEAD}")], bad),
+        (vec!["Bearer ".to_owned()], bad),
+        (vec![good.clone(), good.clone()], bad),
+        (vec!["Bearer cert".to_owned()], wrong),
     ];
-    for headers in shown {
+    for (headers, message) in shown {
         let mut client = server.client_that(Shows(headers.clone())).await;
         for (method, _) in METHODS {
             let status = call(method, &mut client, &server.in_force()).await.unwrap_err();
             assert_eq!(status.code(), Code::Unauthenticated, "{headers:?} {method}");
-            // The same words for every cause.
-            assert_eq!(status.message(), "valid credentials are needed: `authorization: Bearer TOKEN`");
+            assert_eq!(status.message(), message, "{headers:?}");
             assert!(status.details().is_empty());
         }
     }
     assert_eq!(server.status.borrow().in_force.generation, 1);
     assert_eq!(server.status.borrow().candidate, None);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_that_has_expired_is_said_to_be_and_ends_a_watch() {
+    let server = start().await;
+    let mut client = server.client(READER).await;
+    let mut watch = client.watch_policy_status(WatchPolicyStatusRequest {}).await.unwrap().into_inner();
+    watch.message().await.unwrap().unwrap();
+    let good = format!("rita read {READER} until=2999-01-01T00:00:00Z\nlea read,reload {LEAD}\n");
+    write_secret(&server.tokens(), &good);
+    client.get_policy_status(GetPolicyStatusRequest {}).await.unwrap();
+    write_secret(&server.tokens(), &good.replace("2999", "2001"));
+    let mut said = String::new();
+    until("the file is read again", async || match client.get_policy_status(GetPolicyStatusRequest {}).await {
+        Ok(_) => false,
+        Err(status) => {
+            assert_eq!(status.code(), Code::Unauthenticated);
+            said = status.message().to_owned();
+            true
+        }
+    })
+    .await;
+    assert_eq!(said, "what was shown has expired: it was good until 2001-01-01T00:00:00Z");
+    server.hold(bundle("2"));
+    server.client(LEAD).await.reload_policy(ReloadPolicyRequest::default()).await.unwrap();
+    assert_eq!(watch.message().await.unwrap_err().message(), said);
     server.stop().await;
 }
 
@@ -204,19 +237,31 @@ async fn a_candidate_is_staged_promoted_and_rolled_back() {
     let mut client = server.client(LEAD).await;
     let before = server.in_force();
     let files = Some(sent(&bundle("2")));
-    let request = StageCandidateRequest { files, sample_per_thousand: 250, reason: String::new() };
+    let request = StageCandidateRequest { files, sample_per_thousand: 250, ..StageCandidateRequest::default() };
     let staged = client.stage_candidate(request).await.unwrap().into_inner();
     let candidate = staged.candidate.unwrap();
     assert_eq!((candidate.sample_per_thousand, candidate.actor.as_str()), (250, "lea"));
     let difference = candidate.money[0].difference.clone().unwrap();
     assert_eq!((difference.units, difference.nanos, difference.currency_code.as_str()), (-7, -500_000_000, "EUR"));
 
-    let other = PromoteCandidateRequest { digest: before.clone(), ..PromoteCandidateRequest::default() };
+    assert_eq!(staged.notices, ["nobody has tried it"]);
+
+    let other = PromoteCandidateRequest {
+        digest: before.clone(),
+        expected_digest: before.clone(),
+        ..PromoteCandidateRequest::default()
+    };
     let status = client.promote_candidate(other).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::Aborted, "CANDIDATE_DIGEST_MISMATCH"));
 
     let digest = candidate.digest.clone();
-    let request = PromoteCandidateRequest { digest, expected_digest: before.clone(), reason: String::new() };
+    let reason_given = "CR-1".to_owned();
+    let request = PromoteCandidateRequest {
+        digest,
+        expected_digest: before.clone(),
+        reason: reason_given,
+        ..PromoteCandidateRequest::default()
+    };
     let promoted = client.promote_candidate(request).await.unwrap().into_inner();
     assert_eq!(promoted.activation.unwrap().after_digest, candidate.digest);
     assert_eq!(promoted.candidate.unwrap().compared, 10);
@@ -224,7 +269,13 @@ async fn a_candidate_is_staged_promoted_and_rolled_back() {
     let request = RollbackPolicyRequest { expected_digest: candidate.digest, ..RollbackPolicyRequest::default() };
     let back = client.rollback_policy(request).await.unwrap().into_inner().activation.unwrap();
     assert_eq!((back.after_digest, back.generation), (before, 3));
-    let revisions = client.list_policy_revisions(ListPolicyRevisionsRequest {}).await.unwrap().into_inner().revisions;
+    let listed = client.list_policy_revisions(ListPolicyRevisionsRequest {}).await.unwrap().into_inner();
+    let (revisions, promotion) = (listed.revisions, &listed.activations[1]);
+    assert_eq!((promotion.actor.as_str(), promotion.reason.as_str()), ("lea", "CR-1"));
+    assert_eq!((promotion.trigger(), promotion.generation), (ReloadTrigger::Promotion, 2));
+    assert_eq!((&promotion.before_digest, promotion.policies[0].version.as_str()), (&revisions[2].digest, "2"));
+    let recent = client.get_policy_status(GetPolicyStatusRequest {}).await.unwrap().into_inner().status.unwrap();
+    assert_eq!(recent.activations, listed.activations);
     let triggers: Vec<_> = revisions.iter().map(|revision| revision.trigger()).collect();
     assert_eq!(triggers, [ReloadTrigger::Rollback, ReloadTrigger::Promotion, ReloadTrigger::Start]);
     assert_eq!(revisions[0].actor, "lea");
@@ -262,7 +313,13 @@ async fn every_bad_field_is_named_at_once() {
     let request = RollbackPolicyRequest { to_digest: bad(), expected_digest: String::new(), reason: long.clone() };
     let status = client.rollback_policy(request).await.unwrap_err();
     assert_eq!(bad_fields(&status), ["to_digest", "expected_digest", "reason"]);
-    let request = PromoteCandidateRequest { digest: String::new(), expected_digest: bad(), reason: long.clone() };
+    let request = PromoteCandidateRequest { reason: long.clone(), ..PromoteCandidateRequest::default() };
+    assert_eq!(
+        bad_fields(&client.promote_candidate(request).await.unwrap_err()),
+        ["digest", "expected_digest", "reason"]
+    );
+    let request =
+        PromoteCandidateRequest { expected_digest: bad(), reason: long.clone(), ..PromoteCandidateRequest::default() };
     assert_eq!(
         bad_fields(&client.promote_candidate(request).await.unwrap_err()),
         ["digest", "expected_digest", "reason"]
@@ -271,7 +328,12 @@ async fn every_bad_field_is_named_at_once() {
     assert_eq!(bad_fields(&client.reload_policy(request).await.unwrap_err()), ["expected_digest", "reason"]);
     let file = |path: &str| PolicyFile { path: path.into(), content: vec![] };
     let files = Some(PolicyFiles { files: vec![file("../up.yaml"), file("a.yaml"), file("a.yaml")] });
-    let request = StageCandidateRequest { files: files.clone(), sample_per_thousand: 1_001, reason: long };
+    let request = StageCandidateRequest {
+        files: files.clone(),
+        sample_per_thousand: 1_001,
+        reason: long,
+        ..StageCandidateRequest::default()
+    };
     let status = client.stage_candidate(request).await.unwrap_err();
     assert_eq!(bad_fields(&status), ["sample_per_thousand", "reason", "files.files[0].path", "files.files[2].path"]);
     let status = client.validate_policy(ValidatePolicyRequest { files }).await.unwrap_err();

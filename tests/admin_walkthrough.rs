@@ -227,7 +227,7 @@ fn the_admin_page_is_enough_to_get_from_nothing_to_a_rollback() {
         }
         let must_say = match command.split(" --reason").next().unwrap() {
             "requite candidate stage next-policies --sample 100%" => "beside 1000 of 1000 live requests",
-            "requite candidate promote" => "generation 2,",
+            "requite candidate promote --digest f199cdce3e6f" => "generation 2,",
             "requite rollback" => "generation 3,",
             "requite reload" => "nothing changed",
             _ => "",
@@ -293,7 +293,7 @@ fn a_candidate_is_tried_on_live_requests_put_in_force_and_taken_back() {
         assert!(metrics.contains(&line), "{line} in {metrics}");
     }
 
-    alice.done(&["candidate", "promote", "--reason", "CR-1"]);
+    alice.done(&["candidate", "promote", "--digest", &second, "--reason", "CR-1"]);
     let decision = run.decision();
     assert_eq!((nanos(&decision["refund"]), &decision["policy"]["digest"]), (53_940_000_000, &Value::from(&*second)));
     let applied = run.service.says("policies applied");
@@ -311,7 +311,7 @@ fn a_candidate_is_tried_on_live_requests_put_in_force_and_taken_back() {
     }
 
     // Who may look may do nothing more.
-    let denied = run.caller(BOB).run(&["rollback"]);
+    let denied = run.caller(BOB).run(&["rollback", "--to", &second]);
     assert!(denied.code == Some(1) && denied.err.contains("rollback"), "{}", denied.err);
 
     run.service.signal("-TERM");

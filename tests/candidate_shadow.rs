@@ -82,6 +82,7 @@ fn report(candidate: &Candidate, activator: &Activator, generation: u64) -> Cand
         activated_at: moment(900),
         trigger: ReloadTrigger::Start,
         actor: String::new(),
+        reason: String::new(),
         known_good: KnownGood::NotYet,
     };
     candidate.report(moment(1_060), &in_force)

@@ -272,8 +272,8 @@ fn a_rollback_says_first_what_it_is_about_to_do() {
     assert_eq!(nothing.code, Some(1));
     assert!(nothing.err.contains("there is nothing to go back to"), "{}", nothing.err);
     caller.done(&["candidate", "stage", AFTER]);
-    caller.done(&["candidate", "promote"]);
     let (old, new) = (digest(BEFORE), digest(AFTER));
+    caller.done(&["candidate", "promote", "--digest", &new]);
     let wrong = caller.run(&["rollback", "--to", "00000000"]);
     assert_eq!(wrong.code, Some(1));
     assert!(wrong.err.contains(&format!("here are {}, {}", &new[7..19], &old[7..19])), "{}", wrong.err);
@@ -296,9 +296,25 @@ fn a_rollback_says_first_what_it_is_about_to_do() {
     );
     assert_eq!(replica.desk.state().reasons.last().map(String::as_str), Some("too high"));
     let status = caller.done(&["status"]);
-    assert!(status.contains("rollback by lead") && status.contains("held back: an admin put"), "{status}");
+    assert!(status.contains("rollback by lead: too high\n") && status.contains("held back: an admin put"), "{status}");
     let list = caller.done(&["revisions"]);
-    assert!(list.lines().nth(1).unwrap().starts_with(&old), "{list}");
+    let lines: Vec<&str> = list.lines().collect();
+    assert!(lines[1].starts_with(&old) && lines[1].ends_with("rollback by lead: too high  not yet     no"), "{list}");
+    assert!(lines[2].starts_with(&standard) && lines[2].contains("by lead at "), "{list}");
+    assert!(lines[2].ends_with(": too high"), "{list}");
+    let history = &lines[lines.iter().position(|line| *line == "history of activations").unwrap()..];
+    assert_eq!(history.len(), 6, "{list}");
+    assert!(history[2].contains(&old[7..19]) && history[2].contains("workshop 1, and 2 more"), "{list}");
+    assert!(history[5].ends_with("  start"), "{list}");
+
+    // Going back again does not go forth to what was gone back from.
+    let further = caller.done(&["rollback"]);
+    assert!(further.contains(&format!("in force: {new}, generation 5")), "{further}");
+    let nowhere = caller.run(&["rollback"]);
+    assert_eq!(nowhere.code, Some(1));
+    for said in ["all that there is to go back to was rolled back from", &old, &standard, "rollback --to DIGEST"] {
+        assert!(nowhere.err.contains(said), "{said}: {}", nowhere.err);
+    }
 }
 
 #[test]
@@ -371,14 +387,35 @@ fn a_candidate_with_mistakes_is_reported_as_check_reports_it() {
 }
 
 #[test]
+fn a_colleagues_candidate_and_an_untried_one_take_a_word_more() {
+    let (_source, replica, caller) = replica();
+    caller.done(&["candidate", "stage", AFTER]);
+    replica.desk.state().candidate.as_mut().unwrap().0.actor = "bob".into();
+    let no = caller.run(&["candidate", "stage", AFTER]);
+    assert_eq!(no.code, Some(1));
+    assert!(no.err.contains("`bob` staged the candidate") && no.err.contains("stage --replace"), "{}", no.err);
+    caller.done(&["candidate", "stage", AFTER, "--replace"]);
+
+    let unnamed = caller.run(&["candidate", "promote"]);
+    assert_eq!(unnamed.code, Some(2));
+    assert!(unnamed.err.contains("--digest <DIGEST>"), "{}", unnamed.err);
+    replica.desk.state().candidate.as_mut().unwrap().0.compared = 0;
+    let name = &digest(AFTER)[7..19];
+    let no = caller.run(&["candidate", "promote", "--digest", name]);
+    assert_eq!(no.code, Some(1));
+    assert!(no.err.contains("--untried"), "{}", no.err);
+    caller.done(&["candidate", "promote", "--digest", name, "--untried"]);
+}
+
+#[test]
 fn a_candidate_is_promoted_only_over_what_was_seen() {
     let (_source, replica, caller) = replica();
     caller.done(&["candidate", "stage", AFTER]);
     replica.desk.state().rival = Some(bundle("policies/standard"));
-    let overtaken = caller.run(&["candidate", "promote"]);
+    let overtaken = caller.run(&["candidate", "promote", "--digest", &digest(AFTER)]);
     assert_eq!(overtaken.code, Some(1));
     assert!(overtaken.err.contains("candidate now"), "{}", overtaken.err);
-    let expected = caller.run(&["candidate", "promote", "--expect", &digest(BEFORE)]);
+    let expected = caller.run(&["candidate", "promote", "--digest", &digest(AFTER), "--expect", &digest(BEFORE)]);
     assert_eq!(expected.code, Some(1));
     let done = caller.run(&["candidate", "promote", "--digest", &digest(AFTER), "--reason", "CR-2"]);
     assert_eq!(done.code, Some(0), "{}", done.err);

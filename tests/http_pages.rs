@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use desk_support::{PATIENCE, Teller, broken, bundle, sent};
 use requite::domain::words::{Outcome, ReasonCode};
 use requite::server::Drained;
-use requite::server::admin::desk::{Ask, Desk};
+use requite::server::admin::desk::{Ask, Desk, Replace, Untried};
 use requite::server::pages::{self, PagesConfig, Readiness, Sources};
 use requite::telemetry::event::{Decided, Panicked};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -83,7 +83,7 @@ impl Running {
 
     async fn reload(&self) -> bool {
         let (reply, answer) = oneshot::channel();
-        self.desk.asks.send(Ask::Reload { expected: None, actor: "lea".into(), reply }).await.unwrap();
+        self.desk.asks.send(Ask::Reload { expected: None, asker: "lea".into(), reply }).await.unwrap();
         answer.await.unwrap().is_ok()
     }
 
@@ -196,10 +196,22 @@ async fn readiness_follows_the_server_and_not_the_policies() {
 
     // A rejected reload changes the metrics and nothing else.
     let (reply, _staged) = oneshot::channel();
-    let ask = Ask::Stage { bundle: Some(broken().into()), sample_per_thousand: 1_000, actor: "lea".into(), reply };
+    let ask = Ask::Stage {
+        bundle: Some(broken().into()),
+        sample_per_thousand: 1_000,
+        replace: Replace::OwnOnly,
+        asker: "lea".into(),
+        reply,
+    };
     server.desk.asks.send(ask).await.unwrap();
     let (reply, promoted) = oneshot::channel();
-    let ask = Ask::Promote { digest: broken().digest(), expected: None, actor: "lea".into(), reply };
+    let ask = Ask::Promote {
+        digest: broken().digest(),
+        expected: bundle("1").digest(),
+        untried: Untried::Allowed,
+        asker: "lea".into(),
+        reply,
+    };
     server.desk.asks.send(ask).await.unwrap();
     promoted.await.unwrap().unwrap_err();
     assert_eq!((server.get("/-/ready").await.status, server.get("/-/healthy").await.status), (200, 200));
@@ -293,7 +305,13 @@ async fn metrics_tell_of_the_candidate_by_currency() {
     let (reply, staged) = oneshot::channel();
     let files = sent(&bundle("2"));
     assert_eq!(files.files.len(), 1);
-    let ask = Ask::Stage { bundle: Some(bundle("2").into()), sample_per_thousand: 250, actor: "lea".into(), reply };
+    let ask = Ask::Stage {
+        bundle: Some(bundle("2").into()),
+        sample_per_thousand: 250,
+        replace: Replace::OwnOnly,
+        asker: "lea".into(),
+        reply,
+    };
     server.desk.asks.send(ask).await.unwrap();
     staged.await.unwrap().unwrap();
     let metrics = server.metrics().await;

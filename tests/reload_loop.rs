@@ -10,6 +10,7 @@ use std::time::Duration;
 use requite::app::reload::hints::Hints;
 use requite::app::reload::{Beginning, Loader, Road, RoadConfig, lay};
 use requite::domain::time::Timestamp;
+use requite::engine::activations::Activations;
 use requite::engine::admit::{Admission, Rejection};
 use requite::engine::history::Held;
 use requite::engine::status::{Admissible, StartedFrom, WhyFailed};
@@ -123,6 +124,7 @@ fn service_with(config: RoadConfig) -> Service {
         location: "test".to_owned(),
         failure: None,
         earlier: vec![],
+        activations: Activations::default(),
         notices: vec![],
     };
     let loader = Loader { read: Box::new(read), admit: |bundle, _| admit(bundle), state: None };
@@ -284,7 +286,7 @@ async fn a_source_that_hangs_does_not_keep_anyone_from_going_back() {
     service.until("it is read", || service.reads() > reads).await;
     let (reply, answer) = oneshot::channel();
     let expected = bundle("second").digest();
-    service.desk.asks.send(Ask::Rollback { to: None, expected, actor: String::new(), reply }).await.unwrap();
+    service.desk.asks.send(Ask::Rollback { to: None, expected, asker: "".into(), reply }).await.unwrap();
     let report = timeout(Duration::from_secs(10), answer).await.unwrap().unwrap().unwrap();
     assert_eq!((report.after, report.generation), (bundle("first").digest(), 3));
     sleep(Duration::from_millis(500)).await;

@@ -18,9 +18,13 @@ use std::time::Duration;
 use ReloadTrigger::{Admin, FileChange, Poll, Rollback, Signal, Start};
 use requite::app::reload::flap::FlapLimits;
 use requite::app::reload::{GoodAfter, RoadConfig};
+use requite::domain::money::{Amount, Currency};
+use requite::domain::words::Outcome;
+use requite::engine::candidate::Observed;
 use requite::engine::status::{Admissible, Hold, KnownGood, Refusal, RestartForecast, StartedFrom, WhyFailed};
+use requite::policy::bundle::Digest;
 use requite::policy::diff::ChangeKind;
-use requite::server::admin::desk::Ask;
+use requite::server::admin::desk::{Ask, Replace, Untried};
 use requite::telemetry::event::{ReloadTrigger, Success};
 use road_support::{BY_HAND, PATIENCE, Place, Running, bundle, digest, text};
 use tokio::sync::oneshot;
@@ -69,7 +73,7 @@ async fn reloads_that_wait_share_one_read_and_are_held_against_what_they_expect_
     let mut answers = Vec::new();
     for expected in [Some(digest("1")), Some(digest("1")), Some(digest("2")), None] {
         let (reply, answer) = oneshot::channel();
-        asks.try_send(Ask::Reload { expected, actor: "ops".into(), reply }).unwrap();
+        asks.try_send(Ask::Reload { expected, asker: "ops".into(), reply }).unwrap();
         answers.push(answer);
     }
     hints.give(FileChange);
@@ -159,30 +163,189 @@ async fn going_back_makes_a_new_generation_and_the_source_stays_out() {
     running.write(&text("3"));
     running.hint(FileChange).await;
     assert_eq!((running.digest(), running.generation(), running.status().source.hold), (digest("3"), 4, Hold::None));
-    // And then what was gone back from is like any other.
+    // And then what was gone back from still stays out, whoever put it there again.
     running.write(&text("2"));
-    running.hint(FileChange).await;
-    assert_eq!((running.digest(), running.generation()), (digest("2"), 5));
+    for trigger in [FileChange, Poll, Signal] {
+        running.hint(trigger).await;
+        assert_eq!((running.digest(), running.generation()), (digest("3"), 4), "{trigger:?}");
+        assert_eq!(running.status().source.hold, Hold::Overridden);
+    }
     running.end().await;
 }
 
 #[tokio::test]
-async fn who_asks_by_name_gets_what_was_kept_out() {
+async fn who_says_over_what_gets_what_was_kept_out() {
     for by_signal in [true, false] {
         let place = Place::new("1");
         let running = place.run(BY_HAND);
-        running.put("2").await;
-        running.roll_back(Some(digest("1"))).await.unwrap();
+        running.stage("2", "alice").await.unwrap();
+        running.promote("2", "1").await.unwrap();
         running.until("the source is kept out", |status| status.source.hold == Hold::Overridden).await;
+        let Err(Refusal::HeldBack(held)) = running.reload(None).await else { panic!("it is held back") };
+        assert_eq!((held.source, held.withdrawal.clone(), held.in_force.digest), (digest("1"), None, digest("2")));
+        assert_eq!((held.in_force.actor.as_str(), running.generation()), ("ops", 2));
         if by_signal {
             running.hint(Signal).await;
         } else {
-            running.reload(Some(digest("1"))).await.unwrap();
+            running.reload(Some(digest("2"))).await.unwrap();
         }
-        assert_eq!((running.digest(), running.generation()), (digest("2"), 4));
+        assert_eq!((running.digest(), running.generation()), (digest("1"), 3));
         assert_eq!(running.status().source.hold, Hold::None);
         running.end().await;
     }
+}
+
+#[tokio::test]
+async fn what_was_gone_back_from_comes_back_by_its_name_only() {
+    let place = Place::new("1");
+    let running = place.run(BY_HAND);
+    running.put("2").await;
+    running.roll_back_because(None, "too dear").await.unwrap();
+    running.until("the source is kept out", |status| status.source.hold == Hold::Overridden).await;
+    for expected in [None, Some(digest("1"))] {
+        let Err(Refusal::HeldBack(held)) = running.reload(expected).await else { panic!("it is held back") };
+        assert_eq!(held.source, digest("2"));
+        assert!(held.withdrawal.unwrap().told().contains("`ops` went back from it"));
+    }
+    running.hint(Signal).await;
+    assert_eq!((running.digest(), running.generation()), (digest("1"), 3));
+    // Going back again goes nowhere, and says what there is.
+    let Err(Refusal::AllWithdrawn { choices }) = running.roll_back(None).await else { panic!("nothing is left") };
+    let told: Vec<_> = choices.iter().map(|choice| (choice.digest, choice.reason.as_str())).collect();
+    assert_eq!(told, [(digest("2"), "too dear")]);
+    let named = running.roll_back(Some(digest("2"))).await.unwrap();
+    assert_eq!((named.after, named.generation), (digest("2"), 4));
+    assert!(named.notices[0].contains("was rolled back from before: `ops`"), "{:?}", named.notices);
+    // And now the other one is what was gone back from; the source is what is in force.
+    let Err(Refusal::AllWithdrawn { choices }) = running.roll_back(None).await else { panic!("nothing is left") };
+    assert_eq!(choices.iter().map(|choice| choice.digest).collect::<Vec<_>>(), [digest("1")]);
+    assert_eq!(running.reload(None).await.unwrap().after, digest("2"));
+    running.end().await;
+}
+
+#[tokio::test]
+async fn going_back_twice_goes_further_back() {
+    let place = Place::new("1");
+    let running = place.run(BY_HAND);
+    for version in ["2", "3", "4"] {
+        running.put(version).await;
+    }
+    for (before, after) in [("4", "3"), ("3", "2"), ("2", "1")] {
+        let report = running.roll_back(None).await.unwrap();
+        assert_eq!((report.before, report.after), (digest(before), digest(after)));
+    }
+    // What was skipped was gone back from as well.
+    for version in ["5", "6", "7"] {
+        running.put(version).await;
+    }
+    running.roll_back(Some(digest("5"))).await.unwrap();
+    assert_eq!(running.roll_back(None).await.unwrap().after, digest("1"));
+    let listed = running.ask(|reply| Ask::Revisions { reply }).await.unwrap();
+    let withdrawn =
+        |version: &str| listed.kept.iter().any(|(kept, mark)| kept.digest == digest(version) && mark.is_some());
+    assert_eq!(["1", "2", "3", "4", "5", "6", "7"].map(withdrawn), [false, true, true, true, true, true, true]);
+    let log: Vec<_> = listed.activations.iter().map(|entry| (entry.number, entry.trigger)).collect();
+    assert_eq!(log.first(), Some(&(12, Rollback)));
+    assert_eq!(log.last(), Some(&(1, ReloadTrigger::Start)));
+    assert_eq!(log.len(), 12);
+    running.end().await;
+}
+
+#[tokio::test]
+async fn the_last_reload_is_successful_again_once_a_held_source_is_mended() {
+    let place = Place::new("1");
+    let running = place.run(BY_HAND);
+    running.put("2").await;
+    running.roll_back(None).await.unwrap();
+    running.until("the source is kept out", |status| status.source.hold == Hold::Overridden).await;
+    let away = place.dir.path().join("away");
+    for broken in [true, false] {
+        if broken {
+            running.write("policy: [\n");
+        } else {
+            fs::rename(place.source(), &away).unwrap();
+        }
+        running.hint(FileChange).await;
+        let status = running.status();
+        assert_eq!((status.last_attempt.success, status.last_failure.is_some()), (Success::No, true));
+        if broken {
+            running.write(&text("2"));
+        } else {
+            fs::rename(&away, place.source()).unwrap();
+        }
+        running.hint(FileChange).await;
+        let status = running.status();
+        assert_eq!((status.last_attempt.success, status.last_failure.is_some()), (Success::Yes, false));
+        assert_eq!((running.digest(), status.source.hold), (digest("1"), Hold::Overridden));
+    }
+    running.end().await;
+}
+
+#[tokio::test]
+async fn a_colleagues_candidate_is_replaced_and_let_go_only_knowingly() {
+    let place = Place::new("1");
+    let running = place.run(BY_HAND);
+    running.stage("2", "alice").await.unwrap();
+    running.stage("3", "alice").await.unwrap();
+    for version in ["3", "4"] {
+        let Err(Refusal::StagedByOther { found, actor, .. }) = running.stage(version, "bob").await else {
+            panic!("it is alice's")
+        };
+        assert_eq!((found, actor.as_str()), (digest("3"), "alice"));
+    }
+    let discard = |digest: Option<Digest>, who: &'static str| {
+        running.ask(move |reply| Ask::Discard { digest, asker: who.into(), reply })
+    };
+    assert!(matches!(discard(None, "bob").await, Err(Refusal::StagedByOther { .. })));
+    assert_eq!(running.status().candidate.as_ref().unwrap().digest, digest("3"));
+    assert_eq!(discard(Some(digest("3")), "bob").await.unwrap().actor, "alice");
+
+    running.stage("3", "alice").await.unwrap();
+    let bundle = Some(bundle(&text("4")).into());
+    let replaced = running
+        .ask(|reply| Ask::Stage {
+            bundle,
+            sample_per_thousand: 500,
+            replace: Replace::Anyones,
+            asker: "bob".into(),
+            reply,
+        })
+        .await
+        .unwrap();
+    assert_eq!((replaced.candidate.digest, replaced.candidate.actor.as_str()), (digest("4"), "bob"));
+    assert!(matches!(discard(None, "alice").await, Err(Refusal::StagedByOther { .. })));
+    assert_eq!(discard(None, "bob").await.unwrap().digest, digest("4"));
+    running.end().await;
+}
+
+#[tokio::test]
+async fn an_untried_candidate_is_promoted_only_knowingly() {
+    let place = Place::new("1");
+    let running = place.run(BY_HAND);
+    running.stage("2", "alice").await.unwrap();
+    let promote = |untried: Untried| {
+        let (digest, expected) = (digest("2"), running.digest());
+        running.ask(move |reply| Ask::Promote { digest, expected, untried, asker: "bob".into(), reply })
+    };
+    let untried = Err(Refusal::Untried { candidate: digest("2") });
+    assert_eq!(promote(Untried::Refused).await, untried);
+    let candidate = running.engine.candidate().unwrap();
+    let observed = Observed {
+        policy: "shop".into(),
+        currency: Currency::iso("CNY").unwrap(),
+        outcome: (Outcome::Denied, None),
+        refund: Amount::from_minor(0),
+        lines: vec![],
+    };
+    // Requests that it could not read say nothing of it, and what it said beside other policies does not count.
+    candidate.not_comparable(1);
+    assert_eq!(promote(Untried::Refused).await, untried);
+    candidate.compare(1, &observed, &observed);
+    running.put("3").await;
+    assert_eq!(promote(Untried::Refused).await, untried);
+    candidate.compare(2, &observed, &observed);
+    assert_eq!(promote(Untried::Refused).await.unwrap().0.after, digest("2"));
+    running.end().await;
 }
 
 #[tokio::test]
@@ -207,7 +370,7 @@ async fn going_back_needs_to_know_from_what_and_to_what() {
     assert_eq!(running.roll_back(None).await, Err(Refusal::NoRevision { wanted: None }));
     assert_eq!(running.roll_back(Some(digest("7"))).await, Err(Refusal::NoRevision { wanted: Some(digest("7")) }));
     running.put("2").await;
-    let ask = |reply| Ask::Rollback { to: None, expected: digest("1"), actor: "ops".into(), reply };
+    let ask = |reply| Ask::Rollback { to: None, expected: digest("1"), asker: "ops".into(), reply };
     assert_eq!(running.ask(ask).await, Err(Refusal::OtherInForce { expected: digest("1"), found: digest("2") }));
     let same = running.roll_back(Some(digest("2"))).await.unwrap();
     assert_eq!((same.before, same.after, same.generation), (digest("2"), digest("2"), 2));
@@ -223,7 +386,7 @@ async fn revisions_are_listed_and_their_files_given() {
         running.put(version).await;
     }
     let revisions = running.ask(|reply| Ask::Revisions { reply }).await.unwrap();
-    let listed: Vec<_> = revisions.iter().map(|revision| (revision.digest, revision.generation)).collect();
+    let listed: Vec<_> = revisions.kept.iter().map(|(revision, _)| (revision.digest, revision.generation)).collect();
     assert_eq!(listed, [(digest("2"), 5), (digest("4"), 4), (digest("3"), 3)]);
     for (wanted, version, generation) in [(None, "2", 5), (Some(digest("3")), "3", 3)] {
         let files = running.ask(|reply| Ask::Files { digest: wanted, reply }).await.unwrap();
@@ -379,14 +542,29 @@ async fn a_candidate_is_staged_and_promoted_or_let_go() {
     let running = place.run(BY_HAND);
     let stage = |text: &str| {
         let bundle = Some(bundle(text).into());
-        running.ask(|reply| Ask::Stage { bundle, sample_per_thousand: 500, actor: "ops".into(), reply })
+        running.ask(|reply| Ask::Stage {
+            bundle,
+            sample_per_thousand: 500,
+            replace: Replace::OwnOnly,
+            asker: "ops".into(),
+            reply,
+        })
     };
-    let promote = |version: &str, expected: Option<&str>| {
-        let (digest, expected) = (digest(version), expected.map(digest));
-        running.ask(move |reply| Ask::Promote { digest, expected, actor: "ops".into(), reply })
+    let promote = |version: &str, expected: &str| {
+        let (digest, expected) = (digest(version), digest(expected));
+        running.ask(move |reply| Ask::Promote {
+            digest,
+            expected,
+            untried: Untried::Allowed,
+            asker: "ops".into(),
+            reply,
+        })
     };
-    assert_eq!(promote("2", None).await, Err(Refusal::OtherCandidate { found: None }));
-    assert_eq!(running.ask(|reply| Ask::Discard { digest: None, reply }).await, Err(Refusal::NoCandidate));
+    assert_eq!(promote("2", "1").await, Err(Refusal::OtherCandidate { found: None }));
+    assert_eq!(
+        running.ask(|reply| Ask::Discard { digest: None, asker: "ops".into(), reply }).await,
+        Err(Refusal::NoCandidate)
+    );
     assert!(matches!(stage("policy: [\n").await, Err(Refusal::Failed(_))));
     assert_eq!(running.status().candidate, None);
 
@@ -396,11 +574,11 @@ async fn a_candidate_is_staged_and_promoted_or_let_go() {
     assert_eq!(running.status().candidate.as_ref().unwrap().digest, digest("2"));
     let files = running.ask(|reply| Ask::Files { digest: Some(digest("2")), reply }).await.unwrap();
     assert_eq!((&*files.bundle, files.snapshot.generation), (&bundle(&text("2")), 0));
-    assert_eq!(promote("3", None).await, Err(Refusal::OtherCandidate { found: Some(digest("2")) }));
-    assert_eq!(promote("2", Some("9")).await, Err(Refusal::OtherInForce { expected: digest("9"), found: digest("1") }));
+    assert_eq!(promote("3", "1").await, Err(Refusal::OtherCandidate { found: Some(digest("2")) }));
+    assert_eq!(promote("2", "9").await, Err(Refusal::OtherInForce { expected: digest("9"), found: digest("1") }));
     assert_eq!(running.generation(), 1);
 
-    let (report, last) = promote("2", Some("1")).await.unwrap();
+    let (report, last) = promote("2", "1").await.unwrap();
     assert_eq!((report.before, report.after, report.generation), (digest("1"), digest("2"), 2));
     assert_eq!((last.digest, report.changes.shown.is_empty()), (digest("2"), false));
     let status = running.until("the source is kept out", |status| status.source.hold == Hold::Overridden).await;
@@ -409,7 +587,10 @@ async fn a_candidate_is_staged_and_promoted_or_let_go() {
     assert_eq!(running.digest(), digest("2"));
 
     stage(&text("3")).await.unwrap();
-    assert_eq!(running.ask(|reply| Ask::Discard { digest: None, reply }).await.unwrap().digest, digest("3"));
+    assert_eq!(
+        running.ask(|reply| Ask::Discard { digest: None, asker: "ops".into(), reply }).await.unwrap().digest,
+        digest("3")
+    );
     assert_eq!((running.status().candidate.clone(), running.generation()), (None, 2));
     running.end().await;
 }
@@ -421,7 +602,13 @@ async fn the_status_has_the_figures_of_the_moment_it_is_asked_for() {
     let stage = async |version: &str| {
         let bundle = Some(bundle(&text(version)).into());
         running
-            .ask(|reply| Ask::Stage { bundle, sample_per_thousand: 1_000, actor: "ops".into(), reply })
+            .ask(|reply| Ask::Stage {
+                bundle,
+                sample_per_thousand: 1_000,
+                replace: Replace::OwnOnly,
+                asker: "ops".into(),
+                reply,
+            })
             .await
             .unwrap()
     };

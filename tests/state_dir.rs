@@ -55,6 +55,7 @@ fn kept(digest: Digest, place: u64, known_good: KnownGood) -> Kept {
         activated_at: Timestamp::EPOCH,
         trigger: ReloadTrigger::Signal,
         actor: "ops".into(),
+        reason: String::new(),
         known_good,
     };
     Kept { revision, place, text_bytes: 1, held: None }
@@ -249,6 +250,7 @@ async fn what_was_in_force_is_listed_by_the_next_run_and_can_be_gone_back_to() {
     let place = after_a_run(&["1", "2", "3"]).await;
     let running = place.run(GOOD);
     let revisions = running.ask(|reply| Ask::Revisions { reply }).await.unwrap();
+    let revisions: Vec<_> = revisions.kept.into_iter().map(|(revision, _)| revision).collect();
     let listed: Vec<_> = revisions.iter().map(|revision| (revision.digest, revision.generation)).collect();
     assert_eq!(listed, [(digest("3"), 1), (digest("2"), 0), (digest("1"), 0)]);
     assert_eq!((revisions[1].trigger, revisions[1].actor.as_str()), (ReloadTrigger::Admin, "ops"));
@@ -278,6 +280,88 @@ async fn broken_policies_at_the_start_give_way_to_the_last_known_good() {
     running.hint(ReloadTrigger::FileChange).await;
     assert_eq!((running.digest(), running.status().restart.clone()), (digest("3"), RestartForecast::Same));
     running.end().await;
+}
+
+#[tokio::test]
+async fn no_start_falls_back_to_what_was_rolled_back_from() {
+    let place = after_a_run(&["1", "2"]).await;
+    let running = place.run(GOOD);
+    running.roll_back(Some(digest("1"))).await.unwrap();
+    is_kept(&running, "1").await;
+    running.end().await;
+    place.write("policy: [\n");
+    let running = place.run(BY_HAND);
+    assert_eq!((running.digest(), running.status().started_from), (digest("1"), StartedFrom::LastKnownGood));
+    running.end().await;
+    // A good source is taken whatever was rolled back from, and that is said.
+    place.write(&text("2"));
+    let running = place.run(BY_HAND);
+    assert_eq!(running.digest(), digest("2"));
+    let status = running.status();
+    assert!(status.notices[0].starts_with("what is in force was rolled back from: `ops`"), "{:?}", status.notices);
+    assert_eq!(running.roll_back(None).await.unwrap().after, digest("1"));
+    running.end().await;
+}
+
+#[tokio::test]
+async fn the_history_of_activations_outlives_restarts_with_every_reason() {
+    let place = Place::with_state("1");
+    let running = place.run(BY_HAND);
+    running.put("2").await;
+    running.roll_back_because(None, "too dear: \u{202e}").await.unwrap();
+    running.end().await;
+    let running = place.run(BY_HAND);
+    let listed = running.ask(|reply| Ask::Revisions { reply }).await.unwrap();
+    let history: Vec<_> = listed
+        .activations
+        .iter()
+        .map(|entry| (entry.number, entry.generation, entry.digest, entry.trigger, entry.reason.as_str()))
+        .collect();
+    assert_eq!(
+        history,
+        [
+            (4, 1, digest("2"), ReloadTrigger::Start, ""),
+            (3, 3, digest("1"), ReloadTrigger::Rollback, "too dear: \u{202e}"),
+            (2, 2, digest("2"), ReloadTrigger::Admin, ""),
+            (1, 1, digest("1"), ReloadTrigger::Start, ""),
+        ]
+    );
+    assert_eq!((listed.activations[1].before, listed.activations[0].before), (Some(digest("2")), None));
+    assert_eq!(listed.activations[1].policies[0].version, "1");
+    let withdrawn: Vec<_> = listed.kept.iter().filter_map(|(_, withdrawal)| withdrawal.clone()).collect();
+    assert_eq!((withdrawn.len(), withdrawn[0].digest, withdrawn[0].actor.as_str()), (1, digest("2"), "ops"));
+    assert_eq!(running.status().activations, listed.activations);
+    running.end().await;
+}
+
+#[tokio::test]
+async fn a_damaged_history_is_put_aside_and_a_rollback_must_name_its_target() {
+    for damage in ["cut", "strange", "a link"] {
+        let place = after_a_run(&["1", "2"]).await;
+        let file = state(&place).join("activations");
+        match damage {
+            "cut" => fs::write(&file, &fs::read(&file).unwrap()[..100]).unwrap(),
+            "strange" => fs::write(&file, "hello").unwrap(),
+            _ => {
+                fs::rename(&file, place.dir.path().join("elsewhere")).unwrap();
+                std::os::unix::fs::symlink(place.dir.path().join("elsewhere"), &file).unwrap();
+            }
+        }
+        let running = place.run(BY_HAND);
+        let notice = running.status().notices[0].clone();
+        assert!(
+            notice.contains("kept as `activations.corrupt`") && notice.contains("name the one"),
+            "{damage}: {notice}"
+        );
+        assert!(state(&place).join("activations.corrupt").symlink_metadata().is_ok(), "{damage}");
+        let Err(Refusal::AllWithdrawn { choices }) = running.roll_back(None).await else { panic!("it is not known") };
+        assert_eq!(choices.len(), 1, "{damage}");
+        assert_eq!(running.roll_back(Some(digest("1"))).await.unwrap().after, digest("1"));
+        running.end().await;
+        let running = place.run(BY_HAND);
+        assert!(!running.status().notices.iter().any(|notice| notice.contains("corrupt")), "{damage} is told of once");
+        running.end().await;
+    }
 }
 
 #[tokio::test]
@@ -367,7 +451,7 @@ async fn no_more_is_kept_than_asked_for_and_the_last_known_good_in_any_case() {
     assert!(there("3") && there("4") && there("0"));
     assert_eq!(running.status().last_known_good.as_ref().unwrap().digest, digest("0"));
     running.end().await;
-    assert_eq!(names(state(&place)).len(), 9, "{:?}", names(state(&place)));
+    assert_eq!(names(state(&place)).len(), 10, "{:?}", names(state(&place)));
 }
 
 #[tokio::test]

@@ -78,6 +78,7 @@ fn revision(digest: Digest, generation: u64) -> Revision {
         activated_at: Timestamp::EPOCH,
         trigger: ReloadTrigger::Admin,
         actor: String::new(),
+        reason: String::new(),
         known_good: KnownGood::NotYet,
     }
 }
@@ -125,7 +126,7 @@ fn roll_back(shared: &Shared) -> Option<Activation> {
     let over = shared.lock().unwrap().activator.current();
     let mut road = shared.lock().unwrap();
     let now = road.activator.current().generation;
-    let to = road.history.before()?.held.clone()?;
+    let to = road.history.before().next()?.held.clone()?;
     let digest = to.bundle.digest();
     let activation = exactly_when_overtaken(over.generation, now, road.put(&over, to))?;
     assert_eq!(activation.after, digest);

@@ -8,6 +8,7 @@ use crate::app::clock;
 use crate::app::config::Policies;
 use crate::app::reload::{Beginning, READ_MAX, let_in, report};
 use crate::app::run::{RunError, colour, read};
+use crate::engine::activations::Activations;
 use crate::engine::admit::admit_of;
 use crate::engine::history::{Held, Kept, precedent};
 use crate::engine::status::{KnownGood, StartedFrom, WhyFailed};
@@ -35,9 +36,11 @@ struct Broken {
 pub fn begin(policies: &Policies, state_dir: Option<&Path>) -> Result<Begun, RunError> {
     let started_at = clock::now();
     let opened = state_dir.map(StateDir::open).transpose()?;
-    let (state, mut earlier, mut notices) = match opened {
-        Some(Opened { state, revisions, problems }) => (Some(Arc::new(state)), revisions, problems),
-        None => (None, Vec::new(), Vec::new()),
+    let (state, mut earlier, activations, mut notices) = match opened {
+        Some(Opened { state, revisions, activations, problems }) => {
+            (Some(Arc::new(state)), revisions, activations, problems)
+        }
+        None => (None, Vec::new(), Activations::default(), Vec::new()),
     };
     notices.iter().for_each(|problem| tracing::error!("{problem}"));
     let (first, started_from, failure) = match from_source(policies, &earlier) {
@@ -59,7 +62,7 @@ pub fn begin(policies: &Policies, state_dir: Option<&Path>) -> Result<Begun, Run
         Policies::Embedded => "embedded".to_owned(),
         Policies::Directory(path) => path.display().to_string(),
     };
-    let beginning = Beginning { first, started_from, started_at, location, failure, earlier, notices };
+    let beginning = Beginning { first, started_from, started_at, location, failure, earlier, activations, notices };
     Ok(Begun { beginning, state })
 }
 
@@ -87,7 +90,8 @@ fn read_in_time(policies: &Policies) -> Result<Bundle, ReadError> {
     receiver.recv_timeout(READ_MAX).unwrap_or(Err(ReadError::Hanging(READ_MAX)))
 }
 
-/// The latest revision known to be good that is whole and that this program, too, lets in.
+/// The latest revision known to be good that is whole and that this program, too, lets in. One that was rolled back
+/// from is not known as good.
 fn last_known_good(state: &StateDir, earlier: &mut Vec<Kept>, notices: &mut Vec<String>) -> Option<Held> {
     let good: Vec<_> = earlier
         .iter()

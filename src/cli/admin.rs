@@ -53,7 +53,7 @@ pub(super) struct Replica {
 /// A change of one replica: what each takes beside what is to change.
 #[derive(Debug, Args)]
 pub(super) struct Change {
-    /// Why, for the audit record
+    /// Why, for the history of activations and the audit record
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub(super) reason: String,
     /// How to print what came of it
@@ -157,7 +157,8 @@ pub(super) fn explain(error: &AdminError, right: Right) -> Exit {
         None => of_connection(error).to_owned(),
         Some(Refused::Unauthenticated) => {
             "say who you are: `--token-file FILE` or REQUITE_ADMIN_TOKEN_FILE with a file \
-             that holds your token; or `--tls-cert` and `--tls-key` where the server takes certificates"
+             that holds your token; or `--tls-cert` and `--tls-key` where the server takes certificates. Whoever runs the \
+             server gives another one for a token that is wrong or has expired"
                 .to_owned()
         }
         Some(Refused::Forbidden) => format!(
@@ -166,6 +167,20 @@ pub(super) fn explain(error: &AdminError, right: Right) -> Exit {
         ),
         Some(Refused::BadRequest) => "mend what is named".to_owned(),
         Some(Refused::Overtaken) => "look again with `requite status`, then decide again".to_owned(),
+        Some(Refused::Staged) => "`requite candidate status` shows it; `requite candidate stage --replace` takes its place, \
+             `requite candidate discard --digest DIGEST` lets it go"
+            .to_owned(),
+        Some(Refused::Untried) => {
+            "`requite candidate status` says when it was asked about some; `--untried` does not wait".to_owned()
+        }
+        Some(Refused::Withdrawn) => {
+            "`requite revisions` lists them; `requite rollback --to DIGEST` goes back to one all the same".to_owned()
+        }
+        Some(Refused::HeldBack) => {
+            "mend the source; or say over what: `requite reload --expect DIGEST` with what is in force. What was rolled \
+             back from takes its own name: `requite rollback --to DIGEST`"
+                .to_owned()
+        }
         Some(Refused::Rejected) => "mend the policies; `requite check DIR` shows each mistake in its line".to_owned(),
         Some(Refused::Unreadable) => "mend the source of the server; what is in force keeps serving".to_owned(),
         Some(Refused::Missing) => {
@@ -203,6 +218,10 @@ pub(super) fn exit_of(error: &AdminError) -> Exit {
             Refused::Unauthenticated
             | Refused::Forbidden
             | Refused::Overtaken
+            | Refused::Staged
+            | Refused::Untried
+            | Refused::Withdrawn
+            | Refused::HeldBack
             | Refused::Missing
             | Refused::NoService
             | Refused::Other,

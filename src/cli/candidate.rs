@@ -9,7 +9,7 @@ use crate::cli::admin::{Change, Format, Replica, Right, Wanted, expected, status
 use crate::cli::check::exit_of as exit_of_check;
 use crate::cli::exit::Exit;
 use crate::cli::output::{Answer, answer, say, say_unreadable};
-use crate::cli::show::{activation, candidate, changes, colour, diagnostics, short};
+use crate::cli::show::{activation, candidate, changes, colour, diagnostics, short, visible};
 use crate::engine::admit::admit;
 use crate::policy::bundle::Bundle;
 use crate::policy::diagnostic::render;
@@ -49,12 +49,12 @@ enum Verb {
 /// Take policies as the candidate
 #[derive(Debug, Args)]
 #[command(
-    long_about = "Take policies as the candidate; one that is there is replaced.\n\n\
+    long_about = "Take policies as the candidate. Your own that is there is replaced; a colleague's stays, unless you say `--replace`.\n\n\
         They must be good enough to be put in force: mistakes are reported as by `check`. Says what would change of what is in \
         force, rule by rule. Needs the right `reload`.",
     after_long_help = "Examples:\n  requite candidate stage my-policies\n  requite candidate stage my-policies --sample 10%\n  \
         requite candidate stage   # what the server's own source holds, such as after a rollback\n\n\
-        Exit codes:\n  0  it is staged\n  1  the server cannot be reached or said no\n  2  the command line is wrong\n  \
+        Exit codes:\n  0  it is staged\n  1  a colleague's is staged, or the server cannot be reached or said no\n  2  the command line is wrong\n  \
         3  the policies were rejected or cannot be read\n  4  the policies are valid, but a case does not come out as expected"
 )]
 struct Stage {
@@ -63,6 +63,9 @@ struct Stage {
     /// The share of live requests that it decides as well: `10%`, or `5/1000`
     #[arg(long, value_name = "SHARE", default_value = "100%", value_parser = share)]
     sample: u32,
+    /// Take the place of a colleague's candidate
+    #[arg(long)]
+    replace: bool,
     #[command(flatten)]
     change: Change,
 }
@@ -89,17 +92,22 @@ struct Report {
 /// Put the candidate in force
 #[derive(Debug, Args)]
 #[command(
-    long_about = "Put the candidate in force.\n\n\
-        What the source of the server holds at that moment stays out until it changes or someone asks for `reload`: bring the \
-        source to the same content next, or the next restart takes what it holds. Needs the rights `read` and `reload`.",
-    after_long_help = "Examples:\n  requite candidate promote\n  requite candidate promote --digest 9fdafd79acd5 --reason 'CR-1234'\n\n\
-        Exit codes:\n  0  it is in force\n  1  there is none, another one is staged, something else is in force than expected, \
+    long_about = "Put the candidate in force: the one whose digest you name, so that it is the one that you looked at.\n\n\
+        It must have been asked about some request beside what is in force now, unless you say `--untried`.\n\n\
+        What the source of the server holds at that moment stays out until it changes or someone asks for \
+        `reload --expect`: bring the source to the same content next, or the next restart takes what it holds. Needs the rights `read` and `reload`.",
+    after_long_help = "Examples:\n  requite candidate promote --digest 9fdafd79acd5 --reason 'CR-1234'\n  \
+        requite candidate promote --digest 9fdafd79acd5 --untried   # nobody asks for refunds at night\n\n\
+        Exit codes:\n  0  it is in force\n  1  there is none, another one is staged, it was not tried yet, something else is in force than expected, \
         or the server cannot be reached or said no\n  2  the command line is wrong"
 )]
 struct Promote {
-    /// The candidate meant; its first digits will do. Absent: the one that is staged
+    /// The candidate meant; its first digits will do
     #[arg(long, value_name = "DIGEST")]
-    digest: Option<Wanted>,
+    digest: Wanted,
+    /// Put it in force though it was asked about no request yet
+    #[arg(long)]
+    untried: bool,
     /// Only if this digest is in force; absent: whichever is seen first
     #[arg(long, value_name = "DIGEST")]
     expect: Option<Wanted>,
@@ -110,13 +118,13 @@ struct Promote {
 /// Let the candidate go
 #[derive(Debug, Args)]
 #[command(
-    long_about = "Let the candidate go. What is in force stays in force.\n\nPrints its last report. Needs the right `reload`.",
+    long_about = "Let the candidate go. What is in force stays in force. Your own needs no name, a colleague's its digest.\n\nPrints its last report. Needs the right `reload`.",
     after_long_help = "Examples:\n  requite candidate discard\n  requite candidate discard --digest 9fdafd79acd5 --reason 'too dear'\n\n\
-        Exit codes:\n  0  it is gone\n  1  there is none, another one is staged, or the server cannot be reached or said no\n  \
+        Exit codes:\n  0  it is gone\n  1  there is none, another one or a colleague's is staged, or the server cannot be reached or said no\n  \
         2  the command line is wrong"
 )]
 struct Discard {
-    /// The candidate meant; its first digits will do. Absent: the one that is staged
+    /// The candidate meant; its first digits will do. Absent: your own
     #[arg(long, value_name = "DIGEST")]
     digest: Option<Wanted>,
     #[command(flatten)]
@@ -145,6 +153,7 @@ impl Stage {
                 files: bundle.as_ref().map(files),
                 sample_per_thousand: self.sample,
                 reason: self.change.reason.clone(),
+                replace: self.replace,
             };
             let response = match client.stage(request).await {
                 Ok(response) => response,
@@ -171,14 +180,15 @@ impl Stage {
 }
 
 fn staged(response: &pb::StageCandidateResponse) -> String {
-    let pb::StageCandidateResponse { candidate: staged, changes: found, warnings, further_changes } = response;
+    let pb::StageCandidateResponse { candidate: staged, changes: found, warnings, further_changes, notices } = response;
     let changes = match found.as_slice() {
         [] => "decides as what is in force does: nothing differs but the layout, if anything\n".to_owned(),
         found => changes::text_of_server(found, *further_changes, colour()),
     };
     let warnings = diagnostics::list(warnings);
+    let notices: String = notices.iter().map(|notice| format!("note: {}\n", visible(notice))).collect();
     let staged = candidate::staged(staged.as_ref().unwrap_or(&pb::CandidateStatus::default()));
-    format!("{changes}{warnings}{staged}next: `requite candidate status`\n")
+    format!("{changes}{warnings}{notices}{staged}next: `requite candidate status`\n")
 }
 
 /// The files of a bundle, to be sent.
@@ -209,26 +219,24 @@ fn say_no_candidate() -> Exit {
 }
 
 /// The candidate that is staged, if it is the one meant, and what is in force.
-async fn found(client: &AdminClient, wanted: Option<&Wanted>) -> Result<Result<(String, String), Exit>, AdminError> {
+async fn found(client: &AdminClient, wanted: &Wanted) -> Result<Result<(String, String), Exit>, AdminError> {
     let status = status(client).await?;
     let in_force = status.in_force.unwrap_or_default().digest;
     let Some(staged) = status.candidate else { return Ok(Err(say_no_candidate())) };
-    Ok(match wanted {
-        Some(wanted) if !wanted.means(&staged.digest) => {
-            say(&format!(
-                "error: another candidate is staged: {}\n  help: nothing was done; see `requite candidate status`",
-                staged.digest
-            ));
-            Err(Exit::Unexpected)
-        }
-        Some(_) | None => Ok((staged.digest, in_force)),
-    })
+    if wanted.means(&staged.digest) {
+        return Ok(Ok((staged.digest, in_force)));
+    }
+    say(&format!(
+        "error: another candidate is staged: {}\n  help: nothing was done; see `requite candidate status`",
+        visible(&staged.digest)
+    ));
+    Ok(Err(Exit::Unexpected))
 }
 
 impl Promote {
     fn run(self) -> Exit {
         self.change.replica.run(Right::Reload, async |client| {
-            let (digest, in_force) = match found(client, self.digest.as_ref()).await? {
+            let (digest, in_force) = match found(client, &self.digest).await? {
                 Ok(found) => found,
                 Err(exit) => return Ok(exit),
             };
@@ -238,7 +246,9 @@ impl Promote {
             };
             say(&format!("putting {} in force instead of {}", short(&digest), short(&expected_digest)));
             let reason = self.change.reason.clone();
-            let response = client.promote(pb::PromoteCandidateRequest { digest, expected_digest, reason }).await?;
+            let untried = self.untried;
+            let request = pb::PromoteCandidateRequest { digest, expected_digest, reason, untried };
+            let response = client.promote(request).await?;
             let text = match self.change.output {
                 Format::Json => Answer::Json(admin_to_json(&response, "PromoteCandidateResponse")),
                 Format::Text => {
@@ -257,7 +267,7 @@ impl Discard {
         self.change.replica.run(Right::Reload, async |client| {
             let digest = match &self.digest {
                 None => String::new(),
-                Some(wanted) => match found(client, Some(wanted)).await? {
+                Some(wanted) => match found(client, wanted).await? {
                     Ok((digest, _)) => digest,
                     Err(exit) => return Ok(exit),
                 },

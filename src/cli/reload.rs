@@ -14,13 +14,14 @@ use crate::server::pb;
 #[command(
     long_about = "Have a server read its policies again and put them in force.\n\n\
         A server does so by itself when a file changes. `reload` asks for it now, waits until it is done, and says what \
-        changed, rule by rule. It also lets in again what was held back after a rollback. Policies with mistakes change \
-        nothing; each mistake is told with its place.\n\n\
+        changed, rule by rule. Policies with mistakes change nothing; each mistake is told with its place.\n\n\
+        Where an admin put something else in force than the source holds, and the source has not changed since, say what is to be \
+        replaced with `--expect`. What was rolled back from stays out in any case: `requite rollback --to` puts it in force by its name.\n\n\
         Needs the right `reload`.",
     after_long_help = "Examples:\n  requite reload\n  requite reload --reason 'CR-1234: fee for late cancellations'\n  \
-        requite reload --expect 9fdafd79acd5   # only if nobody was faster\n\n\
+        requite reload --expect 9fdafd79acd5   # only over this\n\n\
         Exit codes:\n  0  what the source holds is in force, whether anything changed or not\n  \
-        1  the server cannot be reached, said no, or something else than expected is in force\n  2  the command line is wrong\n  \
+        1  the server cannot be reached, said no, keeps out what the source holds, or something else than expected is in force\n  2  the command line is wrong\n  \
         3  the policies were rejected or cannot be read\n  4  the policies are valid, but a case does not come out as expected"
 )]
 pub(super) struct Reload {

@@ -5,7 +5,7 @@ use clap::Args;
 use crate::cli::admin::{Change, Format, Replica, Right, Wanted, expected};
 use crate::cli::exit::Exit;
 use crate::cli::output::{Answer, answer, say};
-use crate::cli::show::{activation, colour, short, status};
+use crate::cli::show::{activation, colour, short, status, visible};
 use crate::server::json::admin_to_json;
 use crate::server::pb;
 
@@ -13,16 +13,20 @@ use crate::server::pb;
 #[derive(Debug, Args)]
 #[command(
     long_about = "Put an earlier revision in force again.\n\n\
-        It is a new generation with the content of an old one. What the source of the server holds at that moment stays out \
-        until it changes or someone asks for `reload`: mend the source next, or the next restart takes what it holds.\n\n\
+        It is a new generation with the content of an old one. Without `--to` it is the latest one before that nobody went back \
+        from: a second rollback goes further back, never forth to what the first one took out of force. Where everything was gone \
+        back from, it names the choices and does nothing.\n\n\
+        What the source of the server holds at that moment stays out \
+        until it changes; what was rolled back from also where it comes again, until someone names it. Mend the source next, or the \
+        next restart takes what it holds.\n\n\
         The server goes back only from the digest that was seen just before, which is said first. Needs the rights `read` and `rollback`.",
     after_long_help = "Examples:\n  requite rollback\n  requite rollback --to 9fdafd79acd5 --reason 'refunds too low since noon'\n  \
         requite revisions   # what there is to go back to\n\n\
-        Exit codes:\n  0  the earlier revision is in force\n  1  the server cannot be reached, said no, or something else is in \
-        force than expected\n  2  the command line is wrong\n  3  the earlier revision may not be put in force any more"
+        Exit codes:\n  0  the earlier revision is in force\n  1  the server cannot be reached, said no, something else is in \
+        force than expected, or there is nothing to go back to that was not rolled back from\n  2  the command line is wrong\n  3  the earlier revision may not be put in force any more"
 )]
 pub(super) struct Rollback {
-    /// Where to go back to; its first digits will do. Absent: to what was in force before
+    /// Where to go back to; its first digits will do. Absent: the latest one before that was not rolled back from
     #[arg(long, value_name = "DIGEST")]
     to: Option<Wanted>,
     /// Only if this digest is in force; absent: whichever is seen first
@@ -64,14 +68,30 @@ impl Rollback {
         })
     }
 
-    /// What was said, or the revision before. It is sent as seen: what is told is what is done.
+    /// What was said, or the latest revision before that was not rolled back from. It is sent as seen: what is told is
+    /// what is done.
     fn target(&self, revisions: &[pb::PolicyRevision]) -> Result<String, Exit> {
         let digests: Vec<String> = revisions.iter().map(|revision| revision.digest.clone()).collect();
-        match (&self.to, digests.get(1)) {
-            (Some(wanted), _) => wanted.among(&digests),
-            (None, Some(before)) => Ok(before.clone()),
-            (None, None) => {
+        if let Some(wanted) = &self.to {
+            return wanted.among(&digests);
+        }
+        let before = revisions.get(1..).unwrap_or_default();
+        match (before.iter().find(|revision| revision.withdrawal.is_none()), before) {
+            (Some(target), _) => Ok(target.digest.clone()),
+            (None, []) => {
                 say("error: there is nothing to go back to\n  help: `requite revisions` lists what there is");
+                Err(Exit::Unexpected)
+            }
+            (None, withdrawn) => {
+                let choice = |revision: &pb::PolicyRevision| {
+                    format!("  {}: {}", visible(&revision.digest), visible(&status::withdrawal(revision)))
+                };
+                let choices: Vec<String> = withdrawn.iter().map(choice).collect();
+                say(&format!(
+                    "error: all that there is to go back to was rolled back from\n{}\n  help: nothing was done; name one of \
+                     them all the same: `requite rollback --to DIGEST`",
+                    choices.join("\n")
+                ));
                 Err(Exit::Unexpected)
             }
         }
@@ -82,7 +102,7 @@ impl Rollback {
 #[derive(Debug, Args)]
 #[command(
     long_about = "List the revisions that can be gone back to, the latest first; the first one is in force.\n\n\
-        With `--state-dir` they are those of earlier runs, too. Needs the right `read`.",
+        Below them stands the history of activations: what came into force, the latest first, by whom, and why. With `--state-dir` they are those of earlier runs, too. Needs the right `read`.",
     after_long_help = "Examples:\n  requite revisions\n  requite diff 9fdafd79acd5 in-force   # what has changed since then\n\n\
         Exit codes:\n  0  they are listed\n  1  the server cannot be reached or said no\n  2  the command line is wrong"
 )]
@@ -100,7 +120,7 @@ impl Revisions {
             let response = client.revisions(pb::ListPolicyRevisionsRequest {}).await?;
             let text = match self.output {
                 Format::Json => Answer::Json(admin_to_json(&response, "ListPolicyRevisionsResponse")),
-                Format::Text => status::revisions(&response.revisions).into(),
+                Format::Text => status::revisions(&response).into(),
             };
             Ok(answer(text, Exit::Done))
         })

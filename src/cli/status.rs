@@ -168,7 +168,17 @@ async fn asked(addrs: &[String], credentials: &Credentials) -> Vec<Asked> {
 fn is_final(error: &AdminError) -> bool {
     match error.refused() {
         Some(Refused::Unauthenticated | Refused::Forbidden | Refused::BadRequest | Refused::NoService) => true,
-        Some(Refused::Overtaken | Refused::Rejected | Refused::Unreadable | Refused::Missing | Refused::Other) => false,
+        Some(
+            Refused::Overtaken
+            | Refused::Staged
+            | Refused::Untried
+            | Refused::Withdrawn
+            | Refused::HeldBack
+            | Refused::Rejected
+            | Refused::Unreadable
+            | Refused::Missing
+            | Refused::Other,
+        ) => false,
         None => exit_of(error) == Exit::Usage,
     }
 }

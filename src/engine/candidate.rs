@@ -95,6 +95,12 @@ impl Candidate {
         }
     }
 
+    /// How it came to be one.
+    #[must_use]
+    pub const fn staging(&self) -> &Staging {
+        &self.staging
+    }
+
     /// The policies in it.
     #[must_use]
     pub const fn snapshot(&self) -> &Arc<Snapshot> {

@@ -100,6 +100,14 @@ impl History {
         self.forget();
     }
 
+    /// Notes that revisions were rolled back from: they are not known as good any more.
+    pub fn not_good(&mut self, digests: &[Digest]) {
+        for kept in self.earlier.iter_mut().filter(|kept| digests.contains(&kept.revision.digest)) {
+            kept.revision.known_good = KnownGood::NotYet;
+        }
+        self.forget();
+    }
+
     /// Lets go what is beyond the bounds.
     fn forget(&mut self) {
         let good = self.last_known_good().map(|kept| kept.place);
@@ -130,16 +138,21 @@ impl History {
         &self.current
     }
 
-    /// What was in force before that.
-    #[must_use]
-    pub fn before(&self) -> Option<&Kept> {
-        self.earlier.first()
+    /// What was in force before that, the latest first.
+    pub fn before(&self) -> impl Iterator<Item = &Kept> {
+        self.earlier.iter()
     }
 
     /// The revision of this digest.
     #[must_use]
     pub fn find(&self, digest: Digest) -> Option<&Kept> {
         self.revisions().find(|kept| kept.revision.digest == digest)
+    }
+
+    /// What came into force after this one last did, what is in force included: what going back to it is a way back from.
+    #[must_use]
+    pub fn after(&self, place: u64) -> Vec<Digest> {
+        self.revisions().filter(|kept| place < kept.place).map(|kept| kept.revision.digest).collect()
     }
 
     /// The latest revision that is known as good.
@@ -190,6 +203,7 @@ mod tests {
             activated_at: Timestamp::from_unix(0, 0).unwrap(),
             trigger: ReloadTrigger::FileChange,
             actor: String::new(),
+            reason: String::new(),
             known_good: KnownGood::NotYet,
         };
         (revision, Held::new(bundle, admission))
@@ -213,7 +227,7 @@ mod tests {
     fn a_revision_stands_once_under_its_last_activation() {
         let history = history(&["a", "b", "a", "c", "b"], 10);
         assert_eq!(generations(&history), [5, 4, 3]);
-        assert_eq!(history.before().unwrap().revision.generation, 4);
+        assert_eq!(history.before().next().unwrap().revision.generation, 4);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What is in force: one snapshot at a time, swapped by one writer, read without a lock.
 
+pub mod activations;
 pub mod admit;
 pub mod candidate;
 pub mod history;

@@ -8,6 +8,7 @@ use crate::domain::money::Currency;
 use crate::domain::time::Timestamp;
 use crate::domain::words::{Outcome, ReasonCode};
 use crate::engine::Engine;
+use crate::engine::activations::{Activated, Withdrawal};
 use crate::engine::snapshot::Snapshot;
 use crate::plan::Plan;
 use crate::policy::bundle::Digest;
@@ -16,11 +17,16 @@ use crate::policy::diff::Changes;
 use crate::telemetry::event::ReloadTrigger;
 use crate::telemetry::reloads::LastAttempt;
 
+/// Activations that a status tells of; the list of revisions has all that are kept.
+pub const RECENT_ACTIVATIONS_MAX: usize = 5;
+
 /// Where a replica stands.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Status {
     /// What is in force.
     pub in_force: Revision,
+    /// That it was rolled back from, which only a start puts in force again unasked; `None`: it was not.
+    pub withdrawal: Option<Withdrawal>,
     /// The policies in it, in all their versions.
     pub policies: Vec<PolicyLabel>,
     /// What would refuse it if it were new: mistakes that earlier versions of the program took. Empty: nothing.
@@ -41,6 +47,8 @@ pub struct Status {
     pub last_known_good: Option<Revision>,
     /// The candidate, as it stood when the status was made.
     pub candidate: Option<CandidateReport>,
+    /// The latest activations, the last one first; at most [`RECENT_ACTIVATIONS_MAX`].
+    pub activations: Vec<Activated>,
     /// How the last attempt to put policies in force came out. How many there were is counted elsewhere.
     pub last_attempt: LastAttempt,
     /// What else the admin should know, such as a state directory that cannot be written; a sentence
@@ -80,8 +88,20 @@ pub struct Revision {
     pub trigger: ReloadTrigger,
     /// Who put it in force; empty where nobody asked.
     pub actor: String,
+    /// Why, as they said it; empty where they did not say.
+    pub reason: String,
     /// Whether it served long enough to be known as good.
     pub known_good: KnownGood,
+}
+
+/// What was in force, and what became of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Revisions {
+    /// The revisions that can be gone back to, the latest first, each with its withdrawal where it has one; the first
+    /// one is in force.
+    pub kept: Vec<(Revision, Option<Withdrawal>)>,
+    /// Every activation that is remembered, the latest first.
+    pub activations: Vec<Activated>,
 }
 
 /// One version of a policy in force.
@@ -257,6 +277,27 @@ pub enum Refusal {
         /// What is staged.
         found: Option<Digest>,
     },
+    /// A colleague's candidate is staged, and was not named.
+    StagedByOther {
+        /// The candidate.
+        found: Digest,
+        /// Who staged it.
+        actor: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// The candidate has not been asked about any request beside what is in force now.
+    Untried {
+        /// The candidate.
+        candidate: Digest,
+    },
+    /// Everything that could be gone back to was rolled back from.
+    AllWithdrawn {
+        /// What there is, the latest first.
+        choices: Vec<Withdrawal>,
+    },
+    /// What the source holds is kept out, and whoever asked did not say that they know of it.
+    HeldBack(Box<HeldBack>),
     /// There is no such revision here, or none to go back to.
     NoRevision {
         /// What was asked for.
@@ -270,6 +311,17 @@ pub enum Refusal {
     NoBundle(String),
     /// A bug; all of it is in the log.
     Bug,
+}
+
+/// Why an ask does not let in what the source holds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HeldBack {
+    /// What the source holds.
+    pub source: Digest,
+    /// That it was rolled back from; `None`: an admin put something else in force.
+    pub withdrawal: Option<Withdrawal>,
+    /// What is in force instead.
+    pub in_force: Revision,
 }
 
 /// A candidate, and how live requests would have been decided by it.

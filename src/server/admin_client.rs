@@ -165,6 +165,14 @@ pub enum Refused {
     BadRequest,
     /// Something else is in force, or staged, than was expected.
     Overtaken,
+    /// A colleague's candidate is staged.
+    Staged,
+    /// The candidate was asked about no request yet.
+    Untried,
+    /// All that there is to go back to was rolled back from.
+    Withdrawn,
+    /// What the source holds is kept out.
+    HeldBack,
     /// The policies may not be put in force.
     Rejected,
     /// The source of the policies cannot be read.
@@ -186,12 +194,18 @@ impl AdminError {
             Code::Unauthenticated => Refused::Unauthenticated,
             Code::PermissionDenied => Refused::Forbidden,
             Code::InvalidArgument => Refused::BadRequest,
-            Code::Aborted => Refused::Overtaken,
+            Code::Aborted => match status.get_details_error_info() {
+                Some(info) if info.reason == "CANDIDATE_STAGED" => Refused::Staged,
+                Some(_) | None => Refused::Overtaken,
+            },
             Code::NotFound => Refused::Missing,
             Code::Unimplemented => Refused::NoService,
             Code::FailedPrecondition => match status.get_details_error_info() {
                 Some(info) if info.reason == "POLICY_SOURCE_UNREADABLE" => Refused::Unreadable,
                 Some(info) if info.reason == "POLICY_REJECTED" => Refused::Rejected,
+                Some(info) if info.reason == "CANDIDATE_UNTRIED" => Refused::Untried,
+                Some(info) if info.reason == "POLICY_REVISIONS_WITHDRAWN" => Refused::Withdrawn,
+                Some(info) if info.reason == "POLICY_SOURCE_HELD_BACK" => Refused::HeldBack,
                 Some(_) | None => Refused::Other,
             },
             Code::Ok

@@ -1,7 +1,7 @@
 //! The state directory: revisions that were in force, kept over restarts.
 //!
 //! For each revision two files, named by its digest: the bundle, then the record that says when it
-//! was in force and whether it is known as good. Every file appears whole or not at all: written
+//! was in force and whether it is known as good. One more file holds the history of activations. Every file appears whole or not at all: written
 //! beside its place, flushed, renamed, and the directory flushed. What is damaged is reported and put
 //! aside, never trusted and never deleted. One server at a time. Which revisions are worth keeping
 //! is not known here.
@@ -14,14 +14,20 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::domain::time::Timestamp;
+use crate::engine::activations::Activations;
 use crate::engine::history::Kept;
 use crate::policy::bundle::{Bundle, Digest};
+use crate::source::activations;
 use crate::source::archive::{self, ARCHIVE_BYTES_MAX, ArchiveError};
 use crate::source::record::{self, RECORD_BYTES_MAX};
 
 const BUNDLE: &str = "bundle";
 const RECORD: &str = "record";
 const ASIDE: &str = "corrupt";
+
+/// The file of the history of activations.
+const ACTIVATIONS: &str = "activations";
 
 /// What a file is called until it is whole.
 const UNFINISHED: &str = ".unfinished";
@@ -47,6 +53,8 @@ pub struct Opened {
     pub state: StateDir,
     /// Its revisions, the latest first.
     pub revisions: Vec<Kept>,
+    /// Its history of activations, and what was rolled back from.
+    pub activations: Activations,
     /// What is wrong with it, a sentence each: what was put aside, and why.
     pub problems: Vec<String>,
 }
@@ -115,7 +123,8 @@ impl StateDir {
         }
         let state = Self { root: root.to_owned(), _lock: lock };
         let revisions = state.list(&mut problems).map_err(failed)?;
-        Ok(Opened { state, revisions, problems })
+        let activations = state.activations(&revisions, &mut problems);
+        Ok(Opened { state, revisions, activations, problems })
     }
 
     /// Keeps a revision: its bundle, where one is given, and then its record.
@@ -129,6 +138,37 @@ impl StateDir {
         let bytes = record::write(kept).map_err(io::Error::other)?;
         within(bytes.len(), RECORD_BYTES_MAX)?;
         self.write(&name(digest, RECORD), &bytes)
+    }
+
+    /// Keeps the history of activations.
+    pub fn keep_activations(&self, history: &Activations) -> io::Result<()> {
+        let bytes = activations::write(history).map_err(io::Error::other)?;
+        within(bytes.len(), activations::FILE_BYTES_MAX)?;
+        self.write(ACTIVATIONS, &bytes)
+    }
+
+    /// The history of activations. Where it is damaged, each of the revisions may have been rolled back from.
+    fn activations(&self, revisions: &[Kept], problems: &mut Vec<String>) -> Activations {
+        let path = self.root.join(ACTIVATIONS);
+        let problem = match read_within(&path, activations::FILE_BYTES_MAX) {
+            Ok(bytes) => match activations::read(&bytes) {
+                Ok(history) => return history,
+                Err(error) => error.to_string(),
+            },
+            Err(error) if error.kind() == ErrorKind::NotFound => return Activations::default(),
+            Err(error) => error.to_string(),
+        };
+        let what = match self.aside(ACTIVATIONS).and_then(|()| self.flush()) {
+            Ok(()) => format!("it is kept as `{ACTIVATIONS}.{ASIDE}`"),
+            Err(error) => format!("it cannot be put aside: {error}"),
+        };
+        problems.push(format!(
+            "the history of activations `{}` is not used: {problem}; {what}. Which revisions were rolled back from is \
+             not known any more: name the one to go back to",
+            path.display()
+        ));
+        let at = revisions.iter().map(|kept| kept.revision.activated_at).max().unwrap_or(Timestamp::EPOCH);
+        Activations::lost(revisions.iter().map(|kept| kept.revision.digest), at)
     }
 
     /// Lets a revision go. The record goes first, so that no record is ever without its bundle.

@@ -5,6 +5,7 @@ mod caller;
 pub mod page;
 pub mod walkthrough;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -22,8 +23,9 @@ use tokio::runtime::Runtime;
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
 use tonic::transport::{Server, ServerTlsConfig};
 use tonic::{Code, Request, Response, Status};
+use tonic_types::StatusExt as _;
 
-pub use caller::{AFTER, BEFORE, Caller, bundle, copy, digest, run_with};
+pub use caller::{AFTER, BEFORE, Caller, Said, bundle, copy, digest, run_with};
 
 /// The tokens that the service knows, with their rights.
 pub const ALL: &str = "token-of-the-lead";
@@ -43,6 +45,7 @@ pub struct Desk(Arc<Mutex<State>>);
 pub struct State {
     source: PathBuf,
     revisions: Vec<(pb::PolicyRevision, Bundle)>,
+    activations: Vec<pb::PolicyActivation>,
     pub candidate: Option<(pb::CandidateStatus, Bundle)>,
     rejection: Option<pb::PolicyRejection>,
     hold: pb::SourceHold,
@@ -92,9 +95,10 @@ fn runtime() -> Runtime {
 impl Desk {
     fn new(source: &Path) -> Self {
         let bundle = directory::read(source).unwrap();
-        let first = revision(&bundle, 1, pb::ReloadTrigger::Start, "");
+        let first = revision(&bundle, 1, pb::ReloadTrigger::Start, "", "");
         Self(Arc::new(Mutex::new(State {
             source: source.to_owned(),
+            activations: vec![entry(&first, "")],
             revisions: vec![(first, bundle)],
             candidate: None,
             rejection: None,
@@ -109,7 +113,13 @@ impl Desk {
     }
 }
 
-fn revision(bundle: &Bundle, generation: u64, trigger: pb::ReloadTrigger, actor: &str) -> pb::PolicyRevision {
+fn revision(
+    bundle: &Bundle,
+    generation: u64,
+    trigger: pb::ReloadTrigger,
+    actor: &str,
+    reason: &str,
+) -> pb::PolicyRevision {
     pb::PolicyRevision {
         digest: bundle.digest().to_string(),
         generation,
@@ -117,6 +127,24 @@ fn revision(bundle: &Bundle, generation: u64, trigger: pb::ReloadTrigger, actor:
         trigger: trigger.into(),
         actor: actor.to_owned(),
         known_good: generation == 1,
+        reason: reason.to_owned(),
+        withdrawal: None,
+    }
+}
+
+/// The entry of the history for what came into force.
+fn entry(revision: &pb::PolicyRevision, before: &str) -> pb::PolicyActivation {
+    pb::PolicyActivation {
+        number: revision.generation,
+        generation: revision.generation,
+        digest: revision.digest.clone(),
+        before_digest: before.to_owned(),
+        policies: vec![pb::PolicyVersion { policy_id: "workshop".into(), version: "1".into() }],
+        further_policies: 2,
+        trigger: revision.trigger,
+        actor: revision.actor.clone(),
+        reason: revision.reason.clone(),
+        activated_at: revision.activated_at,
     }
 }
 
@@ -225,12 +253,20 @@ impl State {
     }
 
     fn activate(&mut self, bundle: Bundle, trigger: pb::ReloadTrigger, actor: &str) -> pb::Activation {
+        let reason = self.reasons.last().cloned().unwrap_or_default();
         let (before, old) = self.in_force().clone();
         let now = if before.digest == bundle.digest().to_string() {
             before.clone()
         } else {
-            let now = revision(&bundle, before.generation + 1, trigger, actor);
+            let mut now = revision(&bundle, before.generation + 1, trigger, actor, &reason);
             self.revisions.retain(|(revision, _)| revision.digest != now.digest);
+            if trigger == pb::ReloadTrigger::Rollback {
+                let withdrawal =
+                    pb::PolicyWithdrawal { withdrawn_at: now.activated_at, actor: actor.to_owned(), reason };
+                self.revisions[0].0.withdrawal = Some(withdrawal);
+            }
+            now.withdrawal = None;
+            self.activations.insert(0, entry(&now, &before.digest));
             self.revisions.insert(0, (now.clone(), bundle.clone()));
             now
         };
@@ -278,6 +314,7 @@ impl State {
             server_version: "0.1.0".into(),
             started_at: Some(at(1_789_999_000)),
             in_force: Some(in_force),
+            activations: self.activations.iter().take(5).cloned().collect(),
             ..Default::default()
         }
     }
@@ -396,8 +433,9 @@ impl PolicyAdminService for Desk {
         request: Request<pb::ListPolicyRevisionsRequest>,
     ) -> Answer<pb::ListPolicyRevisionsResponse> {
         actor(&request, "read")?;
-        let revisions = self.state().revisions.iter().map(|(revision, _)| revision.clone()).collect();
-        Ok(Response::new(pb::ListPolicyRevisionsResponse { revisions }))
+        let state = self.state();
+        let revisions = state.revisions.iter().map(|(revision, _)| revision.clone()).collect();
+        Ok(Response::new(pb::ListPolicyRevisionsResponse { revisions, activations: state.activations.clone() }))
     }
 
     async fn get_policy(&self, request: Request<pb::GetPolicyRequest>) -> Answer<pb::GetPolicyResponse> {
@@ -437,6 +475,14 @@ impl PolicyAdminService for Desk {
             None => state.read()?,
         };
         state.admitted(&bundle, pb::ReloadTrigger::Admin)?;
+        if let Some((staged, _)) = &state.candidate
+            && staged.actor != actor
+            && !request.replace
+        {
+            let message = format!("`{}` staged the candidate {}", staged.actor, staged.digest);
+            let info = tonic_types::ErrorDetails::with_error_info("CANDIDATE_STAGED", "requite", HashMap::new());
+            return Err(Status::with_error_details(Code::Aborted, message, info));
+        }
         let changes = changes(&state.in_force().1, &bundle);
         let digest = bundle.digest().to_string();
         let fresh = pb::CandidateStatus {
@@ -450,6 +496,7 @@ impl PolicyAdminService for Desk {
             changes,
             warnings: Vec::new(),
             further_changes: 0,
+            notices: Vec::new(),
         }))
     }
 
@@ -461,6 +508,10 @@ impl PolicyAdminService for Desk {
         let (mut state, request) = (self.state(), request.into_inner());
         state.reasons.push(request.reason);
         state.is_expected(&request.expected_digest)?;
+        if state.candidate.as_ref().is_some_and(|(staged, _)| staged.compared == 0) && !request.untried {
+            let info = tonic_types::ErrorDetails::with_error_info("CANDIDATE_UNTRIED", "requite", HashMap::new());
+            return Err(Status::with_error_details(Code::FailedPrecondition, "it was asked about nothing", info));
+        }
         let (candidate, bundle) = state.taken(&request.digest)?;
         state.hold = pb::SourceHold::Overridden;
         let activation = Some(state.activate(bundle, pb::ReloadTrigger::Promotion, actor));

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::admin_support::Caller;
+use crate::admin_support::{Caller, digest};
 
 const AFTER: &str = "tests/policy_diff/after";
 
@@ -26,7 +26,8 @@ pub fn walk(caller: &Caller, source: &Path) {
     assert!(staged.contains("500 of 1000"), "{staged}");
     assert!(caller.done(&["candidate", "status"]).contains("500 of 1000 requests"));
     assert_eq!(caller.run(&["diff", "candidate", AFTER]).code, Some(0));
-    let promoted = caller.done(&["candidate", "promote", "--reason", "CR-1"]);
+    let promote = ["candidate", "promote", "--digest", &digest(AFTER), "--untried", "--reason", "CR-1"];
+    let promoted = caller.done(&promote);
     let second = in_force()["digest"].as_str().unwrap().to_owned();
     assert_ne!(second, first);
     assert!(promoted.contains(&second), "{promoted}");

@@ -11,17 +11,19 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use requite::domain::money::Currency;
 use requite::domain::time::Timestamp;
+use requite::engine::activations::{Activations, Entry};
 use requite::engine::admit::admit;
 use requite::engine::snapshot::Snapshot;
 use requite::engine::status::{
     ActivationReport, Admissible, Assessment, CandidateReport, Failed, Hold, KnownGood, MoneyDifference, PolicyLabel,
-    Refusal, RestartForecast, Revision, SourceStatus, StartedFrom, Status, WhyFailed,
+    RECENT_ACTIVATIONS_MAX, Refusal, RestartForecast, Revision, Revisions, SourceStatus, StartedFrom, Status,
+    WhyFailed,
 };
 use requite::engine::{Activator, Engine, open};
 use requite::policy::bundle::{Bundle, BundleFile, Digest};
 use requite::policy::diff::{Changes, bounded_diff};
 use requite::server::Drained;
-use requite::server::admin::desk::{Ask, Desk, Files, Staged};
+use requite::server::admin::desk::{Ask, Asker, Desk, Files, Replace, Staged, Untried};
 use requite::server::admin::{self, AdminAddress, AdminConfig, AdminLimits, OpenError, TlsFiles};
 use requite::server::pb;
 use requite::server::pb::policy_admin_service_client::PolicyAdminServiceClient;
@@ -248,6 +250,7 @@ pub struct Teller {
     bundles: HashMap<Digest, (Arc<Bundle>, Arc<Snapshot>)>,
     /// The latest first.
     revisions: Vec<Revision>,
+    activations: Activations,
     candidate: Option<(CandidateReport, Bundle)>,
     status: watch::Sender<Arc<Status>>,
 }
@@ -257,7 +260,7 @@ impl Teller {
     pub fn open() -> (Desk, (Self, mpsc::Receiver<Ask>)) {
         let first = bundle("1");
         let (engine, activator) = open(admit(&first).unwrap());
-        let revision = revision(first.digest(), 1, ReloadTrigger::Start, "");
+        let revision = revision(first.digest(), 1, ReloadTrigger::Start, &Asker::default());
         let snapshot = Arc::clone(&engine.current());
         snapshot.count(7);
         let (status, told) = watch::channel(Arc::new(status(&revision, &snapshot)));
@@ -271,6 +274,7 @@ impl Teller {
             activator,
             bundles: HashMap::from([(first.digest(), (Arc::new(first), snapshot))]),
             revisions: vec![revision],
+            activations: Activations::default(),
             candidate: None,
             status,
         };
@@ -291,24 +295,31 @@ impl Teller {
         // Whoever asked may be gone.
         match ask {
             Ask::Validate { bundle, reply } => drop(reply.send(Ok(self.validate(bundle.map(|upload| upload.bundle))))),
-            Ask::Reload { expected, actor, reply } => {
+            Ask::Reload { expected, asker, reply } => {
                 let bundle = self.source.lock().unwrap().clone();
-                let done = self.expect(expected).and_then(|()| self.put(bundle, ReloadTrigger::Admin, &actor));
+                let done = self.expect(expected).and_then(|()| self.put(bundle, ReloadTrigger::Admin, &asker));
                 drop(reply.send(done));
             }
-            Ask::Rollback { to, expected, actor, reply } => drop(reply.send(self.roll_back(to, expected, &actor))),
-            Ask::Revisions { reply } => drop(reply.send(Ok(self.revisions.clone()))),
+            Ask::Rollback { to, expected, asker, reply } => drop(reply.send(self.roll_back(to, expected, &asker))),
+            Ask::Revisions { reply } => {
+                let kept = self.revisions.iter().map(|revision| (revision.clone(), None)).collect();
+                let activations = self.activations.entries().cloned().collect();
+                drop(reply.send(Ok(Revisions { kept, activations })));
+            }
             Ask::Files { digest, reply } => {
                 let found = self.bundles.get(&digest.unwrap_or(self.in_force()));
                 let files =
                     found.map(|(bundle, snapshot)| Files { bundle: bundle.clone(), snapshot: snapshot.clone() });
                 drop(reply.send(files.ok_or(Refusal::NoRevision { wanted: digest })));
             }
-            Ask::Stage { bundle, sample_per_thousand, actor, reply } => {
-                drop(reply.send(self.stage(bundle.map(|upload| upload.bundle), sample_per_thousand, actor)));
+            Ask::Stage { bundle, sample_per_thousand, replace, asker, reply } => {
+                let bundle = bundle.map(|upload| upload.bundle);
+                drop(reply.send(self.stage(bundle, sample_per_thousand, replace, asker.actor)));
             }
-            Ask::Promote { digest, expected, actor, reply } => drop(reply.send(self.promote(digest, expected, &actor))),
-            Ask::Discard { digest, reply } => {
+            Ask::Promote { digest, expected, untried, asker, reply } => {
+                drop(reply.send(self.promote(digest, expected, untried, &asker)));
+            }
+            Ask::Discard { digest, asker: _, reply } => {
                 let taken = self.take_candidate(digest).map(|(report, _)| report);
                 self.tell(None);
                 drop(reply.send(taken));
@@ -352,7 +363,7 @@ impl Teller {
         }
     }
 
-    fn put(&mut self, bundle: Bundle, trigger: ReloadTrigger, actor: &str) -> Result<ActivationReport, Refusal> {
+    fn put(&mut self, bundle: Bundle, trigger: ReloadTrigger, asker: &Asker) -> Result<ActivationReport, Refusal> {
         let before = self.in_force();
         let admission = match admit(&bundle) {
             Ok(admission) => admission,
@@ -375,7 +386,16 @@ impl Teller {
         } else {
             let generation = self.activator.activate(&self.activator.current(), admission).unwrap().generation;
             self.bundles.insert(bundle.digest(), (Arc::new(bundle), Arc::clone(&self.engine.current())));
-            self.revisions.insert(0, revision(self.in_force(), generation, trigger, actor));
+            self.revisions.insert(0, revision(self.in_force(), generation, trigger, asker));
+            self.activations.enter(Entry {
+                snapshot: &self.engine.current(),
+                before: Some(before),
+                withdraws: Vec::new(),
+                trigger,
+                actor: asker.actor.clone(),
+                reason: asker.reason.clone(),
+                at: now(),
+            });
             generation
         };
         self.tell(Some(Reloaded { trigger, result: ReloadResult::Applied }));
@@ -383,14 +403,26 @@ impl Teller {
         Ok(ActivationReport { before, after, generation, at, warnings, changes, cases_passed, notices })
     }
 
-    fn roll_back(&mut self, to: Option<Digest>, expected: Digest, actor: &str) -> Result<ActivationReport, Refusal> {
+    fn roll_back(&mut self, to: Option<Digest>, expected: Digest, asker: &Asker) -> Result<ActivationReport, Refusal> {
         self.expect(Some(expected))?;
         let to = to.or_else(|| self.revisions.get(1).map(|revision| revision.digest));
         let found = to.and_then(|to| self.bundles.get(&to)).map(|(bundle, _)| Bundle::clone(bundle));
-        self.put(found.ok_or(Refusal::NoRevision { wanted: to })?, ReloadTrigger::Rollback, actor)
+        self.put(found.ok_or(Refusal::NoRevision { wanted: to })?, ReloadTrigger::Rollback, asker)
     }
 
-    fn stage(&mut self, bundle: Option<Bundle>, sample_per_thousand: u16, actor: String) -> Result<Staged, Refusal> {
+    fn stage(
+        &mut self,
+        bundle: Option<Bundle>,
+        sample_per_thousand: u16,
+        replace: Replace,
+        actor: String,
+    ) -> Result<Staged, Refusal> {
+        if let (Some((staged, _)), Replace::OwnOnly) = (&self.candidate, replace)
+            && staged.actor != actor
+        {
+            let (found, actor, at) = (staged.digest, staged.actor.clone(), staged.staged_at);
+            return Err(Refusal::StagedByOther { found, actor, at });
+        }
         let bundle = bundle.unwrap_or_else(|| self.source.lock().unwrap().clone());
         let changes = bounded_diff(&self.bundles[&self.in_force()].0, &bundle);
         let candidate = CandidateReport {
@@ -417,7 +449,7 @@ impl Teller {
         };
         self.candidate = Some((candidate.clone(), bundle));
         self.tell(None);
-        Ok(Staged { candidate, changes, warnings: Vec::new() })
+        Ok(Staged { candidate, changes, warnings: Vec::new(), notices: vec!["nobody has tried it".into()] })
     }
 
     fn take_candidate(&mut self, digest: Option<Digest>) -> Result<(CandidateReport, Bundle), Refusal> {
@@ -433,12 +465,17 @@ impl Teller {
     fn promote(
         &mut self,
         digest: Digest,
-        expected: Option<Digest>,
-        actor: &str,
+        expected: Digest,
+        untried: Untried,
+        asker: &Asker,
     ) -> Result<(ActivationReport, CandidateReport), Refusal> {
-        self.expect(expected)?;
+        self.expect(Some(expected))?;
+        let compared = self.candidate.as_ref().map_or(0, |(report, _)| report.compared);
+        if untried == Untried::Refused && compared == 0 {
+            return Err(Refusal::Untried { candidate: digest });
+        }
         let (report, bundle) = self.take_candidate(Some(digest))?;
-        Ok((self.put(bundle, ReloadTrigger::Promotion, actor)?, report))
+        Ok((self.put(bundle, ReloadTrigger::Promotion, asker)?, report))
     }
 
     fn tell(&self, attempt: Option<Reloaded>) {
@@ -449,6 +486,7 @@ impl Teller {
             let status = Arc::make_mut(status);
             status.in_force = self.revisions[0].clone();
             status.policies = PolicyLabel::all_of(&self.engine.current());
+            status.activations = self.activations.entries().take(RECENT_ACTIVATIONS_MAX).cloned().collect();
             status.candidate = self.candidate.as_ref().map(|(report, _)| report.clone());
             if let Some(attempt) = attempt {
                 status.last_attempt = status.last_attempt.then(attempt.result, now());
@@ -457,13 +495,14 @@ impl Teller {
     }
 }
 
-fn revision(digest: Digest, generation: u64, trigger: ReloadTrigger, actor: &str) -> Revision {
+fn revision(digest: Digest, generation: u64, trigger: ReloadTrigger, asker: &Asker) -> Revision {
     Revision {
         digest,
         generation,
         activated_at: now(),
         trigger,
-        actor: actor.to_owned(),
+        actor: asker.actor.clone(),
+        reason: asker.reason.clone(),
         known_good: KnownGood::NotYet,
     }
 }
@@ -473,6 +512,7 @@ fn status(in_force: &Revision, snapshot: &Snapshot) -> Status {
         in_force: in_force.clone(),
         policies: PolicyLabel::all_of(snapshot),
         stricter_errors: Arc::new([]),
+        withdrawal: None,
         decisions: snapshot.decisions(),
         started_from: StartedFrom::Source,
         started_at: now(),
@@ -487,6 +527,7 @@ fn status(in_force: &Revision, snapshot: &Snapshot) -> Status {
         restart: RestartForecast::Same,
         last_known_good: None,
         candidate: None,
+        activations: Vec::new(),
         last_attempt: LastAttempt::first(ReloadResult::Applied, now()),
         notices: vec!["the state directory is full".into()],
     }

@@ -15,7 +15,7 @@ use requite::engine::admit::admit_of;
 use requite::engine::status::{ActivationReport, Refusal, Status};
 use requite::engine::{Engine, open_in};
 use requite::policy::bundle::{Bundle, BundleFile, Digest};
-use requite::server::admin::desk::{Ask, Desk, Reply};
+use requite::server::admin::desk::{Ask, Asker, Desk, Replace, Reply, Staged, Untried};
 use requite::source::directory;
 use requite::telemetry::event::ReloadTrigger;
 use tempfile::TempDir;
@@ -153,12 +153,39 @@ impl Running {
     }
 
     pub async fn reload(&self, expected: Option<Digest>) -> Result<ActivationReport, Refusal> {
-        self.ask(|reply| Ask::Reload { expected, actor: "ops".into(), reply }).await
+        self.ask(|reply| Ask::Reload { expected, asker: "ops".into(), reply }).await
     }
 
     pub async fn roll_back(&self, to: Option<Digest>) -> Result<ActivationReport, Refusal> {
+        self.roll_back_because(to, "").await
+    }
+
+    pub async fn roll_back_because(&self, to: Option<Digest>, reason: &str) -> Result<ActivationReport, Refusal> {
         let expected = self.digest();
-        self.ask(|reply| Ask::Rollback { to, expected, actor: "ops".into(), reply }).await
+        let asker = Asker { actor: "ops".into(), reason: reason.into() };
+        let done = self.ask(|reply| Ask::Rollback { to, expected, asker, reply }).await;
+        self.settle().await;
+        done
+    }
+
+    /// Waits for what the road does after an answer: it looks at the source, to leave out what that holds.
+    async fn settle(&self) {
+        self.ask(|reply| Ask::Revisions { reply }).await.unwrap();
+    }
+
+    /// Stages this version, as someone who replaces nobody else's candidate.
+    pub async fn stage(&self, version: &str, actor: &str) -> Result<Staged, Refusal> {
+        let (bundle, asker) = (Some(bundle(&text(version)).into()), Asker::from(actor));
+        self.ask(|reply| Ask::Stage { bundle, sample_per_thousand: 1_000, replace: Replace::OwnOnly, asker, reply })
+            .await
+    }
+
+    /// Promotes this version over that one, tried or not.
+    pub async fn promote(&self, version: &str, over: &str) -> Result<ActivationReport, Refusal> {
+        let (digest, expected, untried) = (digest(version), digest(over), Untried::Allowed);
+        let done = self.ask(|reply| Ask::Promote { digest, expected, untried, asker: "ops".into(), reply }).await;
+        self.settle().await;
+        Ok(done?.0)
     }
 
     /// Writes a version and has it put in force.

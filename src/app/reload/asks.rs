@@ -6,6 +6,7 @@ use crate::app::clock;
 use crate::app::reload::candidates::{Candidate, changed};
 use crate::app::reload::load::{Known, Loader, Ready, Wants};
 use crate::app::reload::look::{Waiting, answer, other_in_force};
+use crate::app::reload::standing::Seen;
 use crate::app::reload::{Reloader, VALIDATIONS_MAX};
 use crate::domain::limits::BUNDLE_BYTES_MAX;
 use crate::engine::history::Kept;
@@ -13,7 +14,7 @@ use crate::engine::snapshot::Snapshot;
 use crate::engine::status::{ActivationReport, Assessment, Failed, Refusal, WhyFailed};
 use crate::policy::bundle::{Bundle, Digest};
 use crate::policy::diff::{Changes, bounded_diff};
-use crate::server::admin::desk::{Ask, Files, Reply, Upload};
+use crate::server::admin::desk::{Ask, Asker, Files, Reply, Upload};
 use crate::source::directory::ReadError;
 use crate::telemetry::event::{Panicked, ReloadResult, ReloadTrigger};
 
@@ -22,33 +23,30 @@ impl Reloader {
     /// road.
     pub(super) async fn answer(&mut self, ask: Ask) {
         match ask {
-            Ask::Reload { expected, actor, reply } => {
-                let waiting = self.with_all_who_wait(vec![Waiting { expected, actor, reply }]);
+            Ask::Reload { expected, asker, reply } => {
+                let waiting = self.with_all_who_wait(vec![Waiting { expected, asker, reply }]);
                 self.reload(None, waiting).await;
             }
-            Ask::Rollback { to, expected, actor, reply } => {
-                let result = self.roll_back(to, expected, &actor).await;
+            Ask::Rollback { to, expected, asker, reply } => {
+                let result = self.roll_back(to, expected, &asker).await;
                 let changed = changed(&result, |report| report);
-                answer(reply, result);
+                self.answer_when_kept(reply, result, |report| &mut report.notices);
                 self.overridden(changed).await;
             }
-            Ask::Revisions { reply } => {
-                let revisions = self.standing.history.revisions().map(|kept| kept.revision.clone()).collect();
-                answer(reply, Ok(revisions));
-            }
+            Ask::Revisions { reply } => answer(reply, Ok(self.standing.revisions())),
             Ask::Validate { bundle, reply } => self.validate(bundle, reply),
             Ask::Files { digest, reply } => self.files(digest, reply),
-            Ask::Stage { bundle, sample_per_thousand, actor, reply } => {
-                let result = self.stage(bundle, sample_per_thousand, actor).await;
+            Ask::Stage { bundle, sample_per_thousand, replace, asker, reply } => {
+                let result = self.stage(bundle, sample_per_thousand, replace, asker).await;
                 answer(reply, result);
             }
-            Ask::Promote { digest, expected, actor, reply } => {
-                let result = self.promote(digest, expected, &actor).await;
+            Ask::Promote { digest, expected, untried, asker, reply } => {
+                let result = self.promote(digest, expected, untried, &asker).await;
                 let changed = changed(&result, |(report, _)| report);
-                answer(reply, result);
+                self.answer_when_kept(reply, result, |(report, _)| &mut report.notices);
                 self.overridden(changed).await;
             }
-            Ask::Discard { digest, reply } => answer(reply, self.discard(digest)),
+            Ask::Discard { digest, asker, reply } => answer(reply, self.discard(digest, &asker)),
         }
     }
 
@@ -65,7 +63,7 @@ impl Reloader {
     pub(super) fn with_all_who_wait(&mut self, mut waiting: Vec<Waiting>) -> Vec<Waiting> {
         while let Some(ask) = self.backlog.pop_front().or_else(|| self.asks.try_recv().ok()) {
             match ask {
-                Ask::Reload { expected, actor, reply } => waiting.push(Waiting { expected, actor, reply }),
+                Ask::Reload { expected, asker, reply } => waiting.push(Waiting { expected, asker, reply }),
                 other @ (Ask::Validate { .. }
                 | Ask::Rollback { .. }
                 | Ask::Revisions { .. }
@@ -85,26 +83,26 @@ impl Reloader {
         &mut self,
         to: Option<Digest>,
         expected: Digest,
-        actor: &str,
+        asker: &Asker,
     ) -> Result<ActivationReport, Refusal> {
         let over = self.activator.current();
         if over.digest != expected {
             return Err(other_in_force(Some(expected), over.digest));
         }
-        let history = &self.standing.history;
         let kept = match to {
-            Some(digest) => history.find(digest),
-            None => history.before(),
+            Some(digest) => self.standing.history.find(digest).ok_or(Refusal::NoRevision { wanted: to })?,
+            None => self.standing.back()?,
         };
-        let Some(kept) = kept.cloned() else { return Err(Refusal::NoRevision { wanted: to }) };
+        let kept = kept.clone();
         if kept.revision.digest == over.digest {
             let mut report = self.nothing_changed(over.digest);
             report.notices.push("it is in force already".to_owned());
             return Ok(report);
         }
         let before = Arc::clone(&self.standing.history.current().bundle);
+        let withdraws = self.standing.history.after(kept.place);
         let ready = self.ready_again(kept).await?;
-        let mut report = self.put_in_force(&over, &ready, ReloadTrigger::Rollback, actor)?;
+        let mut report = self.put_in_force(&over, &ready, ReloadTrigger::Rollback, asker, withdraws)?;
         self.attempted(ReloadTrigger::Rollback, ReloadResult::Applied);
         self.changed();
         report.notices.extend(self.still_in_the_source());
@@ -143,11 +141,15 @@ impl Reloader {
     /// What the source holds now stays out until something else of it comes into force.
     pub(super) async fn leave_source_out(&mut self) {
         self.standing.source.out = None;
-        let known = self.known(ReloadTrigger::Rollback, Wants::Nothing);
+        // Whether it is good is asked of what was rolled back from, too.
+        let known = Known { withdrawn: Vec::new(), ..self.known(ReloadTrigger::Rollback, Wants::Nothing) };
         // What could not be read holds what it held before, as far as anyone knows.
         let _ = self.load(known).await;
         let in_force = self.activator.digest();
-        self.standing.source.out = self.standing.source.last_held.filter(|held| *held != in_force);
+        self.standing.source.out = match self.standing.source.last_held {
+            Some(Seen::Good(held)) if held != in_force => Some(held),
+            Some(Seen::Good(_) | Seen::Bad(_) | Seen::Unreadable) | None => None,
+        };
         if let Some(out) = self.standing.source.out {
             tracing::warn!(
                 source = %out,
@@ -160,11 +162,21 @@ impl Reloader {
     /// What an admin should know of the source after something else was put in force.
     pub(super) fn still_in_the_source(&self) -> Option<String> {
         let in_force = self.activator.digest();
-        let held = self.standing.source.last_held.filter(|held| *held != in_force)?;
-        Some(format!(
-            "the source holds {held}: it stays out until the source changes or a reload is asked for, and a restart \
-             would put it in force where it may be"
-        ))
+        match self.standing.source.last_held? {
+            Seen::Good(held) if held == in_force => None,
+            Seen::Good(held) if self.standing.activations.withdrawal(held).is_some() => Some(format!(
+                "the source holds {held}, which was rolled back from: it stays out until the source changes, and a \
+                 restart would put it in force"
+            )),
+            Seen::Good(held) => Some(format!(
+                "the source holds {held}: it stays out until the source changes or a reload over what is in force is \
+                 asked for, and a restart would put it in force"
+            )),
+            Seen::Bad(held) => {
+                Some(format!("the source holds {held}, which has mistakes: a restart would not take it"))
+            }
+            Seen::Unreadable => None,
+        }
     }
 
     fn validate(&mut self, upload: Option<Upload>, reply: Reply<Assessment>) {

@@ -12,7 +12,7 @@ use crate::engine::history::Held;
 use crate::engine::status::{ActivationReport, CandidateReport, Failed, Refusal, Revision};
 use crate::policy::bundle::Digest;
 use crate::policy::diff::Changes;
-use crate::server::admin::desk::{Files, Staged, Upload};
+use crate::server::admin::desk::{Asker, Files, Replace, Staged, Untried, Upload};
 use crate::telemetry::event::{ReloadResult, ReloadTrigger};
 
 /// The candidate: what it says to live requests, and what it is to be put in force.
@@ -32,6 +32,16 @@ impl Candidate {
         self.asked.report(clock::now(), in_force)
     }
 
+    fn actor(&self) -> &str {
+        &self.asked.staging().actor
+    }
+
+    /// The no to someone else who did not name it.
+    fn of_other(&self) -> Refusal {
+        let candidate::Staging { at, actor, sample_per_thousand: _ } = self.asked.staging();
+        Refusal::StagedByOther { found: self.digest(), actor: actor.clone(), at: *at }
+    }
+
     /// Its files and policies: as no generation, for it is not in force.
     pub(super) fn files(&self) -> Files {
         Files { bundle: Arc::clone(&self.held.bundle), snapshot: Arc::clone(self.asked.snapshot()) }
@@ -39,13 +49,19 @@ impl Candidate {
 }
 
 impl Reloader {
-    /// Takes a candidate in the place of the one before.
+    /// Takes a candidate in the place of the one before, which may be a colleague's only if they know.
     pub(super) async fn stage(
         &mut self,
         upload: Option<Upload>,
         sample_per_thousand: u16,
-        actor: String,
+        replace: Replace,
+        asker: Asker,
     ) -> Result<Staged, Refusal> {
+        let Asker { actor, reason } = asker;
+        match (&self.standing.candidate, replace) {
+            (Some(found), Replace::OwnOnly) if found.actor() != actor => return Err(found.of_other()),
+            (Some(_), _) | (None, _) => {}
+        }
         let (bundle, _share) = match upload {
             Some(Upload { bundle, share }) => (bundle, share),
             None => match self.read().await {
@@ -65,34 +81,42 @@ impl Reloader {
             }))
         })?;
         let warnings = held.diagnostics();
-        tracing::info!(digest = %held.bundle.digest(), actor, sample_per_thousand, "candidate staged");
+        let digest = held.bundle.digest();
+        let before = self.standing.candidate.as_ref().map(|candidate| candidate.digest().to_string());
+        tracing::info!(%digest, actor, reason, sample_per_thousand, before, "candidate staged");
         let staging = candidate::Staging { at: clock::now(), actor, sample_per_thousand };
         let asked = Arc::new(candidate::Candidate::new(Arc::clone(&held.plans), staging));
         let candidate = Candidate { held, asked };
         let report = candidate.report(self.standing.history.in_force());
         self.put_up(Some(candidate));
-        Ok(Staged { candidate: report, changes, warnings })
+        let notices = self.gone_back_from(digest).into_iter().collect();
+        Ok(Staged { candidate: report, changes, warnings, notices })
     }
 
     /// Puts the candidate in force.
     pub(super) async fn promote(
         &mut self,
         digest: Digest,
-        expected: Option<Digest>,
-        actor: &str,
+        expected: Digest,
+        untried: Untried,
+        asker: &Asker,
     ) -> Result<(ActivationReport, CandidateReport), Refusal> {
-        let candidate = self.candidate_meant(Some(digest))?;
+        let candidate = self.candidate_meant(digest)?;
         let over = self.activator.current();
-        if expected.is_some_and(|expected| expected != over.digest) {
-            return Err(other_in_force(expected, over.digest));
+        if expected != over.digest {
+            return Err(other_in_force(Some(expected), over.digest));
         }
         let last = candidate.report(self.standing.history.in_force());
+        // What is in force already is as tried as anything can be.
+        if last.compared == 0 && untried == Untried::Refused && digest != over.digest {
+            return Err(Refusal::Untried { candidate: digest });
+        }
         let before = Arc::clone(&self.standing.history.current().bundle);
         let ready = Ready { held: candidate.held, changes: Changes::default() };
         let mut report = if ready.held.bundle.digest() == over.digest {
             self.nothing_changed(over.digest)
         } else {
-            self.put_in_force(&over, &ready, ReloadTrigger::Promotion, actor)?
+            self.put_in_force(&over, &ready, ReloadTrigger::Promotion, asker, Vec::new())?
         };
         self.attempted(ReloadTrigger::Promotion, ReloadResult::Applied);
         self.put_up(None);
@@ -102,22 +126,25 @@ impl Reloader {
         Ok((report, last))
     }
 
-    /// Lets the candidate go.
-    pub(super) fn discard(&mut self, digest: Option<Digest>) -> Result<CandidateReport, Refusal> {
-        let candidate = self.candidate_meant(digest)?;
-        tracing::info!(digest = %candidate.digest(), "candidate let go");
+    /// Lets the candidate go: the one named, or the asker's own.
+    pub(super) fn discard(&mut self, digest: Option<Digest>, asker: &Asker) -> Result<CandidateReport, Refusal> {
+        let candidate = match (digest, &self.standing.candidate) {
+            (Some(digest), _) => self.candidate_meant(digest)?,
+            (None, None) => return Err(Refusal::NoCandidate),
+            (None, Some(found)) if found.actor() != asker.actor => return Err(found.of_other()),
+            (None, Some(found)) => found.clone(),
+        };
+        let Asker { actor, reason } = asker;
+        tracing::info!(digest = %candidate.digest(), actor, reason, "candidate let go");
         self.put_up(None);
         Ok(candidate.report(self.standing.history.in_force()))
     }
 
-    fn candidate_meant(&self, meant: Option<Digest>) -> Result<Candidate, Refusal> {
-        match (&self.standing.candidate, meant) {
-            (None, None) => Err(Refusal::NoCandidate),
-            (None, Some(_)) => Err(Refusal::OtherCandidate { found: None }),
-            (Some(found), Some(meant)) if found.digest() != meant => {
-                Err(Refusal::OtherCandidate { found: Some(found.digest()) })
-            }
-            (Some(found), _) => Ok(found.clone()),
+    fn candidate_meant(&self, meant: Digest) -> Result<Candidate, Refusal> {
+        match &self.standing.candidate {
+            None => Err(Refusal::OtherCandidate { found: None }),
+            Some(found) if found.digest() != meant => Err(Refusal::OtherCandidate { found: Some(found.digest()) }),
+            Some(found) => Ok(found.clone()),
         }
     }
 

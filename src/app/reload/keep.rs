@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use crate::engine::activations::Activations;
 use crate::engine::history::Kept;
 use crate::engine::status::KnownGood;
 use crate::policy::bundle::Digest;
@@ -23,8 +24,17 @@ const RETRY_PAUSE_MIN: Duration = Duration::from_secs(1);
 /// Longest such pause.
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(60);
 
-/// The revisions that should be kept, the latest first.
-pub type Wanted = Arc<Vec<Kept>>;
+/// What should be kept.
+#[derive(Clone, Debug, Default)]
+pub struct Keeping {
+    /// The revisions, the latest first.
+    pub revisions: Vec<Kept>,
+    /// The history of activations.
+    pub activations: Activations,
+}
+
+/// What should be kept, as it is told.
+pub type Wanted = Arc<Keeping>;
 
 /// How the state directory is doing.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -33,6 +43,8 @@ pub struct Disk {
     pub last_known_good: Option<Digest>,
     /// What keeps it from holding what it should.
     pub trouble: Option<String>,
+    /// The number of the latest activation that it holds; 0: none.
+    pub activations: u64,
 }
 
 /// Keeps the state directory.
@@ -51,15 +63,18 @@ struct Store {
     there: BTreeMap<Digest, (u64, KnownGood)>,
     /// Bundles written by this run.
     written: BTreeSet<Digest>,
+    /// The history of activations there; `None`: it is not known.
+    activations: Option<Activations>,
 }
 
 impl Keeper {
-    /// A keeper of this directory, which holds these revisions.
+    /// A keeper of this directory, which holds these revisions. Its history of activations is written anew: what was
+    /// read may have been put aside.
     #[must_use]
     pub fn new(state: Arc<StateDir>, there: &[Kept], wanted: watch::Receiver<Wanted>) -> (Self, watch::Receiver<Disk>) {
         let there = there.iter().map(entry).collect();
-        let store = Store { state, there, written: BTreeSet::new() };
-        let disk = watch::Sender::new(Disk { last_known_good: store.last_known_good(), trouble: None });
+        let store = Store { state, there, written: BTreeSet::new(), activations: None };
+        let disk = watch::Sender::new(Disk { last_known_good: store.last_known_good(), trouble: None, activations: 0 });
         let receiver = disk.subscribe();
         (Self { store, wanted, disk }, receiver)
     }
@@ -89,6 +104,7 @@ impl Keeper {
             state: Arc::clone(&self.store.state),
             there: std::mem::take(&mut self.store.there),
             written: std::mem::take(&mut self.store.written),
+            activations: self.store.activations.take(),
         };
         let work = tokio::task::spawn_blocking(move || {
             let mut store = store;
@@ -119,8 +135,9 @@ impl Keeper {
             (None, None) => {}
         }
         let last_known_good = self.store.last_known_good();
+        let activations = self.store.activations.as_ref().map_or(0, Activations::latest);
         self.disk.send_if_modified(|disk| {
-            let next = Disk { last_known_good, trouble };
+            let next = Disk { last_known_good, trouble, activations };
             let changed = *disk != next;
             *disk = next;
             changed
@@ -130,7 +147,8 @@ impl Keeper {
 }
 
 impl Store {
-    fn reconcile(&mut self, wanted: &[Kept]) -> Result<(), String> {
+    fn reconcile(&mut self, wanted: &Keeping) -> Result<(), String> {
+        let Keeping { revisions: wanted, activations } = wanted;
         // The oldest first: what is written last is the latest.
         for kept in wanted.iter().rev() {
             let (digest, entry) = entry(kept);
@@ -146,6 +164,13 @@ impl Store {
                 self.written.insert(digest);
             }
             self.there.insert(digest, entry);
+        }
+        // After the records: one that was rolled back from is not known as good before anything else is known of it.
+        if self.activations.as_ref() != Some(activations) {
+            self.state.keep_activations(activations).map_err(|error| {
+                format!("the history of activations cannot be kept in the state directory: {error}")
+            })?;
+            self.activations = Some(activations.clone());
         }
         let wanted: BTreeSet<Digest> = wanted.iter().map(|kept| kept.revision.digest).collect();
         let surplus: Vec<Digest> = self.there.keys().filter(|digest| !wanted.contains(digest)).copied().collect();

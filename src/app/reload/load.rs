@@ -34,6 +34,8 @@ pub(super) struct Known {
     pub(super) out: Option<Digest>,
     /// What was in force, which stricter checks do not refuse.
     pub(super) was_in_force: Arc<[Digest]>,
+    /// What was rolled back from, and stays out.
+    pub(super) withdrawn: Vec<Digest>,
     /// Whether someone wants to know what changes.
     pub(super) changes: Wants,
 }
@@ -52,7 +54,7 @@ pub(super) enum Loaded {
     InForce(Digest),
     /// Found bad before.
     KnownBad(Digest),
-    /// An admin keeps it out.
+    /// An admin keeps it out, or went back from it.
     Out(Digest),
     Rejected(Rejection),
     Ready(Ready),
@@ -83,11 +85,11 @@ impl Loader {
         if digest == known.in_force.digest() {
             return Loaded::InForce(digest);
         }
-        if Some(digest) == known.out {
-            return Loaded::Out(digest);
-        }
         if Some(digest) == known.bad {
             return Loaded::KnownBad(digest);
+        }
+        if Some(digest) == known.out || known.withdrawn.contains(&digest) {
+            return Loaded::Out(digest);
         }
         match self.build(bundle, known) {
             Ok(ready) => Loaded::Ready(ready),

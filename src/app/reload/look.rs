@@ -10,14 +10,16 @@ use tokio::time::{Instant, timeout};
 use crate::app::clock;
 use crate::app::reload::Reloader;
 use crate::app::reload::flap::{Course, Quality};
+use crate::app::reload::keep::Disk;
 use crate::app::reload::load::{Known, Loaded, Ready, Wants};
 use crate::app::reload::said::{self, Before};
 use crate::app::reload::standing::Seen;
+use crate::engine::activations::Entry;
 use crate::engine::snapshot::Snapshot;
-use crate::engine::status::{ActivationReport, Failed, KnownGood, Refusal, Revision, WhyFailed};
+use crate::engine::status::{ActivationReport, Failed, HeldBack, KnownGood, Refusal, Revision, WhyFailed};
 use crate::policy::bundle::{Bundle, Digest};
 use crate::policy::diff::Changes;
-use crate::server::admin::desk::Reply;
+use crate::server::admin::desk::{Asker, Reply};
 use crate::source::directory::ReadError;
 use crate::telemetry::event::{Flapped, Panicked, ReloadResult, ReloadTrigger, Reloaded};
 
@@ -38,7 +40,7 @@ pub(super) struct Retry {
 #[derive(Debug)]
 pub(super) struct Waiting {
     pub(super) expected: Option<Digest>,
-    pub(super) actor: String,
+    pub(super) asker: Asker,
     pub(super) reply: Reply<ActivationReport>,
 }
 
@@ -47,8 +49,12 @@ enum Outcome {
     Applied(ActivationReport),
     Unchanged,
     Failed(Arc<Failed>),
-    /// Nothing was done, on purpose.
-    HeldOut,
+    /// The source is good, and what it holds is kept out on purpose.
+    KeptOut,
+    /// The same, where an admin asked for it.
+    HeldBack(Box<HeldBack>),
+    /// Nothing is known that was not known before.
+    Nothing,
     Bug,
 }
 
@@ -65,20 +71,37 @@ impl Reloader {
         let hint = hint.max(self.hints.take());
         let asked = waiting.first().map(|_| ReloadTrigger::Admin);
         let Some(trigger) = asked.max(hint) else { return };
-        let actor = waiting.first().map(|first| first.actor.clone()).unwrap_or_default();
+        // Who says over what is who may replace what was put in force.
+        let knowing = waiting.iter().find(|one| one.expected.is_some());
+        let asker = knowing.or(waiting.first()).map(|one| one.asker.clone()).unwrap_or_default();
         let wants = if asked.is_some() { Wants::Changes } else { Wants::Nothing };
-        let outcome = self.look(trigger, &actor, &over, wants).await;
+        let mut known = self.known(trigger, wants);
+        if knowing.is_none() && hint != Some(ReloadTrigger::Signal) {
+            // Nobody says over what: what an admin put in force is not replaced by what the source held then.
+            known.out = self.standing.source.out;
+        }
+        let outcome = self.look(trigger, &asker, &over, known).await;
         if let Some(result) = outcome.result() {
             self.attempted(trigger, result);
+        }
+        if matches!(outcome, Outcome::KeptOut) {
+            // It is no attempt, but the source is good: one that failed before is made up for.
+            self.standing.last_attempt = self.standing.last_attempt.then(ReloadResult::Unchanged, clock::now());
         }
         self.flapping.looked(Instant::now());
         match outcome {
             Outcome::Applied(_) => self.changed(),
-            Outcome::Unchanged | Outcome::Failed(_) | Outcome::HeldOut | Outcome::Bug => self.publish(),
+            Outcome::Unchanged
+            | Outcome::Failed(_)
+            | Outcome::KeptOut
+            | Outcome::HeldBack(_)
+            | Outcome::Nothing
+            | Outcome::Bug => self.publish(),
         }
         let mut waiting = waiting.into_iter();
         if let Some(first) = waiting.next() {
-            answer(first.reply, self.report(&outcome, over.digest));
+            let report = self.report(&outcome, over.digest);
+            self.answer_when_kept(first.reply, report, |report| &mut report.notices);
         }
         // The others asked after the first, and find what it has made.
         for Waiting { expected, reply, .. } in waiting {
@@ -100,7 +123,8 @@ impl Reloader {
     fn report(&self, outcome: &Outcome, in_force: Digest) -> Result<ActivationReport, Refusal> {
         match outcome {
             Outcome::Applied(report) => Ok(report.clone()),
-            Outcome::Unchanged | Outcome::HeldOut => Ok(self.nothing_changed(in_force)),
+            Outcome::Unchanged | Outcome::KeptOut | Outcome::Nothing => Ok(self.nothing_changed(in_force)),
+            Outcome::HeldBack(held) => Err(Refusal::HeldBack(held.clone())),
             Outcome::Failed(failed) => Err(Refusal::Failed(Arc::clone(failed))),
             Outcome::Bug => Err(Refusal::Bug),
         }
@@ -172,16 +196,17 @@ impl Reloader {
         }
     }
 
-    /// What is known now. Who asks by name wants to hear again what is wrong, and wants what was
-    /// kept out.
+    /// What is known now. Who asks by name wants to hear again what is wrong, and wants what was kept out, but not
+    /// what was rolled back from: that is put in force by its own name.
     pub(super) fn known(&self, trigger: ReloadTrigger, changes: Wants) -> Known {
         let in_force = Arc::clone(&self.standing.history.current().bundle);
         let was_in_force = self.standing.history.revisions().map(|kept| kept.revision.digest).collect();
+        let withdrawn = self.standing.activations.withdrawn().iter().map(|withdrawal| withdrawal.digest).collect();
         let (bad, out) = match kind(trigger) {
             Kind::Asked => (None, None),
             Kind::Automatic => (self.last_rejected(), self.standing.source.out),
         };
-        Known { in_force, bad, out, was_in_force, changes }
+        Known { in_force, bad, out, withdrawn, was_in_force, changes }
     }
 
     fn last_rejected(&self) -> Option<Digest> {
@@ -191,9 +216,9 @@ impl Reloader {
         }
     }
 
-    async fn look(&mut self, trigger: ReloadTrigger, actor: &str, over: &Arc<Snapshot>, wants: Wants) -> Outcome {
-        let known = self.known(trigger, wants);
-        let before = match self.standing.source.seen {
+    async fn look(&mut self, trigger: ReloadTrigger, asker: &Asker, over: &Arc<Snapshot>, known: Known) -> Outcome {
+        let seen = self.standing.source.seen;
+        let before = match seen {
             Seen::Bad(_) => Before::Bad,
             Seen::Good(_) | Seen::Unreadable => Before::Good,
         };
@@ -201,7 +226,8 @@ impl Reloader {
         if kind(trigger) == Kind::Asked {
             self.flapping.forgive();
         } else if self.held_down(&loaded) {
-            return Outcome::HeldOut;
+            self.standing.last_failure = None;
+            return Outcome::KeptOut;
         }
         match loaded {
             Loaded::Unreadable(error) => {
@@ -217,10 +243,10 @@ impl Reloader {
                 self.standing.last_failure = None;
                 Outcome::Unchanged
             }
-            Loaded::Out(_) => Outcome::HeldOut,
+            Loaded::Out(digest) => self.kept_out(trigger, digest, seen),
             Loaded::KnownBad(digest) => match &self.standing.last_failure {
                 // Nobody has touched it: it is as bad as it was.
-                Some(_) | None if trigger == ReloadTrigger::Poll => Outcome::HeldOut,
+                Some(_) | None if trigger == ReloadTrigger::Poll => Outcome::Nothing,
                 Some(failed) => {
                     said::known_bad(digest, over.digest);
                     Outcome::Failed(Arc::clone(failed))
@@ -231,7 +257,7 @@ impl Reloader {
                 said::rejected(trigger, over.digest, &rejection, &self.standing.restart(self.disk().as_ref()));
                 self.failed(trigger, rejection.into())
             }
-            Loaded::Ready(ready) => match self.put_in_force(over, &ready, trigger, actor) {
+            Loaded::Ready(ready) => match self.put_in_force(over, &ready, trigger, asker, Vec::new()) {
                 Ok(report) => {
                     self.standing.source.in_sync_at = Some(report.at);
                     self.standing.source.out = None;
@@ -240,6 +266,21 @@ impl Reloader {
                 Err(_) => Outcome::Bug,
             },
         }
+    }
+
+    /// The source holds what stays out. It is told to whoever asked, and in the log where it is news; before, the
+    /// source held what was `seen`.
+    fn kept_out(&mut self, trigger: ReloadTrigger, digest: Digest, seen: Seen) -> Outcome {
+        let withdrawal = self.standing.activations.withdrawal(digest).cloned();
+        if seen.digest() != Some(digest) || kind(trigger) == Kind::Asked {
+            said::kept_out(trigger, digest, self.activator.digest(), withdrawal.as_ref());
+        }
+        if trigger == ReloadTrigger::Admin {
+            let in_force = self.standing.history.in_force().clone();
+            return Outcome::HeldBack(Box::new(HeldBack { source: digest, withdrawal, in_force }));
+        }
+        self.standing.last_failure = None;
+        Outcome::KeptOut
     }
 
     /// Whether a source that flaps keeps this out, for now.
@@ -267,13 +308,15 @@ impl Reloader {
         matches!((course, loaded), (Course::Begun | Course::Held, Loaded::Ready(_)))
     }
 
-    /// Puts policies in force, and notes it everywhere but on the disk and in the status.
+    /// Puts policies in force, and notes it everywhere but on the disk and in the status. It is the way back from what
+    /// it withdraws.
     pub(super) fn put_in_force(
         &mut self,
         over: &Arc<Snapshot>,
         ready: &Ready,
         trigger: ReloadTrigger,
-        actor: &str,
+        asker: &Asker,
+        withdraws: Vec<Digest>,
     ) -> Result<ActivationReport, Refusal> {
         let Ready { held, changes } = ready;
         let activation = self.activator.activate(over, Arc::clone(&held.plans)).map_err(|overtaken| {
@@ -282,15 +325,28 @@ impl Reloader {
         })?;
         let at = clock::now();
         self.in_force_since = Instant::now();
+        let Asker { actor, reason } = asker;
         let revision = Revision {
             digest: activation.after,
             generation: activation.generation,
             activated_at: at,
             trigger,
-            actor: actor.to_owned(),
+            actor: actor.clone(),
+            reason: reason.clone(),
             known_good: KnownGood::NotYet,
         };
+        let gone_back_from = self.gone_back_from(activation.after);
         self.standing.history.put(revision, held.clone());
+        self.standing.history.not_good(&withdraws);
+        self.standing.activations.enter(Entry {
+            snapshot: &self.activator.current(),
+            before: Some(activation.before),
+            withdraws,
+            trigger,
+            actor: actor.clone(),
+            reason: reason.clone(),
+            at,
+        });
         self.standing.last_failure = None;
         said::applied(trigger, actor, activation, ready);
         Ok(ActivationReport {
@@ -301,8 +357,14 @@ impl Reloader {
             warnings: held.diagnostics(),
             changes: changes.clone(),
             cases_passed: held.cases_passed,
-            notices: self.notices(),
+            notices: gone_back_from.into_iter().chain(self.notices()).collect(),
         })
+    }
+
+    /// What whoever puts this in force should know, where it was rolled back from.
+    pub(super) fn gone_back_from(&self, digest: Digest) -> Option<String> {
+        let withdrawal = self.standing.activations.withdrawal(digest)?;
+        Some(format!("{digest} was rolled back from before: {}", withdrawal.told()))
     }
 
     pub(super) fn note_failure(&mut self, trigger: ReloadTrigger, why: WhyFailed) -> Arc<Failed> {
@@ -337,19 +399,20 @@ impl Outcome {
         match self {
             Self::Applied(_) => Some(ReloadResult::Applied),
             Self::Unchanged => Some(ReloadResult::Unchanged),
+            Self::KeptOut | Self::HeldBack(_) | Self::Nothing => None,
             Self::Failed(failed) => Some(match failed.why {
                 WhyFailed::Unreadable(_) => ReloadResult::Unreadable,
                 WhyFailed::Rejected { .. } => ReloadResult::Rejected,
             }),
             Self::Bug => Some(ReloadResult::Rejected),
-            Self::HeldOut => None,
         }
     }
 
     /// The same look, for one who asked a moment later.
     fn again(&self) -> Self {
         match self {
-            Self::Applied(_) | Self::Unchanged | Self::HeldOut => Self::Unchanged,
+            Self::Applied(_) | Self::Unchanged | Self::KeptOut | Self::Nothing => Self::Unchanged,
+            Self::HeldBack(held) => Self::HeldBack(held.clone()),
             Self::Failed(failed) => Self::Failed(Arc::clone(failed)),
             Self::Bug => Self::Bug,
         }
@@ -378,6 +441,34 @@ pub(super) const fn other_in_force(expected: Option<Digest>, found: Digest) -> R
     match expected {
         Some(expected) => Refusal::OtherInForce { expected, found },
         None => Refusal::Bug,
+    }
+}
+
+/// How long an answer waits until the history of activations is on the disk.
+const KEPT_WAIT_MAX: Duration = Duration::from_secs(2);
+
+impl Reloader {
+    /// Gives the answer to a change once the history on the disk has it, so that what was answered is remembered
+    /// however the process ends. A slow disk delays nothing but the answer, and that for a while only.
+    pub(super) fn answer_when_kept<T: Send + 'static>(
+        &self,
+        reply: Reply<T>,
+        result: Result<T, Refusal>,
+        notices: fn(&mut T) -> &mut Vec<String>,
+    ) {
+        let number = self.standing.activations.latest();
+        let waits = move |disk: &Disk| disk.activations < number && disk.trouble.is_none();
+        let disk = self.disk.as_ref().map(|(_, disk)| disk.clone()).filter(|disk| waits(&disk.borrow()));
+        let (mut disk, mut done) = match (disk, result) {
+            (Some(disk), Ok(done)) => (disk, done),
+            (_, result) => return answer(reply, result),
+        };
+        tokio::spawn(async move {
+            if timeout(KEPT_WAIT_MAX, disk.wait_for(|disk| !waits(disk))).await.is_err() {
+                notices(&mut done).push("the state directory is slow: it does not hold this change yet".to_owned());
+            }
+            answer(reply, Ok(done));
+        });
     }
 }
 

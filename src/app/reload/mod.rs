@@ -4,9 +4,10 @@
 //! after the other. Reading, admitting and comparing run off the request threads; a bundle that
 //! cannot be read or may not be put in force is reported, and the one before keeps serving.
 //!
-//! Automatic triggers leave out what an admin went back from, until something else of the source
-//! comes into force, and hold down a source that flaps; who asks by name (a reload ask, SIGHUP)
-//! gets what the source holds now. Who may ask is not known here.
+//! Automatic triggers leave out what an admin went back from, and what the source held when an admin put something
+//! else in force, and hold down a source that flaps. SIGHUP gets what the source holds now, but for what was gone back
+//! from; so does an admin, who must say over what where something else than the source was put in force. Who may ask is
+//! not known here.
 
 mod asks;
 mod candidates;
@@ -30,14 +31,16 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 use crate::app::clock;
 use crate::app::reload::flap::{FlapLimits, Flapping};
 use crate::app::reload::hints::Hints;
-use crate::app::reload::keep::{Disk, Keeper, Wanted};
+use crate::app::reload::keep::{Disk, Keeper, Keeping, Wanted};
 pub use crate::app::reload::load::Loader;
 use crate::app::reload::look::Retry;
 pub use crate::app::reload::said::{let_in, report};
 use crate::app::reload::standing::{Moving, Seen, Source, Standing, is_news};
 use crate::domain::time::Timestamp;
 use crate::engine::Activator;
+use crate::engine::activations::{Activations, Entry};
 use crate::engine::history::{Held, History, Kept};
+use crate::engine::snapshot::Snapshot;
 use crate::engine::status::{Failed, KnownGood, Revision, StartedFrom, Status, WhyFailed};
 use crate::policy::bundle::Bundle;
 use crate::server::admin::desk::{Ask, Desk};
@@ -109,6 +112,8 @@ pub struct Beginning {
     pub failure: Option<WhyFailed>,
     /// What earlier runs left in the state directory.
     pub earlier: Vec<Kept>,
+    /// The history of activations that they left there.
+    pub activations: Activations,
     /// What is to be told for as long as the program runs.
     pub notices: Vec<String>,
 }
@@ -177,7 +182,7 @@ pub fn lay(loader: Loader, activator: Activator, beginning: Beginning, config: R
         }
         None => (None, None),
     };
-    let standing = beginning.standing(activator.current().generation, config.revisions_max);
+    let standing = beginning.standing(&activator.current(), config.revisions_max);
     let now = disk.as_ref().map(|(_, disk)| disk.borrow().clone());
     let moving = Moving { snapshot: &activator.current(), held_until: None, disk: now.as_ref() };
     let (status, told) = watch::channel(Arc::new(standing.status(&moving)));
@@ -208,15 +213,16 @@ pub fn lay(loader: Loader, activator: Activator, beginning: Beginning, config: R
 }
 
 impl Beginning {
-    fn standing(self, generation: u64, revisions_max: usize) -> Standing {
-        let Self { first, started_from, started_at, location, failure, earlier, notices } = self;
+    fn standing(self, snapshot: &Snapshot, revisions_max: usize) -> Standing {
+        let Self { first, started_from, started_at, location, failure, earlier, mut activations, notices } = self;
         let digest = first.bundle.digest();
         let revision = Revision {
             digest,
-            generation,
+            generation: snapshot.generation,
             activated_at: started_at,
             trigger: ReloadTrigger::Start,
             actor: String::new(),
+            reason: String::new(),
             known_good: KnownGood::NotYet,
         };
         let seen = Seen::after(failure.as_ref(), digest);
@@ -227,11 +233,31 @@ impl Beginning {
         };
         Reloaded { trigger: ReloadTrigger::Start, result }.record();
         let in_sync_at = failure.is_none().then_some(started_at);
+        activations.enter(Entry {
+            snapshot,
+            before: None,
+            withdraws: Vec::new(),
+            trigger: ReloadTrigger::Start,
+            actor: String::new(),
+            reason: String::new(),
+            at: started_at,
+        });
+        if let Some(withdrawal) = activations.withdrawal(digest) {
+            tracing::warn!(%digest, "the policies in force were rolled back from: {}", withdrawal.told());
+        }
         Standing {
             history: History::new(revision, first, earlier, revisions_max),
+            activations,
             started_from,
             started_at,
-            source: Source { location, checked_at: started_at, in_sync_at, seen, last_held: seen.digest(), out: None },
+            source: Source {
+                location,
+                checked_at: started_at,
+                in_sync_at,
+                seen,
+                last_held: Some(seen).filter(|seen| *seen != Seen::Unreadable),
+                out: None,
+            },
             candidate: None,
             last_failure: failure.map(|why| Arc::new(Failed { at: started_at, trigger: ReloadTrigger::Start, why })),
             last_attempt: LastAttempt::first(result, started_at),
@@ -306,7 +332,8 @@ impl Reloader {
     fn changed(&mut self) {
         self.becomes_good();
         if let Some((wanted, _)) = &self.disk {
-            wanted.send_replace(Arc::new(self.standing.history.revisions().cloned().collect()));
+            let revisions = self.standing.history.revisions().cloned().collect();
+            wanted.send_replace(Arc::new(Keeping { revisions, activations: self.standing.activations.clone() }));
         }
         self.publish();
     }
@@ -319,6 +346,7 @@ impl Reloader {
             && decisions <= self.activator.current().decisions();
         if good {
             self.standing.history.in_force_is_good();
+            self.standing.activations.reinstate(self.activator.digest());
             tracing::info!(digest = %self.activator.digest(), "policies are known as good");
         }
         good

@@ -2,6 +2,7 @@
 
 use crate::app::reload::load::Ready;
 use crate::engine::Activation;
+use crate::engine::activations::Withdrawal;
 use crate::engine::admit::Rejection;
 use crate::engine::history::Held;
 use crate::engine::status::RestartForecast;
@@ -58,6 +59,25 @@ pub(super) fn unchanged(trigger: ReloadTrigger, in_force: Digest, before: Before
         Before::Bad => tracing::info!(trigger, %in_force, "policies are again what is in force"),
         Before::Good if asked => tracing::info!(trigger, %in_force, "policies unchanged"),
         Before::Good => tracing::debug!(trigger, %in_force, "policies unchanged"),
+    }
+}
+
+pub(super) fn kept_out(trigger: ReloadTrigger, source: Digest, in_force: Digest, withdrawal: Option<&Withdrawal>) {
+    let trigger = trigger.slug();
+    match withdrawal {
+        Some(withdrawal) => tracing::warn!(
+            trigger,
+            %source,
+            %in_force,
+            "the source holds policies that were rolled back from: they stay out until an admin names them: {}",
+            withdrawal.told()
+        ),
+        None => tracing::info!(
+            trigger,
+            %source,
+            %in_force,
+            "the source holds what it held when an admin put something else in force: it stays out"
+        ),
     }
 }
 

@@ -6,9 +6,13 @@ use crate::app::reload::candidates::Candidate;
 use crate::app::reload::keep::Disk;
 use crate::app::reload::load::Loaded;
 use crate::domain::time::Timestamp;
-use crate::engine::history::History;
+use crate::engine::activations::{Activations, Withdrawal};
+use crate::engine::history::{History, Kept};
 use crate::engine::snapshot::Snapshot;
-use crate::engine::status::{Failed, Hold, PolicyLabel, RestartForecast, SourceStatus, StartedFrom, Status, WhyFailed};
+use crate::engine::status::{
+    Failed, Hold, PolicyLabel, RECENT_ACTIVATIONS_MAX, Refusal, RestartForecast, Revisions, SourceStatus, StartedFrom,
+    Status, WhyFailed,
+};
 use crate::policy::bundle::Digest;
 use crate::telemetry::reloads::{ConfigGauges, LastAttempt};
 
@@ -16,6 +20,7 @@ use crate::telemetry::reloads::{ConfigGauges, LastAttempt};
 #[derive(Debug)]
 pub(super) struct Standing {
     pub(super) history: History,
+    pub(super) activations: Activations,
     pub(super) started_from: StartedFrom,
     pub(super) started_at: Timestamp,
     pub(super) source: Source,
@@ -34,8 +39,9 @@ pub(super) struct Source {
     pub(super) in_sync_at: Option<Timestamp>,
     pub(super) seen: Seen,
     /// What it held when it could last be read.
-    pub(super) last_held: Option<Digest>,
-    /// What an admin keeps out, until something else of the source comes into force.
+    pub(super) last_held: Option<Seen>,
+    /// What an admin keeps out, until something else of the source comes into force. It is good: what is not stays out
+    /// by itself.
     pub(super) out: Option<Digest>,
 }
 
@@ -84,12 +90,13 @@ impl Source {
             Loaded::KnownBad(digest) => Seen::Bad(*digest),
             Loaded::Rejected(rejection) => Seen::Bad(rejection.digest),
             Loaded::InForce(digest) => Seen::Good(*digest),
-            // It was looked into when it was kept out.
-            Loaded::Out(digest) if self.seen == Seen::Bad(*digest) => self.seen,
+            // It was looked into when it was kept out, or was in force.
             Loaded::Out(digest) => Seen::Good(*digest),
             Loaded::Ready(ready) => Seen::Good(ready.held.bundle.digest()),
         };
-        self.last_held = self.seen.digest().or(self.last_held);
+        if self.seen != Seen::Unreadable {
+            self.last_held = Some(self.seen);
+        }
         if matches!(loaded, Loaded::InForce(_)) {
             self.in_sync_at = Some(at);
         }
@@ -110,7 +117,8 @@ impl Standing {
     fn hold(&self, held_until: Option<Timestamp>) -> Hold {
         let held = self.source.seen.digest();
         let in_force = self.history.in_force().digest;
-        if held.is_some() && held == self.source.out && held != Some(in_force) {
+        let kept_out = |held| Some(held) == self.source.out || self.activations.withdrawal(held).is_some();
+        if held.is_some_and(|held| held != in_force && kept_out(held)) {
             return Hold::Overridden;
         }
         held_until.map_or(Hold::None, |until| Hold::Flapping { until })
@@ -122,6 +130,7 @@ impl Standing {
         let trouble = disk.and_then(|disk| disk.trouble.clone());
         Status {
             in_force: self.history.in_force().clone(),
+            withdrawal: self.activations.withdrawal(self.history.in_force().digest).cloned(),
             policies: PolicyLabel::all_of(snapshot),
             stricter_errors: Arc::clone(&self.history.current().stricter_errors),
             decisions: snapshot.decisions(),
@@ -138,9 +147,38 @@ impl Standing {
             restart: self.restart(disk),
             last_known_good: good.map(|kept| kept.revision.clone()),
             candidate: self.candidate.as_ref().map(|candidate| candidate.report(self.history.in_force())),
+            activations: self.activations.entries().take(RECENT_ACTIVATIONS_MAX).cloned().collect(),
             last_attempt: self.last_attempt,
-            notices: self.notices.iter().cloned().chain(trouble).collect(),
+            notices: self.notices.iter().cloned().chain(self.withdrawn_in_force()).chain(trouble).collect(),
         }
+    }
+
+    /// That what is in force was rolled back from: a start takes what the source holds, whatever that is.
+    fn withdrawn_in_force(&self) -> Option<String> {
+        let withdrawal = self.activations.withdrawal(self.history.in_force().digest)?;
+        Some(format!("what is in force was rolled back from: {}", withdrawal.told()))
+    }
+
+    /// The revisions that can be gone back to, and the history of activations.
+    pub(super) fn revisions(&self) -> Revisions {
+        let with_withdrawal = |kept: &Kept| {
+            let withdrawal = self.activations.withdrawal(kept.revision.digest).cloned();
+            (kept.revision.clone(), withdrawal)
+        };
+        Revisions {
+            kept: self.history.revisions().map(with_withdrawal).collect(),
+            activations: self.activations.entries().cloned().collect(),
+        }
+    }
+
+    /// The latest revision before the one in force that was not rolled back from.
+    pub(super) fn back(&self) -> Result<&Kept, Refusal> {
+        let withdrawal = |kept: &&Kept| self.activations.withdrawal(kept.revision.digest);
+        if let Some(kept) = self.history.before().find(|kept| withdrawal(kept).is_none()) {
+            return Ok(kept);
+        }
+        let choices: Vec<Withdrawal> = self.history.before().filter_map(|kept| withdrawal(&kept).cloned()).collect();
+        Err(if choices.is_empty() { Refusal::NoRevision { wanted: None } } else { Refusal::AllWithdrawn { choices } })
     }
 
     /// What the gauges show.

@@ -88,11 +88,17 @@ pub(super) fn spoken(name: &str, prefix: &str) -> String {
     name.strip_prefix(prefix).unwrap_or(name).to_lowercase().replace('_', " ")
 }
 
-/// What put a revision in force, and who.
+/// What put a revision in force, who, and why.
 pub(super) fn origin(revision: &pb::PolicyRevision) -> String {
-    let trigger = spoken(revision.trigger().as_str_name(), "RELOAD_TRIGGER_");
-    let actor = if revision.actor.is_empty() { String::new() } else { format!(" by {}", revision.actor) };
-    format!("{trigger}{actor}")
+    asked(revision.trigger(), &revision.actor, &revision.reason)
+}
+
+/// What put something in force, who, and why.
+pub(super) fn asked(trigger: pb::ReloadTrigger, actor: &str, reason: &str) -> String {
+    let trigger = spoken(trigger.as_str_name(), "RELOAD_TRIGGER_");
+    let actor = if actor.is_empty() { String::new() } else { format!(" by {actor}") };
+    let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+    format!("{trigger}{actor}{reason}")
 }
 
 /// A number of things, in words.

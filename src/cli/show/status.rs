@@ -1,6 +1,6 @@
 //! Where replicas stand: a page for one of them, a table for several.
 
-use crate::cli::show::{Side, candidate, counted, diagnostics, moment, origin, row, short, table};
+use crate::cli::show::{Side, asked, candidate, counted, diagnostics, moment, origin, row, short, table};
 use crate::server::pb;
 use crate::server::pb::{RestartForecast, SourceHold, StartedFrom};
 
@@ -38,6 +38,13 @@ pub(in crate::cli) fn page(addr: &str, status: &pb::PolicyStatus) -> String {
     if let Some(candidate) = &status.candidate {
         let brief = candidate::brief(candidate);
         row(&mut page, "candidate", &format!("{}: {brief}; see `requite candidate status`", candidate.digest));
+    }
+    // The latest one stands above, as what is in force.
+    for (place, entry) in status.activations.iter().skip(1).enumerate() {
+        let at = moment(entry.activated_at.as_ref().map(|at| at.seconds));
+        let by = asked(entry.trigger(), &entry.actor, &entry.reason);
+        let before = format!("{}, generation {}, at {at}, {by}", short(&entry.digest), entry.generation);
+        row(&mut page, if place == 0 { "before" } else { "" }, &before);
     }
     for notice in &status.notices {
         row(&mut page, "notice", notice);
@@ -169,14 +176,16 @@ const fn of_restart(forecast: RestartForecast) -> &'static str {
     }
 }
 
-/// The revisions that can be gone back to.
-pub(in crate::cli) fn revisions(revisions: &[pb::PolicyRevision]) -> String {
+/// The revisions that can be gone back to, and the history of activations.
+pub(in crate::cli) fn revisions(response: &pb::ListPolicyRevisionsResponse) -> String {
+    let pb::ListPolicyRevisionsResponse { revisions, activations } = response;
     let columns = [
         ("digest", Side::Left),
         ("generation", Side::Right),
         ("since", Side::Left),
         ("put in force by", Side::Left),
         ("known good", Side::Left),
+        ("rolled back from", Side::Left),
     ];
     let cells = |revision: &pb::PolicyRevision| {
         let generation = match revision.generation {
@@ -185,8 +194,46 @@ pub(in crate::cli) fn revisions(revisions: &[pb::PolicyRevision]) -> String {
         };
         let known_good = if revision.known_good { "yes" } else { "not yet" };
         let at = moment(revision.activated_at.as_ref().map(|at| at.seconds));
-        vec![revision.digest.clone(), generation, at, origin(revision), known_good.to_owned()]
+        let withdrawn = if revision.withdrawal.is_some() { withdrawal(revision) } else { "no".to_owned() };
+        vec![revision.digest.clone(), generation, at, origin(revision), known_good.to_owned(), withdrawn]
     };
     let rows: Vec<Vec<String>> = revisions.iter().map(cells).collect();
-    table(&columns, &rows).join("\n") + "\n"
+    let revisions = table(&columns, &rows).join("\n");
+    format!("{revisions}\n\nhistory of activations\n{}\n", history(activations).join("\n"))
+}
+
+/// That a revision was rolled back from: by whom, when and why.
+pub(in crate::cli) fn withdrawal(revision: &pb::PolicyRevision) -> String {
+    let pb::PolicyWithdrawal { withdrawn_at, actor, reason } = revision.withdrawal.clone().unwrap_or_default();
+    let by = if actor.is_empty() { String::new() } else { format!("by {actor} ") };
+    let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+    format!("{by}at {}{why}", moment(withdrawn_at.as_ref().map(|at| at.seconds)))
+}
+
+/// What came into force, a line each, the latest first.
+fn history(activations: &[pb::PolicyActivation]) -> Vec<String> {
+    let columns = [
+        ("number", Side::Right),
+        ("at", Side::Left),
+        ("generation", Side::Right),
+        ("digest", Side::Left),
+        ("policies", Side::Left),
+        ("put in force by", Side::Left),
+    ];
+    let cells = |entry: &pb::PolicyActivation| {
+        let mut policies: Vec<String> =
+            entry.policies.iter().map(|policy| format!("{} {}", policy.policy_id, policy.version)).collect();
+        if entry.further_policies != 0 {
+            policies.push(format!("and {} more", entry.further_policies));
+        }
+        vec![
+            entry.number.to_string(),
+            moment(entry.activated_at.as_ref().map(|at| at.seconds)),
+            entry.generation.to_string(),
+            short(&entry.digest).to_owned(),
+            policies.join(", "),
+            asked(entry.trigger(), &entry.actor, &entry.reason),
+        ]
+    };
+    table(&columns, &activations.iter().map(cells).collect::<Vec<_>>())
 }

@@ -30,6 +30,7 @@ fn in_force(generation: u64, since: i64) -> Revision {
         activated_at: at(since),
         trigger: ReloadTrigger::FileChange,
         actor: String::new(),
+        reason: String::new(),
         known_good: KnownGood::NotYet,
     }
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
+use crate::domain::time::Timestamp;
 use crate::server::admin::files::FileError;
 use crate::server::admin::limits::{
     NAME_BYTES_MAX, TOKEN_CHARS_MAX, TOKEN_CHARS_MIN, TOKEN_DISTINCT_CHARS_MIN, TOKEN_RUN_CHARS_MAX,
@@ -75,6 +76,9 @@ impl Rights {
 /// What stands in the third column where a line is about a certificate.
 const CERTIFICATE: &str = "cert";
 
+/// What the fourth column, which may be missing, begins with.
+const UNTIL: &str = "until=";
+
 /// Everyone who may call.
 #[derive(Debug)]
 pub(crate) struct Credentials {
@@ -86,6 +90,8 @@ struct Admin {
     name: Arc<str>,
     rights: Rights,
     proof: Proof,
+    /// The line counts before this moment only; `None`: for as long as it stands there.
+    until: Option<Timestamp>,
 }
 
 /// How an admin shows who they are.
@@ -165,7 +171,8 @@ impl CredentialsError {
             Self::NotText { .. } => None,
             Self::Nobody { .. } | Self::Lines { .. } => Some(
                 "a line is `NAME RIGHTS TOKEN`, such as `alice read,reload,rollback …` with what `openssl rand -hex 32` \
-                 prints, or `NAME RIGHTS cert` for a certificate with that DNS name or URI"
+                 prints, or `NAME RIGHTS cert` for a certificate with that DNS name or URI; `until=` and a moment, such \
+                 as `until=2027-01-31T18:00:00Z`, may follow"
                     .to_owned(),
             ),
         }
@@ -213,11 +220,14 @@ pub(crate) enum Unrecognised {
     UnknownToken,
     /// No line has a name of the certificate.
     UnknownCertificate,
+    /// The line of the token or certificate counted until this moment.
+    Expired(Timestamp),
 }
 
 impl Unrecognised {
-    /// All of them.
-    pub(crate) const ALL: [Self; 4] = [Self::Nothing, Self::BadHeader, Self::UnknownToken, Self::UnknownCertificate];
+    /// The words for all of them.
+    pub(crate) const SLUGS: [&'static str; 5] =
+        ["nothing_shown", "bad_header", "unknown_token", "unknown_certificate", "expired"];
 
     /// The word for it in metrics and logs.
     pub(crate) const fn slug(self) -> &'static str {
@@ -226,6 +236,20 @@ impl Unrecognised {
             Self::BadHeader => "bad_header",
             Self::UnknownToken => "unknown_token",
             Self::UnknownCertificate => "unknown_certificate",
+            Self::Expired(_) => "expired",
+        }
+    }
+
+    /// What the caller is told. Only who holds the right token hears anything that another does not.
+    pub(crate) fn told(self) -> String {
+        match self {
+            Self::Nothing => "valid credentials are needed: `authorization: Bearer TOKEN`".to_owned(),
+            Self::BadHeader => "the header `authorization` must stand once, and be `Bearer TOKEN`".to_owned(),
+            Self::UnknownToken => "the token is wrong: this server does not know it".to_owned(),
+            Self::UnknownCertificate => {
+                "the certificate is good, but this server knows none of its names, and no token was shown".to_owned()
+            }
+            Self::Expired(at) => format!("what was shown has expired: it was good until {at}"),
         }
     }
 }
@@ -285,23 +309,26 @@ impl Credentials {
         self.admins.len()
     }
 
-    /// Who has shown this, if anyone may. Every line is looked at, whichever it is.
-    pub(crate) fn recognise(&self, shown: Shown) -> Result<Caller, Unrecognised> {
-        let mut found = None;
+    /// Who has shown this, if anyone may at this moment. Every line is looked at, whichever it is.
+    pub(crate) fn recognise(&self, shown: Shown, now: Timestamp) -> Result<Caller, Unrecognised> {
+        let (mut found, mut expired) = (None, None);
         for admin in &self.admins {
             let is_theirs = match (&shown, &admin.proof) {
                 (Shown::Token(shown), Proof::Token(own)) => shown.0 == *own,
                 (Shown::Certificate(names), Proof::Certificate) => names.iter().any(|name| name_is(name, &admin.name)),
                 (Shown::Token(_), Proof::Certificate) | (Shown::Certificate(_), Proof::Token(_)) => false,
             };
-            if is_theirs && found.is_none() {
-                found = Some(admin);
+            match admin.until {
+                Some(until) if is_theirs && until <= now => expired = expired.max(Some(until)),
+                Some(_) | None if is_theirs && found.is_none() => found = Some(admin),
+                Some(_) | None => {}
             }
         }
-        match (found, shown) {
-            (Some(admin), shown) => Ok(Caller { name: Arc::clone(&admin.name), rights: admin.rights, shown }),
-            (None, Shown::Token(_)) => Err(Unrecognised::UnknownToken),
-            (None, Shown::Certificate(_)) => Err(Unrecognised::UnknownCertificate),
+        match (found, expired, shown) {
+            (Some(admin), _, shown) => Ok(Caller { name: Arc::clone(&admin.name), rights: admin.rights, shown }),
+            (None, Some(at), _) => Err(Unrecognised::Expired(at)),
+            (None, None, Shown::Token(_)) => Err(Unrecognised::UnknownToken),
+            (None, None, Shown::Certificate(_)) => Err(Unrecognised::UnknownCertificate),
         }
     }
 }
@@ -313,10 +340,25 @@ fn name_is(name: &str, wanted: &str) -> bool {
 
 fn parse_line(line: &str, certificates: Certificates) -> Result<Admin, String> {
     let columns: Vec<&str> = line.split_whitespace().collect();
-    let [name, rights, proof] = columns.as_slice() else {
-        return Err(format!("must have three columns, name, rights and token, and has {}", columns.len()));
+    let (name, rights, proof, until) = match *columns.as_slice() {
+        [name, rights, proof] => (name, rights, proof, None),
+        [name, rights, proof, until] => (name, rights, proof, Some(until)),
+        _ => {
+            return Err(format!(
+                "must have three columns, name, rights and token, or `until=MOMENT` as a fourth one, and has {}",
+                columns.len()
+            ));
+        }
     };
     let mut problems = Vec::new();
+    let moment = until.map(|until| until.strip_prefix(UNTIL).and_then(Timestamp::parse));
+    if moment == Some(None) {
+        problems.push(
+            "the fourth column must be `until=` and a moment with its offset, such as `until=2027-01-31T18:00:00Z`"
+                .into(),
+        );
+    }
+    let until = moment.flatten();
     if NAME_BYTES_MAX < name.len() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
         problems.push(format!("the name must be of visible ASCII characters, at most {NAME_BYTES_MAX}"));
     }
@@ -328,7 +370,7 @@ fn parse_line(line: &str, certificates: Certificates) -> Result<Admin, String> {
         );
     }
     let length = proof.chars().count();
-    let proof = if *proof == CERTIFICATE {
+    let proof = if proof == CERTIFICATE {
         if certificates == Certificates::NotAsked {
             problems.push("certificates are not asked for: `--admin-client-ca` is missing".into());
         }
@@ -347,7 +389,7 @@ fn parse_line(line: &str, certificates: Certificates) -> Result<Admin, String> {
         Some(Proof::Token(blake3::hash(proof.as_bytes())))
     };
     match (rights, proof) {
-        (Some(rights), Some(proof)) if problems.is_empty() => Ok(Admin { name: Arc::from(*name), rights, proof }),
+        (Some(rights), Some(proof)) if problems.is_empty() => Ok(Admin { name: Arc::from(name), rights, proof, until }),
         _ => Err(problems.join("; ")),
     }
 }
@@ -395,6 +437,9 @@ mod tests {
     const ALICE: &str = "alice-4f1c09be72d85a6317ce90fb2a48d65e";
     const BOB: &str = "bobby-91b0e4637a2fc85d10694ebc3f7a8d25";
 
+    /// When everybody calls in these tests.
+    const NOW: Timestamp = Timestamp::EPOCH;
+
     fn parse(text: &str) -> Result<Credentials, Vec<LineProblem>> {
         Credentials::parse(text, Certificates::Asked)
     }
@@ -408,13 +453,50 @@ mod tests {
     #[test]
     fn a_token_names_its_admin_and_their_rights() {
         let credentials = parse(&format!("# people\n\nalice read,rollback {ALICE}\n bob\treload  {BOB}\n")).unwrap();
-        let caller = credentials.recognise(Shown::of(&bearer(BOB), None).unwrap()).unwrap();
+        let caller = credentials.recognise(Shown::of(&bearer(BOB), None).unwrap(), NOW).unwrap();
         assert_eq!(
             (&*caller.name, caller.rights.has(Right::Reload), caller.rights.has(Right::Read)),
             ("bob", true, false)
         );
         let shown = Shown::of(&bearer(&format!("{BOB}x")), None).unwrap();
-        assert_eq!(credentials.recognise(shown).unwrap_err(), Unrecognised::UnknownToken);
+        assert_eq!(credentials.recognise(shown, NOW).unwrap_err(), Unrecognised::UnknownToken);
+    }
+
+    #[test]
+    fn a_line_counts_until_its_moment_and_not_longer() {
+        let text = format!(
+            "alice read {ALICE} until=2026-11-01T00:00:00+08:00\nops.example.com read cert until=2026-11-01T00:00:00Z\nold.example.com reload cert until=1999-01-01T00:00:00Z\n"
+        );
+        let credentials = parse(&text).unwrap();
+        let at = |text: &str| Timestamp::parse(text).unwrap();
+        let until = at("2026-10-31T16:00:00Z");
+        let alice = |now| credentials.recognise(Shown::of(&bearer(ALICE), None).unwrap(), now);
+        assert!(alice(at("2026-10-31T15:59:59.999999999Z")).is_ok());
+        assert_eq!(alice(until).unwrap_err(), Unrecognised::Expired(until));
+        let told = Unrecognised::Expired(until).told();
+        assert_eq!(told, "what was shown has expired: it was good until 2026-10-31T16:00:00Z");
+        // A certificate with several names is good as long as one of them is.
+        let names: Arc<[String]> = Arc::from(["old.example.com".to_owned(), "ops.example.com".to_owned()]);
+        let ops = |now| credentials.recognise(Shown::of(&HeaderMap::new(), Some(&names)).unwrap(), now);
+        let caller = ops(until).unwrap();
+        assert_eq!((&*caller.name, caller.rights.has(Right::Reload)), ("ops.example.com", false));
+        assert_eq!(ops(at("2030-01-01T00:00:00Z")).unwrap_err(), Unrecognised::Expired(at("2026-11-01T00:00:00Z")));
+        // A wrong token is wrong, whatever has expired.
+        let wrong = credentials.recognise(Shown::of(&bearer(BOB), None).unwrap(), until);
+        assert_eq!(wrong.unwrap_err(), Unrecognised::UnknownToken);
+    }
+
+    #[test]
+    fn a_moment_that_cannot_be_one_is_named_and_not_repeated() {
+        for bad in
+            ["until=", "until=2026-11-01", "until=tomorrow", "until=2026-11-01T00:00:00", "2026-11-01T00:00:00Z", BOB]
+        {
+            let problems = parse(&format!("alice read {ALICE} {bad}\n")).unwrap_err();
+            assert!(problems[0].problem.starts_with("the fourth column must be `until=`"), "{problems:?}");
+            assert!(!problems[0].problem.contains(BOB), "{problems:?}");
+        }
+        let five = parse(&format!("alice read {ALICE} until=2026-11-01T00:00:00Z today\n")).unwrap_err();
+        assert!(five[0].problem.ends_with("and has 5"), "{five:?}");
     }
 
     #[test]
@@ -423,7 +505,7 @@ mod tests {
         let recognise = |name: &str| {
             let names: Arc<[String]> = Arc::from([name.to_owned()]);
             credentials
-                .recognise(Shown::of(&HeaderMap::new(), Some(&names)).unwrap())
+                .recognise(Shown::of(&HeaderMap::new(), Some(&names)).unwrap(), NOW)
                 .map(|caller| caller.name.to_string())
         };
         assert_eq!(recognise("OPS.example.com"), Ok("ops.example.com".to_owned()));
@@ -433,10 +515,23 @@ mod tests {
     }
 
     #[test]
+    fn every_cause_is_counted_from_the_start() {
+        for cause in [
+            Unrecognised::Nothing,
+            Unrecognised::BadHeader,
+            Unrecognised::UnknownToken,
+            Unrecognised::UnknownCertificate,
+            Unrecognised::Expired(NOW),
+        ] {
+            assert!(Unrecognised::SLUGS.contains(&cause.slug()), "{cause:?}");
+        }
+    }
+
+    #[test]
     fn the_word_cert_is_no_token() {
         let credentials = parse("ops.example.com read cert\n").unwrap();
         let shown = Shown::of(&bearer("cert"), None).unwrap();
-        assert_eq!(credentials.recognise(shown).unwrap_err(), Unrecognised::UnknownToken);
+        assert_eq!(credentials.recognise(shown, NOW).unwrap_err(), Unrecognised::UnknownToken);
     }
 
     #[test]
@@ -504,7 +599,7 @@ mod tests {
     #[test]
     fn nothing_that_is_printed_holds_a_token_or_its_hash() {
         let credentials = parse(&format!("alice read {ALICE}\n")).unwrap();
-        let caller = credentials.recognise(Shown::of(&bearer(ALICE), None).unwrap()).unwrap();
+        let caller = credentials.recognise(Shown::of(&bearer(ALICE), None).unwrap(), NOW).unwrap();
         let printed = format!("{credentials:?} {caller:?}");
         assert!(
             !printed.contains(ALICE) && !printed.contains(blake3::hash(ALICE.as_bytes()).to_hex().as_str()),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::engine::snapshot::Snapshot;
-use crate::engine::status::{ActivationReport, Assessment, CandidateReport, Refusal, Revision};
+use crate::engine::status::{ActivationReport, Assessment, CandidateReport, Refusal, Revisions};
 use crate::policy::bundle::{Bundle, Digest};
 use crate::policy::diagnostic::Diagnostic;
 use crate::policy::diff::Changes;
@@ -29,26 +29,26 @@ pub enum Ask {
     Reload {
         /// Only if this is still in force.
         expected: Option<Digest>,
-        /// Who asks.
-        actor: String,
+        /// Who asks, and why.
+        asker: Asker,
         /// The answer.
         reply: Reply<ActivationReport>,
     },
     /// Put an earlier revision in force again.
     Rollback {
-        /// Which; `None`: the one before.
+        /// Which; `None`: the latest one before that was not rolled back from.
         to: Option<Digest>,
         /// Only if this is still in force.
         expected: Digest,
-        /// Who asks.
-        actor: String,
+        /// Who asks, and why.
+        asker: Asker,
         /// The answer.
         reply: Reply<ActivationReport>,
     },
-    /// List the revisions that can be gone back to, the latest first.
+    /// List the revisions that can be gone back to, and the activations.
     Revisions {
         /// The answer.
-        reply: Reply<Vec<Revision>>,
+        reply: Reply<Revisions>,
     },
     /// Give the files of a revision, or of the candidate.
     Files {
@@ -63,8 +63,10 @@ pub enum Ask {
         bundle: Option<Upload>,
         /// How many of a thousand live requests it is asked about: 1 to 1000.
         sample_per_thousand: u16,
-        /// Who asks.
-        actor: String,
+        /// Whether it may take the place of a colleague's.
+        replace: Replace,
+        /// Who asks, and why.
+        asker: Asker,
         /// The answer.
         reply: Reply<Staged>,
     },
@@ -73,19 +75,57 @@ pub enum Ask {
         /// The candidate meant.
         digest: Digest,
         /// Only if this is still in force.
-        expected: Option<Digest>,
-        /// Who asks.
-        actor: String,
+        expected: Digest,
+        /// Whether it may have been asked about no request yet.
+        untried: Untried,
+        /// Who asks, and why.
+        asker: Asker,
         /// The answer.
         reply: Reply<(ActivationReport, CandidateReport)>,
     },
     /// Let the candidate go.
     Discard {
-        /// The candidate meant; `None`: whichever it is.
+        /// The candidate meant; `None`: the asker's own.
         digest: Option<Digest>,
+        /// Who asks, and why.
+        asker: Asker,
         /// The answer.
         reply: Reply<CandidateReport>,
     },
+}
+
+/// Who asks for something, and why.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Asker {
+    /// The name of the admin.
+    pub actor: String,
+    /// Why, as they said it; empty where they did not say.
+    pub reason: String,
+}
+
+impl From<&str> for Asker {
+    /// Someone who gives no reason.
+    fn from(actor: &str) -> Self {
+        Self { actor: actor.to_owned(), reason: String::new() }
+    }
+}
+
+/// What becomes of a colleague's candidate when one is staged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Replace {
+    /// It stays, and nothing is staged.
+    OwnOnly,
+    /// It is replaced.
+    Anyones,
+}
+
+/// Whether a candidate may be put in force that was asked about no request beside what is in force.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Untried {
+    /// It may not.
+    Refused,
+    /// It may.
+    Allowed,
 }
 
 /// Policies that an admin sent. Their share of the memory for large calls is given back when they are gone, not when
@@ -122,6 +162,8 @@ pub struct Staged {
     pub changes: Changes,
     /// What is worth a look in it.
     pub warnings: Vec<Diagnostic>,
+    /// What else the admin should know, such as that it was rolled back from; a sentence each.
+    pub notices: Vec<String>,
 }
 
 /// The server's side: asks, and sees where the replica stands.

@@ -8,8 +8,9 @@ use prost_types::Any;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use crate::engine::status::{Failed, Refusal, WhyFailed};
-use crate::server::admin::credentials::Right;
+use crate::engine::activations::Withdrawal;
+use crate::engine::status::{Failed, HeldBack, Refusal, Revision, WhyFailed};
+use crate::server::admin::credentials::{Right, Unrecognised};
 use crate::server::admin::limits::REJECTION_BYTES_MAX;
 use crate::server::errors::{ERROR_DOMAIN, Failure, clip};
 use crate::server::pb;
@@ -20,8 +21,8 @@ use crate::server::wire;
 pub(crate) enum AdminFailure {
     /// What any call can fail at.
     Call(Failure),
-    /// Nobody was recognised. Why stays between us and the log.
-    Unauthenticated,
+    /// Nobody was recognised.
+    Unauthenticated(Unrecognised),
     /// The right is missing.
     NotPermitted {
         /// Which.
@@ -55,9 +56,7 @@ impl AdminFailure {
     pub(crate) fn status(&self) -> Status {
         match self {
             Self::Call(failure) => failure.status(),
-            Self::Unauthenticated => {
-                Status::new(Code::Unauthenticated, "valid credentials are needed: `authorization: Bearer TOKEN`")
-            }
+            Self::Unauthenticated(cause) => Status::new(Code::Unauthenticated, cause.told()),
             Self::NotPermitted { right } => {
                 let right = right.slug();
                 let message = format!("the right `{right}` is missing");
@@ -91,6 +90,25 @@ fn refused(refusal: &Refusal) -> Status {
         Refusal::OtherCandidate { found: None } | Refusal::NoCandidate => {
             with_info(Code::NotFound, "no candidate is staged".to_owned(), "CANDIDATE_NOT_FOUND", &[])
         }
+        Refusal::StagedByOther { found, actor, at } => with_info(
+            Code::Aborted,
+            format!(
+                "`{}` staged the candidate {found} at {at}: nothing was done; `replace` takes its place, and its digest lets it go",
+                clip(actor)
+            ),
+            "CANDIDATE_STAGED",
+            &[("found", found.to_string()), ("actor", clip(actor)), ("staged_at", at.to_string())],
+        ),
+        Refusal::Untried { candidate } => with_info(
+            Code::FailedPrecondition,
+            format!(
+                "{candidate} was asked about no request yet beside what is in force: wait for some, or say `untried`"
+            ),
+            "CANDIDATE_UNTRIED",
+            &[("digest", candidate.to_string())],
+        ),
+        Refusal::AllWithdrawn { choices } => all_withdrawn(choices),
+        Refusal::HeldBack(held) => held_back(held),
         Refusal::NoRevision { wanted: Some(wanted) } => with_info(
             Code::NotFound,
             format!("there is no revision {wanted} here: see ListPolicyRevisions"),
@@ -104,6 +122,51 @@ fn refused(refusal: &Refusal) -> Status {
         Refusal::NoBundle(problem) => Failure::field("files", problem.clone()).status(),
         Refusal::Bug => Failure::Bug.status(),
     }
+}
+
+/// Revisions that the message of a no names; statuses travel in headers.
+const CHOICES_TOLD_MAX: usize = 3;
+
+/// Digests in the details of a no.
+const CHOICES_MAX: usize = 16;
+
+fn all_withdrawn(choices: &[Withdrawal]) -> Status {
+    let told = |choice: &Withdrawal| format!("{} ({})", choice.digest, clip(&choice.told()));
+    let first: Vec<String> = choices.iter().take(CHOICES_TOLD_MAX).map(told).collect();
+    let further = match choices.len().saturating_sub(CHOICES_TOLD_MAX) {
+        0 => String::new(),
+        further => format!("; and {further} more"),
+    };
+    let digests: Vec<String> = choices.iter().take(CHOICES_MAX).map(|choice| choice.digest.to_string()).collect();
+    with_info(
+        Code::FailedPrecondition,
+        format!("all that there is to go back to was rolled back from, name one of it: {}{further}", first.join("; ")),
+        "POLICY_REVISIONS_WITHDRAWN",
+        &[("choices", digests.join(","))],
+    )
+}
+
+fn held_back(held: &HeldBack) -> Status {
+    let HeldBack { source, withdrawal, in_force } = held;
+    let Revision { digest, trigger, actor, reason, activated_at, .. } = in_force;
+    let message = match withdrawal {
+        Some(withdrawal) => format!(
+            "the source holds {source}, which was rolled back from: {}; a rollback or a promotion that names it puts it in force",
+            clip(&withdrawal.told())
+        ),
+        None => {
+            let who = if actor.is_empty() { "nobody in particular".to_owned() } else { format!("`{}`", clip(actor)) };
+            let why = if reason.is_empty() { String::new() } else { format!(", because: {}", clip(reason)) };
+            format!(
+                "the source still holds {source}, and {digest} was put in force instead (by {who}, {}, at \
+                 {activated_at}{why}): `expected_digest` replaces it all the same",
+                trigger.slug()
+            )
+        }
+    };
+    let why = if withdrawal.is_some() { "withdrawn" } else { "overridden" };
+    let facts = [("source", source.to_string()), ("found", digest.to_string()), ("hold", why.to_owned())];
+    with_info(Code::FailedPrecondition, message, "POLICY_SOURCE_HELD_BACK", &facts)
 }
 
 /// The rejection goes into the details as far as it has room there; the status of the replica has

@@ -22,7 +22,7 @@ use tracing::Instrument as _;
 
 use crate::server::admin::config::AdminLimits;
 use crate::server::admin::credentials::{Caller, Shown, Unrecognised};
-use crate::server::admin::desk::Desk;
+use crate::server::admin::desk::{Asker, Desk};
 use crate::server::admin::failure::AdminFailure;
 use crate::server::admin::keep::Kept;
 use crate::server::admin::limits::SMALL_CALL_BYTES_MAX;
@@ -79,9 +79,9 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// Who calls, as those who act on it remember them.
-    pub(crate) fn actor(&self) -> String {
-        self.caller.name.to_string()
+    /// Who calls, and why, as those who act on it remember them.
+    pub(crate) fn asker(&self, reason: Option<String>) -> Asker {
+        Asker { actor: self.caller.name.to_string(), reason: reason.unwrap_or_default() }
     }
 }
 
@@ -137,7 +137,7 @@ impl Shared {
             }
             Err(cause) => {
                 self.unauthenticated(&peer.address, method.name(), cause.slug());
-                return AdminFailure::Unauthenticated.status().into_http();
+                return AdminFailure::Unauthenticated(cause).status().into_http();
             }
         };
         if method == Method::Reflection {
@@ -165,10 +165,10 @@ impl Shared {
 
     fn recognise(&self, peer: &Peer, request: &Request<Body>) -> Result<Caller, Unrecognised> {
         let shown = Shown::of(request.headers(), peer.certificate.as_ref())?;
-        self.kept.credentials.load().recognise(shown)
+        self.kept.credentials.load().recognise(shown, (self.desk.shown.clock)())
     }
 
-    /// Notes that someone was not recognised; the caller hears nothing of why.
+    /// Notes that someone was not recognised.
     pub(crate) fn unauthenticated(&self, peer: &str, method: &'static str, cause: &'static str) {
         let mention = self.mentions.next(std::time::Instant::now());
         Unauthenticated { peer, method, cause, mention }.record();

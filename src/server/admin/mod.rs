@@ -65,7 +65,7 @@ pub(crate) fn method_names() -> Vec<&'static str> {
 
 /// What can be wrong with the credentials of a call or a connection, as it is counted.
 pub(crate) fn unauthenticated_causes() -> Vec<&'static str> {
-    let calls = Unrecognised::ALL.into_iter().map(Unrecognised::slug);
+    let calls = Unrecognised::SLUGS.into_iter();
     calls.chain([connection::HANDSHAKE, connection::SILENT]).collect()
 }
 

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tonic::{Extensions, Request, Response, Status, async_trait};
 
+use crate::engine::status::Revisions;
 use crate::policy::bundle::Digest;
-use crate::server::admin::desk::{Ask, Desk, Files, Reply, Staged, Upload};
+use crate::server::admin::desk::{Ask, Desk, Files, Replace, Reply, Staged, Untried, Upload};
 use crate::server::admin::failure::AdminFailure;
 use crate::server::admin::gate::{Call, Share};
 use crate::server::admin::keep::Kept;
@@ -110,10 +111,10 @@ impl PolicyAdminService for Admins {
         let reason = fields.reason(reason);
         call.notes.subject(|subject| {
             subject.expected = expected.map(text);
-            subject.reason = reason;
+            subject.reason.clone_from(&reason);
         });
         fields.done()?;
-        let report = self.ask(|reply| Ask::Reload { expected, actor: call.actor(), reply }).await?;
+        let report = self.ask(|reply| Ask::Reload { expected, asker: call.asker(reason), reply }).await?;
         call.notes.activated(report.after, report.generation);
         Ok(Response::new(pb::ReloadPolicyResponse { activation: Some(status::activation(report)) }))
     }
@@ -145,9 +146,10 @@ impl PolicyAdminService for Admins {
         request: Request<pb::ListPolicyRevisionsRequest>,
     ) -> Result<Response<pb::ListPolicyRevisionsResponse>, Status> {
         let pb::ListPolicyRevisionsRequest {} = request.into_inner();
-        let revisions = self.ask(|reply| Ask::Revisions { reply }).await?;
-        let revisions = revisions.iter().map(status::revision).collect();
-        Ok(Response::new(pb::ListPolicyRevisionsResponse { revisions }))
+        let Revisions { kept, activations } = self.ask(|reply| Ask::Revisions { reply }).await?;
+        let revisions = kept.iter().map(|(kept, withdrawal)| status::revision(kept, withdrawal.as_ref())).collect();
+        let activations = activations.iter().map(status::entry).collect();
+        Ok(Response::new(pb::ListPolicyRevisionsResponse { revisions, activations }))
     }
 
     async fn get_policy(
@@ -182,10 +184,10 @@ impl PolicyAdminService for Admins {
         call.notes.subject(|subject| {
             subject.digest = to.map(text);
             subject.expected = expected.map(text);
-            subject.reason = reason;
+            subject.reason.clone_from(&reason);
         });
         let expected = fields.done_with(expected)?;
-        let report = self.ask(|reply| Ask::Rollback { to, expected, actor: call.actor(), reply }).await?;
+        let report = self.ask(|reply| Ask::Rollback { to, expected, asker: call.asker(reason), reply }).await?;
         call.notes.activated(report.after, report.generation);
         Ok(Response::new(pb::RollbackPolicyResponse { activation: Some(status::activation(report)) }))
     }
@@ -196,7 +198,7 @@ impl PolicyAdminService for Admins {
     ) -> Result<Response<pb::StageCandidateResponse>, Status> {
         let call = call(request.extensions())?;
         let share = share(request.extensions());
-        let pb::StageCandidateRequest { files, sample_per_thousand, reason } = request.into_inner();
+        let pb::StageCandidateRequest { files, sample_per_thousand, reason, replace } = request.into_inner();
         let mut fields = Fields::default();
         let sample = fields.sample("sample_per_thousand", sample_per_thousand);
         let reason = fields.reason(reason);
@@ -204,18 +206,20 @@ impl PolicyAdminService for Admins {
         call.notes.subject(|subject| {
             subject.digest = bundle.as_ref().map(|upload| text(upload.bundle.digest()));
             subject.sample_per_thousand = sample.map(u32::from);
-            subject.reason = reason;
+            subject.reason.clone_from(&reason);
         });
         fields.done()?;
         let sample_per_thousand = sample.unwrap_or(SAMPLE_ALL);
-        let staged = self.ask(|reply| Ask::Stage { bundle, sample_per_thousand, actor: call.actor(), reply }).await?;
-        let Staged { candidate, changes, warnings } = staged;
+        let (replace, asker) = (if replace { Replace::Anyones } else { Replace::OwnOnly }, call.asker(reason));
+        let staged = self.ask(|reply| Ask::Stage { bundle, sample_per_thousand, replace, asker, reply }).await?;
+        let Staged { candidate, changes, warnings, notices } = staged;
         call.notes.subject(|subject| subject.digest = Some(text(candidate.digest)));
         Ok(Response::new(pb::StageCandidateResponse {
             candidate: Some(candidate::report(&candidate)),
             further_changes: status::count(changes.further),
             changes: status::changes(changes),
             warnings: status::diagnostics(&warnings),
+            notices,
         }))
     }
 
@@ -224,18 +228,19 @@ impl PolicyAdminService for Admins {
         request: Request<pb::PromoteCandidateRequest>,
     ) -> Result<Response<pb::PromoteCandidateResponse>, Status> {
         let call = call(request.extensions())?;
-        let pb::PromoteCandidateRequest { digest, expected_digest, reason } = request.into_inner();
+        let pb::PromoteCandidateRequest { digest, expected_digest, reason, untried } = request.into_inner();
         let mut fields = Fields::default();
         let digest = fields.mandatory_digest("digest", &digest);
-        let expected = fields.digest("expected_digest", &expected_digest);
+        let expected = fields.mandatory_digest("expected_digest", &expected_digest);
         let reason = fields.reason(reason);
         call.notes.subject(|subject| {
             subject.digest = digest.map(text);
             subject.expected = expected.map(text);
-            subject.reason = reason;
+            subject.reason.clone_from(&reason);
         });
-        let digest = fields.done_with(digest)?;
-        let promoted = self.ask(|reply| Ask::Promote { digest, expected, actor: call.actor(), reply }).await?;
+        let (digest, expected) = fields.done_with(digest.zip(expected))?;
+        let (untried, asker) = (if untried { Untried::Allowed } else { Untried::Refused }, call.asker(reason));
+        let promoted = self.ask(|reply| Ask::Promote { digest, expected, untried, asker, reply }).await?;
         let (report, candidate) = promoted;
         call.notes.activated(report.after, report.generation);
         Ok(Response::new(pb::PromoteCandidateResponse {
@@ -255,10 +260,10 @@ impl PolicyAdminService for Admins {
         let reason = fields.reason(reason);
         call.notes.subject(|subject| {
             subject.digest = digest.map(text);
-            subject.reason = reason;
+            subject.reason.clone_from(&reason);
         });
         fields.done()?;
-        let discarded = self.ask(|reply| Ask::Discard { digest, reply }).await?;
+        let discarded = self.ask(|reply| Ask::Discard { digest, asker: call.asker(reason), reply }).await?;
         call.notes.subject(|subject| subject.digest = Some(text(discarded.digest)));
         Ok(Response::new(pb::DiscardCandidateResponse { candidate: Some(candidate::report(&discarded)) }))
     }

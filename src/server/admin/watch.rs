@@ -78,8 +78,8 @@ impl Watch {
 
     /// A stream may outlive what its caller was let in for.
     fn permitted(&self) -> Result<(), AdminFailure> {
-        match self.credentials.load().recognise(self.call.caller.shown.clone()) {
-            Err(_) => Err(AdminFailure::Unauthenticated),
+        match self.credentials.load().recognise(self.call.caller.shown.clone(), (self.shown.clock)()) {
+            Err(cause) => Err(AdminFailure::Unauthenticated(cause)),
             Ok(caller) if caller.rights.has(Right::Read) => Ok(()),
             Ok(_) => Err(AdminFailure::NotPermitted { right: Right::Read }),
         }

@@ -28,8 +28,10 @@ pub(super) fn text(status: &Status, readiness: Readiness) -> String {
 fn config(page: &mut Page, status: &Status) {
     let Status {
         in_force,
+        withdrawal: _,
         policies: _,
         stricter_errors,
+        activations: _,
         decisions,
         started_from: _,
         started_at: _,

@@ -49,6 +49,7 @@ fn report(candidate: &Candidate) -> CandidateReport {
         activated_at: now(),
         trigger: ReloadTrigger::Start,
         actor: String::new(),
+        reason: String::new(),
         known_good: KnownGood::NotYet,
     };
     candidate.report(now(), &in_force)

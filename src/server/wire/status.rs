@@ -2,6 +2,7 @@
 
 use crate::decision::ENGINE_REVISION;
 use crate::domain::time::Timestamp;
+use crate::engine::activations::{Activated, PolicyVersion, Withdrawal};
 use crate::engine::status::{
     ActivationReport, Admissible, Assessment, Failed, Hold, KnownGood, PolicyLabel, RestartForecast, Revision,
     SourceStatus, StartedFrom, Status, WhyFailed,
@@ -16,6 +17,7 @@ use crate::telemetry::event::ReloadTrigger;
 pub(crate) fn status(status: &Status) -> pb::PolicyStatus {
     let Status {
         in_force,
+        withdrawal,
         policies,
         stricter_errors,
         decisions,
@@ -26,13 +28,14 @@ pub(crate) fn status(status: &Status) -> pb::PolicyStatus {
         restart,
         last_known_good,
         candidate,
+        activations,
         // For metrics, which are not repeated here.
         last_attempt: _,
         notices,
     } = status;
     let (forecast, restart_detail) = restart_forecast(restart);
     pb::PolicyStatus {
-        in_force: Some(revision(in_force)),
+        in_force: Some(revision(in_force, withdrawal.as_ref())),
         policies: policies.iter().map(|label| policy_ref(label, in_force)).collect(),
         decisions: *decisions,
         started_from: match started_from {
@@ -45,11 +48,12 @@ pub(crate) fn status(status: &Status) -> pb::PolicyStatus {
         restart: forecast.into(),
         restart_detail,
         candidate: candidate.as_ref().map(candidate::report),
-        last_known_good: last_known_good.as_ref().map(revision),
+        last_known_good: last_known_good.as_ref().map(|good| revision(good, None)),
         server_version: env!("CARGO_PKG_VERSION").to_owned(),
         started_at: Some(moment(*started_at)),
         notices: notices.clone(),
         stricter_errors: diagnostics(stricter_errors),
+        activations: activations.iter().map(entry).collect(),
     }
 }
 
@@ -102,8 +106,8 @@ fn restart_forecast(forecast: &RestartForecast) -> (pb::RestartForecast, String)
 }
 
 /// The message of a revision.
-pub(crate) fn revision(revision: &Revision) -> pb::PolicyRevision {
-    let Revision { digest, generation, activated_at, trigger, actor, known_good } = revision;
+pub(crate) fn revision(revision: &Revision, withdrawal: Option<&Withdrawal>) -> pb::PolicyRevision {
+    let Revision { digest, generation, activated_at, trigger, actor, reason, known_good } = revision;
     pb::PolicyRevision {
         digest: digest.to_string(),
         generation: *generation,
@@ -114,6 +118,35 @@ pub(crate) fn revision(revision: &Revision) -> pb::PolicyRevision {
             KnownGood::Yes => true,
             KnownGood::NotYet => false,
         },
+        reason: reason.clone(),
+        withdrawal: withdrawal.map(self::withdrawal),
+    }
+}
+
+fn withdrawal(withdrawal: &Withdrawal) -> pb::PolicyWithdrawal {
+    let Withdrawal { digest: _, at, actor, reason } = withdrawal;
+    pb::PolicyWithdrawal { withdrawn_at: Some(moment(*at)), actor: actor.clone(), reason: reason.clone() }
+}
+
+/// The message of an entry of the history.
+pub(crate) fn entry(entry: &Activated) -> pb::PolicyActivation {
+    let Activated { number, generation, digest, before, policies, further_policies, trigger, actor, reason, at } =
+        entry;
+    let version = |PolicyVersion { id, version }: &PolicyVersion| pb::PolicyVersion {
+        policy_id: id.clone(),
+        version: version.clone(),
+    };
+    pb::PolicyActivation {
+        number: *number,
+        generation: *generation,
+        digest: digest.to_string(),
+        before_digest: before.map(|before| before.to_string()).unwrap_or_default(),
+        policies: policies.iter().map(version).collect(),
+        further_policies: count(*further_policies),
+        trigger: self::trigger(*trigger).into(),
+        actor: actor.clone(),
+        reason: reason.clone(),
+        activated_at: Some(moment(*at)),
     }
 }
 

@@ -1,0 +1,465 @@
+//! Two admins at once, with every verb in every order: the road against a small program that says what docs/admin.md
+//! says. No change is lost, and nothing that was rolled back from comes back unless someone names it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "a test may panic to fail"
+)]
+#![allow(dead_code, unused_imports, unreachable_pub, reason = "each test binary uses a part of the support")]
+
+mod admin_model_support;
+mod admin_support;
+mod road_support;
+mod serve_support;
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use admin_model_support::served::Served;
+use admin_model_support::{BROKEN, Cause, Entry, Model, Outcome, Verb, Version};
+use requite::app::reload::RoadConfig;
+use requite::domain::money::{Amount, Currency};
+use requite::domain::words;
+use requite::engine::candidate::Observed;
+use requite::engine::status::{Hold, Refusal};
+use requite::policy::bundle::Digest;
+use requite::server::admin::desk::{Ask, Asker, Replace, Reply, Untried};
+use requite::telemetry::event::{ReloadTrigger, Success};
+use road_support::{BY_HAND, Place, Running, bundle, digest, text};
+
+const ADMINS: [&str; 2] = ["alice", "bob"];
+const VERSIONS: [Version; 5] = ['a', 'b', 'c', 'd', 'e'];
+
+/// So many revisions are kept: fewer than there are versions, so that some are let go.
+const REVISIONS_MAX: usize = 4;
+
+/// SplitMix64: the same row of numbers for the same seed.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        usize::try_from((mixed ^ (mixed >> 31)) % u64::try_from(bound).unwrap()).unwrap()
+    }
+
+    fn one_in(&mut self, bound: usize) -> bool {
+        self.below(bound) == 0
+    }
+
+    fn version(&mut self) -> Version {
+        VERSIONS[self.below(VERSIONS.len())]
+    }
+}
+
+/// What an admin last saw in force, and staged: they may be late.
+#[derive(Clone, Copy)]
+struct Seen {
+    in_force: Version,
+    staged: Option<Version>,
+}
+
+/// What an admin does next, who acts on what they saw.
+fn verb_of_admin(numbers: &mut Numbers, seen: Seen) -> Verb {
+    let staged = if numbers.one_in(8) { Some(numbers.version()) } else { seen.staged };
+    match numbers.below(12) {
+        0..=2 => {
+            let version = (!numbers.one_in(4)).then(|| numbers.version());
+            Verb::Stage { version, replace: numbers.one_in(3) }
+        }
+        3 => Verb::Discard { version: staged.filter(|_| numbers.one_in(2)) },
+        4..=6 => Verb::Promote { version: staged.unwrap_or('a'), expected: seen.in_force, untried: numbers.one_in(3) },
+        7..=9 => {
+            let to = numbers.one_in(3).then(|| numbers.version());
+            Verb::Rollback { to, expected: seen.in_force }
+        }
+        _ => Verb::Reload { expected: numbers.one_in(2).then_some(seen.in_force) },
+    }
+}
+
+/// What happens next that no admin asks for.
+fn verb_of_nobody(numbers: &mut Numbers, model: &Model) -> Verb {
+    match numbers.below(10) {
+        0..=3 => Verb::Change { version: if numbers.one_in(4) { BROKEN } else { numbers.version() } },
+        4..=6 => Verb::Ask,
+        7 | 8 => Verb::Signal,
+        // Without anything known as good a start on broken policies is none.
+        _ if model.source == BROKEN => Verb::Change { version: numbers.version() },
+        _ => Verb::Restart,
+    }
+}
+
+fn content(version: Version) -> String {
+    if version == BROKEN { "policy: [\n".to_owned() } else { text(&version.to_string()) }
+}
+
+fn digest_of(version: Version) -> Digest {
+    bundle(&content(version)).digest()
+}
+
+fn version_of(digest: Digest) -> Version {
+    let all = VERSIONS.into_iter().chain([BROKEN]);
+    all.into_iter().find(|version| digest_of(*version) == digest).unwrap()
+}
+
+fn outcome<T>(result: Result<T, Refusal>, done: impl FnOnce(T) -> Version) -> Outcome {
+    match result {
+        Ok(value) => Outcome::Done(done(value)),
+        Err(Refusal::OtherInForce { .. }) => Outcome::OtherInForce,
+        Err(Refusal::StagedByOther { .. }) => Outcome::StagedByOther,
+        Err(Refusal::OtherCandidate { .. } | Refusal::NoCandidate) => Outcome::OtherCandidate,
+        Err(Refusal::Untried { .. }) => Outcome::Untried,
+        Err(Refusal::AllWithdrawn { .. }) => Outcome::AllWithdrawn,
+        Err(Refusal::NoRevision { .. }) => Outcome::NoRevision,
+        Err(Refusal::HeldBack(_)) => Outcome::HeldBack,
+        Err(Refusal::Failed(_)) => Outcome::Rejected,
+        Err(refusal @ (Refusal::NoBundle(_) | Refusal::Bug)) => panic!("{refusal:?}"),
+    }
+}
+
+/// Has the road do it, as this admin and for this reason.
+async fn admin(running: &Running, who: &str, verb: Verb, reason: &str) -> Outcome {
+    let asker = Asker { actor: who.to_owned(), reason: reason.to_owned() };
+    let in_force = || version_of(running.digest());
+    match verb {
+        Verb::Stage { version, replace } => {
+            let bundle = version.map(|version| bundle(&content(version)).into());
+            let replace = if replace { Replace::Anyones } else { Replace::OwnOnly };
+            let ask = |reply| Ask::Stage { bundle, sample_per_thousand: 1_000, replace, asker, reply };
+            outcome(running.ask(ask).await, |_| in_force())
+        }
+        Verb::Discard { version } => {
+            let ask = |reply| Ask::Discard { digest: version.map(digest_of), asker, reply };
+            outcome(running.ask(ask).await, |_| in_force())
+        }
+        Verb::Promote { version, expected, untried } => {
+            let (digest, expected) = (digest_of(version), digest_of(expected));
+            let untried = if untried { Untried::Allowed } else { Untried::Refused };
+            let ask = |reply| Ask::Promote { digest, expected, untried, asker, reply };
+            outcome(running.ask(ask).await, |(report, _)| version_of(report.after))
+        }
+        Verb::Rollback { to, expected } => {
+            let (to, expected) = (to.map(digest_of), digest_of(expected));
+            let ask = |reply| Ask::Rollback { to, expected, asker, reply };
+            outcome(running.ask(ask).await, |report| version_of(report.after))
+        }
+        Verb::Reload { expected } => {
+            let ask = |reply| Ask::Reload { expected: expected.map(digest_of), asker, reply };
+            outcome(running.ask(ask).await, |report| version_of(report.after))
+        }
+        Verb::Ask | Verb::Change { .. } | Verb::Signal | Verb::Restart => panic!("no admin asks for {verb:?}"),
+    }
+}
+
+fn config() -> RoadConfig {
+    let mut config = RoadConfig { revisions_max: REVISIONS_MAX, ..BY_HAND };
+    config.flap.turns = usize::MAX;
+    config
+}
+
+/// Has what nobody asks for happen.
+async fn nobody(place: &Place, running: Running, verb: &Verb) -> Running {
+    match *verb {
+        Verb::Change { version } => {
+            running.write(&content(version));
+            running.hint(ReloadTrigger::FileChange).await;
+        }
+        Verb::Signal => running.hint(ReloadTrigger::Signal).await,
+        Verb::Ask => {
+            if let Some(candidate) = running.engine.candidate() {
+                let said = Observed {
+                    policy: "shop".into(),
+                    currency: Currency::iso("CNY").unwrap(),
+                    outcome: (words::Outcome::Denied, None),
+                    refund: Amount::from_minor(0),
+                    lines: vec![],
+                };
+                candidate.compare(running.generation(), &said, &said);
+            }
+        }
+        Verb::Restart => {
+            running.end().await;
+            return place.run(config());
+        }
+        Verb::Stage { .. }
+        | Verb::Discard { .. }
+        | Verb::Promote { .. }
+        | Verb::Rollback { .. }
+        | Verb::Reload { .. } => panic!("{verb:?} is asked for by someone"),
+    }
+    running
+}
+
+/// Where the replica stands, in the words of the model; asked on the road, so that what was begun is done.
+async fn stands(running: &Running, model: &Model) -> Model {
+    let listed = running.ask(|reply| Ask::Revisions { reply }).await.unwrap();
+    let status = running.status();
+    let cause = |trigger: ReloadTrigger| match trigger {
+        ReloadTrigger::Start => Cause::Start,
+        ReloadTrigger::FileChange => Cause::FileChange,
+        ReloadTrigger::Signal => Cause::Signal,
+        ReloadTrigger::Admin => Cause::Admin,
+        ReloadTrigger::Rollback => Cause::Rollback,
+        ReloadTrigger::Promotion => Cause::Promotion,
+        ReloadTrigger::Poll => panic!("there is no poll"),
+    };
+    let known = |name: &str| ADMINS.into_iter().find(|admin| *admin == name).unwrap_or("");
+    let entries = listed.activations.iter().map(|entry| Entry {
+        version: version_of(entry.digest),
+        cause: cause(entry.trigger),
+        actor: known(&entry.actor),
+        reason: entry.reason.clone(),
+    });
+    let withdrawn = listed.kept.iter().filter(|(_, withdrawal)| withdrawal.is_some());
+    assert_eq!(status.source.hold == Hold::Overridden, model.held_back(), "{:?}", status.source);
+    assert_eq!(listed.kept[0].0.generation, running.generation());
+    assert_eq!(listed.kept[0].0.digest, running.digest());
+    let generations: Vec<u64> = listed.activations.iter().map(|entry| entry.number).collect();
+    assert!(generations.iter().zip(generations.iter().skip(1)).all(|(later, earlier)| *later == earlier + 1));
+    Model {
+        revisions: listed.kept.iter().map(|(revision, _)| version_of(revision.digest)).collect(),
+        withdrawn: withdrawn.map(|(revision, _)| version_of(revision.digest)).collect(),
+        candidate: status.candidate.as_ref().map(|staged| (version_of(staged.digest), known(&staged.actor))),
+        history: entries.collect(),
+        successful: status.last_attempt.success == Success::Yes,
+        generation: running.generation(),
+        // What is not told, but shows in what is done next.
+        ..model.clone()
+    }
+}
+
+/// The model without what nobody can see: what was rolled back from and is not kept any more.
+fn shown(model: &Model) -> Model {
+    let withdrawn = model.withdrawn.iter().copied().filter(|version| model.revisions.contains(version));
+    Model { withdrawn: withdrawn.collect(), ..model.clone() }
+}
+
+/// Nothing that was rolled back from came into force but by its name, or by a start, which says so; told by the
+/// history alone.
+fn nothing_bad_came_back(history: &[Entry], named: &[(usize, Version)]) {
+    let mut bad = BTreeSet::new();
+    for (place, pair) in history.iter().rev().collect::<Vec<_>>().windows(2).enumerate() {
+        let [before, entry] = pair else { panic!("windows of two") };
+        let by_name = named.contains(&(place + 1, entry.version));
+        if matches!(entry.cause, Cause::Rollback | Cause::Promotion) && by_name {
+            bad.remove(&entry.version);
+        }
+        assert!(!bad.contains(&entry.version) || entry.cause == Cause::Start, "{entry:?} in {history:#?}");
+        if entry.cause == Cause::Rollback {
+            bad.insert(before.version);
+        }
+    }
+}
+
+/// Who asks for what, and for which reason.
+type Asking = (&'static str, Verb, String);
+
+/// An admin who looks sees what is there; the other one may not look for a while.
+fn look(numbers: &mut Numbers, model: &Model, seen: &mut [Seen; 2]) {
+    for seen in seen {
+        if !numbers.one_in(3) {
+            let staged = model.candidate.map(|(version, _)| version);
+            *seen = Seen { in_force: model.in_force(), staged };
+        }
+    }
+}
+
+/// What one of them asks for next, or both at once.
+fn asks_of_admins(numbers: &mut Numbers, seen: [Seen; 2], step: usize) -> Vec<Asking> {
+    let at_once = if numbers.one_in(2) { 2 } else { 1 };
+    let first = numbers.below(2);
+    let asking = |other| {
+        let admin = (first + other) % 2;
+        (ADMINS[admin], verb_of_admin(numbers, seen[admin]), format!("step {step} of {}", ADMINS[admin]))
+    };
+    (0..at_once).map(asking).collect()
+}
+
+/// The model after what was asked for, by the answers and the newest reason of the history; `None`: there is no such
+/// order. What two ask at once is done one after the other; who of them is first, nobody says.
+fn one_after_the_other(model: &Model, asks: &[Asking], came: &[Outcome], newest: &str) -> Option<Model> {
+    let orders: &[&[usize]] = if asks.len() == 1 { &[&[0]] } else { &[&[0, 1], &[1, 0]] };
+    let in_order = |order: &&[usize]| {
+        let mut model = model.clone();
+        let mut outcomes = vec![Outcome::OtherInForce; asks.len()];
+        for place in *order {
+            let (who, verb, reason) = &asks[*place];
+            outcomes[*place] = model.does(who, verb, reason);
+        }
+        (model, outcomes)
+    };
+    let mut possible = orders.iter().map(in_order);
+    let same = |(model, outcomes): &(Model, Vec<Outcome>)| {
+        without_digests(outcomes) == without_digests(came) && model.history[0].reason == newest
+    };
+    possible.find(same).map(|(model, _)| model)
+}
+
+/// The places in the history that may be of one of these asks, with what it names.
+fn names(asks: &[Asking], places: std::ops::Range<usize>) -> Vec<(usize, Version)> {
+    let mut named = Vec::new();
+    for (_, verb, _) in asks {
+        if let Verb::Promote { version, .. } | Verb::Rollback { to: Some(version), .. } = verb {
+            named.extend(places.clone().map(|place| (place, *version)));
+        }
+    }
+    named
+}
+
+/// Two admins and what happens beside them, so many steps of it.
+async fn work(seed: u64, steps: usize, met: &mut BTreeSet<String>) {
+    let mut numbers = Numbers(seed);
+    let place = Place::with_state("a");
+    let mut running = place.run(config());
+    let mut model = Model::start('a', REVISIONS_MAX);
+    let mut seen = [Seen { in_force: 'a', staged: None }; 2];
+    let mut named: Vec<(usize, Version)> = Vec::new();
+    let mut done: Vec<String> = Vec::new();
+    for step in 0..steps {
+        // An admin who looks sees what is there; the other one may not look for a while.
+        look(&mut numbers, &model, &mut seen);
+        let entries = model.history.len();
+        if numbers.one_in(3) {
+            let verb = verb_of_nobody(&mut numbers, &model);
+            done.push(format!("{step}: {verb:?}"));
+            running = nobody(&place, running, &verb).await;
+            let expected = model.does("", &verb, "");
+            assert_eq!(Outcome::Done(version_of(running.digest())), expected, "seed {seed}: {done:#?}");
+        } else {
+            let asks = asks_of_admins(&mut numbers, seen, step);
+            done.push(format!("{step}: {asks:?}"));
+            let ask = |(who, verb, reason): &Asking| {
+                let (running, who, verb, reason) = (&running, *who, verb.clone(), reason.clone());
+                async move { admin(running, who, verb, &reason).await }
+            };
+            let came = match asks.as_slice() {
+                [one] => vec![ask(one).await],
+                [one, other] => {
+                    let (one, other) = tokio::join!(ask(one), ask(other));
+                    vec![one, other]
+                }
+                _ => panic!("one or two"),
+            };
+            let now = running.ask(|reply| Ask::Revisions { reply }).await.unwrap();
+            let newest = now.activations.first().map(|entry| entry.reason.clone()).unwrap();
+            let found = one_after_the_other(&model, &asks, &came, &newest);
+            let Some(next) = found else { panic!("seed {seed}: {came:?} after {done:#?} of {model:#?}") };
+            model = next;
+            met.extend(came.iter().zip(&asks).map(|(outcome, (_, verb, _))| {
+                let word = |text: String| text.split([' ', '(']).next().unwrap_or("").to_owned();
+                format!("{} {}", word(format!("{verb:?}")), word(format!("{outcome:?}")))
+            }));
+            named.extend(names(&asks, entries..model.history.len()));
+        }
+        assert_eq!(stands(&running, &model).await, shown(&model), "seed {seed}: {done:#?}");
+        nothing_bad_came_back(&model.history, &named);
+    }
+    running.end().await;
+}
+
+/// Whether two verbs that were asked for at once came to the same. A no and a yes are told apart; what is in force when
+/// an answer is read may be what the other one made of it.
+fn without_digests(outcomes: &[Outcome]) -> Vec<Outcome> {
+    let plain = |outcome: &Outcome| match outcome {
+        Outcome::Done(_) => Outcome::Done('-'),
+        other => *other,
+    };
+    outcomes.iter().map(plain).collect()
+}
+
+fn number(variable: &str, otherwise: u64) -> u64 {
+    std::env::var(variable).map_or(otherwise, |text| text.parse().unwrap())
+}
+
+#[tokio::test]
+async fn two_admins_with_every_verb_in_every_order_lose_no_change_and_bring_nothing_bad_back() {
+    let (first, runs) = (number("REQUITE_ADMINS_SEED", 1), number("REQUITE_ADMINS_RUNS", 40));
+    let mut met = BTreeSet::new();
+    for seed in first..first + runs {
+        work(seed, 60, &mut met).await;
+    }
+    let expected = [
+        "Stage Done",
+        "Stage StagedByOther",
+        "Stage Rejected",
+        "Discard Done",
+        "Discard StagedByOther",
+        "Discard OtherCandidate",
+        "Promote Done",
+        "Promote OtherInForce",
+        "Promote OtherCandidate",
+        "Promote Untried",
+        "Rollback Done",
+        "Rollback OtherInForce",
+        "Rollback AllWithdrawn",
+        "Rollback NoRevision",
+        "Reload Done",
+        "Reload OtherInForce",
+        "Reload HeldBack",
+        "Reload Rejected",
+    ];
+    assert_eq!(met, expected.map(str::to_owned).into(), "every answer of every verb was met");
+}
+
+/// Times that the source may break: a source that breaks and mends more often within a minute is held down.
+const BREAKS_MAX: usize = 3;
+
+#[test]
+fn two_admins_at_the_command_line_meet_what_the_page_says() {
+    let (seed, steps) = (number("REQUITE_ADMINS_SEED", 1), number("REQUITE_ADMINS_STEPS", 40));
+    let mut numbers = Numbers(seed);
+    let mut served = Served::start('a', &VERSIONS, REVISIONS_MAX);
+    let mut model = Model::start('a', REVISIONS_MAX);
+    let mut seen = [Seen { in_force: 'a', staged: None }; 2];
+    let mut named: Vec<(usize, Version)> = Vec::new();
+    let mut done: Vec<String> = Vec::new();
+    let (mut breaks, mut kept) = (0, true);
+    for step in 0..usize::try_from(steps).unwrap() {
+        look(&mut numbers, &model, &mut seen);
+        let entries = model.history.len();
+        if numbers.one_in(3) {
+            let mut verb = verb_of_nobody(&mut numbers, &model);
+            if verb == (Verb::Change { version: BROKEN }) {
+                breaks += 1;
+                if BREAKS_MAX < breaks {
+                    verb = Verb::Ask;
+                }
+            }
+            done.push(format!("{step}: {verb:?}"));
+            // What was answered is remembered though the process is killed; of what nobody asked for, nobody was told.
+            served.nobody(&verb, kept);
+            model.does("", &verb, "");
+            kept = false;
+        } else {
+            let asks = asks_of_admins(&mut numbers, seen, step);
+            done.push(format!("{step}: {asks:?}"));
+            let typed = asks.iter().map(|(who, verb, reason)| served.command(who, verb, reason));
+            let running: Vec<_> = typed.map(|typed| std::thread::spawn(move || typed.run())).collect();
+            let came: Vec<Outcome> = running.into_iter().map(|running| running.join().unwrap()).collect();
+            let newest = served.revisions().2[0].reason.clone();
+            let found = one_after_the_other(&model, &asks, &came, &newest);
+            model = found.unwrap_or_else(|| panic!("seed {seed}: {came:?} after {done:#?} of {model:#?}"));
+            named.extend(names(&asks, entries..model.history.len()));
+            let changes =
+                |verb: &Verb| matches!(verb, Verb::Promote { .. } | Verb::Rollback { .. } | Verb::Reload { .. });
+            kept = asks.iter().zip(&came).any(|((_, verb, _), came)| changes(verb) && matches!(came, Outcome::Done(_)));
+        }
+        let (revisions, withdrawn, history) = served.revisions();
+        let withdrawn: BTreeSet<Version> = withdrawn.into_iter().collect();
+        let candidate = served.candidate();
+        let candidate = candidate.as_ref().map(|(version, actor)| (*version, actor.as_str()));
+        let expected = shown(&model);
+        assert_eq!(
+            (revisions, withdrawn, history, candidate),
+            (expected.revisions, expected.withdrawn, expected.history, expected.candidate),
+            "seed {seed}: {done:#?}"
+        );
+        nothing_bad_came_back(&model.history, &named);
+    }
+}

@@ -1,0 +1,276 @@
+//! What docs/admin.md says of two admins at once, as a small program of its own: what is in force, what may be gone
+//! back to, what was rolled back from, what the source holds, and which candidate is staged. It knows no digest, no
+//! file and no clock; a version is a letter.
+
+pub mod served;
+
+use std::collections::BTreeSet;
+
+/// The content of a bundle: one that may be put in force, by its letter, or one with mistakes.
+pub type Version = char;
+
+/// The content with mistakes.
+pub const BROKEN: Version = '!';
+
+/// What an admin or a file change does.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Verb {
+    /// `candidate stage`, of these policies or, without, of what the source holds.
+    Stage { version: Option<Version>, replace: bool },
+    /// Someone asks for a refund, and the candidate is asked as well.
+    Ask,
+    /// `candidate discard`.
+    Discard { version: Option<Version> },
+    /// `candidate promote`.
+    Promote { version: Version, expected: Version, untried: bool },
+    /// `rollback`.
+    Rollback { to: Option<Version>, expected: Version },
+    /// `reload`.
+    Reload { expected: Option<Version> },
+    /// The source holds something else, and it is noticed.
+    Change { version: Version },
+    /// SIGHUP.
+    Signal,
+    /// The server is stopped and started again.
+    Restart,
+}
+
+/// What a verb comes to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// It is done; what is in force afterwards.
+    Done(Version),
+    /// Something else is in force than was expected.
+    OtherInForce,
+    /// A colleague's candidate is staged.
+    StagedByOther,
+    /// Another candidate is staged, or none.
+    OtherCandidate,
+    /// The candidate was asked about nothing.
+    Untried,
+    /// All that there is to go back to was rolled back from.
+    AllWithdrawn,
+    /// There is no such revision.
+    NoRevision,
+    /// What the source holds is kept out.
+    HeldBack,
+    /// The policies have mistakes.
+    Rejected,
+}
+
+/// What put something in force.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Cause {
+    Start,
+    FileChange,
+    Signal,
+    Admin,
+    Rollback,
+    Promotion,
+}
+
+/// One entry of the history.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Entry {
+    pub version: Version,
+    pub cause: Cause,
+    pub actor: &'static str,
+    pub reason: String,
+}
+
+/// Where a replica should stand.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Model {
+    pub source: Version,
+    /// Revisions, the latest first; each once, the first one in force.
+    pub revisions: Vec<Version>,
+    pub withdrawn: BTreeSet<Version>,
+    /// What the source held when an admin put something else in force.
+    pub out: Option<Version>,
+    pub candidate: Option<(Version, &'static str)>,
+    /// Whether the candidate was asked about a request beside what is in force.
+    pub tried: bool,
+    /// The latest first.
+    pub history: Vec<Entry>,
+    /// Whether the last attempt came to what was asked for.
+    pub successful: bool,
+    pub generation: u64,
+    pub revisions_max: usize,
+}
+
+impl Model {
+    /// A first start on this version.
+    pub fn start(version: Version, revisions_max: usize) -> Self {
+        let mut model = Self {
+            source: version,
+            revisions: Vec::new(),
+            withdrawn: BTreeSet::new(),
+            out: None,
+            candidate: None,
+            tried: false,
+            history: Vec::new(),
+            successful: true,
+            generation: 0,
+            revisions_max,
+        };
+        model.put(version, Cause::Start, "", "");
+        model
+    }
+
+    pub fn in_force(&self) -> Version {
+        self.revisions[0]
+    }
+
+    /// Whether what the source holds is kept out, as the status should say.
+    pub fn held_back(&self) -> bool {
+        let held = self.source;
+        held != BROKEN && held != self.in_force() && (self.out == Some(held) || self.withdrawn.contains(&held))
+    }
+
+    /// What the page says of a verb.
+    pub fn does(&mut self, who: &'static str, verb: &Verb, reason: &str) -> Outcome {
+        match *verb {
+            Verb::Stage { version, replace } => self.stage(who, version.unwrap_or(self.source), replace),
+            Verb::Ask => {
+                self.tried = self.candidate.is_some();
+                Outcome::Done(self.in_force())
+            }
+            Verb::Discard { version } => match (self.candidate, version) {
+                (None, _) => Outcome::OtherCandidate,
+                (Some((found, _)), Some(named)) if found != named => Outcome::OtherCandidate,
+                (Some((_, by)), None) if by != who => Outcome::StagedByOther,
+                (Some(_), _) => {
+                    self.candidate = None;
+                    Outcome::Done(self.in_force())
+                }
+            },
+            Verb::Promote { version, expected, untried } => self.promote(who, reason, version, expected, untried),
+            Verb::Rollback { to, expected } => self.roll_back(who, reason, to, expected),
+            Verb::Reload { expected } => self.reload(who, reason, expected),
+            Verb::Change { version } => {
+                self.source = version;
+                self.look(Cause::FileChange);
+                Outcome::Done(self.in_force())
+            }
+            Verb::Signal => {
+                self.look(Cause::Signal);
+                Outcome::Done(self.in_force())
+            }
+            Verb::Restart => {
+                (self.candidate, self.out, self.generation, self.successful) = (None, None, 0, true);
+                self.put(self.source, Cause::Start, "", "");
+                Outcome::Done(self.in_force())
+            }
+        }
+    }
+
+    fn stage(&mut self, who: &'static str, version: Version, replace: bool) -> Outcome {
+        match self.candidate {
+            Some((_, by)) if by != who && !replace => Outcome::StagedByOther,
+            _ if version == BROKEN => Outcome::Rejected,
+            _ => {
+                self.candidate = Some((version, who));
+                self.tried = false;
+                Outcome::Done(self.in_force())
+            }
+        }
+    }
+
+    fn promote(
+        &mut self,
+        who: &'static str,
+        reason: &str,
+        version: Version,
+        expected: Version,
+        untried: bool,
+    ) -> Outcome {
+        if self.candidate.is_none_or(|(found, _)| found != version) {
+            return Outcome::OtherCandidate;
+        }
+        if expected != self.in_force() {
+            return Outcome::OtherInForce;
+        }
+        if version != expected && !self.tried && !untried {
+            return Outcome::Untried;
+        }
+        self.candidate = None;
+        if version != expected {
+            self.withdrawn.remove(&version);
+            self.put_by_admin(version, Cause::Promotion, who, reason);
+        }
+        self.successful = true;
+        Outcome::Done(version)
+    }
+
+    fn roll_back(&mut self, who: &'static str, reason: &str, to: Option<Version>, expected: Version) -> Outcome {
+        if expected != self.in_force() {
+            return Outcome::OtherInForce;
+        }
+        let before = &self.revisions[1..];
+        let target = match to {
+            Some(named) if self.revisions.contains(&named) => named,
+            Some(_) => return Outcome::NoRevision,
+            None if before.is_empty() => return Outcome::NoRevision,
+            None => match before.iter().find(|version| !self.withdrawn.contains(version)) {
+                Some(target) => *target,
+                None => return Outcome::AllWithdrawn,
+            },
+        };
+        if target != expected {
+            // What is in force is gone back from, and what is gone back past.
+            let later: Vec<Version> = self.revisions.iter().copied().take_while(|version| *version != target).collect();
+            self.withdrawn.extend(later);
+            self.withdrawn.remove(&target);
+            self.put_by_admin(target, Cause::Rollback, who, reason);
+            self.successful = true;
+        }
+        Outcome::Done(target)
+    }
+
+    fn reload(&mut self, who: &'static str, reason: &str, expected: Option<Version>) -> Outcome {
+        if expected.is_some_and(|expected| expected != self.in_force()) {
+            return Outcome::OtherInForce;
+        }
+        let held = self.source;
+        if held == BROKEN {
+            self.successful = false;
+            return Outcome::Rejected;
+        }
+        if held != self.in_force() {
+            if self.withdrawn.contains(&held) || (expected.is_none() && self.out == Some(held)) {
+                return Outcome::HeldBack;
+            }
+            self.out = None;
+            self.put(held, Cause::Admin, who, reason);
+        }
+        self.successful = true;
+        Outcome::Done(held)
+    }
+
+    /// Nobody waits for what this comes to.
+    fn look(&mut self, cause: Cause) {
+        let held = self.source;
+        self.successful = held != BROKEN;
+        let out = cause != Cause::Signal && self.out == Some(held);
+        if held != BROKEN && held != self.in_force() && !self.withdrawn.contains(&held) && !out {
+            self.out = None;
+            self.put(held, cause, "", "");
+        }
+    }
+
+    /// Something else than the source holds: that stays out, if it is good.
+    fn put_by_admin(&mut self, version: Version, cause: Cause, who: &'static str, reason: &str) {
+        self.put(version, cause, who, reason);
+        self.out = Some(self.source).filter(|held| *held != BROKEN && *held != version);
+    }
+
+    fn put(&mut self, version: Version, cause: Cause, actor: &'static str, reason: &str) {
+        self.revisions.retain(|revision| *revision != version);
+        self.revisions.insert(0, version);
+        self.revisions.truncate(self.revisions_max);
+        self.history.insert(0, Entry { version, cause, actor, reason: reason.to_owned() });
+        self.generation += 1;
+        // What it said beside other policies does not count.
+        self.tried = false;
+    }
+}
