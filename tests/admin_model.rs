@@ -366,10 +366,7 @@ async fn work(seed: u64, steps: usize, met: &mut BTreeSet<String>) {
 /// Whether two verbs that were asked for at once came to the same. A no and a yes are told apart; what is in force when
 /// an answer is read may be what the other one made of it.
 fn without_digests(outcomes: &[Outcome]) -> Vec<Outcome> {
-    let plain = |outcome: &Outcome| match outcome {
-        Outcome::Done(_) => Outcome::Done('-'),
-        other => *other,
-    };
+    let plain = |outcome: &Outcome| if matches!(outcome, Outcome::Done(_)) { Outcome::Done('-') } else { *outcome };
     outcomes.iter().map(plain).collect()
 }
 

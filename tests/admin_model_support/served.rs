@@ -178,9 +178,9 @@ impl Served {
                 let request = self.dir.path().join("request.json");
                 let said = run_with(&["call", "--addr", &self.service().address, request.to_str().unwrap()], &[]);
                 assert_eq!(said.code, Some(0), "{}", said.err);
-                let asked = |status: &Value| match &status["candidate"] {
-                    Value::Null => true,
-                    staged => staged["compared"].as_str().is_some_and(|compared| compared != "0"),
+                let asked = |status: &Value| {
+                    let staged = &status["candidate"];
+                    staged.is_null() || staged["compared"].as_str().is_some_and(|compared| compared != "0")
                 };
                 self.until("the candidate is asked", asked);
             }
