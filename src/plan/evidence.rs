@@ -117,15 +117,37 @@ impl Pieces {
 }
 
 impl MediaRange {
-    /// Whether a media type is in the range. Parameters and case do not count.
+    /// Finds a media type in the range. Parameters and case do not count; a family alone, such as `image/`, is none.
     #[must_use]
     pub fn contains(&self, media_type: &str) -> bool {
         let essence = media_type.split(';').next().unwrap_or("").trim();
         match self {
             Self::Type(wanted) => essence.eq_ignore_ascii_case(wanted),
-            Self::Family(prefix) => {
-                essence.get(..prefix.len()).is_some_and(|family| family.eq_ignore_ascii_case(prefix))
-            }
+            Self::Family(prefix) => essence.split_at_checked(prefix.len()).is_some_and(|(family, subtype)| {
+                family.eq_ignore_ascii_case(prefix) && is_media_token(subtype)
+            }),
+        }
+    }
+}
+
+/// Tells the form of a type or subtype of media (RFC 6838, section 4.2): letters, digits and a few signs.
+#[must_use]
+pub fn is_media_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_family_holds_the_types_in_it_and_no_part_of_a_name() {
+        let images = MediaRange::Family("image/".into());
+        for media_type in ["image/png", "IMAGE/PNG", "image/svg+xml", " image/png ; q=1"] {
+            assert!(images.contains(media_type), "{media_type}");
+        }
+        for media_type in ["", "image", "image/", "image/*", "image/ png", "image/a/b", "imagé/png", "video/mp4"] {
+            assert!(!images.contains(media_type), "{media_type}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::domain::limits::{EVIDENCE_ALTERNATIVES_MAX, EVIDENCE_MAX};
 use crate::domain::time::Elapsed;
-use crate::plan::evidence::{EvidenceKind, MediaRange, Pieces, Requirement, Unstated};
+use crate::plan::evidence::{EvidenceKind, MediaRange, Pieces, Requirement, Unstated, is_media_token};
 use crate::plan::fact::Dimension;
 use crate::plan::vocabulary::VocabularyId;
 use crate::policy::check::draft::Draft;
@@ -41,12 +41,9 @@ fn kind(slug: &Text, kind: &KindKey, draft: &Draft, reader: &mut Reader<'_, '_>)
 }
 
 fn media(text: &Text, reader: &mut Reader<'_, '_>) -> Option<MediaRange> {
-    let token = |part: &str| {
-        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
-    };
     match text.value.split_once('/') {
-        Some((family, "*")) if token(family) => Some(MediaRange::Family(format!("{}/", family.to_ascii_lowercase()))),
-        Some((family, subtype)) if token(family) && token(subtype) => {
+        Some((family, "*")) if is_media_token(family) => Some(MediaRange::Family(format!("{}/", family.to_ascii_lowercase()))),
+        Some((family, subtype)) if is_media_token(family) && is_media_token(subtype) => {
             Some(MediaRange::Type(text.value.to_ascii_lowercase()))
         }
         Some(_) | None => {
