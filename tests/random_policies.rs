@@ -1,8 +1,9 @@
 //! Random policies and random requests, decided twice: by the program, and by a slow and obvious
 //! reference that shares nothing with it but the words of a request and of an answer.
 //!
-//! `REQUITE_RANDOM_CASES` is the number of policies; each decides [`ORDERS`] requests. `REQUITE_RANDOM_SEED` tries one
-//! policy alone, that of this seed.
+//! `REQUITE_RANDOM_CASES` is the number of policies; each decides [`ORDERS`] requests. `REQUITE_RANDOM_FIRST` is the seed of
+//! the first of them, so that a long run can be made in parts. `REQUITE_RANDOM_SEED` tries one policy alone, that of this
+//! seed.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -303,14 +304,17 @@ fn the_program_decides_random_policies_as_the_reference_does() {
     if let Ok(seed) = std::env::var("REQUITE_RANDOM_SEED") {
         return compare(seed.parse().unwrap(), &mut Met::new());
     }
-    let policies = std::env::var("REQUITE_RANDOM_CASES").ok().map_or(POLICIES, |count| count.parse().unwrap());
+    let number = |name: &str| std::env::var(name).ok().map(|number| number.parse::<u64>().unwrap());
+    let policies = number("REQUITE_RANDOM_CASES").unwrap_or(POLICIES);
+    let first = number("REQUITE_RANDOM_FIRST").unwrap_or(0);
     let workers = std::thread::available_parallelism().map_or(1, |count| count.get() as u64).min(8);
     let mut all = Met::new();
     std::thread::scope(|scope| {
         let of_worker = |worker| {
             move || {
                 let mut met = Met::new();
-                (worker..policies).step_by(usize::try_from(workers).unwrap()).for_each(|seed| compare(seed, &mut met));
+                let places = (worker..policies).step_by(usize::try_from(workers).unwrap());
+                places.for_each(|place| compare(first + place, &mut met));
                 met
             }
         };
