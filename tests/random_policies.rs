@@ -56,12 +56,12 @@ use requite::plan::{self, Plan};
 use requite::policy::bundle::{Bundle, BundleFile};
 use requite::policy::diagnostic::{Colour, render};
 
-use crate::ast::{EXTRAS, ORDER_AMOUNTS, Policy, STEPS};
-use crate::lines::ExpectedLine;
-use crate::number::Chance;
-use crate::order::{Expected, ExpectedComponent};
-use crate::proofs::Proofs;
-use crate::windows::Days;
+use ast::{EXTRAS, ORDER_AMOUNTS, Policy, STEPS};
+use lines::ExpectedLine;
+use number::Chance;
+use order::{Expected, ExpectedComponent};
+use proofs::Proofs;
+use windows::Days;
 
 const POLICIES: u64 = 2_000;
 /// Orders under each policy.

@@ -35,7 +35,7 @@ use requite::plan::vocabulary::VocabularyId;
 use requite::plan::{Plan, TenderOrder};
 use requite::policy::bundle::{Bundle, BundleFile};
 
-use crate::number::Chance;
+use number::Chance;
 
 const ORDERS: u64 = 200;
 const CLAIMS: usize = 5;

@@ -237,3 +237,15 @@ impl Intake<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_that_were_taken_back_are_given_out_again_with_their_room() {
+        let mut rows = Rows(vec![Vec::with_capacity(64)]);
+        assert!(64 <= rows.take().capacity());
+        assert_eq!(rows.take().capacity(), 0, "there was one");
+    }
+}

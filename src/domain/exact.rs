@@ -403,6 +403,16 @@ mod tests {
         (whole, below).prop_map(|(numerator, denominator)| Exact::fraction(numerator, denominator).unwrap())
     }
 
+    #[test]
+    fn a_fraction_whose_sign_cannot_be_turned_is_none() {
+        for (numerator, denominator) in
+            [(1, 0), (0, 0), (i128::MIN, 0), (i128::MIN, 1), (i128::MIN, -1), (1, i128::MIN)]
+        {
+            assert_eq!(Exact::fraction(numerator, denominator), None, "{numerator} / {denominator}");
+        }
+        assert_eq!(Exact::fraction(i128::MIN + 1, -1), Some(Exact::whole(i128::MAX)));
+    }
+
     proptest! {
         #[test]
         fn short_roads_lead_where_the_long_one_does(a in number(), b in number()) {

@@ -2,7 +2,7 @@
 
 use requite::domain::words::{DeductionKind, LiableParty, ReasonCode, RefundMethod};
 
-use crate::number::{Mode, Rat};
+use super::number::{Mode, Rat};
 
 pub type Words = &'static [&'static str];
 

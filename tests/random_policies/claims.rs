@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use requite::domain::request::{EarlierAmount, Money, Refundability, Request, Tender};
 use requite::domain::words::{AmountKind, Outcome};
 
-use crate::ast::{Action, ORDER_AMOUNTS, Policy, REASONS, Rule, TenderOrder};
-use crate::lines::ExpectedLine;
-use crate::number::Chance;
-use crate::order::{Expected, ExpectedComponent, about, belonging, claimed, is_about_components};
-use crate::requests::{Customer, at, cny, hundredths};
+use super::ast::{Action, ORDER_AMOUNTS, Policy, REASONS, Rule, TenderOrder};
+use super::lines::ExpectedLine;
+use super::number::Chance;
+use super::order::{Expected, ExpectedComponent, about, belonging, claimed, is_about_components};
+use super::requests::{Customer, at, cny, hundredths};
 
 /// Whether some version of a policy names a fact that a refund changes: then a second claim is on other facts.
 pub fn looks_at_refunds(versions: &[Policy]) -> bool {

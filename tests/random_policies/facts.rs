@@ -4,10 +4,10 @@ use std::collections::{BTreeSet, HashMap};
 
 use requite::domain::request::{InputValue, Line, Money, Request};
 
-use crate::ast::{Accept, Amount, Binary, Call, Derived, Expr, Extra, Item, Policy, REASONS, Step, TAGS, Test, Val};
-use crate::number::{Mode, Rat};
-use crate::requests::hundredths;
-use crate::windows::{next_worked, worked_between};
+use super::ast::{Accept, Amount, Binary, Call, Derived, Expr, Extra, Item, Policy, REASONS, Step, TAGS, Test, Val};
+use super::number::{Mode, Rat};
+use super::requests::hundredths;
+use super::windows::{next_worked, worked_between};
 
 /// Why a formula has no result.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

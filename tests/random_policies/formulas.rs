@@ -1,7 +1,7 @@
 //! Random formulas whose numbers stay small.
 
-use crate::ast::{Binary, CHANNELS, Call, Edges, Expr, PRODUCTS, REASONS, Type, Val, Words};
-use crate::number::{Chance, Mode, Rat};
+use super::ast::{Binary, CHANNELS, Call, Edges, Expr, PRODUCTS, REASONS, Type, Val, Words};
+use super::number::{Chance, Mode, Rat};
 
 pub const HOUR: i128 = 3_600_000_000_000;
 /// 2026-03-01T00:00:00Z.

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use requite::domain::request::{EarlierAmount, Request};
 use requite::domain::words::{AmountKind, DeductionKind, Outcome, ReasonCode};
 
-use crate::ast::{Action, Extra, Policy, Rule};
-use crate::facts::{Fault, Holds, Scene, Taken};
-use crate::number::Rat;
-use crate::order::{claimed, gone, is_about_components, returned};
-use crate::proofs::lacks;
-use crate::requests::hundredths;
+use super::ast::{Action, Extra, Policy, Rule};
+use super::facts::{Fault, Holds, Scene, Taken};
+use super::number::Rat;
+use super::order::{claimed, gone, is_about_components, returned};
+use super::proofs::lacks;
+use super::requests::hundredths;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ExpectedLine {

@@ -3,14 +3,14 @@
 use requite::domain::request::{Component, Line, Money, Refundability, Request, Tender};
 use requite::domain::words::{DeductionKind, Outcome, ReasonCode, RefundMethod};
 
-use crate::ast::{Back, Demand, Policy, TenderOrder};
-use crate::lines::{
+use super::ast::{Back, Demand, Policy, TenderOrder};
+use super::lines::{
     Decided, ExpectedLine, Found, amounts, answer, better, find, sorted, spread, verdict, without_amount,
 };
-use crate::number::{Mode, Rat};
-use crate::proofs::{Proofs, is_vague, material, proofs};
-use crate::requests::hundredths;
-use crate::windows::{Days, later, span};
+use super::number::{Mode, Rat};
+use super::proofs::{Proofs, is_vague, material, proofs};
+use super::requests::hundredths;
+use super::windows::{Days, later, span};
 
 /// What is said of a component.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use requite::domain::request::{Evidence, Request};
 use requite::domain::words::ReasonCode;
 
-use crate::ast::{CHECKABLE, Demand, KINDS, Kind, Policy, REASONS, VAGUE};
-use crate::lines::{ExpectedLine, sorted, verdict};
+use super::ast::{CHECKABLE, Demand, KINDS, Kind, Policy, REASONS, VAGUE};
+use super::lines::{ExpectedLine, sorted, verdict};
 
 /// The sets of kinds any one of which would do.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -7,9 +7,9 @@ use requite::domain::request::{
 use requite::domain::time::{Elapsed, Timestamp};
 use requite::domain::words::{AmountKind, LiableParty, OrderStage, RequestType};
 
-use crate::ast::{CHANNELS, InputKind, KINDS, METHODS, PRODUCTS, Policy, REASONS, TAGS};
-use crate::formulas::{EPOCH, HOUR, PARTIES, STAGES, TYPES};
-use crate::number::{Chance, Rat};
+use super::ast::{CHANNELS, InputKind, KINDS, METHODS, PRODUCTS, Policy, REASONS, TAGS};
+use super::formulas::{EPOCH, HOUR, PARTIES, STAGES, TYPES};
+use super::number::{Chance, Rat};
 
 pub fn cny(minor: i64) -> Money<'static> {
     Money { currency: "CNY", units: minor / 100, nanos: i32::try_from(minor % 100).unwrap() * 10_000_000 }

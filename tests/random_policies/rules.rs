@@ -2,16 +2,16 @@
 
 use requite::domain::words::{DeductionKind, LiableParty, ReasonCode, RefundMethod};
 
-use crate::ast::{
+use super::ast::{
     Accept, Action, Amount, Back, Carried, Demand, Derived, EXTRAS, Edges, Effective, Expr, Extra, Input, InputKind,
     Item, KINDS, Kind, Layer, METHODS, ORDER_AMOUNTS, Payout, Policy, Proof, REASONS, Range, Routes, Rule, STEPS, Step,
     TAGS, TenderOrder, Test, Type, Val, Window, Words,
 };
-use crate::formulas::{
+use super::formulas::{
     Atom, Author, ELAPSED, EPOCH, HOUR, MOMENT, MONEY, NONE, NUMBER, PARTIES, Place, SHARE, SMALL, Size, built_in,
     names, size,
 };
-use crate::number::{Chance, Mode, Rat};
+use super::number::{Chance, Mode, Rat};
 
 pub const LEVELS: Words = &["low", "mid", "high"];
 pub const SEATS: Words = &["first", "second", "third"];

@@ -1,6 +1,6 @@
 //! Business days, and the days by which a review ends and money arrives.
 
-use crate::ast::Window;
+use super::ast::Window;
 
 /// Days since 1970 of the first and the last day that the calendar knows: 26 February and 17 March 2026.
 const COVERED: (i128, i128) = (20_510, 20_529);

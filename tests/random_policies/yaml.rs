@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 
 use requite::domain::words::{LiableParty, ReasonCode};
 
-use crate::ast::{
+use super::ast::{
     Accept, Action, Amount, Back, CHANNELS, CHECKABLE, Call, Carried, Demand, Derived, Expr, Extra, Input, InputKind,
     Item, KINDS, Kind, PRODUCTS, Payout, Policy, Proof, REASONS, Range, Rule, STEPS, Step, TAGS, TenderOrder, Test,
     Type, VAGUE, Val, Window,
 };
-use crate::number::{Mode, Rat};
+use super::number::{Mode, Rat};
 
 const WEEKDAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
 /// The first and the last day that the calendar knows.
