@@ -97,7 +97,8 @@ impl Rows {
     pub fn take_back(&mut self, facts: &mut Facts<'_>) {
         let Facts { currency: _, shared, lines, components: _, tenders: _, claim: _, earlier: _ } = facts;
         let rows = std::iter::once(shared).chain(lines.iter_mut().map(|line| &mut line.values));
-        for row in rows.take(ROWS_KEPT_MAX.saturating_sub(self.0.len())) {
+        // One of an order with lines has gone to a line.
+        for row in rows.filter(|row| row.capacity() != 0).take(ROWS_KEPT_MAX.saturating_sub(self.0.len())) {
             row.clear();
             self.0.push(std::mem::take(row));
         }
