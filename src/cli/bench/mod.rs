@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use crate::cli::bench::bounds::{duration, period, rate, share, timeout, warm_up};
 use crate::cli::bench::signals::Signals;
 use crate::cli::exit::Exit;
-use crate::cli::input::{Format, address};
+use crate::cli::input::address;
 use crate::cli::output::{Answer, answer, chain, say};
 use crate::server::limits::BATCH_ITEMS_MAX;
 use crate::server::load::arrivals::Arrivals;
@@ -105,8 +105,8 @@ pub(super) struct Bench {
     #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
     errors_max: f64,
     /// How to print the report
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    output: Format,
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    output: ReportFormat,
     /// Draw the latencies into this file
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
@@ -121,6 +121,15 @@ enum Spread {
     Constant,
     /// As independent callers: gaps vary, and bursts happen
     Poisson,
+}
+
+/// How the report is printed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum ReportFormat {
+    /// For people: the figures that matter first, a line each
+    Text,
+    /// For programs: one JSON object with every figure, its unit in its name
+    Json,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -205,9 +214,9 @@ impl Bench {
             exit = Exit::Unexpected;
         }
         let text = match self.output {
-            Format::Text => text::report_to_text(report).into(),
+            ReportFormat::Text => text::report_to_text(report).into(),
             // Maps of texts and numbers always become JSON.
-            Format::Json => Answer::Json(serde_json::to_string_pretty(report).unwrap_or_default()),
+            ReportFormat::Json => Answer::Json(serde_json::to_string_pretty(report).unwrap_or_default()),
         };
         answer(text, exit)
     }

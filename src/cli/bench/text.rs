@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use crate::cli::show::visible;
-use crate::server::load::report::{Latency, Report};
+use crate::server::load::report::{Latency, Report, answers_needed, grouped};
 
 /// Width of the names of the lines.
 const NAME_WIDTH: usize = 14;
@@ -82,19 +82,14 @@ fn requests(lines: &mut Lines, report: &Report) {
 }
 
 fn latency(lines: &mut Lines, latency: &Latency, failed: u64) {
-    let rows = [
-        ("p50", latency.p50_us),
-        ("p90", latency.p90_us),
-        ("p99", latency.p99_us),
-        ("p99.9", latency.p99_9_us),
-        ("p99.99", latency.p99_99_us),
-        ("max", latency.max_us),
-    ];
     let note = if failed == 0 { "" } else { " (of what was answered: failed requests are not in it)" };
     lines.add("latency", format!("from the intended moment of sending{note}"));
-    for (name, micros) in rows {
-        lines.add(&format!("  {name}"), format!("{:>11.3} ms", micros / 1e3));
+    let row = |micros: f64| format!("{:>11.3} ms", micros / 1e3);
+    for (name, share, micros) in latency.percentiles() {
+        let too_few = || format!("needs {} answers", grouped(answers_needed(share)));
+        lines.add(&format!("  {name}"), micros.map_or_else(too_few, row));
     }
+    lines.add("  max", row(latency.max_us));
 }
 
 fn outcomes(lines: &mut Lines, report: &Report) {
@@ -147,19 +142,6 @@ fn seconds(millis: u64) -> String {
     format!("{} s", millis as f64 / 1e3)
 }
 
-/// Digits in threes.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if 0 < index && (digits.len() - index).is_multiple_of(3) {
-            text.push(' ');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,9 +161,9 @@ errors        0.100 %: 1 UNAVAILABLE
 latency       from the intended moment of sending (of what was answered: failed requests are not in it)
   p50               0.250 ms
   p90               0.400 ms
-  p99               0.900 ms
-  p99.9            11.000 ms
-  p99.99           12.000 ms
+  p99         needs 1 000 answers
+  p99.9       needs 10 000 answers
+  p99.99      needs 100 000 answers
   max              12.000 ms
 outcomes      approved full                400   40.0 %
               denied                       599   60.0 %

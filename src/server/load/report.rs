@@ -102,25 +102,49 @@ pub struct Requests {
     pub item_errors: BTreeMap<&'static str, u64>,
 }
 
-/// Percentiles, in microseconds.
+/// Answers that have to lie above a percentile: of fewer, it says how slow a few single requests were.
+const ANSWERS_ABOVE_MIN: f64 = 10.0;
+
+/// How many answers it takes to tell a percentile, given as a share of all below 1.
+#[must_use]
+pub fn answers_needed(share: f64) -> u64 {
+    // At most some billions: no share here leaves less than a ten-thousandth above it.
+    (ANSWERS_ABOVE_MIN / (1.0 - share)).round() as u64
+}
+
+/// Percentiles, in microseconds; `null` where fewer than ten answers lie above.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
 pub struct Latency {
     /// The fastest.
     pub min_us: f64,
     /// The mean.
     pub mean_us: f64,
-    /// Half are faster.
-    pub p50_us: f64,
-    /// One of 10 is slower.
-    pub p90_us: f64,
-    /// One of 100 is slower.
-    pub p99_us: f64,
-    /// One of 1 000 is slower.
-    pub p99_9_us: f64,
-    /// One of 10 000 is slower.
-    pub p99_99_us: f64,
+    /// Half are faster. From 20 answers on.
+    pub p50_us: Option<f64>,
+    /// One of 10 is slower. From 100 answers on.
+    pub p90_us: Option<f64>,
+    /// One of 100 is slower. From 1 000 answers on.
+    pub p99_us: Option<f64>,
+    /// One of 1 000 is slower. From 10 000 answers on.
+    pub p99_9_us: Option<f64>,
+    /// One of 10 000 is slower. From 100 000 answers on.
+    pub p99_99_us: Option<f64>,
     /// The slowest.
     pub max_us: f64,
+}
+
+impl Latency {
+    /// The percentiles by name and share, the lowest first.
+    #[must_use]
+    pub const fn percentiles(&self) -> [(&'static str, f64, Option<f64>); 5] {
+        [
+            ("p50", 0.5, self.p50_us),
+            ("p90", 0.9, self.p90_us),
+            ("p99", 0.99, self.p99_us),
+            ("p99.9", 0.999, self.p99_9_us),
+            ("p99.99", 0.9999, self.p99_99_us),
+        ]
+    }
 }
 
 /// The generator itself.
@@ -196,11 +220,11 @@ pub struct SliceFigures {
     pub answered: u64,
     /// Requests failed.
     pub failed: u64,
-    /// Half are faster; zero without answers, as the next two.
-    pub p50_us: f64,
-    /// One of 100 is slower.
-    pub p99_us: f64,
-    /// The slowest.
+    /// Half are faster; `null` for fewer than 20 answers.
+    pub p50_us: Option<f64>,
+    /// One of 100 is slower; `null` for fewer than 1 000 answers.
+    pub p99_us: Option<f64>,
+    /// The slowest; zero without answers.
     pub max_us: f64,
 }
 
@@ -216,7 +240,7 @@ pub struct Point {
 /// The percentiles of a histogram of nanoseconds.
 #[must_use]
 pub fn latency(nanos: &Histogram<u64>) -> Latency {
-    let at = |share| micros(nanos.value_at_quantile(share));
+    let at = |share| percentile(nanos, share);
     Latency {
         min_us: micros(nanos.min()),
         mean_us: rounded(nanos.mean() / 1e3, 1),
@@ -248,9 +272,9 @@ pub fn slices(recorder: &Recorder, measured: Duration) -> Vec<SliceFigures> {
             length_s: rounded(width.min(measured.as_secs_f64() - start_s), 3),
             answered: slice.latency_ns.len(),
             failed: slice.faults,
-            p50_us: quantile(&slice.latency_ns, 0.5),
-            p99_us: quantile(&slice.latency_ns, 0.99),
-            max_us: quantile(&slice.latency_ns, 1.0),
+            p50_us: percentile(&slice.latency_ns, 0.5),
+            p99_us: percentile(&slice.latency_ns, 0.99),
+            max_us: micros(slice.latency_ns.max()),
         }
     });
     // Those that an early end left out.
@@ -289,8 +313,24 @@ pub fn outcomes(recorder: &Recorder) -> BTreeMap<&'static str, u64> {
     OUTCOME_NAMES.into_iter().zip(recorder.outcomes).filter(|(_, count)| 0 < *count).collect()
 }
 
-fn quantile<T: Counter>(nanos: &Histogram<T>, share: f64) -> f64 {
-    if nanos.is_empty() { 0.0 } else { micros(nanos.value_at_quantile(share).min(nanos.max())) }
+/// A percentile in microseconds; `None` where too few answers lie above it to say anything.
+#[must_use]
+pub fn percentile<T: Counter>(nanos: &Histogram<T>, share: f64) -> Option<f64> {
+    (answers_needed(share) <= nanos.len()).then(|| micros(nanos.value_at_quantile(share).min(nanos.max())))
+}
+
+/// Digits in threes.
+#[must_use]
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if 0 < index && (digits.len() - index).is_multiple_of(3) {
+            text.push(' ');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// Microseconds with one digit behind the point.
@@ -318,8 +358,8 @@ pub(crate) mod samples {
             length_s: 1.0,
             answered: 500 - failed,
             failed,
-            p50_us: 250.0,
-            p99_us: 900.0,
+            p50_us: Some(250.0),
+            p99_us: None,
             max_us: 12_000.0,
         };
         let point = |share, latency_us| Point { share, latency_us };
@@ -340,11 +380,11 @@ pub(crate) mod samples {
             latency: Latency {
                 min_us: 120.0,
                 mean_us: 280.0,
-                p50_us: 250.0,
-                p90_us: 400.0,
-                p99_us: 900.0,
-                p99_9_us: 11_000.0,
-                p99_99_us: 12_000.0,
+                p50_us: Some(250.0),
+                p90_us: Some(400.0),
+                p99_us: None,
+                p99_9_us: None,
+                p99_99_us: None,
                 max_us: 12_000.0,
             },
             generator: Generator {
@@ -421,16 +461,32 @@ mod tests {
     #[test]
     fn percentiles_are_those_of_what_was_recorded() {
         let figures = latency(&recorder().latency_ns);
+        assert_eq!((figures.p99_9_us, figures.p99_99_us), (None, None), "a thousand answers are too few");
         for (got, expected) in [
             (figures.min_us, 1.0),
-            (figures.p50_us, 500.0),
-            (figures.p90_us, 900.0),
-            (figures.p99_us, 990.0),
-            (figures.p99_9_us, 999.0),
+            (figures.p50_us.unwrap(), 500.0),
+            (figures.p90_us.unwrap(), 900.0),
+            (figures.p99_us.unwrap(), 990.0),
             (figures.max_us, 1_000.0),
         ] {
             assert!((got - expected).abs() <= expected * 0.002, "{got} is not {expected}: {figures:?}");
         }
+    }
+
+    #[test]
+    fn a_percentile_is_told_once_ten_answers_lie_above_it() {
+        let shares = latency(&recorder().latency_ns).percentiles().map(|(_, share, _)| answers_needed(share));
+        assert_eq!(shares, [20, 100, 1_000, 10_000, 100_000]);
+        let mut nanos = Histogram::<u64>::new(3).unwrap();
+        assert_eq!((percentile(&nanos, 0.5), percentile(&nanos, 0.9)), (None, None));
+        nanos.record_n(1_000, 19).unwrap();
+        assert_eq!(percentile(&nanos, 0.5), None);
+        nanos.record(1_000).unwrap();
+        assert_eq!(percentile(&nanos, 0.5), Some(1.0));
+        nanos.record_n(1_000, 79).unwrap();
+        assert_eq!(percentile(&nanos, 0.9), None);
+        nanos.record(1_000).unwrap();
+        assert_eq!(percentile(&nanos, 0.9), Some(1.0));
     }
 
     #[test]
@@ -465,6 +521,7 @@ mod tests {
         let slices = slices(&recorder(), Duration::from_millis(1_500));
         assert_eq!(slices.len(), 2);
         assert!((slices[1].length_s - 0.5).abs() < 1e-9);
-        assert!(slices[1].p50_us <= slices[1].p99_us && slices[1].p99_us <= slices[1].max_us);
+        assert!(slices[1].p50_us.unwrap() <= slices[1].max_us, "{slices:?}");
+        assert_eq!(slices[1].p99_us, None, "a third of a thousand answers are too few");
     }
 }

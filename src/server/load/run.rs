@@ -311,14 +311,14 @@ fn generator(load: &Load, done: &[Done], recorder: &Recorder, cpu: Duration) -> 
         busiest_thread_share: rounded(done.iter().map(busy).fold(0.0, f64::max), 3),
         warnings: Vec::new(),
     };
-    let warnings = warnings(&figures, report::latency(&recorder.latency_ns).p99_us, load.threads);
+    let warnings = warnings(&figures, recorder.latency_ns.value_at_quantile(0.99), load.threads);
     Generator { warnings, ..figures }
 }
 
 /// Reasons to take the figures for those of the generator.
-fn warnings(figures: &Generator, latency_p99_us: f64, threads: usize) -> Vec<String> {
+fn warnings(figures: &Generator, latency_p99_ns: u64, threads: usize) -> Vec<String> {
     let mut warnings = Vec::new();
-    let late_us = figures.late_p99_us;
+    let (late_us, latency_p99_us) = (figures.late_p99_us, report::micros(latency_p99_ns));
     if LATE_ALWAYS_US < late_us || LATE_US_MIN < late_us && latency_p99_us < LATE_FACTOR * late_us {
         warnings.push(format!(
             "the generator was late by p99 {:.2} ms itself, and the latencies include it: give it more room \
@@ -366,15 +366,15 @@ mod tests {
 
     #[test]
     fn a_generator_that_cannot_keep_up_says_so() {
-        let late = |late_p99_us, latency_p99_us| {
+        let late = |late_p99_us, latency_p99_ns| {
             let figures = Generator { late_p99_us, ..samples::report().generator };
-            warnings(&figures, latency_p99_us, 1).len()
+            warnings(&figures, latency_p99_ns, 1).len()
         };
-        assert_eq!(late(90.0, 100.0), 0, "a timer is late by that");
-        assert_eq!(late(150.0, 700.0), 0, "little of the whole");
-        assert_eq!(late(150.0, 500.0), 1, "much of the whole");
-        assert_eq!(late(1_100.0, 1e6), 1, "much in itself");
+        assert_eq!(late(90.0, 100_000), 0, "a timer is late by that");
+        assert_eq!(late(150.0, 700_000), 0, "little of the whole");
+        assert_eq!(late(150.0, 500_000), 1, "much of the whole");
+        assert_eq!(late(1_100.0, 1_000_000_000), 1, "much in itself");
         let busy = Generator { busiest_thread_share: 0.93, ..samples::report().generator };
-        assert!(warnings(&busy, 1e3, 3).concat().contains("`--threads 4`"));
+        assert!(warnings(&busy, 1_000_000, 3).concat().contains("`--threads 4`"));
     }
 }

@@ -5,7 +5,7 @@ mod svg;
 
 use crate::server::load::plot::scale::{LogAxis, NinesAxis, TimeAxis, latency};
 use crate::server::load::plot::svg::{Anchor, GRID, INK, LABEL, MEDIAN, MUTED, Picture, RELOAD, Style, TAIL, WORST};
-use crate::server::load::report::{Report, SliceFigures};
+use crate::server::load::report::{Report, SliceFigures, answers_needed, grouped};
 
 const WIDTH: f64 = 960.0;
 const HEIGHT: f64 = 976.0;
@@ -15,6 +15,10 @@ const LEFT: f64 = 104.0;
 const RIGHT: f64 = WIDTH - MARGIN - 24.0;
 const CURVE: (f64, f64) = (236.0, 476.0);
 const TIME: (f64, f64) = (592.0, 868.0);
+/// Where the last name of what is drawn over time stands, and how far the one before is to its left.
+const LEGEND_X: f64 = RIGHT - 44.0;
+const LEGEND_Y: f64 = TIME.0 - 22.0;
+const LEGEND_STEP: f64 = 64.0;
 /// How much lower its axes begin where reloads are marked above them.
 const ROWS: f64 = 36.0;
 /// Dots on lines of more points than this are a blur.
@@ -25,10 +29,16 @@ const HEADING: Style = Style { size: 15.0, colour: INK, weight: 600, anchor: Anc
 const NOTE: Style = Style { size: 13.0, ..LABEL };
 
 /// One line over time: its name, its colour, and its figure of each slice.
-type Series = (&'static str, &'static str, fn(&SliceFigures) -> f64);
+type Series = (&'static str, &'static str, fn(&SliceFigures) -> Option<f64>);
 
-const SERIES: [Series; 3] =
-    [("max", WORST, |slice| slice.max_us), ("p99", TAIL, |slice| slice.p99_us), ("p50", MEDIAN, |slice| slice.p50_us)];
+const SERIES: [Series; 3] = [
+    ("max", WORST, |slice| (0 < slice.answered).then_some(slice.max_us)),
+    ("p99", TAIL, |slice| slice.p99_us),
+    ("p50", MEDIAN, |slice| slice.p50_us),
+];
+
+/// Characters of an address that are shown: more would run out of the picture.
+const ADDRESS_CHARACTERS_MAX: usize = 30;
 
 /// The picture, as SVG.
 #[must_use]
@@ -55,9 +65,10 @@ fn title(report: &Report) -> String {
 
 fn load(report: &Report) -> String {
     let run = &report.run;
+    let cut = if ADDRESS_CHARACTERS_MAX < run.address.chars().count() { "…" } else { "" };
+    let address: String = run.address.chars().take(ADDRESS_CHARACTERS_MAX).collect();
     format!(
-        "{} · requite {} · {} connections · {} arrivals · {} s measured after {} s of warm-up",
-        run.address,
+        "{address}{cut} · requite {} · {} connections · {} arrivals · {} s measured after {} s of warm-up",
         run.server_version,
         run.connections,
         run.arrivals,
@@ -78,36 +89,37 @@ fn outcome(report: &Report) -> String {
 }
 
 fn description(report: &Report) -> String {
-    let figures = &report.latency;
-    format!(
-        "p50 {}, p99 {}, p99.9 {}, max {}; {}",
-        latency(figures.p50_us),
-        latency(figures.p99_us),
-        latency(figures.p99_9_us),
-        latency(figures.max_us),
-        outcome(report)
-    )
+    let told = report.latency.percentiles().into_iter().filter_map(|(name, _, micros)| Some((name, micros?)));
+    let told: String = told.map(|(name, micros)| format!("{name} {}, ", latency(micros))).collect();
+    format!("{told}max {}; {}", latency(report.latency.max_us), outcome(report))
 }
 
 /// The percentiles as figures.
 fn tiles(picture: &mut Picture, report: &Report) {
-    let figures = &report.latency;
-    let tiles = [
-        ("p50", figures.p50_us, MEDIAN),
-        ("p90", figures.p90_us, INK),
-        ("p99", figures.p99_us, TAIL),
-        ("p99.9", figures.p99_9_us, INK),
-        ("p99.99", figures.p99_99_us, INK),
-        ("max", figures.max_us, WORST),
-    ];
+    let max = (0 < report.requests.answered).then_some(report.latency.max_us);
+    let percentiles = report.latency.percentiles();
+    let tiles: Vec<_> = percentiles.into_iter().chain([("max", 1.0, max)]).collect();
     let gap = 12.0;
     let width = (WIDTH - 2.0 * MARGIN + gap) / tiles.len() as f64 - gap;
-    for (index, (name, micros, colour)) in tiles.into_iter().enumerate() {
+    for (index, (name, share, micros)) in tiles.into_iter().enumerate() {
         let x = MARGIN + index as f64 * (width + gap);
+        let colour = match name {
+            "p50" => MEDIAN,
+            "p99" => TAIL,
+            "max" => WORST,
+            _ => INK,
+        };
         picture.field(x, 110.0, width, 62.0);
-        picture.text(x + 14.0, 131.0, LABEL, name);
-        let value = if report.requests.answered == 0 { "–".to_owned() } else { latency(micros) };
-        picture.text(x + 14.0, 158.0, Style { size: 20.0, colour, weight: 600, anchor: Anchor::Start }, &value);
+        let value = Style { size: 20.0, colour, weight: 600, anchor: Anchor::Start };
+        let (caption, style, text) = match micros {
+            Some(micros) => (name.to_owned(), value, latency(micros)),
+            None if share < 1.0 => {
+                (format!("{name} needs"), LABEL, format!("{} answers", grouped(answers_needed(share))))
+            }
+            None => (name.to_owned(), value, "–".to_owned()),
+        };
+        picture.text(x + 14.0, 131.0, LABEL, &caption);
+        picture.text(x + 14.0, 158.0, style, &text);
     }
 }
 
@@ -147,10 +159,9 @@ fn curve(picture: &mut Picture, report: &Report) {
     picture.below(&points, bottom, MEDIAN);
     picture.curve(&points, MEDIAN, 2.5);
     let figures = &report.latency;
-    for (share, micros, colour) in
-        [(0.5, figures.p50_us, MEDIAN), (0.99, figures.p99_us, TAIL), (1.0, figures.max_us, WORST)]
-    {
-        if 0 < report.requests.answered {
+    let max = (0 < report.requests.answered).then_some(figures.max_us);
+    for (share, micros, colour) in [(0.5, figures.p50_us, MEDIAN), (0.99, figures.p99_us, TAIL), (1.0, max, WORST)] {
+        if let Some(micros) = micros {
             picture.dot(shares.x(share), axis.y(micros), 5.0, colour);
         }
     }
@@ -160,8 +171,7 @@ fn over_time(picture: &mut Picture, report: &Report) {
     let rows = rows(report);
     let (lower, bottom) = (if rows.is_empty() { 0.0 } else { ROWS }, TIME.1);
     let top = TIME.0 + lower;
-    let answered: Vec<&SliceFigures> = report.slices.iter().filter(|slice| 0 < slice.answered).collect();
-    let micros = answered.iter().flat_map(|slice| [slice.p50_us, slice.max_us]);
+    let micros = SERIES.iter().flat_map(|(_, _, figure)| report.slices.iter().filter_map(figure));
     let axis = LogAxis::around(micros, top, bottom);
     let times = TimeAxis::of(report.run.duration_ms as f64 / 1e3, LEFT, RIGHT);
     panel(picture, "Latency over time", &axis, (top, bottom), 44.0 + lower);
@@ -184,17 +194,25 @@ fn over_time(picture: &mut Picture, report: &Report) {
     reloads(picture, &rows, &times);
     failures(picture, report, &times);
     for (index, (name, colour, figure)) in SERIES.into_iter().enumerate() {
-        let place = |slice: &&SliceFigures| (times.x(slice.start_s + slice.length_s / 2.0), axis.y(figure(slice)));
-        let points: Vec<(f64, f64)> = answered.iter().map(place).collect();
+        let place = |slice| Some((times.x(middle(slice)), axis.y(figure(slice)?)));
+        let points: Vec<(f64, f64)> = report.slices.iter().filter_map(place).collect();
+        // A line that nothing is known of has no place in the legend.
+        if points.is_empty() {
+            continue;
+        }
         picture.curve(&points, colour, 2.0);
         if points.len() <= DOTS_MAX {
             points.iter().for_each(|(x, y)| picture.dot(*x, *y, 3.0, colour));
         }
-        let x = RIGHT - 44.0 - 64.0 * index as f64;
-        let y = TIME.0 - 22.0;
+        let (x, y) = (LEGEND_X - LEGEND_STEP * index as f64, LEGEND_Y);
         picture.line((x - 26.0, y), (x - 8.0, y), colour, 3.0);
         picture.text(x, y + 4.0, Style { colour: INK, ..LABEL }, name);
     }
+}
+
+/// Where a slice is told, in seconds.
+fn middle(slice: &SliceFigures) -> f64 {
+    slice.start_s + slice.length_s / 2.0
 }
 
 /// A row of ticks: its name, its colour, and when.
@@ -232,7 +250,10 @@ fn failures(picture: &mut Picture, report: &Report, times: &TimeAxis) {
         picture.rectangle(from, TIME.1 - 6.0, (to - from).max(1.0), 6.0, WORST);
     }
     if !failed.is_empty() {
-        picture.text(LEFT + 6.0, TIME.1 - 12.0, Style { colour: WORST, weight: 600, ..LABEL }, "requests failed");
+        // Beside the other names of what is drawn, where no line runs through it.
+        let (x, y) = (LEGEND_X - LEGEND_STEP * 4.0, LEGEND_Y);
+        picture.rectangle(x - 26.0, y - 3.0, 18.0, 6.0, WORST);
+        picture.text(x, y + 4.0, Style { colour: INK, ..LABEL }, "requests failed");
     }
 }
 
@@ -298,7 +319,75 @@ mod tests {
         ] {
             assert!(svg.contains(part), "{part}: {svg}");
         }
-        assert_eq!(svg.matches("<polyline").count(), 4, "the curve, p50, p99 and max");
+        assert_eq!(svg.matches("<polyline").count(), 3, "the curve, p50 and max; too few answers for p99");
+        assert!(svg.contains(">p99.99 needs<") && svg.contains(">100 000 answers<"), "{svg}");
+    }
+
+    /// A text, and the room that it takes at least.
+    struct Written {
+        text: String,
+        from: (f64, f64),
+        to: (f64, f64),
+    }
+
+    /// The texts of a picture. A character is taken to be about half as wide as it is high.
+    fn texts(svg: &str) -> Vec<Written> {
+        let texts = svg.lines().filter_map(|line| line.strip_prefix("<text "));
+        texts
+            .map(|line| {
+                let of = |name: &str| line.split(&format!("{name}=\"")).nth(1).unwrap().split('"').next().unwrap();
+                let number = |name: &str| of(name).parse::<f64>().unwrap();
+                let text = line.split_once('>').unwrap().1.strip_suffix("</text>").unwrap().to_owned();
+                let (x, y, size) = (number("x"), number("y"), number("font-size"));
+                let width = text.chars().count() as f64 * size * 0.55;
+                let left = match of("text-anchor") {
+                    "start" => x,
+                    "middle" => x - width / 2.0,
+                    _ => x - width,
+                };
+                Written { text, from: (left, y - size * 0.75), to: (left + width, y + size * 0.2) }
+            })
+            .collect()
+    }
+
+    #[test]
+    fn no_text_runs_into_another_or_out_of_the_picture() {
+        let answers = [10, 999, 100_000, 9_999_999];
+        let scales = [0.01, 1.0, 137.0, 90_000.0];
+        for (answered, scale) in answers.into_iter().flat_map(|answers| scales.map(|scale| (answers, scale))) {
+            for (seconds, changes) in [(1_u16, 0), (12, 3), (30, 60), (3_600, 7_200)] {
+                let mut report = report();
+                report.run.address = "a-very-long-name-of-a-host.with.many.parts.example.com:50051".into();
+                report.run.duration_ms = u64::from(seconds) * 1_000;
+                report.requests.answered = answered;
+                report.latency.p50_us = Some(250.0 * scale);
+                report.latency.p99_us = Some(900.0 * scale);
+                report.latency.max_us *= scale;
+                report.percentile_curve.iter_mut().for_each(|point| point.latency_us *= scale);
+                let slice = SliceFigures { p99_us: Some(900.0 * scale), max_us: 12e3 * scale, ..report.slices[1] };
+                let slices = (0..seconds).map(|second| SliceFigures { start_s: second.into(), ..slice });
+                report.slices = slices.collect();
+                report.reloads.as_mut().unwrap().at_s = (0..changes).map(|number| f64::from(number) * 0.5).collect();
+                report.generator.warnings.push("late".into());
+                let texts = texts(&draw(&report));
+                assert!(20 <= texts.len());
+                for (place, one) in texts.iter().enumerate() {
+                    let inside = 0.0 <= one.from.0 && one.to.0 <= WIDTH && one.to.1 <= HEIGHT;
+                    assert!(inside, "`{}` ends at {:?}", one.text, one.to);
+                    for other in &texts[place + 1..] {
+                        let apart = one.to.0 <= other.from.0
+                            || other.to.0 <= one.from.0
+                            || one.to.1 <= other.from.1
+                            || other.to.1 <= one.from.1;
+                        assert!(
+                            apart,
+                            "`{}` and `{}`, {answered} answers × {scale}, {seconds} s",
+                            one.text, other.text
+                        );
+                    }
+                }
+            }
+        }
     }
 
     #[test]
@@ -315,7 +404,8 @@ mod tests {
         let mut report = report();
         report.requests.answered = 0;
         report.percentile_curve.clear();
-        report.slices.iter_mut().for_each(|slice| slice.answered = 0);
+        report.slices.iter_mut().for_each(|slice| (slice.answered, slice.p50_us) = (0, None));
+        (report.latency.p50_us, report.latency.p90_us) = (None, None);
         report.policies.generations.clear();
         report.reloads = None;
         let svg = draw(&report);
