@@ -237,18 +237,19 @@ impl Connections {
     fn usage(&self, state: &ConnectionState, now: Instant) -> Option<Usage> {
         let unknown = self.places.unauthenticated_max.is_some() && !state.has_reached(Stage::Authenticated);
         let silent = !state.has_reached(Stage::Greeted) || (unknown && state.is_idle());
-        let (idle, since, least) = if silent && state.opened() + CROWDED_SILENT_MIN <= now {
-            (Disuse::Silent, state.opened(), CROWDED_SILENT_MIN)
-        } else if state.is_idle() && state.answered_at() + CROWDED_IDLE_MIN <= now {
-            (Disuse::Idle, state.answered_at(), CROWDED_IDLE_MIN)
+        let (opened, answered) = (state.opened(), state.answered_at());
+        let (disuse, since) = if silent && opened + CROWDED_SILENT_MIN <= now {
+            (Disuse::Silent, opened)
+        } else if state.is_idle() && answered + CROWDED_IDLE_MIN <= now {
+            (Disuse::Idle, answered)
         } else if silent || !state.has_reached(Stage::Called) {
-            (Disuse::New, state.opened(), Duration::ZERO)
-        } else if state.is_idle() {
-            return None;
+            (Disuse::New, opened)
+        } else if !state.is_idle() && answered + self.places.unanswered_max <= now {
+            (Disuse::Unanswered, answered)
         } else {
-            (Disuse::Unanswered, state.answered_at(), self.places.unanswered_max)
+            return None;
         };
-        (since + least <= now).then_some((!unknown, idle, since))
+        Some((!unknown, disuse, since))
     }
 
     /// Waits for the connections to end; cuts those that have not by then.
