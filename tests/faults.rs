@@ -44,7 +44,8 @@ const INFO: &str = "requite.v1.RefundPolicyService/GetServerInfo";
 const ADMIN: &str = "requite.v1.PolicyAdminService/GetPolicyStatus";
 
 /// Faults of the table that no caller and no file brings about here: what tests them stands elsewhere.
-const TESTED_ELSEWHERE: [&str; 4] = [
+const TESTED_ELSEWHERE: [&str; 5] = [
+    "requite_threads_held_total",
     "requite_panics_total",
     "requite_source_flaps_total",
     "requite_log_lines_dropped_total",
@@ -218,6 +219,59 @@ async fn failed_calls(server: &Watched) {
     assert_eq!(server.fault(&ended(EVALUATE, "CANCELLED"), 1, failed, what).await["code"], "CANCELLED");
 }
 
+/// Streams beside the data service: how they end is known at their end, long after their headers.
+async fn ended_streams(server: &Watched) {
+    const REFLECTION: &str = "grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+    const WATCH: &str = "grpc.health.v1.Health/Watch";
+    let sender = connect(&server.service.address).await;
+    // It asks for nothing.
+    let what = async || assert_eq!(call(&sender, REFLECTION, &[], framed(b"")).await, "3");
+    let series = ended("grpc.reflection/ServerReflectionInfo", "INVALID_ARGUMENT");
+    let line = server.fault(&series, 1, "a call failed", what).await;
+    assert_eq!(line["method"], "grpc.reflection/ServerReflectionInfo");
+    let ended_well = server.sum(&ended(WATCH, "OK"));
+    let in_flight = format!("requite_requests_in_flight{{method=\"{WATCH}\"}}");
+    let what = async || {
+        let (response, mut stream) = begin(&sender, WATCH, &[]).await;
+        stream.send_data(framed(b"").into(), true).unwrap();
+        let mut body = timeout(PATIENCE, response).await.unwrap().unwrap().into_body();
+        assert!(timeout(PATIENCE, body.data()).await.unwrap().unwrap().is_ok());
+        assert_eq!(server.sum(&in_flight) as u32, 1, "a watch goes on");
+        stream.send_reset(h2::Reason::CANCEL);
+    };
+    server.fault(&ended(WATCH, "CANCELLED"), 1, "a call failed", what).await;
+    assert_eq!((server.sum(&ended(WATCH, "OK")), server.sum(&in_flight)), (ended_well, 0.0));
+}
+
+/// Headers above their limit, in one frame and in several: they are refused before anybody is called.
+async fn large_headers(server: &Watched) {
+    let large = |value: usize| {
+        // A header that stands for itself: `x`, and a value of so many bytes, below 16 511.
+        let length = u16::try_from(value - 127).unwrap();
+        [&[0, 1, b'x', 0x7f, (length & 0x7f) as u8 | 0x80, (length >> 7) as u8][..], &vec![b'y'; value]].concat()
+    };
+    let (address, message) = (&server.service.address, "a call was refused whose headers are above their limit");
+    let series = "requite_headers_refused_total{listener=\"data\"}";
+    let mut call = head(1);
+    call.extend(large(9_000));
+    call.splice(..3, u32::try_from(call.len() - 9).unwrap().to_be_bytes().into_iter().skip(1));
+    let several = [frame(1, 0, 1, &large(5_000)), frame(9, 4, 1, &large(5_000))].concat();
+    for frames in [call, several] {
+        let mut stream = TcpStream::connect(address).unwrap();
+        let what = async || {
+            stream
+                .write_all(&[&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame(4, 0, 0, &[]), &frames].concat())
+                .unwrap()
+        };
+        let line = server.fault(series, 1, message, what).await;
+        assert_eq!((line["level"].as_str(), line["listener"].as_str()), (Some("INFO"), Some("data")));
+    }
+    let (before, sender) = (server.sum(series), connect(address).await);
+    let most = [("x-long", HeaderValue::from_str(&"y".repeat(7_500)).unwrap())];
+    assert_eq!(self::call(&sender, INFO, &most, framed(b"")).await, "0");
+    assert_eq!(server.sum(series), before, "what is within the limit is no fault");
+}
+
 /// Connections that do not speak the protocol, break it, or break off.
 async fn broken_connections(server: &Watched) {
     let (address, message) = (server.service.address.clone(), "a connection was closed");
@@ -362,7 +416,9 @@ async fn each_fault_leaves_its_metric_and_its_line() {
     );
     failed_calls(&server).await;
     unknown_admins(&server).await;
+    ended_streams(&server).await;
     broken_connections(&server).await;
+    large_headers(&server).await;
     broken_files(&server, &source, &state).await;
     server.service.signal("-TERM");
     assert_eq!(server.service.exit_code(), Some(0));

@@ -14,14 +14,19 @@ mod grpc_support;
 
 use std::num::NonZeroUsize;
 
-use grpc_support::{PATIENCE, Running, start};
+use grpc_support::{PATIENCE, Running, start, start_with};
 use http::HeaderName;
 use http_body_util::StreamBody;
 use hyper::body::{Bytes, Frame};
+use requite::engine::admit::admit;
+use requite::engine::open;
+use requite::server::json::request_from_json;
 use requite::server::pb::refund_policy_service_client::RefundPolicyServiceClient;
-use requite::server::{OverloadConfig, ServerConfig, pb};
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use requite::server::{OverloadConfig, ServerConfig, client, pb, serve};
+use requite::source::embedded;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::body::Body;
@@ -151,4 +156,85 @@ async fn a_message_above_its_limit_says_so_and_not_when_to_come_back() {
     assert_eq!(reason(&status), "MESSAGE_TOO_LARGE");
     assert!(status.get_error_details().retry_info().is_none(), "it will never be taken");
     server.stop().await;
+}
+
+/// A request whose answer takes long: many lines, all explained.
+fn heavy() -> pb::EvaluateRefundRequest {
+    let example = include_str!("../policies/standard/requests/platform-late-partial.json");
+    let mut request = request_from_json(example).unwrap();
+    let order = request.order.as_mut().unwrap();
+    let line = order.lines[0].clone();
+    let paid = line.paid.as_ref().unwrap().units;
+    order.lines = (0..256).map(|number| pb::OrderLine { line_id: number.to_string(), ..line.clone() }).collect();
+    order.tenders[0].paid.as_mut().unwrap().units = 256 * paid;
+    request.explain = pb::ExplainLevel::Full.into();
+    request
+}
+
+fn called_by<T>(caller: &'static str, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("x-caller", MetadataValue::from_static(caller));
+    request
+}
+
+async fn start_standard(config: ServerConfig) -> Running {
+    start_with(config, admit(&embedded::read().unwrap()).unwrap()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_heavy_call_waits_for_its_turn_and_not_for_all_heavy_calls_of_another_caller() {
+    const GREEDY: usize = 24;
+    let server = start_standard(limited(10_000, Some("x-caller"))).await;
+    let channel = server.channel().await;
+    let mut greedy = JoinSet::new();
+    for _ in 0..GREEDY {
+        let mut client = RefundPolicyServiceClient::new(channel.clone());
+        greedy.spawn(async move { client.evaluate_refund(called_by("greedy", heavy())).await.map(drop) });
+    }
+    // The others have come by then, and wait.
+    greedy.join_next().await.unwrap().unwrap().unwrap();
+    let mut client = RefundPolicyServiceClient::new(server.channel().await);
+    let answer = client.evaluate_refund(called_by("modest", heavy())).await.unwrap().into_inner();
+    assert_eq!(answer.explanation.unwrap().lines.len(), 256);
+    while greedy.try_join_next().is_some() {}
+    assert!(GREEDY / 2 <= greedy.len(), "only {} of {GREEDY} wait still", greedy.len());
+    assert!(greedy.join_all().await.into_iter().all(|answer| answer.is_ok()));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn heavy_calls_that_wait_for_too_long_are_refused_and_those_of_others_are_answered() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (engine, _activator) = open(admit(&embedded::read().unwrap()).unwrap());
+    let overload = OverloadConfig { concurrency_limit: None, caller_header: Some(HeaderName::from_static("x-caller")) };
+    let config = ServerConfig { overload, ..ServerConfig::default() };
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = tokio::spawn(serve(listener, engine, config, async { stopped.await.unwrap_or_default() }));
+    let channel = client::connect(&address).await.unwrap();
+    let mut greedy = JoinSet::new();
+    for _ in 0..64 {
+        let mut client = RefundPolicyServiceClient::new(channel.clone());
+        greedy.spawn(async move {
+            loop {
+                if let Err(status) = client.evaluate_refund(called_by("greedy", heavy())).await {
+                    return status;
+                }
+            }
+        });
+    }
+    let modest = client::connect(&address).await.unwrap();
+    let refused = async {
+        loop {
+            tokio::select! {
+                status = greedy.join_next() => return status.unwrap().unwrap(),
+                answer = info(&modest, "modest") => answer.unwrap(),
+            }
+        }
+    };
+    let status = timeout(PATIENCE, refused).await.unwrap();
+    assert!(["OVERLOADED", "CALLER_OVER_SHARE"].contains(&reason(&status).as_str()));
+    greedy.shutdown().await;
+    stop.send(()).unwrap();
+    timeout(PATIENCE, server).await.unwrap().unwrap().unwrap();
 }

@@ -80,7 +80,7 @@ pub(crate) async fn serve<S, B>(
     let calls = Calls::of(admission.clone());
     let mut pace = Pace::new(admission);
     let greeted = tokio::select! {
-        greeted = timeout(bounds.first_bytes_timeout, greeted(stream, pace.reading())) => greeted,
+        greeted = timeout(bounds.first_bytes_timeout, greeted(stream, pace.reading(), bounds.listener)) => greeted,
         () = state.closing() => {
             ConnectionClosed { listener: bounds.listener, closure: Closure::Crowded }.record();
             return;
@@ -224,6 +224,13 @@ fn turns<C: Future>(
                 pace.end();
                 return Poll::Pending;
             }
+            (Order::Free, taken) if turn.is_used_up(taken) => {
+                // Their answers do not wait for the turns of others.
+                if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+                    return Poll::Ready(ended);
+                }
+                break;
+            }
             (Order::Free, _) => {}
             (Order::OthersFirst { .. } | Order::Waits, _) => {
                 if calls.begun() == 0 {
@@ -265,13 +272,13 @@ fn http2_builder(calls: Calls, bounds: Bounds) -> http2::Builder<Calls> {
 
 /// Waits for the preface, and gives the connection back as if it were unread. The HTTP/2 layer
 /// itself waits for it for ever, without keepalive.
-async fn greeted<S: AsyncRead + Unpin>(mut stream: S, reading: Reading) -> io::Result<Greeted<S>> {
+async fn greeted<S: AsyncRead + Unpin>(mut stream: S, reading: Reading, listener: Listener) -> io::Result<Greeted<S>> {
     let mut preface = [0; PREFACE.len()];
     stream.read_exact(&mut preface).await?;
     if preface != *PREFACE {
         return Err(io::ErrorKind::InvalidData.into());
     }
-    let control_frames = ControlFrames::new(std::time::Instant::now());
+    let control_frames = ControlFrames::new(listener, std::time::Instant::now());
     Ok(Greeted { unread: PREFACE, reading, control_frames, stream, stall: None })
 }
 

@@ -21,9 +21,10 @@ use crate::engine::snapshot::Snapshot;
 use crate::plan::Plan;
 use crate::plan::vocabulary::VocabularyId;
 use crate::server::errors::Failure;
-use crate::server::limits::{ANSWER_BYTES_MAX, EXPLAINED_TESTS_INLINE_MAX};
+use crate::server::limits::{ANSWER_BYTES_MAX, DECODED_BYTES_INLINE_MAX, EXPLAINED_TESTS_INLINE_MAX};
 use crate::server::pb;
 use crate::server::wire::answer::{DECISION_ID_BYTES, Heading, policy, write};
+use crate::server::wire::bounds::{self, Asked};
 use crate::server::wire::decision::{Names, next_steps, policy_ref, response, rule_id};
 use crate::server::wire::explanation::{Transcript, message};
 use crate::server::wire::words::{to_primary_reason, to_reason_codes};
@@ -114,17 +115,22 @@ pub(crate) enum Work {
 }
 
 impl Work {
-    /// The work of a request that is answered by [`answer`].
-    pub(crate) fn of(snapshot: &Snapshot, request: &pb::EvaluateRefundRequest) -> Self {
-        let lines = request.order.as_ref().map_or(0, |order| order.lines.len());
-        let tests = match request.explain() {
-            pb::ExplainLevel::Unspecified | pb::ExplainLevel::None => lines,
-            pb::ExplainLevel::Full => {
-                let rules = snapshot.plans().map(|plan| plan.rules.len()).max().unwrap_or(0);
-                lines.saturating_mul(rules.max(1))
-            }
+    /// The work of a request for one decision that has to be decoded, by its bytes.
+    pub(crate) fn of_decision(snapshot: &Snapshot, message: &[u8]) -> Self {
+        if DECODED_BYTES_INLINE_MAX < message.len() {
+            return Self::Heavy;
+        }
+        let Asked { lines, explained } = bounds::asked(message);
+        let rules = match explained {
+            true => snapshot.plans().map(|plan| plan.rules.len()).max().unwrap_or(0),
+            false => 1,
         };
-        if tests <= EXPLAINED_TESTS_INLINE_MAX { Self::Light } else { Self::Heavy }
+        if lines.saturating_mul(rules.max(1)) <= EXPLAINED_TESTS_INLINE_MAX { Self::Light } else { Self::Heavy }
+    }
+
+    /// The work of a question about evidence, by its bytes.
+    pub(crate) const fn of_evidence(message: &[u8]) -> Self {
+        if message.len() <= DECODED_BYTES_INLINE_MAX { Self::Light } else { Self::Heavy }
     }
 }
 

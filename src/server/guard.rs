@@ -17,6 +17,7 @@ use tracing::Instrument as _;
 
 use crate::server::errors::Failure;
 use crate::server::limits::CALL_TIME_MAX;
+use crate::server::overload::Payer;
 use crate::server::service::Method;
 use crate::server::transport::answer::send_by;
 use crate::telemetry;
@@ -64,7 +65,7 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let begun = Instant::now();
         let method = Method::of(request.uri().path());
-        let caller = request.extensions().get().copied().unwrap_or(CallerLabel::UNNAMED);
+        let caller = request.extensions().get().map_or(CallerLabel::UNNAMED, Payer::label);
         let active = ActiveRequest::begin(method.counted(), begun.into_std()).by(caller);
         let span = telemetry::span::rpc(method.full_name(), request.headers());
         // The request is handed on at once, so that nothing here has to hold it.
@@ -114,28 +115,12 @@ pub(crate) fn status_code(response: &Result<Response<Body>, Infallible>) -> i32 
         Ok(response) => response,
         Err(never) => match *never {},
     };
-    response.headers().get("grpc-status").map_or(0, |code| Code::from_bytes(code.as_bytes()) as i32)
+    code_in(response.headers()).unwrap_or(0)
 }
 
-/// The answer of a service beside the data service, with statuses as the data service has them: a malformed
-/// `grpc-timeout` is refused, and an answer whose headers do not come in time is DEADLINE_EXCEEDED. What begins in
-/// time may go on: a watch has no end of its own.
-pub(crate) async fn beside_data<F>(deadline: Result<Deadline, Failure>, answer: F) -> Result<Response<Body>, Infallible>
-where
-    F: Future<Output = Result<Response<Body>, Infallible>>,
-{
-    let deadline = match deadline {
-        Ok(deadline) => deadline,
-        Err(failure) => return Ok(failure.status().into_http()),
-    };
-    if let Err(failure) = deadline.check() {
-        return Ok(failure.status().into_http());
-    }
-    Ok(match timeout_at(deadline.0, answer).await {
-        Ok(Ok(response)) => with_standard_status(response),
-        Ok(Err(never)) => match never {},
-        Err(_elapsed) => Failure::DeadlineExceeded.status().into_http(),
-    })
+/// The status code in headers or trailers.
+pub(crate) fn code_in(headers: &HeaderMap) -> Option<i32> {
+    headers.get("grpc-status").map(|code| Code::from_bytes(code.as_bytes()) as i32)
 }
 
 /// When the answer to a call is no longer of use.
@@ -150,6 +135,11 @@ impl Deadline {
             Some(value) => value.to_str().ok().and_then(parse_timeout).ok_or(Failure::BadTimeout)?,
         };
         Ok(Self(now + asked.min(CALL_TIME_MAX)))
+    }
+
+    /// The moment itself.
+    pub(crate) const fn at(self) -> Instant {
+        self.0
     }
 
     /// Whether there is time left.

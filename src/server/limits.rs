@@ -33,12 +33,23 @@ pub const BATCH_TURN_TIME_MAX: Duration = Duration::from_millis(1);
 /// answer that nobody reads holds.
 pub const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Lines times rules that a decision with an explanation may have to be made on the thread that answers other
-/// calls: all of them are looked at, so more would take milliseconds.
-pub const EXPLAINED_TESTS_INLINE_MAX: usize = 8 * 1024;
+/// How long a call may keep a thread that answers others before it lets them go on; what takes longer is counted.
+pub const THREAD_HELD_MAX: Duration = Duration::from_millis(5);
 
-/// Calls of unusual size decided at once, on threads of their own: large material, and long explanations.
+/// Lines times rules that a decision with an explanation may have to be made on the thread that answers other
+/// calls: all of them are looked at and told, so more would take milliseconds.
+pub const EXPLAINED_TESTS_INLINE_MAX: usize = 2 * 1024;
+
+/// A request that has to be decoded, in bytes, to be read on the thread that answers other calls. Nearly all are
+/// read where they lie, and not decoded.
+pub const DECODED_BYTES_INLINE_MAX: usize = 16 * 1024;
+
+/// Calls of unusual size answered at once, on threads of their own: large material, and long explanations. As many
+/// as there are threads for other calls, but at most this many: each has a decoded message, …
 pub const HEAVY_CALLS_AT_ONCE_MAX: usize = 4;
+
+/// … and at least this many, so that a long one does not keep all others waiting.
+pub const HEAVY_CALLS_AT_ONCE_MIN: usize = 2;
 
 /// Batches decided at once. They hold their answers while other calls get their turns.
 pub const BATCHES_AT_ONCE_MAX: usize = 4;

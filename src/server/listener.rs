@@ -21,8 +21,9 @@ use tonic::{Code, Status};
 use tower::{BoxError, Service};
 
 use crate::engine::Engine;
+use crate::server::beside_data::BesideData;
 use crate::server::connection::{self, Bounds};
-use crate::server::guard::{Deadline, Guard, beside_data, status_code};
+use crate::server::guard::Guard;
 use crate::server::health::Reported;
 use crate::server::limits::{
     CONCURRENT_STREAMS_MAX, CONNECTION_AGE_MAX, CONNECTION_IDLE_MAX, CONNECTIONS_MAX, CROWDED_UNANSWERED_MIN,
@@ -39,7 +40,6 @@ use crate::server::transport::connections::{Connections, Drained, Places, peer_s
 use crate::server::transport::peer::Peer;
 use crate::server::transport::state::ConnectionState;
 use crate::server::transport::supervision::Stay;
-use crate::telemetry::caller::CallerLabel;
 use crate::telemetry::event::Listener;
 use crate::telemetry::requests::{ActiveRequest, RequestMethod};
 
@@ -103,7 +103,7 @@ pub async fn serve(
     let (shadow, asking) = shadow::start(engine.clone()).map_err(ServeError::Thread)?;
     let limiter = Limiter::new(config.overload.clone(), Handle::current().metrics().num_workers());
     let monitor = tokio::spawn(overload::watch(Arc::clone(&limiter)));
-    let (data, others) = (Guard::new(LimitedService::new(engine, shadow, limiter.waits())), routes(&health, &signal)?);
+    let (data, others) = (Guard::new(LimitedService::new(engine, shadow, &limiter)), routes(&health, &signal)?);
     let front = |peer: CallerKey| {
         let admission = Admission::new(&limiter, peer);
         (Front { data: data.clone(), others: others.clone(), admission: admission.clone() }, Some(admission))
@@ -138,7 +138,7 @@ pub fn data_service(
     Future: Send,
 > + Clone {
     let limiter = Limiter::new(overload, 1);
-    let service = LimitedService::new(engine.clone(), Shadow::of_nobody(engine), limiter.waits());
+    let service = LimitedService::new(engine.clone(), Shadow::of_nobody(engine), &limiter);
     DataService { data: Guard::new(service), admission: Admission::new(&limiter, CallerKey::Unknown) }
 }
 
@@ -171,6 +171,10 @@ async fn run<S: Services<B>, B: HttpBody<Data = Bytes, Error = Status> + Unpin +
         connection::without_delay(&stream);
         let peer = stream.peer_addr().map_or(CallerKey::Unknown, |peer| CallerKey::of_address(peer.ip()));
         let (services, admission) = services(peer);
+        if let Some(admission) = &admission {
+            // It is new: nobody has said so before.
+            let _ = state.payer.set(admission.peer());
+        }
         connection::serve(stream, None, services, state, admission, bounds, signal.clone())
     };
     let max = connections_max(config.connections_max).max(1);
@@ -229,15 +233,9 @@ impl HyperService<Request<Incoming>> for Front {
             Some(method) if method.starts_with('/') => limited(&self.admission, &self.data, request),
             Some(_) | None => {
                 let method = RequestMethod::beside_data(request.uri().path());
-                let begun = Instant::now();
-                let active = ActiveRequest::begin(method, begun.into_std());
-                let deadline = Deadline::from_headers(request.headers(), begun);
+                let call = BesideData::begin(method, request.headers());
                 let mut others = self.others.clone();
-                Answering::Unlimited(Box::pin(async move {
-                    let response = beside_data(deadline, async { others.call(request).await }).await;
-                    active.finish(status_code(&response));
-                    response
-                }))
+                Answering::Unlimited(Box::pin(call.answer(async move { others.call(request).await })))
             }
         }
     }
@@ -251,8 +249,7 @@ where
 {
     match admission.admit(request.headers()) {
         Ok(permit) => {
-            let caller = permit.caller();
-            if caller != CallerLabel::UNNAMED {
+            if let Some(caller) = permit.named() {
                 request.extensions_mut().insert(caller);
             }
             Answering::Admitted(data.clone().call(request), Some(permit))

@@ -2,13 +2,16 @@
 
 pub mod admin;
 pub mod admin_client;
+mod beside_data;
 pub mod client;
 mod connection;
+mod cpu;
 mod descriptors;
 pub mod errors;
 pub mod evaluation;
 pub mod guard;
 mod health;
+mod heavy;
 pub mod json;
 pub mod limits;
 pub mod listener;
@@ -19,6 +22,7 @@ pub mod overload;
 pub mod pages;
 pub mod pb;
 pub mod series;
+mod server_info;
 mod service;
 mod shadow;
 pub mod shown;

@@ -7,6 +7,7 @@ use prost_reflect::{DescriptorPool, MessageDescriptor};
 use crate::server::admin;
 use crate::server::pb::FILE_DESCRIPTOR_SET;
 use crate::server::service::Method;
+use crate::telemetry::requests::RequestMethod;
 use crate::telemetry::{self, KnownSeries};
 
 /// Messages whose fields callers fill in.
@@ -24,7 +25,8 @@ const DEPTH_MAX: usize = 8;
 /// nothing.
 pub fn declare_series() {
     let data = Method::ALL.into_iter().chain([Method::Unknown]).map(Method::full_name);
-    let panics = data.chain(admin::method_full_names()).chain(PANICS_BESIDE_CALLS);
+    let beside_data = RequestMethod::ALL.into_iter().map(RequestMethod::text);
+    let panics = data.chain(beside_data).chain(admin::method_full_names()).chain(PANICS_BESIDE_CALLS);
     telemetry::declare(KnownSeries {
         panics: panics.collect(),
         admin_methods: admin::method_names(),

@@ -4,14 +4,13 @@
 //! around this.
 
 use std::future::Future;
-use std::panic::resume_unwind;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use http::Extensions;
 use hyper::body::{Body as HttpBody, Bytes};
-use tokio::sync::Semaphore;
 use tonic::body::Body;
 use tower::{BoxError, Service};
 
@@ -21,16 +20,17 @@ use crate::engine::snapshot::Snapshot;
 use crate::server::errors::Failure;
 use crate::server::evaluation::{self, Counted, Desk, Evaluated, Work, Written};
 use crate::server::guard::{Deadline, GuardedCall};
+use crate::server::heavy::Paying;
 use crate::server::limits::{
-    BATCH_TURN_TIME_MAX, BATCHES_AT_ONCE_MAX, EVALUATION_MESSAGE_BYTES_MAX, HEAVY_CALLS_AT_ONCE_MAX,
-    HELD_BYTES_DIVISOR, HELD_BYTES_MAX, MATERIAL_MESSAGE_BYTES_MAX,
+    BATCH_TURN_TIME_MAX, EVALUATION_MESSAGE_BYTES_MAX, HELD_BYTES_DIVISOR, HELD_BYTES_MAX, MATERIAL_MESSAGE_BYTES_MAX,
 };
 use crate::server::observation::{self, count_bad_fields};
-use crate::server::overload::Waits;
+use crate::server::overload::{Limiter, Places};
 use crate::server::pb;
 use crate::server::pb::refund_policy_service_server::SERVICE_NAME;
+use crate::server::server_info::InfoWritten;
 use crate::server::shadow::{Answered, Shadow};
-use crate::server::transport::budget::{Account, ByteBudget};
+use crate::server::transport::budget::ByteBudget;
 use crate::server::transport::message::{self, Message};
 use crate::server::transport::state::ConnectionState;
 use crate::server::unary::{self, Answer, Encoding};
@@ -44,9 +44,8 @@ use crate::telemetry::requests::RequestMethod;
 pub(crate) struct Answers {
     engine: Engine,
     shadow: Shadow,
-    heavy: Arc<Semaphore>,
-    /// Where it is told how long calls waited for a place.
-    waits: Waits,
+    places: Places,
+    info: InfoWritten,
 }
 
 /// The service behind the limits of its methods.
@@ -62,25 +61,22 @@ pub(crate) struct LimitedService(Arc<Limited>);
 #[derive(Debug)]
 struct Limited {
     answers: Answers,
-    batches: Semaphore,
-    /// What calls hold that come on no connection.
-    unconnected: Arc<Account>,
+    /// Whoever makes calls that come on no connection.
+    unconnected: Paying,
 }
 
 impl LimitedService {
     /// Its full name, as paths have it.
     pub(crate) const NAME: &'static str = SERVICE_NAME;
 
-    /// The service on this engine; what it has answered is left with the shadow, and how long calls waited for a
-    /// place is told to the limiter.
-    pub(crate) fn new(engine: Engine, shadow: Shadow, waits: Waits) -> Self {
+    /// The service on this engine; what it has answered is left with the shadow, and what does not have to be
+    /// answered at once has the limiter's places.
+    pub(crate) fn new(engine: Engine, shadow: Shadow, limiter: &Limiter) -> Self {
         bounds::prepare();
-        let heavy = Arc::new(Semaphore::new(HEAVY_CALLS_AT_ONCE_MAX));
-        let answers = Answers { engine, shadow, heavy, waits };
+        let account = ByteBudget::new(HELD_BYTES_MAX, HELD_BYTES_DIVISOR).account();
         Self(Arc::new(Limited {
-            answers,
-            batches: Semaphore::new(BATCHES_AT_ONCE_MAX),
-            unconnected: ByteBudget::new(HELD_BYTES_MAX, HELD_BYTES_DIVISOR).account(),
+            answers: Answers { engine, shadow, places: limiter.places(), info: InfoWritten::default() },
+            unconnected: Paying::unconnected(limiter.unknown(), account),
         }))
     }
 }
@@ -102,11 +98,12 @@ where
         let limited = Arc::clone(&self.0);
         let (parts, body) = request.into_parts();
         let encoding = Encoding::of(&parts.headers);
-        let connection = parts.extensions.get::<Arc<ConnectionState>>();
-        let account = Arc::clone(connection.map_or(&limited.unconnected, |connection| &connection.requests));
+        let extensions = parts.extensions;
         Box::pin(async move {
-            let answer = match message::read(pin!(body), method.message_bytes_max(), &account).await {
-                Ok(message) => limited.answer(method, &message, encoding, deadline).await,
+            let connection = extensions.get::<Arc<ConnectionState>>();
+            let account = connection.map_or(limited.unconnected.account(), |connection| &connection.requests);
+            let answer = match message::read(pin!(body), method.message_bytes_max(), account).await {
+                Ok(message) => limited.answer(method, &message, encoding, (deadline, &extensions)).await,
                 Err(failure) => Err(failure),
             };
             answer.inspect_err(count_bad_fields)
@@ -119,31 +116,38 @@ impl Limited {
     async fn answer(
         &self,
         method: Method,
-        Message { bytes, .. }: &Message,
+        whole: &Message,
         encoding: Encoding,
-        deadline: Deadline,
+        (deadline, extensions): (Deadline, &Extensions),
     ) -> Result<http::Response<Body>, Failure> {
-        let message = unary::message(encoding, bytes)?;
+        let Self { answers, unconnected } = self;
+        let body = &whole.bytes;
+        let message = unary::message(encoding, body)?;
         deadline.check()?;
+        let unpaid_bytes = whole.unpaid_bytes();
+        let call = || Call { body, unpaid_bytes, deadline, paying: Paying::of(extensions, unconnected) };
         match method {
-            Method::EvaluateRefund => match self.answers.evaluate_plain(message) {
+            Method::EvaluateRefund => match answers.evaluate_plain(message) {
                 Some(answer) => answer,
-                None => Box::pin(self.answers.evaluate_decoded(message)).await,
+                None => Box::pin(answers.evaluate_decoded(message, call())).await,
             },
-            Method::BatchEvaluateRefund => Box::pin(self.evaluate_batch(message, deadline)).await,
-            Method::ValidateEvidence => Box::pin(self.answers.validate_evidence(bytes.slice_ref(message))).await,
-            Method::GetServerInfo => self.answers.server_info(message),
+            Method::BatchEvaluateRefund => Box::pin(answers.evaluate_batch_in_turn(message, call())).await,
+            Method::ValidateEvidence => Box::pin(answers.validate_evidence(message, call())).await,
+            Method::GetServerInfo => answers.server_info(message),
             Method::Unknown => Err(Failure::UnknownMethod),
         }
     }
+}
 
-    async fn evaluate_batch(&self, message: &[u8], deadline: Deadline) -> Result<http::Response<Body>, Failure> {
-        // It waits between its items; the semaphore is never closed.
-        let asked = Instant::now();
-        let _turn = self.batches.acquire().await.ok();
-        self.answers.waits.add(asked.elapsed());
-        self.answers.evaluate_batch(message, deadline).await
-    }
+/// What is known of a call beside its message.
+#[derive(Debug)]
+struct Call<'b> {
+    /// The bytes in which its message lies.
+    body: &'b Bytes,
+    /// Those of them that must be paid for where the call waits for a place.
+    unpaid_bytes: usize,
+    deadline: Deadline,
+    paying: Paying,
 }
 
 /// The methods of the service.
@@ -200,32 +204,40 @@ impl Method {
 }
 
 impl Answers {
-    /// Answers a plain request from its bytes; `None` where it is not plain.
+    /// Answers a plain request from its bytes; `None` where it has to be decoded.
     fn evaluate_plain(&self, message: &[u8]) -> Option<Result<http::Response<Body>, Failure>> {
-        let snapshot = self.engine.current();
         let mut answer = Answer::with_room_for(1);
+        let snapshot = self.engine.current();
         let written = Desk::new(&snapshot).answer(message, &mut answer.writer())?;
         observation::record_written(&snapshot, &written);
         self.answered(&snapshot, written.counted, message);
         Some(answer.into_response())
     }
 
-    /// Answers a request that is not plain.
-    async fn evaluate_decoded(&self, message: &[u8]) -> Result<http::Response<Body>, Failure> {
+    /// Decodes a request and answers it: here, or where it may take its time.
+    async fn evaluate_decoded(&self, message: &[u8], call: Call<'_>) -> Result<http::Response<Body>, Failure> {
         let snapshot = Arc::clone(&self.engine.current());
-        let Decoded { evaluated, said } = self.decoded(&snapshot, decode(message)?).await?;
-        let Evaluated { response: decision, outcome, reason, elapsed } = evaluated?;
-        let mut answer = Answer::with_room_for(1);
-        answer.writer().fields(&decision);
-        let response = answer.into_response()?;
-        observation::record_decision(&snapshot, &decision, outcome);
-        self.answered(&snapshot, said.counted(outcome, reason, elapsed), message);
+        let (response, decoded) = match Work::of_decision(&snapshot, message) {
+            Work::Light => Decoded::respond(&snapshot, message)?,
+            Work::Heavy => {
+                let (message, snapshot) = (call.body.slice_ref(message), Arc::clone(&snapshot));
+                let respond = move || Decoded::respond(&snapshot, &message);
+                call.paying.work_apart(&self.places.heavy, call.unpaid_bytes, respond).await??
+            }
+        };
+        self.answered(&snapshot, decoded.counted(), message);
         Ok(response)
+    }
+
+    /// It waits between its items, and before them for a place.
+    async fn evaluate_batch_in_turn(&self, message: &[u8], call: Call<'_>) -> Result<http::Response<Body>, Failure> {
+        let _turn = call.paying.place(&self.places.batches, call.unpaid_bytes).await?;
+        self.evaluate_batch(message, &call).await
     }
 
     /// Item by item, from its bytes to the bytes of its answer: a batch never stands in memory as a
     /// whole, neither decoded nor decided.
-    async fn evaluate_batch(&self, message: &[u8], deadline: Deadline) -> Result<http::Response<Body>, Failure> {
+    async fn evaluate_batch(&self, message: &[u8], call: &Call<'_>) -> Result<http::Response<Body>, Failure> {
         let items = bounds::batch_items(message)?;
         // One snapshot for all of them, whatever is activated meanwhile.
         let snapshot = Arc::clone(&self.engine.current());
@@ -240,12 +252,12 @@ impl Answers {
         for item in items {
             if BATCH_TURN_TIME_MAX <= turn.elapsed() {
                 tokio::task::yield_now().await;
-                deadline.check()?;
+                call.deadline.check()?;
                 turn = Instant::now();
             }
             match answer_plain_item(&mut desk, item, &mut answer.writer()) {
                 Some(written) => decided.push(Item::Plain(written, item)),
-                None => decided.extend(self.answer_decoded_item(&snapshot, item, &mut answer.writer()).await?),
+                None => decided.extend(self.answer_decoded_item(&snapshot, item, &mut answer.writer(), call).await?),
             }
             answer.check_size()?;
         }
@@ -257,9 +269,7 @@ impl Answers {
         for item in decided {
             match item {
                 Item::Plain(written, message) => self.answered(&snapshot, written.counted, message),
-                Item::Decoded { said, outcome, reason, elapsed, message } => {
-                    self.answered(&snapshot, said.counted(outcome, reason, elapsed), message);
-                }
+                Item::Decoded(decoded, message) => self.answered(&snapshot, decoded.counted(), message),
             }
         }
         Ok(response)
@@ -271,90 +281,55 @@ impl Answers {
         snapshot: &Arc<Snapshot>,
         message: &'m [u8],
         response: &mut Writer<'_>,
+        call: &Call<'_>,
     ) -> Result<Option<Item<'m>>, Failure> {
-        let mut failed = |failure: &Failure| {
-            count_bad_fields(failure);
-            response.message(1, |answer| answer.built(2, &failure.batch_error()));
-        };
-        if EVALUATION_MESSAGE_BYTES_MAX < message.len() {
-            failed(&Failure::MessageTooLarge);
-            return Ok(None);
-        }
-        let request = match decode(message) {
-            Ok(request) => request,
-            // A list above its bound is a mistake of this item, bytes that are no message one of the batch.
-            Err(failure @ Failure::BadRequest(_)) => {
-                failed(&failure);
-                return Ok(None);
+        let answered = if EVALUATION_MESSAGE_BYTES_MAX < message.len() {
+            Err(Failure::MessageTooLarge)
+        } else {
+            match Work::of_decision(snapshot, message) {
+                Work::Light => Decoded::evaluate(snapshot, message, |evaluated| {
+                    response.message(1, |answer| answer.built(1, &evaluated.response));
+                }),
+                Work::Heavy => {
+                    let (item, snapshot) = (call.body.slice_ref(message), Arc::clone(snapshot));
+                    let write = move || Decoded::write(&snapshot, &item);
+                    // Batches are few at once, so their bytes need not be paid for.
+                    let written = call.paying.work_apart(&self.places.heavy, 0, write).await?;
+                    written.map(|(fields, decoded)| {
+                        response.message(1, |answer| answer.message(1, |decision| decision.again(&fields)));
+                        decoded
+                    })
+                }
             }
-            Err(failure) => return Err(failure),
         };
-        let Decoded { evaluated, said } = self.decoded(snapshot, request).await?;
-        match evaluated {
-            Ok(Evaluated { response: decision, outcome, reason, elapsed }) => {
-                response.message(1, |answer| answer.built(1, &decision));
-                Ok(Some(Item::Decoded { said, outcome, reason, elapsed, message }))
-            }
-            // No batch has room for it.
-            Err(Failure::AnswerTooLarge) => Err(Failure::AnswerTooLarge),
+        match answered {
+            Ok(decoded) => Ok(Some(Item::Decoded(decoded, message))),
+            // Bytes that are no message are a mistake of the batch, and no batch has room for such an answer.
+            Err(failure @ (Failure::BadMessage | Failure::AnswerTooLarge)) => Err(failure),
             Err(failure) => {
-                failed(&failure);
+                count_bad_fields(&failure);
+                response.message(1, |answer| answer.built(2, &failure.batch_error()));
                 Ok(None)
             }
         }
     }
 
-    /// Decides a request that was decoded: here, or where it may take its time.
-    async fn decoded(&self, snapshot: &Arc<Snapshot>, request: pb::EvaluateRefundRequest) -> Result<Decoded, Failure> {
-        match Work::of(snapshot, &request) {
-            Work::Light => Ok(Decoded::evaluate(snapshot, request)),
+    /// Material of a claim. A large one is read where it may take its time.
+    async fn validate_evidence(&self, message: &[u8], call: Call<'_>) -> Result<http::Response<Body>, Failure> {
+        let snapshot = Arc::clone(&self.engine.current());
+        match Work::of_evidence(message) {
+            Work::Light => validate_evidence(&snapshot, message),
             Work::Heavy => {
-                let snapshot = Arc::clone(snapshot);
-                self.apart(move || Decoded::evaluate(&snapshot, request)).await
+                let message = call.body.slice_ref(message);
+                let validate = move || validate_evidence(&snapshot, &message);
+                call.paying.work_apart(&self.places.heavy, call.unpaid_bytes, validate).await?
             }
         }
     }
 
-    /// Material of a claim. A large one is read where it may take its time.
-    async fn validate_evidence(&self, message: Bytes) -> Result<http::Response<Body>, Failure> {
-        let snapshot = Arc::clone(&self.engine.current());
-        let large = EVALUATION_MESSAGE_BYTES_MAX < message.len();
-        let validate = move || {
-            let response = evaluation::validate_evidence(&snapshot, &decode(&message)?)?;
-            let mut answer = Answer::with_room_for(1);
-            answer.writer().fields(&response);
-            Ok((answer.into_response()?, response.policy))
-        };
-        let (response, policy) = if large { self.apart(validate).await?? } else { validate()? };
-        observation::record_policy(policy.as_ref());
-        Ok(response)
-    }
-
     fn server_info(&self, message: &[u8]) -> Result<http::Response<Body>, Failure> {
         let pb::GetServerInfoRequest {} = decode(message)?;
-        let mut answer = Answer::with_room_for(1);
-        answer.writer().fields(&evaluation::server_info(&self.engine.current()));
-        // As large as the policies are: no request makes it larger.
-        answer.into_response_of_any_size()
-    }
-
-    /// Does heavy work on a thread of its own, as far as such threads are free. It goes on when the
-    /// caller is gone, and keeps its place until it ends.
-    async fn apart<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
-        // The semaphore is never closed.
-        let asked = Instant::now();
-        let place = Arc::clone(&self.heavy).acquire_owned().await.ok();
-        self.waits.add(asked.elapsed());
-        let done = tokio::task::spawn_blocking(move || {
-            let _place = place;
-            work()
-        });
-        done.await.map_err(|error| match error.try_into_panic() {
-            // The guard tells of it.
-            Ok(panic) => resume_unwind(panic),
-            // The process ends.
-            Err(_cancelled) => Failure::Bug,
-        })
+        self.info.of(&self.engine.current()).map(unary::response)
     }
 
     /// Counts a request that was answered, and leaves it for the candidate.
@@ -365,33 +340,63 @@ impl Answers {
     }
 }
 
-/// What came of a request that was decoded.
+/// Tells whether the material of a claim is enough.
+fn validate_evidence(snapshot: &Snapshot, message: &[u8]) -> Result<http::Response<Body>, Failure> {
+    let validated = evaluation::validate_evidence(snapshot, &decode(message)?)?;
+    let mut answer = Answer::with_room_for(1);
+    answer.writer().fields(&validated);
+    let response = answer.into_response()?;
+    observation::record_policy(validated.policy.as_ref());
+    Ok(response)
+}
+
+/// What was decided on a request that was decoded, as far as it is counted.
 #[derive(Debug)]
 struct Decoded {
-    evaluated: Result<Evaluated, Failure>,
-    said: Said,
+    order_id: String,
+    request_id: String,
+    outcome: Outcome,
+    reason: Option<ReasonCode>,
+    elapsed: Duration,
 }
 
 impl Decoded {
-    fn evaluate(snapshot: &Snapshot, request: pb::EvaluateRefundRequest) -> Self {
-        let evaluated = evaluation::answer(snapshot, &request);
+    /// Decides a request from its bytes, and writes the answer.
+    fn evaluate(snapshot: &Snapshot, message: &[u8], write: impl FnOnce(&Evaluated)) -> Result<Self, Failure> {
+        let request = decode(message)?;
+        let evaluated = evaluation::answer(snapshot, &request)?;
+        write(&evaluated);
+        let Evaluated { response: _, outcome, reason, elapsed } = evaluated;
         let pb::EvaluateRefundRequest { request_id, order, .. } = request;
         let order_id = order.map(|order| order.order_id).unwrap_or_default();
-        Self { evaluated, said: Said { order_id, request_id } }
+        Ok(Self { order_id, request_id, outcome, reason, elapsed })
     }
-}
 
-/// What a decoded request was about, as far as it is counted.
-#[derive(Debug)]
-struct Said {
-    order_id: String,
-    request_id: String,
-}
+    /// The same for the one request of a call.
+    fn respond(snapshot: &Snapshot, message: &[u8]) -> Result<(http::Response<Body>, Self), Failure> {
+        let mut response = Err(Failure::Bug);
+        let decoded = Self::evaluate(snapshot, message, |evaluated| {
+            let mut answer = Answer::with_room_for(1);
+            answer.writer().fields(&evaluated.response);
+            response = answer.into_response();
+            if response.is_ok() {
+                observation::record_decision(snapshot, &evaluated.response, evaluated.outcome);
+            }
+        })?;
+        Ok((response?, decoded))
+    }
 
-impl Said {
-    fn counted(&self, outcome: Outcome, reason: Option<ReasonCode>, elapsed: Duration) -> Counted<'_> {
-        let Self { order_id, request_id } = self;
-        Counted { outcome, reason, order_id, request_id, elapsed }
+    /// The same for an item of a batch that is put into the answer later: the fields of the decision.
+    fn write(snapshot: &Snapshot, message: &[u8]) -> Result<(Vec<u8>, Self), Failure> {
+        let mut fields = Vec::new();
+        let write = |evaluated: &Evaluated| Writer::at_end_of(&mut fields).fields(&evaluated.response);
+        let decoded = Self::evaluate(snapshot, message, write)?;
+        Ok((fields, decoded))
+    }
+
+    fn counted(&self) -> Counted<'_> {
+        let Self { order_id, request_id, outcome, reason, elapsed } = self;
+        Counted { outcome: *outcome, reason: *reason, order_id, request_id, elapsed: *elapsed }
     }
 }
 
@@ -401,7 +406,7 @@ enum Item<'m> {
     /// It was plain.
     Plain(Written<'m>, &'m [u8]),
     /// It was decoded.
-    Decoded { said: Said, outcome: Outcome, reason: Option<ReasonCode>, elapsed: Duration, message: &'m [u8] },
+    Decoded(Decoded, &'m [u8]),
 }
 
 impl Item<'_> {
@@ -409,7 +414,7 @@ impl Item<'_> {
     const fn outcome(&self) -> Outcome {
         match self {
             Self::Plain(written, _) => written.counted.outcome,
-            Self::Decoded { outcome, .. } => *outcome,
+            Self::Decoded(decoded, _) => decoded.outcome,
         }
     }
 }
@@ -438,6 +443,7 @@ mod tests {
     use crate::engine::admit::admit;
     use crate::engine::open;
     use crate::server::json;
+    use crate::server::overload::OverloadConfig;
     use crate::source::embedded;
 
     #[test]
@@ -452,18 +458,26 @@ mod tests {
     #[tokio::test]
     async fn a_batch_that_comes_to_no_answer_has_decided_nothing() {
         let (engine, _activator) = open(admit(&embedded::read().unwrap()).unwrap());
-        let heavy = Arc::new(Semaphore::new(1));
-        let waits = Waits::default();
-        let answers = Answers { shadow: Shadow::of_nobody(engine.clone()), engine, heavy, waits };
+        let limiter = Limiter::new(OverloadConfig::default(), 1);
+        let answers = Answers {
+            shadow: Shadow::of_nobody(engine.clone()),
+            engine,
+            places: limiter.places(),
+            info: InfoWritten::default(),
+        };
+        let account = ByteBudget::counting().account();
+        let paying = Paying::unconnected(limiter.unknown(), account);
         let request =
             json::request_from_json(include_str!("../../policies/standard/requests/after-sales-appeal.json")).unwrap();
         let good = pb::BatchEvaluateRefundRequest { requests: vec![request; 2] }.encode_to_vec();
         // A third item, of one byte that is no message.
         let bad = [good.as_slice(), &[1 << 3 | 2, 1, 0xff]].concat();
         let deadline = Deadline::from_headers(&http::HeaderMap::new(), tokio::time::Instant::now()).unwrap();
-        assert_eq!(answers.evaluate_batch(&bad, deadline).await.unwrap_err(), Failure::BadMessage);
+        let call = |body| Call { body, unpaid_bytes: 0, deadline, paying: paying.clone() };
+        let (bad, good) = (Bytes::from(bad), Bytes::from(good));
+        assert_eq!(answers.evaluate_batch(&bad, &call(&bad)).await.unwrap_err(), Failure::BadMessage);
         assert_eq!(answers.engine.current().decisions(), 0);
-        assert!(answers.evaluate_batch(&good, deadline).await.is_ok());
+        assert!(answers.evaluate_batch(&good, &call(&good)).await.is_ok());
         assert_eq!(answers.engine.current().decisions(), 2);
     }
 }

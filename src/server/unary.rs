@@ -77,21 +77,25 @@ impl Answer {
     /// The response that carries it, if it is within its limit.
     pub(crate) fn into_response(self) -> Result<http::Response<Body>, Failure> {
         self.check_size()?;
-        self.into_response_of_any_size()
+        self.into_framed().map(response)
     }
 
-    /// The response that carries it.
-    pub(crate) fn into_response_of_any_size(mut self) -> Result<http::Response<Body>, Failure> {
+    /// The message and its prefix, of any size.
+    pub(crate) fn into_framed(mut self) -> Result<Bytes, Failure> {
         let length = self.0.len().checked_sub(MESSAGE_PREFIX_BYTES).and_then(|length| u32::try_from(length).ok());
         let (Some(length), Some([_, prefix @ ..])) = (length, self.0.first_chunk_mut::<MESSAGE_PREFIX_BYTES>()) else {
             return Err(Failure::Bug);
         };
         *prefix = length.to_be_bytes();
-        let body = Body::new(AnswerBody::Message(self.0.into()));
-        let mut response = http::Response::new(body);
-        response.headers_mut().insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-        Ok(response)
+        Ok(self.0.into())
     }
+}
+
+/// The response that carries a message with its prefix.
+pub(crate) fn response(framed: Bytes) -> http::Response<Body> {
+    let mut response = http::Response::new(Body::new(AnswerBody::Message(framed)));
+    response.headers_mut().insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    response
 }
 
 /// The message, then the status that all went well.
@@ -164,6 +168,6 @@ mod tests {
         };
         assert!(answer(ANSWER_BYTES_MAX).into_response().is_ok());
         assert_eq!(answer(ANSWER_BYTES_MAX + 1).into_response().unwrap_err(), Failure::AnswerTooLarge);
-        assert!(answer(ANSWER_BYTES_MAX + 1).into_response_of_any_size().is_ok());
+        assert!(answer(ANSWER_BYTES_MAX + 1).into_framed().is_ok());
     }
 }

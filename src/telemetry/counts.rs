@@ -74,6 +74,9 @@ static BUFFERED_BYTES: [AtomicU64; BufferKind::ALL.len()] = [const { AtomicU64::
 
 static LOG_LINES_LOST: [AtomicU64; LineLoss::ALL.len()] = [const { AtomicU64::new(0) }; LineLoss::ALL.len()];
 
+static HEADERS_REFUSED: [AtomicU64; Listener::ALL.len()] = [const { AtomicU64::new(0) }; Listener::ALL.len()];
+
+static THREADS_HELD: AtomicU64 = AtomicU64::new(0);
 static ANSWERS_NOT_READ: AtomicU64 = AtomicU64::new(0);
 static NOT_KEPT: AtomicU64 = AtomicU64::new(0);
 static FLAPS: AtomicU64 = AtomicU64::new(0);
@@ -171,6 +174,28 @@ pub(super) fn answer_not_read() {
 /// Answers that were given up because nobody read them in time.
 pub(super) fn answers_not_read() -> u64 {
     ANSWERS_NOT_READ.load(Relaxed)
+}
+
+/// Counts a call that was refused because its headers are too long.
+pub(super) fn headers_refused(listener: Listener) {
+    add_one(HEADERS_REFUSED.get(listener as usize));
+}
+
+/// Calls that were refused because their headers are too long, by listener: where HTTP/2 is spoken.
+pub(super) fn all_headers_refused() -> Vec<(Listener, u64)> {
+    let counts =
+        Listener::ALL.into_iter().zip(&HEADERS_REFUSED).map(|(listener, count)| (listener, count.load(Relaxed)));
+    counts.filter(|(listener, _)| *listener != Listener::Pages).collect()
+}
+
+/// Counts that a call kept a thread for too long.
+pub(super) fn thread_held() {
+    add_one(Some(&THREADS_HELD));
+}
+
+/// How often a call kept a thread for too long.
+pub(super) fn threads_held() -> u64 {
+    THREADS_HELD.load(Relaxed)
 }
 
 /// Counts a revision that could not be kept.

@@ -155,6 +155,20 @@ pub enum Closure {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct AnswerNotRead;
 
+/// A call was refused because its headers are too long.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HeadersRefused {
+    /// Where it came.
+    pub listener: Listener,
+}
+
+/// A call kept a thread that answers others for too long.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ThreadHeld {
+    /// For how long, without letting others go on.
+    pub held: Duration,
+}
+
 /// A call was turned away at once, for want of room.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Shed {
@@ -235,6 +249,33 @@ impl AnswerNotRead {
         counts::answer_not_read();
         if let Some(suppressed) = LIMITER.permit() {
             tracing::info!(suppressed, "an answer was given up that nobody read in time");
+        }
+    }
+}
+
+impl HeadersRefused {
+    /// Counts it, and writes a line unless there were many.
+    #[cold]
+    pub fn record(self) {
+        static LIMITERS: [LogLimiter; Listener::ALL.len()] = [const { LogLimiter::new() }; Listener::ALL.len()];
+        let Self { listener } = self;
+        counts::headers_refused(listener);
+        if let Some(suppressed) = LIMITERS.get(listener as usize).and_then(LogLimiter::permit) {
+            let listener = listener.slug();
+            tracing::info!(listener, suppressed, "a call was refused whose headers are above their limit");
+        }
+    }
+}
+
+impl ThreadHeld {
+    /// Counts it, and writes a line unless there were many.
+    #[cold]
+    pub fn record(self) {
+        static LIMITER: LogLimiter = LogLimiter::new();
+        let Self { held } = self;
+        counts::thread_held();
+        if let Some(suppressed) = LIMITER.permit() {
+            tracing::info!(?held, suppressed, "a call kept a thread that answers others");
         }
     }
 }

@@ -128,6 +128,22 @@ fn misuse(meter: &Meter) {
         .with_callback(|observer| observer.observe(counts::answers_not_read(), &[]))
         .build();
     meter
+        .u64_observable_counter("requite.headers.refused")
+        .with_unit("{call}")
+        .with_description("Calls that were refused because their headers are above the limit, by listener.")
+        .with_callback(|observer| {
+            for (listener, count) in counts::all_headers_refused() {
+                observer.observe(count, &[KeyValue::new("listener", listener.slug())]);
+            }
+        })
+        .build();
+    meter
+        .u64_observable_counter("requite.threads.held")
+        .with_unit("{time}")
+        .with_description("Times that a call kept a thread that answers others for more than 5 ms.")
+        .with_callback(|observer| observer.observe(counts::threads_held(), &[]))
+        .build();
+    meter
         .u64_observable_counter("requite.admin.unauthenticated")
         .with_unit("{call}")
         .with_description("Calls and connections to the admin service without valid credentials, by cause.")

@@ -212,6 +212,13 @@ fn calls(page: &mut Page) {
     for (kind, bytes) in counts::buffered_bytes() {
         buffered.sample(&[("kind", kind.slug())], bytes);
     }
+    let help = "Calls that were refused because their headers are above the limit, by listener.";
+    let mut headers = page.metric("requite_headers_refused_total", Kind::Counter, help);
+    for (listener, count) in counts::all_headers_refused() {
+        headers.sample(&[("listener", listener.slug())], count);
+    }
+    let help = "Times that a call kept a thread that answers others for more than 5 ms.";
+    page.metric("requite_threads_held_total", Kind::Counter, help).sample(&[], counts::threads_held());
     let help = "Answers that were given up because their callers did not read them in time.";
     page.metric("requite_answers_not_read_total", Kind::Counter, help).sample(&[], counts::answers_not_read());
 }

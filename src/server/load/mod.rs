@@ -8,7 +8,6 @@ mod alarm;
 pub mod answer;
 pub mod arrivals;
 mod connection;
-mod cpu;
 mod judge;
 pub mod mix;
 pub mod plot;

@@ -9,10 +9,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval_at};
 
 use crate::server::client;
+use crate::server::cpu::{self, Clock};
 use crate::server::load::answer::{Payload, batches, singles};
 use crate::server::load::arrivals::{Arrivals, Part, Schedule};
 use crate::server::load::connection::head;
-use crate::server::load::cpu::{self, Clock};
 use crate::server::load::record::Recorder;
 use crate::server::load::report::{self, Generator, Policies, Reloads, Report, Run, Seen, rounded};
 use crate::server::load::swap::{Swap, SwapError};

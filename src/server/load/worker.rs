@@ -15,11 +15,11 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{JoinSet, LocalSet, spawn_local, yield_now};
 use tokio::time::{sleep, timeout};
 
+use crate::server::cpu::{self, Clock};
 use crate::server::load::alarm::Alarm;
 use crate::server::load::answer::{Answer, BatchAnswer, Payload, unframed};
 use crate::server::load::arrivals::Schedule;
 use crate::server::load::connection::{Connection, Mover, Room, connect, receive};
-use crate::server::load::cpu::{self, Clock};
 use crate::server::load::judge::{take, take_batch};
 use crate::server::load::record::{Fault, Recorder};
 

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Response};
 use tonic::body::Body;
 
 use crate::server::overload::Limiter;
-use crate::server::overload::caller::{Caller, CallerKey};
+use crate::server::overload::caller::{Caller, CallerKey, Payer};
 use crate::server::overload::limits::TRANSPORT_NANOS;
 use crate::server::overload::refusal::Refused;
 use crate::telemetry::caller::CallerLabel;
@@ -53,6 +53,11 @@ impl Admission {
     /// The answer to a call that is not taken.
     pub(crate) fn refusal(&self, refused: Refused) -> Response<Body> {
         self.limiter.refusals.response(refused)
+    }
+
+    /// Who pays for calls without a name.
+    pub(crate) fn peer(&self) -> Payer {
+        Payer(Arc::clone(&self.peer))
     }
 
     pub(super) fn limiter(&self) -> &Arc<Limiter> {
@@ -136,9 +141,9 @@ enum PermitKind {
 }
 
 impl Permit {
-    /// Who called, for metrics.
-    pub(crate) fn caller(&self) -> CallerLabel {
-        self.caller.label
+    /// Who called, where that is not the peer of the connection.
+    pub(crate) fn named(&self) -> Option<Payer> {
+        (self.caller.label != CallerLabel::UNNAMED).then(|| Payer(Arc::clone(&self.caller)))
     }
 
     /// Charges work that was done for the call.

@@ -11,7 +11,9 @@ use hyper::body::{Body as HttpBody, Bytes, Frame, SizeHint};
 use tonic::Status;
 use tonic::body::Body;
 
+use crate::server::limits::THREAD_HELD_MAX;
 use crate::server::overload::admission::Permit;
+use crate::telemetry::event::ThreadHeld;
 
 /// The answer to a call, on its way.
 #[derive(Debug)]
@@ -41,8 +43,12 @@ where
             Self::Admitted(answer, permit) => {
                 let begun = Instant::now();
                 let polled = Pin::new(answer).poll(cx);
+                let held = begun.elapsed();
                 if let Some(permit) = permit {
-                    permit.charge(begun.elapsed());
+                    permit.charge(held);
+                }
+                if THREAD_HELD_MAX < held {
+                    ThreadHeld { held }.record();
                 }
                 match polled {
                     Poll::Pending => return Poll::Pending,
@@ -75,5 +81,33 @@ impl HttpBody for AdmittedBody {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::task::Waker;
+
+    use super::*;
+    use crate::telemetry::prometheus;
+
+    fn times_held() -> u64 {
+        let page = prometheus::page().into_text();
+        let sample = page.lines().find_map(|line| line.strip_prefix("requite_threads_held_total "));
+        sample.unwrap().parse().unwrap()
+    }
+
+    #[test]
+    fn a_call_that_keeps_its_thread_for_too_long_is_counted() {
+        let before = times_held();
+        let held = poll_fn(|_| {
+            std::thread::sleep(2 * THREAD_HELD_MAX);
+            Poll::Ready(Ok(Response::new(Body::empty())))
+        });
+        let mut answering = Answering::Admitted(held, None);
+        let answer = Pin::new(&mut answering).poll(&mut Context::from_waker(Waker::noop()));
+        assert!(answer.is_ready());
+        assert!(before < times_held());
     }
 }

@@ -1,6 +1,7 @@
 //! Callers: who they are, what they have brought lately, and what they may still bring.
 
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,6 +16,9 @@ use crate::telemetry::caller::CallerLabel;
 
 /// Longest value of a header that names a caller, in bytes; the rest of a longer one is not looked at.
 const NAME_BYTES_MAX: usize = 128;
+
+/// The mean cost of a call follows the last calls, about so many.
+const MEAN_COST_CALLS: u64 = 8;
 
 /// What tells one caller from another.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -59,6 +63,8 @@ pub(super) struct Totals {
     pub(super) delay_nanos: AtomicU64,
     /// Callers with a call in the last second.
     pub(super) active: AtomicUsize,
+    /// A share is in force.
+    pub(super) limited: AtomicBool,
 }
 
 impl Totals {
@@ -70,15 +76,41 @@ impl Totals {
     }
 }
 
-/// Takes how long calls waited after they were read, such as for their turn among batches.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Waits(Arc<Totals>);
+/// The caller of a call, as far as work is charged to it that is done on another thread than the call, and goes
+/// on when the call has ended. Two of them are equal where they are the same caller.
+#[derive(Clone, Debug)]
+pub(crate) struct Payer(pub(super) Arc<Caller>);
 
-impl Waits {
-    /// Adds the wait of one call.
-    pub(crate) fn add(&self, waited: Duration) {
-        let nanos = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
-        self.0.delay_nanos.fetch_add(nanos, Relaxed);
+impl Payer {
+    /// The name in metrics.
+    pub(crate) fn label(&self) -> CallerLabel {
+        self.0.label
+    }
+
+    /// Charges work that was done for a call.
+    pub(crate) fn charge(&self, work: Duration) {
+        let nanos = u64::try_from(work.as_nanos()).unwrap_or(u64::MAX);
+        let Self(caller) = self;
+        caller.charge(nanos);
+        // As if it were part of what the call itself is noted with.
+        caller.mean_cost.fetch_add(nanos / MEAN_COST_CALLS, Relaxed);
+        if caller.totals.limited.load(Relaxed) {
+            caller.credit.fetch_sub(signed(nanos), Relaxed);
+        }
+    }
+}
+
+impl PartialEq for Payer {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Payer {}
+
+impl Hash for Payer {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.0).hash(state);
     }
 }
 
@@ -161,7 +193,8 @@ impl Caller {
     pub(super) fn note_cost(&self, nanos: u64) {
         let mean = self.mean_cost.load(Relaxed);
         // A note that is lost to another thread changes little.
-        self.mean_cost.store((mean - mean / 8).saturating_add(nanos / 8), Relaxed);
+        let next = (mean - mean / MEAN_COST_CALLS).saturating_add(nanos / MEAN_COST_CALLS);
+        self.mean_cost.store(next, Relaxed);
     }
 
     /// What a call costs, smoothed; never zero.
@@ -248,10 +281,6 @@ impl Callers {
         &self.totals
     }
 
-    pub(super) fn waits(&self) -> Waits {
-        Waits(Arc::clone(&self.totals))
-    }
-
     /// The caller of this key; a new one has what a share comes to in a burst.
     pub(super) fn get(&self, key: CallerKey, share: Option<Share>) -> Arc<Caller> {
         let mut known = self.known();
@@ -329,6 +358,21 @@ mod tests {
         drop(kept);
         let _ = callers.end_window();
         assert_eq!(callers.known().len(), 0);
+    }
+
+    #[test]
+    fn what_is_done_on_other_threads_is_charged_too() {
+        let callers = Callers::new();
+        let caller = callers.get(CallerKey::Unknown, None);
+        let (work, payer) = (Duration::from_millis(8), Payer(Arc::clone(&caller)));
+        let mean = caller.mean_cost();
+        payer.charge(work);
+        assert_eq!(caller.credit.load(Relaxed), 0, "nobody has a credit where there is no limit");
+        assert_eq!(caller.mean_cost(), mean + 1_000_000);
+        callers.totals().limited.store(true, Relaxed);
+        payer.charge(work);
+        assert_eq!(caller.credit.load(Relaxed), -8_000_000);
+        assert_eq!(callers.end_window().busiest, 16_000_000);
     }
 
     #[test]

@@ -22,6 +22,9 @@ pub const LAG_TARGET: Duration = Duration::from_millis(2);
 /// than they may: it is also what bounds the time from its headers to its refusal.
 pub const DELAY_TARGET: Duration = Duration::from_millis(4);
 
+/// How long a heavy call may wait for a thread of its own, on average: a few times what such a call takes.
+pub const HEAVY_DELAY_TARGET: Duration = Duration::from_millis(50);
+
 /// Below this part of the threads' time, waiting has other reasons than too many calls, and whoever is
 /// refused could have been answered.
 pub const UTILIZATION_MIN: f64 = 0.85;
@@ -61,6 +64,9 @@ pub const OVER_SHARE_PERCENT: u64 = 125;
 
 /// Work that a connection does in one turn before others get the thread, in nanoseconds.
 pub const TURN_NANOS: u64 = 250_000;
+
+/// Calls take long where a turn has time for no more than so many.
+pub const LONG_CALLS_PER_TURN: usize = 2;
 
 /// The same for one whose caller is over its share: others wait no longer than this.
 pub const OVER_SHARE_TURN_NANOS: u64 = 100_000;

@@ -14,6 +14,7 @@ mod caller;
 mod limits;
 mod monitor;
 mod pace;
+mod places;
 mod refusal;
 mod share;
 #[cfg(test)]
@@ -28,10 +29,12 @@ use tokio::sync::Semaphore;
 
 pub(crate) use admission::Admission;
 pub(crate) use answer::{AdmittedBody, Answering};
-pub(crate) use caller::{CallerKey, Waits};
+pub(crate) use caller::{CallerKey, Payer};
 pub(crate) use monitor::watch;
 pub(crate) use pace::{MoreToRead, Order, Pace, Reading, yield_to_others};
+pub(crate) use places::{FairPlaces, Place};
 
+use crate::server::limits::{BATCHES_AT_ONCE_MAX, HEAVY_CALLS_AT_ONCE_MAX, HEAVY_CALLS_AT_ONCE_MIN};
 use crate::server::overload::caller::Callers;
 use crate::server::overload::refusal::Refusals;
 use crate::server::overload::share::Share;
@@ -59,6 +62,16 @@ pub(crate) struct Limiter {
     share: AtomicU64,
     /// Places to read for connections whose callers are over their share: one for each thread.
     readers: Arc<Semaphore>,
+    places: Places,
+}
+
+/// Where calls wait that are not answered at once.
+#[derive(Clone, Debug)]
+pub(crate) struct Places {
+    /// For calls that are answered on threads of their own.
+    pub(crate) heavy: FairPlaces,
+    /// For batches, which are answered between other calls.
+    pub(crate) batches: FairPlaces,
 }
 
 impl Limiter {
@@ -70,12 +83,21 @@ impl Limiter {
             refusals: Refusals::new(),
             share: AtomicU64::new(UNLIMITED),
             readers: Arc::new(Semaphore::new(threads.max(1))),
+            places: Places {
+                heavy: FairPlaces::new(threads.clamp(HEAVY_CALLS_AT_ONCE_MIN, HEAVY_CALLS_AT_ONCE_MAX)),
+                batches: FairPlaces::new(BATCHES_AT_ONCE_MAX),
+            },
         })
     }
 
-    /// Where it is told how long calls waited elsewhere.
-    pub(crate) fn waits(&self) -> Waits {
-        self.callers.waits()
+    /// Places for calls that are not answered at once.
+    pub(crate) fn places(&self) -> Places {
+        self.places.clone()
+    }
+
+    /// Who pays for calls that come from nobody who is known.
+    pub(crate) fn unknown(&self) -> Payer {
+        Payer(self.callers.get(CallerKey::Unknown, self.share()))
     }
 
     fn share(&self) -> Option<Share> {
@@ -87,5 +109,6 @@ impl Limiter {
 
     fn set_share(&self, share: Option<Share>) {
         self.share.store(share.unwrap_or(UNLIMITED), Relaxed);
+        self.callers.totals().limited.store(share.is_some(), Relaxed);
     }
 }

@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::server::overload::Limiter;
 use crate::server::overload::limits::{TICK, WINDOW};
+use crate::server::overload::places::PlacesUse;
 use crate::server::overload::share::{Controller, Window};
 use crate::telemetry;
 
@@ -27,11 +28,11 @@ pub(crate) async fn watch(limiter: Arc<Limiter>) {
         }
         let (before, share) = (limiter.share(), controller.update(&window));
         limiter.set_share(share);
-        telemetry::overload::observe(window.lag.max(window.delay), share);
+        telemetry::overload::observe(window.waited(), share);
         match (before, share) {
             (None, Some(_)) => {
-                let (lag, delay) = (window.lag, window.delay);
-                tracing::info!(?lag, ?delay, "overloaded: calls of callers over their share are refused");
+                let Window { lag, delay, heavy_delay, .. } = window;
+                tracing::info!(?lag, ?delay, ?heavy_delay, "overloaded: calls of callers over their share are refused");
             }
             (Some(_), None) => tracing::info!("no longer overloaded: all calls are taken"),
             (Some(_), Some(_)) | (None, None) => {}
@@ -47,12 +48,15 @@ struct Meter {
     busy: Vec<Duration>,
     admitted: u64,
     delay_nanos: u64,
+    heavy: PlacesUse,
+    batches: PlacesUse,
 }
 
 impl Meter {
     fn new(metrics: &RuntimeMetrics) -> Self {
         let busy = (0..metrics.num_workers()).map(|worker| metrics.worker_total_busy_duration(worker)).collect();
-        Self { at: Instant::now(), busy, admitted: 0, delay_nanos: 0 }
+        let (heavy, batches) = (PlacesUse::default(), PlacesUse::default());
+        Self { at: Instant::now(), busy, admitted: 0, delay_nanos: 0, heavy, batches }
     }
 
     /// The part of the threads' time in which they were busy since the last time, 0 to 1. A thread says so
@@ -99,16 +103,20 @@ impl Meter {
         let admitted = totals.admitted.load(Relaxed);
         let delay_nanos = totals.delay_nanos.load(Relaxed);
         let calls = admitted.wrapping_sub(self.admitted).saturating_add(brought.refused);
+        let (heavy, batches) = (limiter.places.heavy.measure(), limiter.places.batches.measure());
+        let (heavily, in_batches) = (heavy.since(self.heavy), batches.since(self.batches));
         let waited = delay_nanos.wrapping_sub(self.delay_nanos);
+        let waited = waited.saturating_add(u64::try_from(in_batches.waited.as_nanos()).unwrap_or(u64::MAX));
         let window = Window {
-            utilization: self.utilization(metrics, elapsed),
+            utilization: self.utilization(metrics, elapsed).max(heavily.crowded.as_secs_f64() / elapsed.as_secs_f64()),
             call_work: brought.work as f64 / (elapsed.as_nanos() as f64 * self.busy.len().max(1) as f64),
             lag,
             delay: Duration::from_nanos(waited.checked_div(calls).unwrap_or(0)),
+            heavy_delay: heavily.mean_wait(),
             refused: brought.refused,
             busiest: (brought.busiest as f64 / elapsed.as_secs_f64()) as u64,
         };
-        (self.admitted, self.delay_nanos) = (admitted, delay_nanos);
+        (self.admitted, self.delay_nanos, self.heavy, self.batches) = (admitted, delay_nanos, heavy, batches);
         window
     }
 }

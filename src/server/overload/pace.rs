@@ -13,7 +13,7 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit};
 use crate::server::limits::{CALLS_PER_TURN, READ_BYTES_PER_TURN};
 use crate::server::overload::admission::Admission;
 use crate::server::overload::caller::Caller;
-use crate::server::overload::limits::{OVER_SHARE_TURN_NANOS, TURN_NANOS};
+use crate::server::overload::limits::{LONG_CALLS_PER_TURN, OVER_SHARE_TURN_NANOS, TURN_NANOS};
 
 /// How many bytes of a connection may be read now. What reads takes them; what paces gives them.
 #[derive(Clone, Debug)]
@@ -74,6 +74,14 @@ pub(crate) struct Turn {
     /// Calls that are answered before others get the thread.
     pub(crate) calls: usize,
     pub(crate) order: Order,
+}
+
+impl Turn {
+    /// Whether so many calls that were begun in it have taken all of its time: such calls take long, and
+    /// another turn at a stretch would keep others waiting for as long again.
+    pub(crate) const fn is_used_up(self, calls: usize) -> bool {
+        self.calls <= LONG_CALLS_PER_TURN && self.calls <= calls
+    }
 }
 
 /// What comes after a turn.

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use crate::server::overload::limits::{
-    CALL_WORK_MIN, CALM_WINDOWS, DELAY_TARGET, LAG_TARGET, PRESSED_WINDOWS, SHARE_MIN, UTILIZATION_MIN,
+    CALL_WORK_MIN, CALM_WINDOWS, DELAY_TARGET, HEAVY_DELAY_TARGET, LAG_TARGET, PRESSED_WINDOWS, SHARE_MIN,
+    UTILIZATION_MIN,
 };
 
 /// What the share is multiplied by after a window in which calls waited for too long.
@@ -28,14 +29,17 @@ pub(super) type Share = u64;
 /// What was measured over one window.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub(super) struct Window {
-    /// The part of all threads' time in which they were busy, 0 to 1.
+    /// The part of all threads' time in which they were busy, 0 to 1; or the part of the time in which heavy calls
+    /// waited for a thread of their own, where that is more.
     pub(super) utilization: f64,
-    /// The part of all threads' time that was spent on calls, 0 to 1.
+    /// The part of all threads' time that was spent on calls; above 1 where heavy calls take more threads.
     pub(super) call_work: f64,
     /// The mean time from when a task could run to when it did.
     pub(super) lag: Duration,
     /// The mean time from when a call could be read to its answer.
     pub(super) delay: Duration,
+    /// The mean time that heavy calls waited for a thread of their own.
+    pub(super) heavy_delay: Duration,
     /// Calls that were refused.
     pub(super) refused: u64,
     /// Work of the busiest caller, in nanoseconds per second.
@@ -47,7 +51,12 @@ impl Window {
     fn is_pressed(&self) -> bool {
         CALL_WORK_MIN <= self.call_work
             && UTILIZATION_MIN <= self.utilization
-            && (LAG_TARGET < self.lag || DELAY_TARGET < self.delay)
+            && (LAG_TARGET < self.lag || DELAY_TARGET < self.delay || HEAVY_DELAY_TARGET < self.heavy_delay)
+    }
+
+    /// The longest of the mean times that something waited.
+    pub(super) fn waited(&self) -> Duration {
+        self.lag.max(self.delay).max(self.heavy_delay)
     }
 }
 
@@ -71,7 +80,7 @@ impl Controller {
         let pressed = window.is_pressed();
         self.pressed = if pressed { self.pressed + 1 } else { 0 };
         self.calm = if pressed || window.refused != 0 { 0 } else { self.calm.saturating_add(1) };
-        let waited = window.lag.max(window.delay);
+        let waited = window.waited();
         // A queue that shrinks needs no smaller share.
         let shrinks = waited < self.waited;
         self.waited = waited;
@@ -81,16 +90,17 @@ impl Controller {
             None => None,
             Some(_) if CALM_WINDOWS <= self.calm => None,
             Some(share) if pressed && shrinks => Some(share),
-            Some(share) => Some(share * Self::step(pressed, window)),
+            // A share above what anybody brings limits nobody, however far it falls: it falls from there.
+            Some(share) if pressed => Some(share.min(window.busiest as f64) * DECREASE),
+            Some(share) => Some(share * Self::growth(window)),
         };
         self.share = self.share.map(|share| share.max(SHARE_MIN as f64));
         // Far below 2^64: work per second is at most a second for each thread, and steps end with calm.
         self.share.map(|share| share as Share)
     }
 
-    fn step(pressed: bool, window: &Window) -> f64 {
+    fn growth(window: &Window) -> f64 {
         match window.refused {
-            _ if pressed => DECREASE,
             0 => RELEASE,
             _ if window.utilization < UTILIZATION_MIN => CATCH_UP,
             _ => INCREASE,

@@ -47,6 +47,7 @@ impl Server {
             call_work: done / (CAPACITY * seconds),
             lag: wait,
             delay: wait,
+            heavy_delay: Duration::ZERO,
             refused: (refused / 10_000.0) as u64,
             busiest: got.iter().copied().fold(0.0, f64::max) as Share,
         });
@@ -139,12 +140,29 @@ fn callers_who_ask_for_more_get_the_same() {
 fn a_share_is_never_nothing() {
     let mut controller = Controller::default();
     let late = Duration::from_secs(1);
-    let window = Window { utilization: 1.0, call_work: 1.0, lag: late, delay: late, refused: 1, busiest: 0 };
+    let window =
+        Window { utilization: 1.0, call_work: 1.0, lag: late, delay: late, heavy_delay: late, refused: 1, busiest: 0 };
     let shares: Vec<_> = (0..1_000).filter_map(|_| controller.update(&window)).collect();
     assert!(shares.iter().all(|share| *share == SHARE_MIN) && !shares.is_empty());
     let calm = Window::default();
     let last = (0..CALM_WINDOWS).map(|_| controller.update(&calm)).last();
     assert_eq!(last, Some(None));
+}
+
+#[test]
+fn where_only_some_windows_are_pressed_the_share_stays_within_what_is_brought() {
+    let mut controller = Controller::default();
+    let calm = Window { utilization: 1.0, call_work: 1.0, busiest: 1_000_000_000, ..Window::default() };
+    let late = |millis| Window { delay: Duration::from_millis(millis), ..calm };
+    let _ = controller.update(&late(10));
+    assert!(controller.update(&late(20)).is_some());
+    for round in 0..200 {
+        // Two windows in which nothing was refused and nobody waited, as on a busy host, and one that is pressed.
+        let _ = controller.update(&calm);
+        let _ = controller.update(&calm);
+        let share = controller.update(&late(30 + round)).unwrap();
+        assert!(share < calm.busiest, "{share} after {round} rounds");
+    }
 }
 
 #[test]
@@ -158,6 +176,14 @@ fn a_busy_neighbour_on_the_host_is_no_overload() {
 fn threads_that_are_busy_with_other_things_than_calls_are_no_reason_to_refuse_calls() {
     let mut controller = Controller::default();
     let late = Duration::from_millis(50);
-    let window = Window { utilization: 1.0, call_work: 0.05, lag: late, delay: late, refused: 0, busiest: 50_000_000 };
+    let window = Window {
+        utilization: 1.0,
+        call_work: 0.05,
+        lag: late,
+        delay: late,
+        heavy_delay: late,
+        refused: 0,
+        busiest: 50_000_000,
+    };
     assert!((0..100).all(|_| controller.update(&window).is_none()));
 }

@@ -3,11 +3,17 @@
 //! Each costs the server as much as a small part of a call, and no limit on calls sees them. So a
 //! connection may send so many for each call, and some more as time passes; one that sends more is closed.
 //! The frames are counted by their heads as they are read, and their payloads are skipped.
+//!
+//! The library refuses headers above their bound by itself, and tells nobody. So their length is added up here,
+//! over the frames that they come in, and each list that is too long is recorded once.
 
 use std::io;
 use std::time::Instant;
 
-use crate::server::limits::{CONTROL_FRAMES_MAX, CONTROL_FRAMES_PER_CALL, CONTROL_FRAMES_PER_SECOND};
+use crate::server::limits::{
+    CONTROL_FRAMES_MAX, CONTROL_FRAMES_PER_CALL, CONTROL_FRAMES_PER_SECOND, HEADER_LIST_BYTES_MAX,
+};
+use crate::telemetry::event::{HeadersRefused, Listener};
 
 /// The head of a frame: its length in three bytes, its type, its flags, its stream in four.
 const HEAD_BYTES: usize = 9;
@@ -21,6 +27,9 @@ const HEADERS: u8 = 1;
 /// The type of a frame that continues such a one. The library bounds how many there are.
 const CONTINUATION: u8 = 9;
 
+/// The bound on the headers of a call.
+const HEADER_BYTES_MAX: usize = HEADER_LIST_BYTES_MAX as usize;
+
 /// Counts the frames of one connection that carry no call.
 #[derive(Debug)]
 pub(crate) struct ControlFrames {
@@ -29,6 +38,9 @@ pub(crate) struct ControlFrames {
     head_bytes: usize,
     /// Bytes of the payload that are to come.
     payload: usize,
+    listener: Listener,
+    /// Bytes of the headers that came last, over all their frames.
+    headers: usize,
     /// Frames that may still be sent.
     allowed: i64,
     refilled_at: Instant,
@@ -36,8 +48,16 @@ pub(crate) struct ControlFrames {
 
 impl ControlFrames {
     /// For a connection whose preface has been read.
-    pub(crate) fn new(now: Instant) -> Self {
-        Self { head: [0; HEAD_BYTES], head_bytes: 0, payload: 0, allowed: CONTROL_FRAMES_MAX, refilled_at: now }
+    pub(crate) const fn new(listener: Listener, now: Instant) -> Self {
+        Self {
+            head: [0; HEAD_BYTES],
+            head_bytes: 0,
+            payload: 0,
+            listener,
+            headers: 0,
+            allowed: CONTROL_FRAMES_MAX,
+            refilled_at: now,
+        }
     }
 
     /// Takes bytes into account that were read; an error where there were too many such frames. The clock is
@@ -68,9 +88,23 @@ impl ControlFrames {
         let [a, b, c, kind, ..] = self.head;
         self.payload = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
         match kind {
-            HEADERS => self.allowed = (self.allowed + CONTROL_FRAMES_PER_CALL).min(CONTROL_FRAMES_MAX),
-            DATA | CONTINUATION => {}
+            HEADERS => {
+                self.allowed = (self.allowed + CONTROL_FRAMES_PER_CALL).min(CONTROL_FRAMES_MAX);
+                self.headers = 0;
+                self.add_headers(self.payload);
+            }
+            CONTINUATION => self.add_headers(self.payload),
+            DATA => {}
             _ => self.allowed -= 1,
+        }
+    }
+
+    /// Adds headers that are to come. They are refused as they arrive, so they are too long as soon as that is seen.
+    fn add_headers(&mut self, bytes: usize) {
+        let before = self.headers;
+        self.headers = before.saturating_add(bytes);
+        if before <= HEADER_BYTES_MAX && HEADER_BYTES_MAX < self.headers {
+            HeadersRefused { listener: self.listener }.record();
         }
     }
 
@@ -103,7 +137,7 @@ mod tests {
     /// Frames of a connection that are accepted, sent in pieces of so many bytes.
     fn accepted(frames: &[u8], piece: usize) -> bool {
         let begun = Instant::now();
-        let mut counted = ControlFrames::new(begun);
+        let mut counted = ControlFrames::new(Listener::Data, begun);
         frames.chunks(piece).all(|bytes| counted.read(bytes, || begun).is_ok())
     }
 
@@ -128,10 +162,21 @@ mod tests {
     #[test]
     fn time_allows_for_more() {
         let begun = Instant::now();
-        let mut counted = ControlFrames::new(begun);
+        let mut counted = ControlFrames::new(Listener::Data, begun);
         let second = frame(6, 8).repeat(usize::try_from(CONTROL_FRAMES_PER_SECOND).unwrap());
         for second_of in 1..100 {
             assert!(counted.read(&second, || begun + Duration::from_secs(second_of)).is_ok());
         }
+    }
+
+    #[test]
+    fn headers_that_are_too_long_are_seen_over_all_their_frames() {
+        let headers = |frames: &[Vec<u8>]| {
+            let mut counted = ControlFrames::new(Listener::Data, Instant::now());
+            counted.read(&frames.concat(), Instant::now).unwrap();
+            counted.headers
+        };
+        assert_eq!(headers(&[frame(HEADERS, 5_000), frame(CONTINUATION, 5_000)]), 10_000);
+        assert_eq!(headers(&[frame(HEADERS, 5_000), frame(CONTINUATION, 5_000), frame(HEADERS, 7)]), 7);
     }
 }

@@ -21,7 +21,14 @@ use crate::telemetry::event::BufferKind;
 pub(crate) struct Message {
     /// The prefix and the message.
     pub(crate) bytes: Bytes,
-    _held: Option<Reservation>,
+    held: Option<Reservation>,
+}
+
+impl Message {
+    /// Bytes of it for which nothing is held of the budget: one that came in one piece had to wait for nothing.
+    pub(crate) fn unpaid_bytes(&self) -> usize {
+        if self.held.is_some() { 0 } else { self.bytes.len() }
+    }
 }
 
 /// The message of a call while it is read.
@@ -126,7 +133,7 @@ impl MessageReader {
         }
         let Self { first, joined, held, .. } = self;
         let bytes = if joined.is_empty() { first } else { Bytes::from(joined) };
-        Ok(Message { bytes, _held: held })
+        Ok(Message { bytes, held })
     }
 
     /// Bytes read so far.
@@ -217,7 +224,7 @@ mod tests {
         let account = ByteBudget::new(budget, 1).account();
         let body = Arriving(pieces.into_iter().map(Bytes::from).collect());
         let message = read(pin!(body), max, &account).await?;
-        assert_eq!(account.held() != 0, message._held.is_some());
+        assert_eq!(account.held() != 0, message.held.is_some());
         Ok(message.bytes.to_vec())
     }
 

@@ -1,12 +1,13 @@
 //! What is known of one open connection: how far it has come, what its calls hold, whether it is used.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::server::overload::Payer;
 use crate::server::transport::budget::Account;
 use crate::server::transport::peer::Peer;
 use crate::server::transport::unsent::Unsent;
@@ -42,6 +43,8 @@ pub(crate) struct ConnectionState {
     pub(crate) answers: Arc<Account>,
     /// Knows how long they wait.
     pub(crate) unsent: Arc<Unsent>,
+    /// Whoever pays for the work of its calls, where that is counted.
+    pub(crate) payer: OnceLock<Payer>,
 }
 
 impl ConnectionState {
@@ -58,6 +61,7 @@ impl ConnectionState {
             requests,
             answers,
             unsent: Arc::default(),
+            payer: OnceLock::new(),
         }
     }
 

@@ -22,6 +22,7 @@ use crate::domain::violations::Violations;
 use crate::server::descriptors::pool;
 use crate::server::errors::Failure;
 use crate::server::limits::{BATCH_ITEMS_MAX, MESSAGE_DEPTH_MAX, MESSAGE_FIELDS_MAX};
+use crate::server::pb::ExplainLevel;
 use crate::server::wire::path::Path;
 
 /// The lists and maps of requests, and how many items each may have.
@@ -220,6 +221,45 @@ pub(crate) fn batch_items(message: &[u8]) -> Result<Vec<&[u8]>, Failure> {
         return Err(Failure::field("requests", format!("must have at most {BATCH_ITEMS_MAX} items, got {count}")));
     }
     Ok(items)
+}
+
+/// What a request for one decision asks for, as far as it says how much work that is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Asked {
+    /// Lines of the order.
+    pub(crate) lines: usize,
+    /// Whether the whole way to the decision is to be told.
+    pub(crate) explained: bool,
+}
+
+/// Looks at an `EvaluateRefundRequest` in its bytes. Bytes that are no message ask for nothing.
+pub(crate) fn asked(message: &[u8]) -> Asked {
+    asked_for(message).unwrap_or_default()
+}
+
+fn asked_for(message: &[u8]) -> Result<Asked, Failure> {
+    const EXPLAIN: u64 = 5;
+    const ORDER: u64 = 6;
+    const LINES: u64 = 6;
+    let mut counter = Counter { fields_left: MESSAGE_FIELDS_MAX, violations: Violations::default() };
+    let mut asked = Asked::default();
+    let mut bytes = Bytes(message);
+    while let Some((number, wire_type)) = bytes.key()? {
+        match (number, wire_type) {
+            // The library looks at the lower half only.
+            (EXPLAIN, VARINT) => asked.explained |= bytes.varint()? & u64::from(u32::MAX) == ExplainLevel::Full as u64,
+            // Where it stands twice, the library puts both together.
+            (ORDER, LENGTH) => {
+                let mut order = Bytes(bytes.value(wire_type)?);
+                while let Some((number, wire_type)) = order.key()? {
+                    asked.lines += usize::from(number == LINES);
+                    counter.skip(&mut order, number, wire_type)?;
+                }
+            }
+            (_, _) => counter.skip(&mut bytes, number, wire_type)?,
+        }
+    }
+    Ok(asked)
 }
 
 /// How many items each list of one message has.

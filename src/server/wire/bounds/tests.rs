@@ -185,3 +185,28 @@ fn a_batch_is_cut_into_its_items() {
         assert_eq!(batch_items(bad), Err(Failure::BadMessage), "{bad:?}");
     }
 }
+
+#[test]
+fn what_a_request_asks_for_is_seen_in_its_bytes_however_it_is_written() {
+    const LINES: u64 = 6;
+    let order = |lines: usize| nested(&[6], &field(LINES, LENGTH, &[]).repeat(lines));
+    let explained = field(5, VARINT, &[pb::ExplainLevel::Full as u8]);
+    assert_eq!(asked(&order(3)), Asked { lines: 3, explained: false });
+    assert_eq!(asked(&[explained.clone(), order(3)].concat()), Asked { lines: 3, explained: true });
+    // Twice, behind a group that is not known, and with bits that the library drops.
+    let group = [field(99, GROUP, &[]), field(1, VARINT, &[7]), field(99, GROUP_END, &[])].concat();
+    let mut long = Vec::new();
+    prost::encoding::encode_varint(1 << 32 | pb::ExplainLevel::Full as u64, &mut long);
+    let hidden = [group, order(2), order(3), field(5, VARINT, &long)].concat();
+    let decoded: pb::EvaluateRefundRequest = decode(&hidden).unwrap();
+    assert_eq!((decoded.order.unwrap().lines.len(), decoded.explain), (5, pb::ExplainLevel::Full as i32));
+    assert_eq!(asked(&hidden), Asked { lines: 5, explained: true });
+    assert_eq!(asked(&[0xff]), Asked::default());
+    let usual = pb::EvaluateRefundRequest {
+        order: Some(samples::order()),
+        claim: Some(samples::claim()),
+        ..Default::default()
+    };
+    let lines = samples::order().lines.len();
+    assert_eq!(asked(&usual.encode_to_vec()), Asked { lines, explained: false });
+}

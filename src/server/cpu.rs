@@ -1,10 +1,10 @@
-//! Processor time: what the generator itself costs.
+//! Processor time that was used: what work costs, however many share the processor meanwhile.
 
 use std::time::Duration;
 
 /// Whose time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Clock {
+pub(crate) enum Clock {
     /// This thread.
     Thread,
     /// All threads of the process.
@@ -13,7 +13,7 @@ pub(super) enum Clock {
 
 /// Processor time used until now.
 #[cfg(unix)]
-pub(super) fn used(clock: Clock) -> Duration {
+pub(crate) fn used(clock: Clock) -> Duration {
     use rustix::time::{ClockId, clock_gettime};
     let time = clock_gettime(match clock {
         Clock::Thread => ClockId::ThreadCPUTime,
