@@ -50,13 +50,15 @@ struct Meter {
     delay_nanos: u64,
     heavy: PlacesUse,
     batches: PlacesUse,
+    /// How long heavy calls waited that were given a place last.
+    heavy_delay: Duration,
 }
 
 impl Meter {
     fn new(metrics: &RuntimeMetrics) -> Self {
         let busy = (0..metrics.num_workers()).map(|worker| metrics.worker_total_busy_duration(worker)).collect();
         let (heavy, batches) = (PlacesUse::default(), PlacesUse::default());
-        Self { at: Instant::now(), busy, admitted: 0, delay_nanos: 0, heavy, batches }
+        Self { at: Instant::now(), busy, admitted: 0, delay_nanos: 0, heavy, batches, heavy_delay: Duration::ZERO }
     }
 
     /// The part of the threads' time in which they were busy since the last time, 0 to 1. A thread says so
@@ -105,14 +107,19 @@ impl Meter {
         let calls = admitted.wrapping_sub(self.admitted).saturating_add(brought.refused);
         let (heavy, batches) = (limiter.places.heavy.measure(), limiter.places.batches.measure());
         let (heavily, in_batches) = (heavy.since(self.heavy), batches.since(self.batches));
+        // Where no place was given, those that wait do so for no less than those before them.
+        if heavily.given != 0 || heavily.crowded.is_zero() {
+            self.heavy_delay = heavily.mean_wait();
+        }
         let waited = delay_nanos.wrapping_sub(self.delay_nanos);
         let waited = waited.saturating_add(u64::try_from(in_batches.waited.as_nanos()).unwrap_or(u64::MAX));
         let window = Window {
-            utilization: self.utilization(metrics, elapsed).max(heavily.crowded.as_secs_f64() / elapsed.as_secs_f64()),
+            utilization: self.utilization(metrics, elapsed),
             call_work: brought.work as f64 / (elapsed.as_nanos() as f64 * self.busy.len().max(1) as f64),
             lag,
             delay: Duration::from_nanos(waited.checked_div(calls).unwrap_or(0)),
-            heavy_delay: heavily.mean_wait(),
+            heavy_crowded: heavily.crowded.as_secs_f64() / elapsed.as_secs_f64().max(f64::MIN_POSITIVE),
+            heavy_delay: self.heavy_delay,
             refused: brought.refused,
             busiest: (brought.busiest as f64 / elapsed.as_secs_f64()) as u64,
         };

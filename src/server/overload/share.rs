@@ -29,8 +29,7 @@ pub(super) type Share = u64;
 /// What was measured over one window.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub(super) struct Window {
-    /// The part of all threads' time in which they were busy, 0 to 1; or the part of the time in which heavy calls
-    /// waited for a thread of their own, where that is more.
+    /// The part of all threads' time in which they were busy, 0 to 1.
     pub(super) utilization: f64,
     /// The part of all threads' time that was spent on calls; above 1 where heavy calls take more threads.
     pub(super) call_work: f64,
@@ -38,7 +37,9 @@ pub(super) struct Window {
     pub(super) lag: Duration,
     /// The mean time from when a call could be read to its answer.
     pub(super) delay: Duration,
-    /// The mean time that heavy calls waited for a thread of their own.
+    /// The part of the time in which heavy calls waited for a thread of their own, 0 to 1.
+    pub(super) heavy_crowded: f64,
+    /// The mean time that they waited for it.
     pub(super) heavy_delay: Duration,
     /// Calls that were refused.
     pub(super) refused: u64,
@@ -48,10 +49,12 @@ pub(super) struct Window {
 
 impl Window {
     /// Whether there is a queue that does not go away by itself: everybody is busy with calls, and calls wait.
+    /// Threads for heavy calls are busy with nothing else.
     fn is_pressed(&self) -> bool {
-        CALL_WORK_MIN <= self.call_work
+        let calls_wait = CALL_WORK_MIN <= self.call_work
             && UTILIZATION_MIN <= self.utilization
-            && (LAG_TARGET < self.lag || DELAY_TARGET < self.delay || HEAVY_DELAY_TARGET < self.heavy_delay)
+            && (LAG_TARGET < self.lag || DELAY_TARGET < self.delay);
+        calls_wait || (UTILIZATION_MIN <= self.heavy_crowded && HEAVY_DELAY_TARGET < self.heavy_delay)
     }
 
     /// The longest of the mean times that something waited.
@@ -102,7 +105,7 @@ impl Controller {
     fn growth(window: &Window) -> f64 {
         match window.refused {
             0 => RELEASE,
-            _ if window.utilization < UTILIZATION_MIN => CATCH_UP,
+            _ if window.utilization.max(window.heavy_crowded) < UTILIZATION_MIN => CATCH_UP,
             _ => INCREASE,
         }
     }

@@ -47,6 +47,7 @@ impl Server {
             call_work: done / (CAPACITY * seconds),
             lag: wait,
             delay: wait,
+            heavy_crowded: 0.0,
             heavy_delay: Duration::ZERO,
             refused: (refused / 10_000.0) as u64,
             busiest: got.iter().copied().fold(0.0, f64::max) as Share,
@@ -140,8 +141,7 @@ fn callers_who_ask_for_more_get_the_same() {
 fn a_share_is_never_nothing() {
     let mut controller = Controller::default();
     let late = Duration::from_secs(1);
-    let window =
-        Window { utilization: 1.0, call_work: 1.0, lag: late, delay: late, heavy_delay: late, refused: 1, busiest: 0 };
+    let window = Window { utilization: 1.0, call_work: 1.0, lag: late, delay: late, refused: 1, ..Window::default() };
     let shares: Vec<_> = (0..1_000).filter_map(|_| controller.update(&window)).collect();
     assert!(shares.iter().all(|share| *share == SHARE_MIN) && !shares.is_empty());
     let calm = Window::default();
@@ -166,6 +166,18 @@ fn where_only_some_windows_are_pressed_the_share_stays_within_what_is_brought() 
 }
 
 #[test]
+fn heavy_calls_that_wait_are_limited_whatever_else_takes_the_processor() {
+    let mut controller = Controller::default();
+    let wait = Duration::from_millis(200);
+    let window =
+        Window { heavy_crowded: 1.0, heavy_delay: wait, call_work: 0.05, busiest: 50_000_000, ..Window::default() };
+    assert!((0..2).filter_map(|_| controller.update(&window)).count() == 1);
+    let mut controller = Controller::default();
+    let some_wait = Window { heavy_crowded: 0.5, ..window };
+    assert!((0..100).all(|_| controller.update(&some_wait).is_none()));
+}
+
+#[test]
 fn a_busy_neighbour_on_the_host_is_no_overload() {
     let mut controller = Controller::default();
     let window = Window { utilization: 0.6, lag: Duration::from_millis(50), busiest: 500_000_000, ..Window::default() };
@@ -176,14 +188,7 @@ fn a_busy_neighbour_on_the_host_is_no_overload() {
 fn threads_that_are_busy_with_other_things_than_calls_are_no_reason_to_refuse_calls() {
     let mut controller = Controller::default();
     let late = Duration::from_millis(50);
-    let window = Window {
-        utilization: 1.0,
-        call_work: 0.05,
-        lag: late,
-        delay: late,
-        heavy_delay: late,
-        refused: 0,
-        busiest: 50_000_000,
-    };
+    let window =
+        Window { utilization: 1.0, call_work: 0.05, lag: late, delay: late, busiest: 50_000_000, ..Window::default() };
     assert!((0..100).all(|_| controller.update(&window).is_none()));
 }
