@@ -108,16 +108,6 @@ where
     answer
 }
 
-/// The status that a response begins with; one without any has its status at the end, and that is
-/// good: only errors are known from the start.
-pub(crate) fn status_code(response: &Result<Response<Body>, Infallible>) -> i32 {
-    let response = match response {
-        Ok(response) => response,
-        Err(never) => match *never {},
-    };
-    code_in(response.headers()).unwrap_or(0)
-}
-
 /// The status code in headers or trailers.
 pub(crate) fn code_in(headers: &HeaderMap) -> Option<i32> {
     headers.get("grpc-status").map(|code| Code::from_bytes(code.as_bytes()) as i32)
