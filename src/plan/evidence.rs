@@ -123,9 +123,9 @@ impl MediaRange {
         let essence = media_type.split(';').next().unwrap_or("").trim();
         match self {
             Self::Type(wanted) => essence.eq_ignore_ascii_case(wanted),
-            Self::Family(prefix) => essence.split_at_checked(prefix.len()).is_some_and(|(family, subtype)| {
-                family.eq_ignore_ascii_case(prefix) && is_media_token(subtype)
-            }),
+            Self::Family(prefix) => essence
+                .split_at_checked(prefix.len())
+                .is_some_and(|(family, subtype)| family.eq_ignore_ascii_case(prefix) && is_media_token(subtype)),
         }
     }
 }

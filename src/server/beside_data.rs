@@ -140,6 +140,7 @@ impl HttpBody for CountedBody {
 #[cfg(test)]
 mod tests {
     use http_body_util::{BodyExt as _, StreamBody};
+    use tokio_stream::StreamExt as _;
     use tonic::Code;
 
     use super::*;
@@ -186,6 +187,4 @@ mod tests {
         assert_eq!(collected.to_bytes(), "news");
         assert_eq!((counted(method, "INTERNAL"), sample(&panics)), (before.0 + 1, before.2 + 1));
     }
-
-    use tokio_stream::StreamExt as _;
 }

@@ -42,7 +42,9 @@ fn kind(slug: &Text, kind: &KindKey, draft: &Draft, reader: &mut Reader<'_, '_>)
 
 fn media(text: &Text, reader: &mut Reader<'_, '_>) -> Option<MediaRange> {
     match text.value.split_once('/') {
-        Some((family, "*")) if is_media_token(family) => Some(MediaRange::Family(format!("{}/", family.to_ascii_lowercase()))),
+        Some((family, "*")) if is_media_token(family) => {
+            Some(MediaRange::Family(format!("{}/", family.to_ascii_lowercase())))
+        }
         Some((family, subtype)) if is_media_token(family) && is_media_token(subtype) => {
             Some(MediaRange::Type(text.value.to_ascii_lowercase()))
         }
