@@ -11,7 +11,7 @@ use crate::decision::deduct::{
 use crate::decision::explain::Recorder;
 use crate::decision::line::{Held, Line, MissingFacts};
 use crate::decision::machine::Fault;
-use crate::decision::verdict::{Claim, beside, is_refunding, refunded, unmet, verdict_of};
+use crate::decision::verdict::{Claim, beside, is_refunding, refunded, unmet, verdict_of, with_beside};
 use crate::domain::allocate::{Share, allocate};
 use crate::domain::decision::{ExtraAmount, LineDecision, RuleRef};
 use crate::domain::facts::LineFacts;
@@ -205,7 +205,7 @@ fn prepare<R: Recorder>(
         }
     }
     if !missing.is_empty() {
-        return Err(NoAmount::Missing(missing));
+        return Err(with_beside(NoAmount::Missing(missing), claim, line.place, line.verdict, &mut environment));
     }
     match beside(claim, line.place, line.verdict, &mut environment) {
         Err(NoAmount::Missing(missing)) => Err(NoAmount::Missing(missing)),

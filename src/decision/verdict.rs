@@ -244,7 +244,8 @@ fn follow<R: Recorder>(claim: &Claim<'_, '_, '_>, place: u16, rule: RuleRef, lin
     if verdict.is_shared() {
         return Judged::Together(place, rule);
     }
-    let deducted = deduct(steps, rule, claim.currency, line);
+    let deducted = deduct(steps, rule, claim.currency, line)
+        .map_err(|no_amount| with_beside(no_amount, claim, place, verdict, line));
     Judged::Decided(refunded(claim, place, rule, deducted, line))
 }
 
@@ -261,10 +262,7 @@ pub fn refunded<R: Recorder>(
     let liable = liable(line);
     let mut deductions = match deducted {
         Ok(deductions) => deductions,
-        Err(no_amount) => {
-            let no_amount = with_beside(no_amount, claim, place, verdict, line);
-            return without_amount(no_amount, place, rule, lacking, liable);
-        }
+        Err(no_amount) => return without_amount(no_amount, place, rule, lacking, liable),
     };
     // What goes back of the line in all, before and now.
     let taken = Amount::sum(deductions.iter().map(|deduction| deduction.amount));
@@ -322,7 +320,7 @@ pub fn beside<R: Recorder>(
 /// Where facts are missing for what is taken: those that are missing for what is given beside it too, so that all can be
 /// sent at once. A fault there comes before missing facts, as everywhere.
 #[inline(never)]
-fn with_beside<R: Recorder>(
+pub fn with_beside<R: Recorder>(
     no_amount: NoAmount,
     claim: &Claim<'_, '_, '_>,
     place: u16,
