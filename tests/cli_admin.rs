@@ -187,7 +187,7 @@ fn who_may_not_is_told_what_it_takes() {
     let (_source, replica, _) = replica();
     let nobody = run_with(&["status", "--addr", &replica.addr], &[]);
     assert_eq!(nobody.code, Some(1));
-    assert!(nobody.err.contains("Unauthenticated") && nobody.err.contains("--token-file FILE"), "{}", nobody.err);
+    assert!(nobody.err.contains("UNAUTHENTICATED") && nobody.err.contains("--token-file FILE"), "{}", nobody.err);
     let wrong = Caller::new(&replica.addr, "a-token-of-no-one").run(&["status", "--wait", "--timeout", "60s"]);
     assert_eq!(wrong.code, Some(1), "and it does not wait for what will not change");
     assert!(!wrong.err.contains("a-token-of-no-one"), "{}", wrong.err);
@@ -282,7 +282,7 @@ fn a_rollback_says_first_what_it_is_about_to_do() {
     let overtaken = caller.run(&["rollback"]);
     assert_eq!(overtaken.code, Some(1));
     let now = format!("in force now: {}, generation 3", digest("policies/standard"));
-    assert!(overtaken.err.contains("Aborted") && overtaken.err.contains(&now), "{}", overtaken.err);
+    assert!(overtaken.err.contains("ABORTED") && overtaken.err.contains(&now), "{}", overtaken.err);
 
     let done = caller.run(&["rollback", "--to", &old[7..17], "--reason", "too high"]);
     assert_eq!(done.code, Some(0), "{}", done.err);
