@@ -396,7 +396,9 @@ fn a_file_of_100_megabytes_is_refused_unread() {
     drop(file);
     fs::rename(&next, served.file()).unwrap();
     served.ends_kept(UNREADABLE, "has 100000000 bytes");
-    let (grown, read) = (peak_kib() - peak_before, read_bytes() - read_before);
+    // The kernel counts resident pages by processor, so the same peak may be told a few pages lower.
+    let grown = peak_kib().saturating_sub(peak_before);
+    let read = read_bytes() - read_before;
     println!("grown by {grown} KiB, read {read} bytes");
     assert!(grown < 16 * 1024, "memory grew by {grown} KiB");
     assert!(read < 4_000_000, "{read} bytes were read");
