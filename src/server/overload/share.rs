@@ -93,20 +93,20 @@ impl Controller {
             None => None,
             Some(_) if CALM_WINDOWS <= self.calm => None,
             Some(share) if pressed && shrinks => Some(share),
-            // A share above what anybody brings limits nobody, however far it falls: it falls from there.
-            Some(share) if pressed => Some(share.min(window.busiest as f64) * DECREASE),
-            Some(share) => Some(share * Self::growth(window)),
+            Some(share) if pressed => Some(share * DECREASE),
+            Some(share) => Some(Self::grown(share, window)),
         };
         self.share = self.share.map(|share| share.max(SHARE_MIN as f64));
         // Far below 2^64: work per second is at most a second for each thread, and steps end with calm.
         self.share.map(|share| share as Share)
     }
 
-    fn growth(window: &Window) -> f64 {
+    fn grown(share: f64, window: &Window) -> f64 {
         match window.refused {
-            0 => RELEASE,
-            _ if window.utilization.max(window.heavy_crowded) < UTILIZATION_MIN => CATCH_UP,
-            _ => INCREASE,
+            // A share above what anybody brings limits nobody, and would have to fall as far before it does again.
+            0 => (share * RELEASE).min(window.busiest as f64).max(share),
+            _ if window.utilization.max(window.heavy_crowded) < UTILIZATION_MIN => share * CATCH_UP,
+            _ => share * INCREASE,
         }
     }
 }
