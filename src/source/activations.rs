@@ -1,4 +1,4 @@
-//! The history of activations over restarts, as a small file that proves itself.
+//! The history of activations over restarts, as a small file with a checksum.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use crate::domain::time::Timestamp;
 use crate::engine::activations::{ACTIVATIONS_BYTES_MAX, ACTIVATIONS_MAX, WITHDRAWN_MAX};
 use crate::engine::activations::{Activated, Activations, PolicyVersion, Withdrawal};
 use crate::policy::bundle::Digest;
-use crate::source::proven::{self, ProvenError};
+use crate::source::checksummed::{self, ChecksumError};
 use crate::telemetry::event::ReloadTrigger;
 
 /// What the file begins with, before the hash.
@@ -57,7 +57,7 @@ struct Mark {
 }
 
 /// The bytes of a history.
-pub fn write(history: &Activations) -> Result<Vec<u8>, ProvenError> {
+pub fn write(history: &Activations) -> Result<Vec<u8>, ChecksumError> {
     let entry = |activated: &Activated| {
         let Activated { number, generation, digest, before, policies, further_policies, trigger, actor, reason, at } =
             activated;
@@ -86,18 +86,18 @@ pub fn write(history: &Activations) -> Result<Vec<u8>, ProvenError> {
         activations: history.entries().map(entry).collect(),
         withdrawn: history.withdrawn().iter().map(mark).collect(),
     };
-    proven::write(HEAD, &written)
+    checksummed::write(HEAD, &written)
 }
 
 /// The history in these bytes.
-pub fn read(bytes: &[u8]) -> Result<Activations, ProvenError> {
-    let Written { activations, withdrawn } = proven::read(HEAD, bytes)?;
+pub fn read(bytes: &[u8]) -> Result<Activations, ChecksumError> {
+    let Written { activations, withdrawn } = checksummed::read(HEAD, bytes)?;
     let entries = activations.into_iter().map(activated).collect::<Result<_, _>>()?;
     let withdrawn = withdrawn.into_iter().map(withdrawal).collect::<Result<_, _>>()?;
     Ok(Activations::kept(entries, withdrawn))
 }
 
-fn activated(entry: Entry) -> Result<Activated, ProvenError> {
+fn activated(entry: Entry) -> Result<Activated, ChecksumError> {
     let Entry { number, generation, digest, before, policies, further_policies, trigger, actor, reason, at } = entry;
     Ok(Activated {
         number,
@@ -106,24 +106,24 @@ fn activated(entry: Entry) -> Result<Activated, ProvenError> {
         before: before.map(digest_of).transpose()?,
         policies: policies.into_iter().map(|Policy { id, version }| PolicyVersion { id, version }).collect(),
         further_policies,
-        trigger: ReloadTrigger::of_slug(&trigger).ok_or(ProvenError::Value(trigger, "trigger"))?,
+        trigger: ReloadTrigger::of_slug(&trigger).ok_or(ChecksumError::Value(trigger, "trigger"))?,
         actor,
         reason,
         at: moment_of(at)?,
     })
 }
 
-fn withdrawal(mark: Mark) -> Result<Withdrawal, ProvenError> {
+fn withdrawal(mark: Mark) -> Result<Withdrawal, ChecksumError> {
     let Mark { digest, at, actor, reason } = mark;
     Ok(Withdrawal { digest: digest_of(digest)?, at: moment_of(at)?, actor, reason })
 }
 
-fn digest_of(text: String) -> Result<Digest, ProvenError> {
-    text.parse().map_err(|_| ProvenError::Value(text, "digest"))
+fn digest_of(text: String) -> Result<Digest, ChecksumError> {
+    text.parse().map_err(|_| ChecksumError::Value(text, "digest"))
 }
 
-fn moment_of(text: String) -> Result<Timestamp, ProvenError> {
-    Timestamp::parse(&text).ok_or(ProvenError::Value(text, "time"))
+fn moment_of(text: String) -> Result<Timestamp, ChecksumError> {
+    Timestamp::parse(&text).ok_or(ChecksumError::Value(text, "time"))
 }
 
 #[cfg(test)]

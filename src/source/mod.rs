@@ -5,9 +5,9 @@
 
 pub mod activations;
 pub mod archive;
+pub mod checksummed;
 pub mod directory;
 pub mod embedded;
-pub mod proven;
 pub mod record;
 pub mod scan;
 pub mod state;

@@ -1,4 +1,4 @@
-//! What is remembered of a revision over restarts, as a small file that proves itself.
+//! What is remembered of a revision over restarts, as a small file with a checksum.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use crate::domain::time::Timestamp;
 use crate::engine::history::Kept;
 use crate::engine::status::{KnownGood, Revision};
 use crate::policy::bundle::Digest;
-use crate::source::proven::{self, ProvenError};
+use crate::source::checksummed::{self, ChecksumError};
 use crate::telemetry::event::ReloadTrigger;
 
 /// What every record begins with, before the hash.
@@ -31,7 +31,7 @@ struct Written {
 }
 
 /// The bytes of a record. The generation is not in it: it means nothing to another run.
-pub fn write(kept: &Kept) -> Result<Vec<u8>, ProvenError> {
+pub fn write(kept: &Kept) -> Result<Vec<u8>, ChecksumError> {
     let Kept { revision, place, text_bytes, held: _ } = kept;
     let Revision { digest, generation: _, activated_at, trigger, actor, reason, known_good } = revision;
     let written = Written {
@@ -44,18 +44,18 @@ pub fn write(kept: &Kept) -> Result<Vec<u8>, ProvenError> {
         reason: reason.clone(),
         known_good: *known_good == KnownGood::Yes,
     };
-    proven::write(HEAD, &written)
+    checksummed::write(HEAD, &written)
 }
 
 /// The revision of a record, of an earlier run.
-pub fn read(bytes: &[u8]) -> Result<Kept, ProvenError> {
+pub fn read(bytes: &[u8]) -> Result<Kept, ChecksumError> {
     let Written { digest, place, text_bytes, activated_at, trigger, actor, reason, known_good } =
-        proven::read(HEAD, bytes)?;
+        checksummed::read(HEAD, bytes)?;
     let revision = Revision {
-        digest: digest.parse::<Digest>().map_err(|_| ProvenError::Value(digest, "digest"))?,
+        digest: digest.parse::<Digest>().map_err(|_| ChecksumError::Value(digest, "digest"))?,
         generation: 0,
-        activated_at: Timestamp::parse(&activated_at).ok_or(ProvenError::Value(activated_at, "time"))?,
-        trigger: ReloadTrigger::of_slug(&trigger).ok_or(ProvenError::Value(trigger, "trigger"))?,
+        activated_at: Timestamp::parse(&activated_at).ok_or(ChecksumError::Value(activated_at, "time"))?,
+        trigger: ReloadTrigger::of_slug(&trigger).ok_or(ChecksumError::Value(trigger, "trigger"))?,
         actor,
         reason,
         known_good: if known_good { KnownGood::Yes } else { KnownGood::NotYet },

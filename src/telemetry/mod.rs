@@ -40,7 +40,7 @@ pub const FLUSH_MAX: Duration = Duration::from_secs(3);
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
     /// The log filter cannot be read.
-    #[error("cannot read the log filter `{filter}`: {source} (write a level, `info`, or `info,requite=debug`)")]
+    #[error("cannot read the log filter `{filter}` (write a level, `info`, or `info,requite=debug`)")]
     Filter {
         /// The filter as written.
         filter: String,

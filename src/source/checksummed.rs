@@ -1,11 +1,11 @@
-//! Small files that prove themselves: a first line with the hash of the rest, then JSON.
+//! Small files with a checksum: a first line with the hash of the rest, then JSON.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// Why a file is not what it should be.
 #[derive(Debug, thiserror::Error)]
-pub enum ProvenError {
+pub enum ChecksumError {
     /// It is cut, damaged, or something else altogether.
     #[error("it is cut or damaged: its first line does not hold the hash of the rest")]
     Damaged,
@@ -18,19 +18,19 @@ pub enum ProvenError {
 }
 
 /// The bytes of a file that begins with these words.
-pub fn write(head: &str, content: &impl Serialize) -> Result<Vec<u8>, ProvenError> {
+pub fn write(head: &str, content: &impl Serialize) -> Result<Vec<u8>, ChecksumError> {
     let mut json = serde_json::to_string_pretty(content)?;
     json.push('\n');
     Ok(format!("{head} blake3:{}\n{json}", blake3::hash(json.as_bytes()).to_hex()).into_bytes())
 }
 
 /// The content of a file that must begin with these words.
-pub fn read<T: DeserializeOwned>(head: &str, bytes: &[u8]) -> Result<T, ProvenError> {
-    let text = std::str::from_utf8(bytes).map_err(|_| ProvenError::Damaged)?;
+pub fn read<T: DeserializeOwned>(head: &str, bytes: &[u8]) -> Result<T, ChecksumError> {
+    let text = std::str::from_utf8(bytes).map_err(|_| ChecksumError::Damaged)?;
     let rest = text.strip_prefix(head).and_then(|rest| rest.strip_prefix(" blake3:"));
-    let (hash, json) = rest.and_then(|rest| rest.split_once('\n')).ok_or(ProvenError::Damaged)?;
+    let (hash, json) = rest.and_then(|rest| rest.split_once('\n')).ok_or(ChecksumError::Damaged)?;
     if *hash != *blake3::hash(json.as_bytes()).to_hex() {
-        return Err(ProvenError::Damaged);
+        return Err(ChecksumError::Damaged);
     }
     Ok(serde_json::from_str(json)?)
 }
