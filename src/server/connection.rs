@@ -205,6 +205,7 @@ fn turns<C: Future>(
     pace: &mut Pace,
     cx: &mut Context<'_>,
 ) -> Poll<C::Output> {
+    let mut answered = 0;
     for _ in 0..TURNS_MAX {
         let turn = pace.begin(calls.begun(), cx);
         if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
@@ -213,6 +214,7 @@ fn turns<C: Future>(
         let more = pace.polled(turn, calls.begun());
         let taken = calls.turn(turn.calls, cx);
         pace.begun(taken);
+        answered += taken;
         match (turn.order, taken) {
             (Order::Waits, 0) => return Poll::Pending,
             (_, 0) if more == MoreToRead::Maybe => {
@@ -220,6 +222,7 @@ fn turns<C: Future>(
                 yield_to_others(cx);
                 return Poll::Pending;
             }
+            (Order::Free, 0) if turn.is_long(answered) => break,
             (Order::Free | Order::OthersFirst { reads: true }, 0) => {
                 pace.end();
                 return Poll::Pending;
@@ -246,7 +249,9 @@ fn turns<C: Future>(
         }
     }
     // Other connections want the thread, too, also those whose bytes have just come.
-    yield_to_others(cx);
+    if pace.stand_back(cx) {
+        yield_to_others(cx);
+    }
     Poll::Pending
 }
 
@@ -483,3 +488,6 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

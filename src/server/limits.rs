@@ -67,7 +67,7 @@ pub const CALLS_PER_TURN: usize = 32;
 pub const READ_BYTES_PER_TURN: usize = 64 * 1024;
 
 /// Turns that a connection takes before other connections get the thread.
-pub const TURNS_MAX: usize = 4;
+pub const TURNS_MAX: usize = 2;
 
 /// Streams that the peer reset before they were looked at, until the connection is given up: the
 /// bound against rapid reset.

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
 use crate::server::overload::limits::{
     ACTIVE_WINDOWS, BURST, CALLERS_MAX, DEBT_MAX, OVER_SHARE_PERCENT, REFUSAL_BALANCE_MAX, REFUSAL_NANOS,
     TRANSPORT_NANOS,
@@ -119,6 +121,8 @@ impl Hash for Payer {
 pub(crate) struct Caller {
     pub(super) label: CallerLabel,
     pub(super) totals: Arc<Totals>,
+    /// Turns of its connections that have much to do: one for each thread.
+    pub(super) turns: Arc<Semaphore>,
     /// Work since the last window.
     work: AtomicU64,
     /// Refusals since the last window.
@@ -141,10 +145,11 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    fn new(label: CallerLabel, totals: Arc<Totals>, credit: i64) -> Self {
+    fn new(label: CallerLabel, totals: Arc<Totals>, threads: usize, credit: i64) -> Self {
         Self {
             label,
             totals,
+            turns: Arc::new(Semaphore::new(threads)),
             work: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             mean_cost: AtomicU64::new(2 * TRANSPORT_NANOS),
@@ -268,13 +273,15 @@ pub(super) struct Callers {
     /// All those for whom there is no room.
     others: Arc<Caller>,
     totals: Arc<Totals>,
+    threads: usize,
 }
 
 impl Callers {
-    pub(super) fn new() -> Self {
-        let totals = Arc::new(Totals::default());
-        let others = Arc::new(Caller::new(CallerLabel::OTHER, Arc::clone(&totals), 0));
-        Self { known: Mutex::default(), others, totals }
+    /// Nobody yet, on so many threads.
+    pub(super) fn new(threads: usize) -> Self {
+        let (totals, threads) = (Arc::new(Totals::default()), threads.max(1));
+        let others = Arc::new(Caller::new(CallerLabel::OTHER, Arc::clone(&totals), threads, 0));
+        Self { known: Mutex::default(), others, totals, threads }
     }
 
     pub(super) fn totals(&self) -> &Totals {
@@ -291,7 +298,7 @@ impl Callers {
             return Arc::clone(&self.others);
         }
         let credit = share.map_or(0, |share| signed(work_in(share, BURST)));
-        let caller = Arc::new(Caller::new(key.label(), Arc::clone(&self.totals), credit));
+        let caller = Arc::new(Caller::new(key.label(), Arc::clone(&self.totals), self.threads, credit));
         known.insert(key, Arc::clone(&caller));
         caller
     }
@@ -345,7 +352,7 @@ mod tests {
 
     #[test]
     fn callers_are_bounded_and_idle_ones_forgotten() {
-        let callers = Callers::new();
+        let callers = Callers::new(1);
         let key = |number: usize| CallerKey::of_name(number.to_string().as_bytes());
         let kept = callers.get(key(0), None);
         (0..2 * CALLERS_MAX).for_each(|number| drop(callers.get(key(number), None)));
@@ -362,7 +369,7 @@ mod tests {
 
     #[test]
     fn what_is_done_on_other_threads_is_charged_too() {
-        let callers = Callers::new();
+        let callers = Callers::new(1);
         let caller = callers.get(CallerKey::Unknown, None);
         let (work, payer) = (Duration::from_millis(8), Payer(Arc::clone(&caller)));
         let mean = caller.mean_cost();
@@ -377,7 +384,7 @@ mod tests {
 
     #[test]
     fn refusing_never_costs_more_than_what_is_done() {
-        let callers = Callers::new();
+        let callers = Callers::new(1);
         let caller = callers.get(CallerKey::Unknown, None);
         let calls: Vec<bool> = (0..10_000).map(|_| caller.reserve().is_some()).collect();
         let done = calls.iter().filter(|done| **done).count() as u64;

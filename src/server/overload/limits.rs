@@ -70,3 +70,7 @@ pub const LONG_CALLS_PER_TURN: usize = 2;
 
 /// The same for one whose caller is over its share: others wait no longer than this.
 pub const OVER_SHARE_TURN_NANOS: u64 = 100_000;
+
+/// Bytes that are read at once of a connection whose caller is over its share: some fifty plain calls. All that are
+/// refused among them are answered before others get the thread.
+pub const OVER_SHARE_READ_BYTES: usize = 8 * 1024;

@@ -4,7 +4,9 @@
 //! when there is too much to do is the time that calls wait to be begun. That time is measured: where
 //! calls wait for too long and all threads are busy, each caller gets a share of work, the same for all,
 //! and what it asks for beyond that is refused. Connections of callers over their share are read from
-//! one after the other, and only while no other connection has work.
+//! one after the other, and only while no other connection has work. Before anybody is over a share, and
+//! without one, connections of one caller that have much to do get the threads one after the other: whoever
+//! else calls waits for one of them, not for all.
 //!
 //! Under a fixed limit, calls in progress are counted instead.
 
@@ -79,7 +81,7 @@ impl Limiter {
     pub(crate) fn new(config: OverloadConfig, threads: usize) -> Arc<Self> {
         Arc::new(Self {
             config,
-            callers: Callers::new(),
+            callers: Callers::new(threads),
             refusals: Refusals::new(),
             share: AtomicU64::new(UNLIMITED),
             readers: Arc::new(Semaphore::new(threads.max(1))),

@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use tokio::sync::{AcquireError, OwnedSemaphorePermit};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 use crate::server::limits::{CALLS_PER_TURN, READ_BYTES_PER_TURN};
 use crate::server::overload::admission::Admission;
 use crate::server::overload::caller::Caller;
-use crate::server::overload::limits::{LONG_CALLS_PER_TURN, OVER_SHARE_TURN_NANOS, TURN_NANOS};
+use crate::server::overload::limits::{LONG_CALLS_PER_TURN, OVER_SHARE_READ_BYTES, OVER_SHARE_TURN_NANOS, TURN_NANOS};
 
 /// How many bytes of a connection may be read now. What reads takes them; what paces gives them.
 #[derive(Clone, Debug)]
@@ -30,19 +30,20 @@ impl Reading {
         self.0.store(self.allowed().saturating_sub(bytes), Relaxed);
     }
 
-    fn allow(&self, allowed: bool) {
-        self.0.store(if allowed { READ_BYTES_PER_TURN } else { 0 }, Relaxed);
+    fn allow(&self, bytes: usize) {
+        self.0.store(bytes, Relaxed);
     }
 }
-
-type Acquiring = Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, AcquireError>> + Send>>;
 
 /// The pace of one connection.
 pub(crate) struct Pace {
     /// `None`: its calls are not limited.
     admission: Option<Admission>,
     reading: Reading,
-    reader: Reader,
+    /// The place to read that it needs while its caller is over its share; held until what was read is answered.
+    reader: Asked,
+    /// The turn among the connections of its caller; held while all others go first.
+    turn: Asked,
     /// Since when the calls that are now answered could have been read.
     waiting_since: Option<Instant>,
     /// Calls that were read by then and not begun; none where all that is read is one wait.
@@ -51,15 +52,45 @@ pub(crate) struct Pace {
     answered: usize,
 }
 
-/// The place to read that a connection needs while its caller is over its share.
-enum Reader {
-    /// It has none, and does not ask for one.
-    None,
-    Acquiring(Acquiring),
-    /// Until the calls that were read are answered.
-    Held {
-        _permit: OwnedSemaphorePermit,
-    },
+/// A permit that is asked for over several polls, first come, first served.
+enum Asked {
+    No,
+    Waiting(Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, AcquireError>> + Send>>),
+    Held { _permit: OwnedSemaphorePermit },
+}
+
+impl Asked {
+    /// Asks for a permit where that was not done, and says whether it is there.
+    fn poll(&mut self, permits: &Arc<Semaphore>, cx: &mut Context<'_>) -> bool {
+        let mut waiting = match std::mem::replace(self, Self::No) {
+            Self::No => Box::pin(Arc::clone(permits).acquire_owned()),
+            Self::Waiting(waiting) => waiting,
+            held @ Self::Held { .. } => {
+                *self = held;
+                return true;
+            }
+        };
+        match waiting.as_mut().poll(cx) {
+            Poll::Ready(permit) => {
+                // An error would mean that there are no permits any more, which never happens.
+                *self = permit.map_or(Self::No, |permit| Self::Held { _permit: permit });
+                true
+            }
+            Poll::Pending => {
+                *self = Self::Waiting(waiting);
+                false
+            }
+        }
+    }
+
+    const fn is_held(&self) -> bool {
+        matches!(self, Self::Held { .. })
+    }
+
+    /// Gives the permit back, or asks for none any more.
+    fn end(&mut self) {
+        *self = Self::No;
+    }
 }
 
 impl fmt::Debug for Pace {
@@ -81,6 +112,11 @@ impl Turn {
     /// another turn at a stretch would keep others waiting for as long again.
     pub(crate) const fn is_used_up(self, calls: usize) -> bool {
         self.calls <= LONG_CALLS_PER_TURN && self.calls <= calls
+    }
+
+    /// Whether so many calls are enough to let others go first even where there are no more.
+    pub(crate) const fn is_long(self, calls: usize) -> bool {
+        self.calls.div_ceil(2) <= calls
     }
 }
 
@@ -111,7 +147,8 @@ impl Pace {
     /// The pace of a connection with this admission.
     pub(crate) fn new(admission: Option<Admission>) -> Self {
         let reading = Reading(Arc::new(AtomicUsize::new(READ_BYTES_PER_TURN)));
-        Self { admission, reading, reader: Reader::None, waiting_since: None, ahead: 0, answered: 0 }
+        let (reader, turn) = (Asked::No, Asked::No);
+        Self { admission, reading, reader, turn, waiting_since: None, ahead: 0, answered: 0 }
     }
 
     /// What the reader of the connection asks.
@@ -120,43 +157,35 @@ impl Pace {
     }
 
     /// Begins a turn of the connection, with so many calls that are read and not begun. Where its caller
-    /// is over its share, more is read only with a place to read, and only when there are none.
+    /// is over its share, more is read only with a place to read, and only when there are none. Where another
+    /// connection of its caller has had its turn and lets all others go first, it waits for that one.
     pub(crate) fn begin(&mut self, unanswered: usize, cx: &mut Context<'_>) -> Turn {
         let Some(admission) = &self.admission else {
-            self.reading.allow(true);
+            self.reading.allow(READ_BYTES_PER_TURN);
             return Turn { calls: CALLS_PER_TURN, order: Order::Free };
         };
         let caller = admission.caller();
-        let held = matches!(self.reader, Reader::Held { .. });
-        if !caller.is_over_share() && !held {
-            self.reader = Reader::None;
-            self.reading.allow(true);
+        if !caller.is_over_share() && !self.reader.is_held() {
+            self.reader.end();
+            let asks = !matches!(self.turn, Asked::No) || caller.turns.available_permits() == 0;
+            if asks && !self.turn.poll(&caller.turns, cx) {
+                self.waiting_since.get_or_insert_with(Instant::now);
+                self.reading.allow(0);
+                return Turn { calls: 0, order: Order::Waits };
+            }
+            self.reading.allow(READ_BYTES_PER_TURN);
             return Turn { calls: calls_within(TURN_NANOS, &caller), order: Order::Free };
         }
+        self.turn.end();
         let calls = calls_within(OVER_SHARE_TURN_NANOS, &caller);
-        if held || unanswered != 0 {
-            self.reading.allow(false);
+        if self.reader.is_held() || unanswered != 0 {
+            self.reading.allow(0);
             return Turn { calls, order: Order::OthersFirst { reads: false } };
         }
         self.waiting_since.get_or_insert_with(Instant::now);
-        let mut acquiring = match std::mem::replace(&mut self.reader, Reader::None) {
-            Reader::Acquiring(acquiring) => acquiring,
-            Reader::None | Reader::Held { .. } => Box::pin(Arc::clone(&admission.limiter().readers).acquire_owned()),
-        };
-        let polled = acquiring.as_mut().poll(cx);
-        self.reading.allow(polled.is_ready());
-        let order = match polled {
-            Poll::Ready(permit) => {
-                // An error would mean that it is closed, which it never is.
-                self.reader = permit.map_or(Reader::None, |permit| Reader::Held { _permit: permit });
-                Order::OthersFirst { reads: true }
-            }
-            Poll::Pending => {
-                self.reader = Reader::Acquiring(acquiring);
-                Order::Waits
-            }
-        };
-        Turn { calls, order }
+        let reads = self.reader.poll(&admission.limiter().readers, cx);
+        self.reading.allow(if reads { OVER_SHARE_READ_BYTES } else { 0 });
+        Turn { calls, order: if reads { Order::OthersFirst { reads } } else { Order::Waits } }
     }
 
     /// A connection was polled, and has so many calls that are not begun. Says whether there may be more to
@@ -167,13 +196,15 @@ impl Pace {
             Order::Free | Order::OthersFirst { .. } | Order::Waits => MoreToRead::No,
         };
         match turn.order {
+            // It has waited for its turn.
+            Order::Free if self.waiting_since.is_some() && self.ahead == 0 => self.ahead = self.answered + unanswered,
             Order::Free if unanswered <= turn.calls || self.admission.is_none() => {}
             // Where more is read all the time, there is no end: it is measured how long those wait that are here now.
             Order::Free if self.waiting_since.is_none() => {
                 (self.waiting_since, self.ahead, self.answered) = (Some(Instant::now()), unanswered, 0);
             }
             Order::Free => {}
-            Order::OthersFirst { .. } | Order::Waits => self.reading.allow(false),
+            Order::OthersFirst { .. } | Order::Waits => self.reading.allow(0),
         }
         more
     }
@@ -188,8 +219,17 @@ impl Pace {
 
     /// All calls that were read have been begun.
     pub(crate) fn end(&mut self) {
-        self.reader = Reader::None;
+        self.reader.end();
+        self.turn.end();
         self.record();
+    }
+
+    /// A turn was long: all others go first, and the other connections of the caller before it. Says whether it is the
+    /// next one of its caller; otherwise it is polled again when it is.
+    pub(crate) fn stand_back(&mut self, cx: &mut Context<'_>) -> bool {
+        self.turn.end();
+        let caller = self.admission.as_ref().map(Admission::caller);
+        caller.is_none_or(|caller| caller.is_over_share() || self.turn.poll(&caller.turns, cx))
     }
 
     /// Tells how long calls waited: each as long as the last of them.

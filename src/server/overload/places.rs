@@ -234,7 +234,7 @@ mod tests {
     type Waiting<'p> = Pin<Box<dyn Future<Output = Option<Place>> + 'p>>;
 
     fn payers<const N: usize>() -> [Payer; N] {
-        let callers = Callers::new();
+        let callers = Callers::new(1);
         std::array::from_fn(|number| {
             let address = std::net::Ipv4Addr::from_bits(u32::try_from(number).unwrap());
             Payer(callers.get(CallerKey::of_address(address.into()), None))
