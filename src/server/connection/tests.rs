@@ -54,7 +54,11 @@ impl Service<Request<Incoming>> for Counting {
 async fn connected(limiter: &Arc<Limiter>, host: u8, calls: &Counting, stop: &StopSignal) -> SendRequest<Bytes> {
     let address = IpAddr::V4(Ipv4Addr::new(192, 0, 2, host));
     let account = ByteBudget::counting().account();
-    let state = Arc::new(ConnectionState::new(Peer::from(std::net::SocketAddr::new(address, 1)), Arc::clone(&account), account));
+    let state = Arc::new(ConnectionState::new(
+        Peer::from(std::net::SocketAddr::new(address, 1)),
+        Arc::clone(&account),
+        account,
+    ));
     let admission = Admission::new(limiter, CallerKey::of_address(address));
     let hour = Duration::from_secs(3_600);
     let bounds = Bounds {
