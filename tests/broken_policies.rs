@@ -38,6 +38,7 @@ const CODES: &[&str] = &[
     "calendar-day",
     "case-failed",
     "comma-in-braces",
+    "component-shifts",
     "division-by-zero",
     "duplicate-case",
     "duplicate-fact",

@@ -235,7 +235,8 @@ fn every_example_is_admitted_with_its_cases() {
                 cases_run += with(files).cases_passed;
             }
             "yaml layer" => {
-                with([policies.clone(), vec![file("above.layer.yaml", block.text)]].concat());
+                policies.push(file("above.layer.yaml", block.text));
+                with(policies.clone());
             }
             "yaml keys" => {
                 let admission = with(vec![file("example.policy.yaml", &completed(block.text))]);

@@ -74,7 +74,18 @@ fn listed(count: usize, one: impl Fn(usize) -> String) -> String {
 fn each_bound_that_came_later_is_lifted_for_what_was_in_force() {
     let eur = "currencies: [EUR]\n";
     let own = |n: usize| format!("{{ code: POINTS{n}, decimals: 2 }}");
-    let cases: [(&str, &str, String); 12] = [
+    let cases: [(&str, &str, String); 13] = [
+        (
+            "line-fact-in-order",
+            "the moment of a line",
+            shop(
+                &format!(
+                    "{eur}inputs: {{ used_at: {{ type: timestamp, scope: line }} }}\nevidence: {{ kinds: {{ photo: {{ captured: \
+                     {{ after: used_at, before: used_at }} }} }} }}\n"
+                ),
+                "1.00",
+            ),
+        ),
         ("formula-syntax", "one mistake", shop(eur, "2026-11-01 - 2000")),
         ("too-many-words", "currencies", shop(&format!("currencies: [{}]\n", listed(300, own)), "1.00")),
         (

@@ -112,7 +112,8 @@ fn problem(kind: &EvidenceKind, piece: &EvidenceFacts<'_>, plan: &Plan, facts: &
 }
 
 fn captured(kind: &EvidenceKind, captured_at: Timestamp, plan: &Plan, facts: &Facts<'_>) -> Option<EvidenceProblem> {
-    // A moment that the request does not name sets no bound, nor does that of a line: no piece is about one line alone.
+    // A moment that the request does not name sets no bound. Nor does that of a line: no piece is about one line alone. New
+    // policies cannot name one; those that were in force before keep what it meant.
     let is_shared = |fact: &FactId| plan.fact(*fact).is_some_and(|fact| !fact.is_given_by_line());
     let bound = |fact: Option<FactId>| match facts.shared(fact.filter(is_shared)?) {
         Some(Value::Quantity(nanos)) => Some(*nanos),

@@ -312,6 +312,7 @@ fn shared_shape() -> Vec<(&'static str, Shape)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::diagnostic::{Precedent, Severity};
     use crate::policy::source::{Source, Sources};
     use crate::policy::tree::parse;
 
@@ -326,7 +327,7 @@ mod tests {
             (0..).zip(texts).map(|(file, (path, text))| Source::new(path, text, file)).collect();
         let trees: Vec<Node> = sources.iter().map(|source| parse(source, &mut Vec::new()).unwrap()).collect();
         let sources = Sources::new(sources);
-        let mut reader = Reader::new(&sources);
+        let (mut reader, mut in_force) = (Reader::new(&sources), Reader::of(&sources, Precedent::InForce));
         let fragments = Fragments::from([("f".to_owned(), Some(trees[0].clone()))]);
         let layers = [read_layer(&trees[1], &mut reader).unwrap()];
         // A mapping, a key and a list of two; a mapping, five keys, three words, and lists of two and of none.
@@ -334,11 +335,15 @@ mod tests {
         let policies = [&trees[2], &trees[2]];
         let mut check = |nodes, text_bytes| {
             let max = Size { nodes, text_bytes };
-            check_shared_within(max, &policies, &fragments, &layers, &mut reader).is_some()
+            let passes = |reader| check_shared_within(max, &policies, &fragments, &layers, reader).is_some();
+            (passes(&mut reader), passes(&mut in_force))
         };
-        assert!(check(nodes, text_bytes));
-        assert!(!check(nodes - 1, text_bytes));
-        assert!(!check(nodes, text_bytes - 1));
+        assert_eq!(check(nodes, text_bytes), (true, true));
+        // What was in force before is let in, and the same is said of it.
+        assert_eq!(check(nodes - 1, text_bytes), (false, true));
+        assert_eq!(check(nodes, text_bytes - 1), (false, true));
+        assert_eq!(in_force.diagnostics, reader.diagnostics);
+        assert!(reader.diagnostics.iter().all(|it| it.severity == Severity::StricterError));
         let messages: Vec<&str> = reader.diagnostics.iter().map(|it| it.message.as_str()).collect();
         assert_eq!(
             messages,

@@ -504,6 +504,18 @@ mod tests {
     }
 
     #[test]
+    fn a_bundle_that_was_in_force_is_read_beyond_its_budget_and_named_once() {
+        let mut budget = NodeBudget { precedent: Precedent::InForce, ..NodeBudget::new(2) };
+        let (source, mut diagnostics) = (Source::new("p.yaml", "[a, b, c]\n", 0), Vec::new());
+        for _ in 0..2 {
+            assert_eq!(parse_within(&source, &mut budget, &mut diagnostics).map(|node| node.count()), Some(4));
+        }
+        let said: Vec<_> =
+            diagnostics.iter().map(|it| (it.severity, it.code, it.place.as_ref().unwrap().start)).collect();
+        assert_eq!(said, [(Severity::StricterError, "too-large", 4)]);
+    }
+
+    #[test]
     fn aliases_tags_and_depth_are_errors() {
         for (text, code) in [
             ("a: &x 1\nb: *x\n", "alias"),

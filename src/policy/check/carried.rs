@@ -1,15 +1,20 @@
-//! Which amounts of the order lines carry together: where that differs, what is taken of an order hangs on which line is
-//! claimed first.
+//! Amounts of the order that rules carry: where what is taken or goes back of an order hangs on which lines are claimed first
+//! or together.
 //!
 //! Amounts are taken one after the other as they are declared. Where one of them is carried alone by some lines and with a
 //! later one by others, it may be taken of a line that could have borne the later one, or of one that could not. Where the
 //! amounts that fewer lines carry are declared first, the order of claims makes no difference.
+//!
+//! The line that bears an amount has not gone back whole, and which one bears it depends on what is claimed with it. So
+//! does what goes back of a component that goes back with the last of its lines.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::plan::rule::{Action, Extra, Rule, Step};
+use crate::plan::rule::{Action, ComponentRefund, Extra, Rule, Step};
 use crate::plan::test::Test;
-use crate::policy::document::RuleKey;
+use crate::plan::vocabulary::VocabularyId;
+use crate::policy::check::draft::Draft;
+use crate::policy::document::{Document, RuleKey};
 use crate::policy::read::Reader;
 
 /// The deductions of a rule that are amounts of the order, each with its place among those, in the order in which they are
@@ -91,4 +96,48 @@ fn warn(
          `order_amounts`: what fewer lines carry is taken first"
     );
     reader.warning("order-amount-shifts", at.id.span(), message, help);
+}
+
+/// Warns of each component that goes back `when_full` under a rule that carries an amount of the order, at the first such
+/// rule. `usual` is what goes back of each component where a rule says nothing of it; all rules are without mistakes.
+pub fn warn_of_components(
+    document: &Document,
+    rules: &[Rule],
+    usual: &[ComponentRefund],
+    amounts: &[Extra],
+    draft: &Draft,
+    reader: &mut Reader<'_, '_>,
+) {
+    let written = document.layers.iter().flat_map(|layer| &layer.rules).chain(&document.policy.rules);
+    let full = (0u16..).zip(usual).filter(|(_, refund)| **refund == ComponentRefund::WhenFull);
+    // Those that go back `when_full` by themselves and of which no rule so far was named.
+    let mut open: BTreeSet<u16> = full.map(|(place, _)| place).collect();
+    let mut warned: BTreeSet<u16> = BTreeSet::new();
+    for (rule, written) in rules.iter().zip(written) {
+        let Some((amount, _)) = carried(rule).first().copied() else { continue };
+        let own: BTreeMap<u16, ComponentRefund> = rule.verdict.components.iter().copied().collect();
+        let said = own.iter().filter(|(_, refund)| **refund == ComponentRefund::WhenFull).map(|(place, _)| *place);
+        let found: BTreeSet<u16> = open.iter().copied().filter(|place| !own.contains_key(place)).chain(said).collect();
+        for place in found {
+            open.remove(&place);
+            if warned.insert(place) {
+                let amount = amounts.get(usize::from(amount)).map_or("", |amount| amount.name.as_str());
+                warn_of_component(written, draft.vocabularies.word(VocabularyId::COMPONENT, place), amount, reader);
+            }
+        }
+    }
+}
+
+fn warn_of_component(written: &RuleKey, component: &str, amount: &str, reader: &mut Reader<'_, '_>) {
+    let rule = written.id.text();
+    let message = format!(
+        "under the rule `{rule}` the component `{component}` goes back `when_full`, but the line that bears `{amount}` has \
+         not gone back whole"
+    );
+    let help = format!(
+        "what goes back of `{component}` then depends on which lines are claimed together; in each rule that carries \
+         `{amount}` say `components: {{ {component}: never }}` or `always`, or ask for `{amount}` as an `amount_due`, beside \
+         the refund"
+    );
+    reader.warning("component-shifts", written.id.span(), message, help);
 }

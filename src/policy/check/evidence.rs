@@ -1,5 +1,6 @@
 //! Evidence: kinds with their conditions, and requirement trees written out as alternatives.
 
+use crate::domain::facts::FactId;
 use crate::domain::limits::{EVIDENCE_ALTERNATIVES_MAX, EVIDENCE_MAX};
 use crate::domain::time::Elapsed;
 use crate::plan::evidence::{EvidenceKind, MediaRange, Pieces, Requirement, Unstated, is_media_token};
@@ -26,8 +27,7 @@ pub fn kinds(written: Option<&EvidenceKey>, draft: &Draft, reader: &mut Reader<'
 
 fn kind(slug: &Text, kind: &KindKey, draft: &Draft, reader: &mut Reader<'_, '_>) -> EvidenceKind {
     let captured = kind.captured.as_ref();
-    let moment =
-        |name: Option<&Slug>, reader: &mut Reader<'_, '_>| name.and_then(|name| moment_fact(name, draft, reader));
+    let moment = |name: Option<&Slug>, reader: &mut Reader<'_, '_>| bound(name?, draft, reader);
     EvidenceKind {
         label: draft.labels(kind.label.as_ref(), &slug.value, slug.span, reader),
         media: kind.media.as_deref().unwrap_or(&[]).iter().filter_map(|text| media(text, reader)).collect(),
@@ -38,6 +38,20 @@ fn kind(slug: &Text, kind: &KindKey, draft: &Draft, reader: &mut Reader<'_, '_>)
         fields: kind.fields.as_deref().unwrap_or(&[]).iter().map(|field| field.text().to_owned()).collect(),
         unstated: kind.unstated.as_ref().map_or(Unstated::Accepted, |word| unstated(word, reader)),
     }
+}
+
+/// A moment that bounds the time of capture. A piece of evidence is about the whole order, so the moment of a line cannot
+/// bound it.
+fn bound(name: &Slug, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<FactId> {
+    let moment = moment_fact(name, draft, reader)?;
+    if let Some(of_a_line) = draft.of_a_line([moment]) {
+        let message = format!("`{of_a_line}` is of a line, but a piece of evidence is of the whole order");
+        let help = "name a moment of the order, such as `delivered_at`, or remove `scope: line` where the input is \
+                    declared; a moment of a line bounds nothing";
+        // To earlier versions it was a bound that never held anything back.
+        reader.stricter_error("line-fact-in-order", name.span(), message, help)?;
+    }
+    Some(moment)
 }
 
 fn media(text: &Text, reader: &mut Reader<'_, '_>) -> Option<MediaRange> {

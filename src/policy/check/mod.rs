@@ -100,6 +100,7 @@ pub fn check(document: &Document, calendars: &Calendars, reader: &mut Reader<'_,
     }
     let returned_whole = components::returned_whole(&components, &rules);
     let order_amounts = names.order_amounts.good;
+    carried::warn_of_components(document, &rules, &components, &order_amounts, &draft, reader);
     Some(CheckedPolicy {
         id: policy.policy.text().to_owned(),
         version: policy.version.value.clone(),
