@@ -512,7 +512,8 @@ mod tests {
         }
         let said: Vec<_> =
             diagnostics.iter().map(|it| (it.severity, it.code, it.place.as_ref().unwrap().start)).collect();
-        assert_eq!(said, [(Severity::StricterError, "too-large", 4)]);
+        // At the `c`, the first value that there is no room for.
+        assert_eq!(said, [(Severity::StricterError, "too-large", 7)]);
     }
 
     #[test]
