@@ -15,12 +15,23 @@ pub struct Calendar {
     covers: (Day, Day),
     /// The days from the first one on, in blocks of 64.
     blocks: Vec<Block>,
-    /// The date of each day from the first one on, so that none is worked out while a claim is decided.
-    dates: Vec<Date>,
+    /// The days from the first one on that are looked up while a claim is decided, and not worked out.
+    known: Vec<KnownDay>,
+    /// The business days among them, in order.
+    worked: Vec<Day>,
 }
 
-/// How many dates are known beforehand: a hundred years of four bytes each.
-const DATES_MAX: usize = 36_525;
+/// How many days are known beforehand: thirty years of some twelve bytes a day.
+const KNOWN_DAYS_MAX: usize = 10_957;
+
+/// What is known of a day beforehand.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct KnownDay {
+    /// Its date.
+    date: Date,
+    /// The place of the first business day after it among all that are known.
+    next_worked: u32,
+}
 
 /// 64 days that follow each other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,32 +53,42 @@ impl Calendar {
         extra_working_days: &BTreeSet<Date>,
     ) -> Self {
         let covers = (Day::of(covers.0), Day::of(covers.1));
-        let (mut blocks, mut dates) = (Vec::new(), Vec::new());
+        let (mut blocks, mut known, mut worked) = (Vec::new(), Vec::new(), Vec::new());
         let mut before = 0u32;
-        let mut day = covers.0;
-        while day <= covers.1 {
-            let mut worked = 0u64;
+        let mut first = covers.0;
+        while first <= covers.1 {
+            let mut bits = 0u64;
             for bit in 0..64 {
-                let Some(date) = day.plus(bit).filter(|day| *day <= covers.1).and_then(Day::date) else { break };
+                let Some(day) = first.plus(bit).filter(|day| *day <= covers.1) else { break };
+                let Some(date) = day.date() else { break };
                 let free = holidays.contains(&date) || weekend.contains(&date.weekday());
-                if dates.len() < DATES_MAX {
-                    dates.push(date);
+                let is_worked = extra_working_days.contains(&date) || !free;
+                bits |= u64::from(is_worked) << bit;
+                if known.len() < KNOWN_DAYS_MAX {
+                    worked.extend(is_worked.then_some(day));
+                    known.push(KnownDay { date, next_worked: u32::try_from(worked.len()).unwrap_or(u32::MAX) });
                 }
-                worked |= u64::from(extra_working_days.contains(&date) || !free) << bit;
             }
-            blocks.push(Block { worked, before });
-            before = before.saturating_add(worked.count_ones());
-            let Some(next) = day.plus(64) else { break };
-            day = next;
+            blocks.push(Block { worked: bits, before });
+            before = before.saturating_add(bits.count_ones());
+            let Some(next) = first.plus(64) else { break };
+            first = next;
         }
-        Self { covers, blocks, dates }
+        Self { covers, blocks, known, worked }
     }
 
-    /// The date of a day, where it is known beforehand; `None` outside the range covered.
+    /// The date of a day, where it is known beforehand.
     #[must_use]
+    #[inline]
     pub fn date(&self, day: Day) -> Option<Date> {
+        self.known(day).map(|known| known.date)
+    }
+
+    /// What is known of a day beforehand, if anything.
+    #[inline]
+    fn known(&self, day: Day) -> Option<&KnownDay> {
         let place = day.number().checked_sub(self.covers.0.number())?;
-        self.dates.get(usize::try_from(place).ok()?).copied()
+        self.known.get(usize::try_from(place).ok()?)
     }
 
     /// Whether the day is worked; `None` outside the range covered.
@@ -82,14 +103,21 @@ impl Calendar {
     #[must_use]
     #[inline]
     pub fn business_days_after(&self, day: Day, count: u16) -> Option<Day> {
-        if count == 0 {
-            return Some(day);
+        let Some(beside_first) = count.checked_sub(1) else { return Some(day) };
+        let known = self.known(day).map(|known| known.next_worked as usize + usize::from(beside_first));
+        match known.and_then(|place| self.worked.get(place)) {
+            Some(found) => Some(*found),
+            None => self.counted_after(day, count),
         }
+    }
+
+    /// The same, counted off day by day: where a day on the way is not known beforehand.
+    #[inline(never)]
+    fn counted_after(&self, day: Day, count: u16) -> Option<Day> {
         let first = i64::from(self.covers.0.number());
         let next = usize::try_from(i64::from(day.number()) + 1 - first).ok()?;
         let mut block = next / 64;
         let mut worked = self.blocks.get(block)?.worked & u64::MAX << (next % 64);
-        // A window has a few days, so they are counted off one by one.
         let mut left = count;
         loop {
             while worked == 0 {
@@ -179,6 +207,23 @@ mod tests {
     fn no_business_days_later_is_the_day_itself() {
         assert_eq!(after(date(2026, 10, 3), 0), Some(date(2026, 10, 3)));
         assert_eq!(after(date(2030, 1, 1), 0), Some(date(2030, 1, 1)));
+    }
+
+    #[test]
+    fn what_is_known_beforehand_is_what_is_counted() {
+        let covers = |first, last| (date(first, 1, 1), date(last, 12, 31));
+        let of = |covers| Calendar::new(covers, &[Weekday::Sunday], &holidays(), &extra_working_days());
+        // Thirty years are known of each, so of the long one not all.
+        let (long, late) = (of(covers(1991, 2040)), of(covers(2015, 2040)));
+        let last_known = Day::of(date(1991, 1, 1)).plus(i32::try_from(KNOWN_DAYS_MAX).unwrap() - 1).unwrap();
+        assert_eq!((long.date(last_known).is_some(), long.date(last_known.plus(1).unwrap())), (true, None));
+        for day in (last_known.number() - 40..last_known.number() + 40).map(Day::from_number) {
+            for count in 0..60 {
+                let expected = late.business_days_after(day, count);
+                assert_eq!(long.business_days_after(day, count), expected, "{count} after {:?}", day.date());
+                assert_eq!(long.counted_after(day, count.max(1)), late.business_days_after(day, count.max(1)));
+            }
+        }
     }
 
     #[test]
