@@ -10,7 +10,7 @@ use crate::domain::facts::{About, EvidenceFacts, FactId, Facts, Value};
 use crate::domain::limits::EVIDENCE_ALTERNATIVES_MAX;
 use crate::domain::time::Timestamp;
 use crate::plan::Plan;
-use crate::plan::evidence::{EvidenceKind, Pieces, Requirement, Unstated};
+use crate::plan::evidence::{Conditions, EvidenceKind, Pieces, Requirement, Unstated};
 
 /// The material of a claim, each piece looked at once.
 #[derive(Debug)]
@@ -82,36 +82,54 @@ fn bit(kind: u16) -> u64 {
 }
 
 /// What is wrong with a piece: the first thing found, the gravest first.
+#[inline]
 fn problem(kind: &EvidenceKind, piece: &EvidenceFacts<'_>, plan: &Plan, facts: &Facts<'_>) -> Option<EvidenceProblem> {
     if piece.about == About::AnotherOrder {
         return Some(EvidenceProblem::AnotherOrder);
     }
-    let unstated = |problem| (kind.unstated == Unstated::Rejected).then_some(problem);
-    if !kind.media.is_empty() {
+    kind.conditions.as_ref().and_then(|conditions| unmet_condition(conditions, piece, plan, facts))
+}
+
+/// The first condition that a piece does not meet.
+#[inline(never)]
+fn unmet_condition(
+    conditions: &Conditions,
+    piece: &EvidenceFacts<'_>,
+    plan: &Plan,
+    facts: &Facts<'_>,
+) -> Option<EvidenceProblem> {
+    let unstated = |problem| (conditions.unstated == Unstated::Rejected).then_some(problem);
+    if !conditions.media.is_empty() {
         if piece.media_type.is_empty() {
             if let Some(problem) = unstated(EvidenceProblem::MediaTypeMissing) {
                 return Some(problem);
             }
-        } else if !kind.media.iter().any(|range| range.contains(piece.media_type)) {
+        } else if !conditions.media.iter().any(|range| range.contains(piece.media_type)) {
             return Some(EvidenceProblem::MediaTypeNotAllowed);
         }
     }
-    if kind.max_bytes.is_some_and(|max| max < piece.size_bytes) {
+    if conditions.max_bytes.is_some_and(|max| max < piece.size_bytes) {
         return Some(EvidenceProblem::TooLarge);
     }
-    let timed = kind.captured_after.is_some() || kind.captured_before.is_some() || kind.max_age.is_some();
+    let timed =
+        conditions.captured_after.is_some() || conditions.captured_before.is_some() || conditions.max_age.is_some();
     match piece.captured_at {
-        Some(captured_at) => captured(kind, captured_at, plan, facts),
+        Some(captured_at) => captured(conditions, captured_at, plan, facts),
         None if timed => unstated(EvidenceProblem::CaptureTimeMissing),
         None => None,
     }
     .or_else(|| {
-        let blank = kind.fields.iter().position(|field| !piece.fields.contains(&field.as_str()))?;
+        let blank = conditions.fields.iter().position(|field| !piece.fields.contains(&field.as_str()))?;
         Some(EvidenceProblem::FieldMissing(u16::try_from(blank).unwrap_or(u16::MAX)))
     })
 }
 
-fn captured(kind: &EvidenceKind, captured_at: Timestamp, plan: &Plan, facts: &Facts<'_>) -> Option<EvidenceProblem> {
+fn captured(
+    conditions: &Conditions,
+    captured_at: Timestamp,
+    plan: &Plan,
+    facts: &Facts<'_>,
+) -> Option<EvidenceProblem> {
     // A moment that the request does not name sets no bound. Nor does that of a line: no piece is about one line alone. New
     // policies cannot name one; those that were in force before keep what it meant.
     let is_shared = |fact: &FactId| plan.fact(*fact).is_some_and(|fact| !fact.is_given_by_line());
@@ -120,14 +138,14 @@ fn captured(kind: &EvidenceKind, captured_at: Timestamp, plan: &Plan, facts: &Fa
         Some(_) | None => None,
     };
     let at = Exact::whole(captured_at.nanos());
-    if bound(kind.captured_after).is_some_and(|after| at < after) {
+    if bound(conditions.captured_after).is_some_and(|after| at < after) {
         return Some(EvidenceProblem::CapturedTooEarly);
     }
-    if bound(kind.captured_before).is_some_and(|before| before < at) {
+    if bound(conditions.captured_before).is_some_and(|before| before < at) {
         return Some(EvidenceProblem::CapturedTooLate);
     }
     let age = facts.claim.requested_at.nanos().saturating_sub(captured_at.nanos());
-    if kind.max_age.is_some_and(|max| max.nanos() < age) {
+    if conditions.max_age.is_some_and(|max| max.nanos() < age) {
         return Some(EvidenceProblem::Expired);
     }
     None
@@ -151,12 +169,18 @@ pub fn report(
         verdict = EvidenceVerdict::Sufficient;
         used |= set.kinds;
     }
-    let mut report = EvidenceReport { verdict, text_findings: copied(findings), ..EvidenceReport::not_required() };
-    if verdict == EvidenceVerdict::Sufficient {
-        report.satisfied_by = pieces(used, material, facts);
-        report.rejected = copied(&material.rejected);
+    let (satisfied_by, rejected) = match verdict {
+        EvidenceVerdict::Sufficient => (pieces(used, material, facts), copied(&material.rejected)),
+        EvidenceVerdict::NotRequired | EvidenceVerdict::Insufficient => (SmallVec::new(), SmallVec::new()),
+    };
+    EvidenceReport {
+        verdict,
+        satisfied_by,
+        missing: SmallVec::new(),
+        missing_more: Vec::new(),
+        rejected,
+        text_findings: copied(findings),
     }
-    report
 }
 
 /// The report where one of the requirements is not met: every way to meet those that are not.

@@ -6,11 +6,18 @@ use crate::domain::facts::FactId;
 use crate::domain::time::Elapsed;
 use crate::plan::vocabulary::Labels;
 
-/// A kind of evidence, and what a piece of it must be like to count.
+/// A kind of evidence.
 #[derive(Clone, PartialEq, Debug)]
 pub struct EvidenceKind {
     /// Its name for people.
     pub label: Labels,
+    /// What a piece of it must be like to count; `None`: any piece of it counts.
+    pub conditions: Option<Conditions>,
+}
+
+/// What a piece of a kind must be like to count.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Conditions {
     /// Media types allowed; empty: any.
     pub media: Vec<MediaRange>,
     /// The largest size allowed, in bytes.
@@ -23,15 +30,16 @@ pub struct EvidenceKind {
     pub max_age: Option<Elapsed>,
     /// Fields that it must fill.
     pub fields: Vec<String>,
-    /// Whether a piece must say what the conditions above are about.
+    /// Whether a piece must say what the other conditions are about.
     pub unstated: Unstated,
 }
 
 /// What becomes of a piece that does not say its media type or time of capture where there is a
 /// condition on it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Unstated {
     /// It counts: only what is said is held against the condition.
+    #[default]
     Accepted,
     /// It does not count.
     Rejected,

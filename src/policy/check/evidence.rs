@@ -3,7 +3,7 @@
 use crate::domain::facts::FactId;
 use crate::domain::limits::{EVIDENCE_ALTERNATIVES_MAX, EVIDENCE_MAX};
 use crate::domain::time::Elapsed;
-use crate::plan::evidence::{EvidenceKind, MediaRange, Pieces, Requirement, Unstated, is_media_token};
+use crate::plan::evidence::{Conditions, EvidenceKind, MediaRange, Pieces, Requirement, Unstated, is_media_token};
 use crate::plan::fact::Dimension;
 use crate::plan::vocabulary::VocabularyId;
 use crate::policy::check::draft::Draft;
@@ -28,8 +28,8 @@ pub fn kinds(written: Option<&EvidenceKey>, draft: &Draft, reader: &mut Reader<'
 fn kind(slug: &Text, kind: &KindKey, draft: &Draft, reader: &mut Reader<'_, '_>) -> EvidenceKind {
     let captured = kind.captured.as_ref();
     let moment = |name: Option<&Slug>, reader: &mut Reader<'_, '_>| bound(name?, draft, reader);
-    EvidenceKind {
-        label: draft.labels(kind.label.as_ref(), &slug.value, slug.span, reader),
+    let label = draft.labels(kind.label.as_ref(), &slug.value, slug.span, reader);
+    let conditions = Conditions {
         media: kind.media.as_deref().unwrap_or(&[]).iter().filter_map(|text| media(text, reader)).collect(),
         max_bytes: kind.max_bytes.as_ref().map(|bytes| i64::from(bytes.value)),
         captured_after: moment(captured.and_then(|captured| captured.after.as_ref()), reader),
@@ -37,7 +37,8 @@ fn kind(slug: &Text, kind: &KindKey, draft: &Draft, reader: &mut Reader<'_, '_>)
         max_age: captured.and_then(|captured| captured.within.as_ref()).and_then(|text| age(text, reader)),
         fields: kind.fields.as_deref().unwrap_or(&[]).iter().map(|field| field.text().to_owned()).collect(),
         unstated: kind.unstated.as_ref().map_or(Unstated::Accepted, |word| unstated(word, reader)),
-    }
+    };
+    EvidenceKind { label, conditions: Some(conditions).filter(|conditions| *conditions != Conditions::default()) }
 }
 
 /// A moment that bounds the time of capture. A piece of evidence is about the whole order, so the moment of a line cannot

@@ -5,7 +5,7 @@ use crate::domain::exact::Exact;
 use crate::domain::facts::FactId;
 use crate::domain::request::Claim;
 use crate::plan::Plan;
-use crate::plan::evidence::{EvidenceKind, MediaRange};
+use crate::plan::evidence::{Conditions, MediaRange};
 use crate::plan::fact::Dimension;
 use crate::plan::show::show_quantity;
 use crate::plan::vocabulary::VocabularyId;
@@ -44,25 +44,25 @@ fn missing_evidence(report: &EvidenceReport, set: usize, plan: &Plan, language: 
 
 fn rejected_evidence(rejected: &RejectedEvidence, plan: &Plan, claim: &Claim<'_>) -> pb::RejectedEvidence {
     let RejectedEvidence { evidence, problem } = *rejected;
-    let kind = claim
+    let conditions = claim
         .evidence
         .get(usize::from(evidence))
         .and_then(|piece| plan.vocabularies.place(VocabularyId::EVIDENCE_KIND, piece.kind))
-        .and_then(|kind| plan.evidence_kinds.get(usize::from(kind)));
+        .and_then(|kind| plan.evidence_kinds.get(usize::from(kind))?.conditions.as_ref());
     pb::RejectedEvidence {
         evidence_id: piece_id(claim, evidence).to_owned(),
         reason_code: to_reason_code(problem.reason_code()).into(),
-        detail: detail(problem, kind, plan),
+        detail: detail(problem, conditions, plan),
     }
 }
 
 /// What is wrong with a piece, with the limit that it does not meet.
-fn detail(problem: EvidenceProblem, kind: Option<&EvidenceKind>, plan: &Plan) -> String {
+fn detail(problem: EvidenceProblem, of: Option<&Conditions>, plan: &Plan) -> String {
     match problem {
         EvidenceProblem::AnotherOrder => "it is about another order".to_owned(),
-        EvidenceProblem::MediaTypeNotAllowed => format!("its media type must be {}", media(kind)),
-        EvidenceProblem::MediaTypeMissing => format!("its media type is not said; it must be {}", media(kind)),
-        EvidenceProblem::TooLarge => match kind.and_then(|kind| kind.max_bytes) {
+        EvidenceProblem::MediaTypeNotAllowed => format!("its media type must be {}", media(of)),
+        EvidenceProblem::MediaTypeMissing => format!("its media type is not said; it must be {}", media(of)),
+        EvidenceProblem::TooLarge => match of.and_then(|of| of.max_bytes) {
             Some(bytes) => format!("it must have at most {bytes} bytes"),
             None => "it is too large".to_owned(),
         },
@@ -72,12 +72,12 @@ fn detail(problem: EvidenceProblem, kind: Option<&EvidenceKind>, plan: &Plan) ->
         },
         EvidenceProblem::CaptureTimeMissing => "its time of capture is not said".to_owned(),
         EvidenceProblem::CapturedTooEarly => {
-            format!("it must not be captured before {}", moment(kind.and_then(|kind| kind.captured_after), plan))
+            format!("it must not be captured before {}", moment(of.and_then(|of| of.captured_after), plan))
         }
         EvidenceProblem::CapturedTooLate => {
-            format!("it must not be captured after {}", moment(kind.and_then(|kind| kind.captured_before), plan))
+            format!("it must not be captured after {}", moment(of.and_then(|of| of.captured_before), plan))
         }
-        EvidenceProblem::Expired => match kind.and_then(|kind| kind.max_age) {
+        EvidenceProblem::Expired => match of.and_then(|of| of.max_age) {
             Some(age) => {
                 let age = show_quantity(Exact::whole(age.nanos()), Dimension::Elapsed);
                 format!("it must be captured at most {age} before the request")
@@ -85,14 +85,14 @@ fn detail(problem: EvidenceProblem, kind: Option<&EvidenceKind>, plan: &Plan) ->
             None => "it is too old".to_owned(),
         },
         EvidenceProblem::FieldMissing(place) => {
-            let field = kind.and_then(|kind| kind.fields.get(usize::from(place)));
+            let field = of.and_then(|of| of.fields.get(usize::from(place)));
             format!("its field `{}` is absent or blank", field.map_or("", String::as_str))
         }
     }
 }
 
-fn media(kind: Option<&EvidenceKind>) -> String {
-    let ranges = kind.map(|kind| kind.media.as_slice()).unwrap_or_default();
+fn media(of: Option<&Conditions>) -> String {
+    let ranges = of.map(|of| of.media.as_slice()).unwrap_or_default();
     let shown: Vec<_> = ranges
         .iter()
         .map(|range| match range {

@@ -15,7 +15,7 @@ use crate::domain::request::Request;
 use crate::domain::text::Fold;
 use crate::domain::words::{DeductionKind, LiableParty, OrderStage, Outcome, ReasonCode, RefundMethod};
 use crate::domain::zone::Zone;
-use crate::plan::evidence::{EvidenceKind, MediaRange, Unstated};
+use crate::plan::evidence::{Conditions, EvidenceKind, MediaRange};
 use crate::plan::fact::{BuiltIn, Derived, Dimension, FactDefinition, FactType, Input, InputRange, InputScope, Origin};
 use crate::plan::formula::Formula;
 use crate::plan::rule::{Action, NextStep, Rounded, Rule, Step, StepAmount, StepScope, Verdict};
@@ -117,16 +117,8 @@ fn vocabularies() -> Vocabularies {
 }
 
 fn kind(zh: &str, en: &str) -> EvidenceKind {
-    EvidenceKind {
-        label: labels(zh, en),
-        media: vec![MediaRange::Family("image/".into()), MediaRange::Type("application/pdf".into())],
-        max_bytes: None,
-        captured_after: None,
-        captured_before: None,
-        max_age: None,
-        fields: Vec::new(),
-        unstated: Unstated::Accepted,
-    }
+    let media = vec![MediaRange::Family("image/".into()), MediaRange::Type("application/pdf".into())];
+    EvidenceKind { label: labels(zh, en), conditions: Some(Conditions { media, ..Conditions::default() }) }
 }
 
 fn labels(zh: &str, en: &str) -> Labels {
