@@ -65,17 +65,12 @@ pub fn intake_into<'a>(
         intake.adds_up(order, &lines, &components, &tenders);
         intake.asks_for_no_more(claim_facts.as_ref(), &lines, &components);
     }
-    match (intake.violations.is_empty(), claim_facts) {
-        (true, Some(claim)) => Ok(Facts {
-            currency: intake.currency.map_or(0, |(place, _)| place),
-            shared,
-            lines,
-            components,
-            tenders,
-            claim,
-            earlier,
-        }),
-        (_, _) => Err(intake.violations.into_list()),
+    let currency = intake.currency.map_or(0, |(place, _)| place);
+    match claim_facts {
+        Some(claim) if intake.violations.is_empty() => {
+            Ok(Facts { currency, shared, lines, components, tenders, claim, earlier })
+        }
+        Some(_) | None => Err(intake.violations.into_list()),
     }
 }
 

@@ -4,6 +4,7 @@
 //! deductions. Then the lines are put together, and the money goes back to where it came from.
 //! There is no clock, no randomness and no input but the arguments.
 
+mod beside;
 mod components;
 mod deduct;
 pub mod evidence;

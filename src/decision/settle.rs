@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 use crate::decision::components::{components, deciding, share_of};
 use crate::decision::evidence::report;
 use crate::decision::tenders::{lost, split};
-use crate::decision::verdict::{Claim, approved, is_refunding, verdict_of};
+use crate::decision::verdict::{Claim, Decided, approved, is_refunding, verdict_of};
 use crate::decision::window::times;
 use crate::domain::allocate::{Share, allocate};
 use crate::domain::decision::{
@@ -20,10 +20,9 @@ use crate::plan::Plan;
 use crate::plan::rule::Demand;
 
 type Components = SmallVec<[ComponentDecision; 1]>;
-type Lines = SmallVec<[LineDecision; 1]>;
 
 /// Puts the lines together.
-pub fn order(claim: &Claim<'_, '_, '_>, mut lines: Lines) -> Decision {
+pub fn order(claim: &Claim<'_, '_, '_>, mut lines: Decided) -> Decision {
     let mut components = components(claim, &lines);
     let lost = lost(&claim.facts.tenders);
     if !lost.is_zero() {
@@ -84,7 +83,7 @@ struct Part<'d> {
 type Parts<'d> = SmallVec<[Part<'d>; 2]>;
 
 /// Every part of the refund: the lines, then the components.
-fn parts<'d>(facts: &Facts<'_>, lines: &'d mut Lines, components: &'d mut Components) -> Parts<'d> {
+fn parts<'d>(facts: &Facts<'_>, lines: &'d mut Decided, components: &'d mut Components) -> Parts<'d> {
     let lines = lines.iter_mut().map(|line| {
         let earlier = facts.lines.get(usize::from(line.line)).map_or(Amount::ZERO, |line| line.refunded);
         Part { refund: &mut line.refund, deductions: &mut line.deductions, earlier }
@@ -105,7 +104,7 @@ fn parts<'d>(facts: &Facts<'_>, lines: &'d mut Lines, components: &'d mut Compon
 /// is rounded down, because a rounding error must not cost the customer; what the other tenders can
 /// take bounds it, so that all claims together return exactly what those paid.
 #[inline(never)]
-fn withhold_lost(lost: Amount, facts: &Facts<'_>, lines: &mut Lines, components: &mut Components) {
+fn withhold_lost(lost: Amount, facts: &Facts<'_>, lines: &mut Decided, components: &mut Components) {
     let paid = Amount::sum(facts.tenders.iter().map(|tender| tender.paid));
     let parts = parts(facts, lines, components);
     let own = |part: &Part<'_>| {
@@ -133,7 +132,7 @@ fn withhold_lost(lost: Amount, facts: &Facts<'_>, lines: &mut Lines, components:
 /// Holds back what the customer did not ask for. The answer stays what it was: all that was
 /// asked for is all of it.
 #[inline(never)]
-fn withhold_unrequested(requested: Amount, facts: &Facts<'_>, lines: &mut Lines, components: &mut Components) {
+fn withhold_unrequested(requested: Amount, facts: &Facts<'_>, lines: &mut Decided, components: &mut Components) {
     let parts = parts(facts, lines, components);
     let refund = Amount::sum(parts.iter().map(|part| *part.refund));
     let shares = parts.iter().map(|part| Share { weight: *part.refund, capacity: *part.refund });

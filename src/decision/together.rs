@@ -5,21 +5,20 @@
 
 use smallvec::SmallVec;
 
+use crate::decision::beside::{beside, with_beside};
 use crate::decision::deduct::{
     Deductions, NoAmount, StepResult, Taken, deduct_together, extra_amount, source, step_amount,
 };
 use crate::decision::explain::Recorder;
 use crate::decision::line::{Held, Line, MissingFacts};
 use crate::decision::machine::Fault;
-use crate::decision::verdict::{Claim, beside, is_refunding, refunded, unmet, verdict_of, with_beside};
+use crate::decision::verdict::{Claim, Decided, is_refunding, refunded, unmet, verdict_of};
 use crate::domain::allocate::{Share, allocate};
 use crate::domain::decision::{ExtraAmount, LineDecision, RuleRef};
 use crate::domain::facts::LineFacts;
 use crate::domain::money::Amount;
 use crate::domain::words::AmountKind;
 use crate::plan::rule::{Action, Extra, Step, Verdict};
-
-type Decided = SmallVec<[LineDecision; 1]>;
 
 /// A line while amounts are taken from it.
 struct SharedLine<'p, 'f, 'a> {

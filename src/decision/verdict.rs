@@ -4,22 +4,22 @@ use std::cell::OnceCell;
 
 use smallvec::{SmallVec, smallvec};
 
-use crate::decision::deduct::{Deductions, NoAmount, deduct, extra_amount, within};
+use crate::decision::beside::{beside, with_beside};
+use crate::decision::deduct::{Deductions, NoAmount, deduct, within};
 use crate::decision::evidence::{Material, inspect, met_by};
 use crate::decision::explain::Recorder;
-use crate::decision::line::{Line, MissingFacts, Standing};
+use crate::decision::line::{Line, MissingFacts};
 use crate::decision::machine::Fault;
 use crate::decision::search::{Found, search};
 use crate::decision::text::vague_phrases;
 use crate::decision::together::decide_together;
-use crate::domain::decision::{ExtraAmount, LineDecision, ReasonCodes, RuleRef, TextFinding};
+use crate::domain::decision::{LineDecision, ReasonCodes, RuleRef, TextFinding};
 use crate::domain::facts::{ComponentFacts, Coverage, EarlierFacts, Facts, LineFacts, Value};
 use crate::domain::money::{Amount, Currency};
-use crate::domain::time::Day;
 use crate::domain::words::{AmountKind, LiableParty, Outcome, ReasonCode};
 use crate::plan::Plan;
 use crate::plan::evidence::Requirement;
-use crate::plan::rule::{Action, Demand, Extra, LayerPower, Verdict};
+use crate::plan::rule::{Action, Demand, LayerPower, Verdict};
 use crate::plan::vocabulary::VocabularyId;
 
 /// A claim while it is decided: what all of its lines share is worked out once, when a line
@@ -31,7 +31,6 @@ pub struct Claim<'p, 'f, 'a> {
     pub facts: &'f Facts<'a>,
     /// The order's currency.
     pub currency: &'p Currency,
-    requested_on: OnceCell<Option<Day>>,
     material: OnceCell<Material>,
     vague: OnceCell<SmallVec<[TextFinding; 1]>>,
 }
@@ -43,12 +42,7 @@ impl<'p, 'f, 'a> Claim<'p, 'f, 'a> {
     pub fn new(plan: &'p Plan, facts: &'f Facts<'a>) -> Self {
         // Intake leaves no currency outside of the plan's.
         let currency = plan.currencies.get(usize::from(facts.currency)).unwrap_or(&NO_CURRENCY);
-        Self { plan, facts, currency, requested_on: OnceCell::new(), material: OnceCell::new(), vague: OnceCell::new() }
-    }
-
-    /// The day of the request in the policy's zone: where all windows begin.
-    pub fn requested_on(&self) -> Option<Day> {
-        *self.requested_on.get_or_init(|| self.plan.zone.day_at(self.facts.claim.requested_at))
+        Self { plan, facts, currency, material: OnceCell::new(), vague: OnceCell::new() }
     }
 
     /// The material, inspected.
@@ -95,24 +89,48 @@ impl<'p, 'f, 'a> Claim<'p, 'f, 'a> {
     }
 }
 
+/// The decisions on lines. One is large to move, so each is put here where it is made.
+pub type Decided = SmallVec<[LineDecision; 1]>;
+
+/// What is done with a line whose rule is found.
+enum Judged {
+    /// It is decided, and its decision is added to the others.
+    Alone,
+    /// It is to be refunded by this rule, less what that takes from all of its lines together.
+    Together(RuleRef),
+}
+
 /// Finds the rule of a line and follows it.
-fn line<R: Recorder>(claim: &Claim<'_, '_, '_>, place: u16, facts: &LineFacts<'_>, recorder: &mut R) -> Judged {
+fn line<R: Recorder>(
+    claim: &Claim<'_, '_, '_>,
+    place: u16,
+    facts: &LineFacts<'_>,
+    recorder: &mut R,
+    decided: &mut Decided,
+) -> Judged {
     let plan = claim.plan;
     let mut line = Line::new(plan, claim.currency, facts, recorder);
     if let Some((outcome, codes, missing)) = not_governed(plan, &mut line) {
         let undecided = undecided(place, RuleRef::Otherwise, outcome, codes, None);
-        return Judged::Decided(LineDecision { missing_facts: missing, ..undecided });
+        decided.push(LineDecision { missing_facts: missing, ..undecided });
+        return Judged::Alone;
     }
-    judge(claim, place, 0, &mut line)
+    judge(claim, place, 0, &mut line, decided)
 }
 
 /// Finds the rule of a line from a place of the policy on, and follows it. A rule of a layer that
 /// may only improve is held against what the policy below it decides, and the better one counts.
-fn judge<R: Recorder>(claim: &Claim<'_, '_, '_>, place: u16, from: u32, line: &mut Line<'_, '_, '_, R>) -> Judged {
+fn judge<R: Recorder>(
+    claim: &Claim<'_, '_, '_>,
+    place: u16,
+    from: u32,
+    line: &mut Line<'_, '_, '_, R>,
+    decided: &mut Decided,
+) -> Judged {
     let found = search(claim.plan, from, line);
     match improved_below(claim.plan, found) {
-        None => judged(claim, place, found, line),
-        Some(below) => improved(claim, place, found, below, line),
+        None => judged(claim, place, found, line, decided),
+        Some(below) => improved(claim, place, found, below, line, decided),
     }
 }
 
@@ -124,29 +142,41 @@ fn improved<R: Recorder>(
     found: Found,
     below: u32,
     line: &mut Line<'_, '_, '_, R>,
+    decided: &mut Decided,
 ) -> Judged {
-    let judged = judged(claim, place, found, line);
-    let Judged::Decided(above) = &judged else { return judged };
-    // Each layer is left behind for good, so this ends after as many steps as there are layers.
-    match judge(claim, place, below, line) {
-        Judged::Decided(other) if better(above, &other) => judged,
-        other @ (Judged::Decided(_) | Judged::Together(..)) => other,
+    if let together @ Judged::Together(_) = judged(claim, place, found, line, decided) {
+        return together;
     }
+    let above = decided.pop();
+    // Each layer is left behind for good, so this ends after as many steps as there are layers.
+    let judged = judge(claim, place, below, line, decided);
+    if let (Judged::Alone, Some(above), Some(other)) = (&judged, above, decided.last_mut())
+        && better(&above, other)
+    {
+        *other = above;
+    }
+    judged
 }
 
 /// Does what was found.
 #[inline]
-fn judged<R: Recorder>(claim: &Claim<'_, '_, '_>, place: u16, found: Found, line: &mut Line<'_, '_, '_, R>) -> Judged {
+fn judged<R: Recorder>(
+    claim: &Claim<'_, '_, '_>,
+    place: u16,
+    found: Found,
+    line: &mut Line<'_, '_, '_, R>,
+    decided: &mut Decided,
+) -> Judged {
     match found {
-        Found::Rule(rule) => follow(claim, place, RuleRef::Rule(rule), line),
-        Found::Otherwise => follow(claim, place, RuleRef::Otherwise, line),
-        Found::Missing(rule) => Judged::Decided(unknown(claim, place, rule, line)),
+        Found::Rule(rule) => return follow(claim, place, RuleRef::Rule(rule), line, decided),
+        Found::Otherwise => return follow(claim, place, RuleRef::Otherwise, line, decided),
+        Found::Missing(rule) => decided.push(unknown(claim, place, rule, line)),
         Found::Faulty(rule, fault) => {
             let codes = ReasonCodes::of(&[fault_code(fault)]);
-            let liable = liable(line);
-            Judged::Decided(undecided(place, RuleRef::Rule(rule), Outcome::ManualReview, codes, liable))
+            decided.push(undecided(place, RuleRef::Rule(rule), Outcome::ManualReview, codes, liable(line)));
         }
     }
+    Judged::Alone
 }
 
 /// The first rule below the layer of a rule, where that layer may only improve.
@@ -211,42 +241,37 @@ fn not_governed<R: Recorder>(
     }
 }
 
-/// A line whose rule is found.
-pub enum Judged {
-    /// It is decided.
-    Decided(LineDecision),
-    /// It is to be refunded, less what its rule takes from all of its lines together.
-    Together(u16, RuleRef),
-}
-
 /// Does what the deciding rule says.
-fn follow<R: Recorder>(claim: &Claim<'_, '_, '_>, place: u16, rule: RuleRef, line: &mut Line<'_, '_, '_, R>) -> Judged {
+fn follow<R: Recorder>(
+    claim: &Claim<'_, '_, '_>,
+    place: u16,
+    rule: RuleRef,
+    line: &mut Line<'_, '_, '_, R>,
+    decided: &mut Decided,
+) -> Judged {
     let verdict = verdict_of(claim.plan, rule);
-    let decided = |outcome, codes, line: &mut _| Judged::Decided(undecided(place, rule, outcome, codes, liable(line)));
-    let steps = match &verdict.action {
-        Action::Deny(reasons) => return decided(Outcome::Denied, *reasons, line),
-        Action::Ask(reasons) => return decided(Outcome::MoreInfoRequired, *reasons, line),
-        Action::Review(reasons) => {
-            let lacking = unmet(claim, verdict);
-            return match lacking.is_empty() {
-                true => decided(Outcome::ManualReview, *reasons, line),
-                false => decided(Outcome::MoreInfoRequired, lacking, line),
-            };
-        }
-        Action::Refund(steps) => steps,
-    };
-    if claim.facts.claim.lines == Coverage::NotClaimed {
+    let (outcome, codes) = match &verdict.action {
+        Action::Deny(reasons) => (Outcome::Denied, *reasons),
+        Action::Ask(reasons) => (Outcome::MoreInfoRequired, *reasons),
+        Action::Review(reasons) => match unmet(claim, verdict) {
+            lacking if lacking.is_empty() => (Outcome::ManualReview, *reasons),
+            lacking => (Outcome::MoreInfoRequired, lacking),
+        },
         // It is asked about for a component alone: it would be refunded, or lacks something.
-        let lacking = unmet(claim, verdict);
-        let outcome = if lacking.is_empty() { Outcome::ApprovedFull } else { Outcome::MoreInfoRequired };
-        return decided(outcome, lacking, line);
-    }
-    if verdict.is_shared() {
-        return Judged::Together(place, rule);
-    }
-    let deducted = deduct(steps, rule, claim.currency, line)
-        .map_err(|no_amount| with_beside(no_amount, claim, place, verdict, line));
-    Judged::Decided(refunded(claim, place, rule, deducted, line))
+        Action::Refund(_) if claim.facts.claim.lines == Coverage::NotClaimed => match unmet(claim, verdict) {
+            lacking if lacking.is_empty() => (Outcome::ApprovedFull, lacking),
+            lacking => (Outcome::MoreInfoRequired, lacking),
+        },
+        Action::Refund(_) if verdict.is_shared() => return Judged::Together(rule),
+        Action::Refund(steps) => {
+            let deducted = deduct(steps, rule, claim.currency, line)
+                .map_err(|no_amount| with_beside(no_amount, claim, place, verdict, line));
+            decided.push(refunded(claim, place, rule, deducted, line));
+            return Judged::Alone;
+        }
+    };
+    decided.push(undecided(place, rule, outcome, codes, liable(line)));
+    Judged::Alone
 }
 
 /// The decision on a line of which its rule has taken what it takes.
@@ -298,51 +323,6 @@ pub fn refunded<R: Recorder>(
     }
 }
 
-type Beside = (SmallVec<[ExtraAmount; 1]>, SmallVec<[ExtraAmount; 1]>);
-
-/// What a rule gives and asks for on a line beside its refund.
-#[inline]
-pub fn beside<R: Recorder>(
-    claim: &Claim<'_, '_, '_>,
-    place: u16,
-    verdict: &Verdict,
-    line: &mut Line<'_, '_, '_, R>,
-) -> Result<Beside, NoAmount> {
-    if verdict.compensations.is_empty() && verdict.amounts_due.is_empty() {
-        return Ok((SmallVec::new(), SmallVec::new()));
-    }
-    let mut missing = MissingFacts::new();
-    let compensations = extras(&verdict.compensations, AmountKind::Compensation, (claim, place), line, &mut missing)?;
-    let amounts_due = extras(&verdict.amounts_due, AmountKind::AmountDue, (claim, place), line, &mut missing)?;
-    if missing.is_empty() { Ok((compensations, amounts_due)) } else { Err(NoAmount::Missing(missing)) }
-}
-
-/// Where facts are missing for what is taken: those that are missing for what is given beside it too, so that all can be
-/// sent at once. A fault there comes before missing facts, as everywhere.
-#[inline(never)]
-pub fn with_beside<R: Recorder>(
-    no_amount: NoAmount,
-    claim: &Claim<'_, '_, '_>,
-    place: u16,
-    verdict: &Verdict,
-    line: &mut Line<'_, '_, '_, R>,
-) -> NoAmount {
-    let NoAmount::Missing(mut missing) = no_amount else { return no_amount };
-    line.standing = Standing { left: None, previous: None };
-    match beside(claim, place, verdict, line) {
-        Ok(_) => {}
-        Err(NoAmount::Missing(more)) => {
-            more.into_iter().for_each(|fact| {
-                if !missing.contains(&fact) {
-                    missing.push(fact)
-                }
-            });
-        }
-        Err(faulty @ NoAmount::Faulty(_)) => return faulty,
-    }
-    NoAmount::Missing(missing)
-}
-
 /// The answer for an amount: all of it, a part of it, or nothing.
 pub fn approved(refund: Amount, held_back: Amount) -> (Outcome, ReasonCodes) {
     match (refund.is_zero(), held_back.is_zero()) {
@@ -385,8 +365,8 @@ fn without_amount(
 
 /// Decides all claimed lines. Where components are claimed alone, no line is: then the lines that these belong to only
 /// say which of their rules would refund.
-pub fn lines<R: Recorder>(claim: &Claim<'_, '_, '_>, recorder: &mut R) -> SmallVec<[LineDecision; 1]> {
-    let mut decided = SmallVec::new();
+pub fn lines<R: Recorder>(claim: &Claim<'_, '_, '_>, recorder: &mut R) -> Decided {
+    let mut decided = Decided::new();
     let mut shared: SmallVec<[(u16, RuleRef); 4]> = SmallVec::new();
     for (place, facts) in claim.facts.lines.iter().enumerate() {
         let place = u16::try_from(place).unwrap_or(u16::MAX);
@@ -394,36 +374,14 @@ pub fn lines<R: Recorder>(claim: &Claim<'_, '_, '_>, recorder: &mut R) -> SmallV
             continue;
         }
         recorder.line(place);
-        match line(claim, place, facts, recorder) {
-            Judged::Decided(line) => decided.push(line),
-            Judged::Together(place, rule) => shared.push((place, rule)),
+        if let Judged::Together(rule) = line(claim, place, facts, recorder, &mut decided) {
+            shared.push((place, rule));
         }
     }
     if !shared.is_empty() {
         decide_together(claim, &shared, &mut decided, recorder);
     }
     decided
-}
-
-/// What is given or owed beside a refund; what is missing for it is noted.
-fn extras<R: Recorder>(
-    extras: &[Extra],
-    what: AmountKind,
-    (claim, place): (&Claim<'_, '_, '_>, u16),
-    line: &mut Line<'_, '_, '_, R>,
-    missing: &mut MissingFacts,
-) -> Result<SmallVec<[ExtraAmount; 1]>, Fault> {
-    let mut amounts = SmallVec::new();
-    // What is carried is given once, when all lines are decided.
-    let own = (0u16..).zip(extras).filter(|(_, extra)| extra.order_amount.is_none());
-    for (at, extra) in own {
-        let Some(amount) = extra_amount(extra, claim.currency, line, missing)? else { continue };
-        let amount = amount.less(claim.earlier(&extra.name, what, |of| of == place));
-        if !amount.is_zero() {
-            amounts.push(ExtraAmount { place: at, amount });
-        }
-    }
-    Ok(amounts)
 }
 
 /// What a rule says, or the policy's `otherwise`.

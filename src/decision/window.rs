@@ -39,7 +39,8 @@ pub fn times(claim: &Claim<'_, '_, '_>, lines: &[LineDecision], method: Option<&
         if verdict.review.is_none() && payout.is_none() {
             continue;
         }
-        let Some(mut days) = claim.requested_on().map(Days::on) else { continue };
+        // All windows begin on the day of the request.
+        let Some(mut days) = claim.plan.zone.day_at(claim.facts.claim.requested_at).map(Days::on) else { break };
         if let Some(window) = &verdict.review {
             days = days.then(window, calendar);
             times.review = Some(days.or_later(times.review));
