@@ -4,7 +4,6 @@
 
 use std::time::{Duration, Instant};
 
-use prost::Message as _;
 use tonic::Status;
 
 use crate::decision::explain::{Recorder, Silent};
@@ -21,6 +20,7 @@ use crate::engine::snapshot::Snapshot;
 use crate::plan::Plan;
 use crate::plan::vocabulary::VocabularyId;
 use crate::server::errors::Failure;
+use crate::server::identity::Identity;
 use crate::server::limits::{ANSWER_BYTES_MAX, DECODED_BYTES_INLINE_MAX, EXPLAINED_TESTS_INLINE_MAX};
 use crate::server::pb;
 use crate::server::wire::answer::{DECISION_ID_BYTES, Heading, policy, write};
@@ -75,33 +75,33 @@ pub fn answer(snapshot: &Snapshot, request: &pb::EvaluateRefundRequest) -> Resul
     let said = checks.converted(request::for_decision(order.as_ref(), claim.as_ref()));
     let plan = checks.plan(plan_for(snapshot, policy_id, policy_digest, *min_generation, &said))?;
     let language = checks.language(plan, language);
-    let facts = checks.facts(intake(plan, &said, Purpose::Decision))?;
+    let mut facts = intake(plan, &said, Purpose::Decision);
+    let facts = checks.facts(&mut facts)?;
     // Both are there: `for_decision` has checked it.
     let (Some(order), Some(claim)) = (order, claim) else { return Err(Failure::Bug) };
-    let currency = currency(plan, &facts)?;
+    let currency = currency(plan, facts)?;
     let names = Names { plan, order: &said.order, claim: &said.claim, currency, language };
     let (decision, elapsed, explanation) = match explain {
         Explain::Nothing => {
-            let (decision, elapsed) = timed(plan, &facts, &mut Silent);
+            let (decision, elapsed) = timed(plan, facts, &mut Silent);
             (decision, elapsed, None)
         }
         Explain::Everything => {
             let mut transcript = Transcript::default();
-            let (decision, elapsed) = timed(plan, &facts, &mut transcript);
+            let (decision, elapsed) = timed(plan, facts, &mut transcript);
             let explanation = message(&transcript.explanation(), &decision, names, ANSWER_BYTES_MAX)
                 .ok_or(Failure::AnswerTooLarge)?;
             (decision, elapsed, Some(explanation))
         }
     };
-    let order_and_claim = [&*order.encode_to_vec(), &claim.encode_to_vec()];
-    let decision_id = decision_id(&mut Vec::new(), snapshot, plan, request_id, order_and_claim);
-    let response = pb::EvaluateRefundResponse {
-        decision_id: hex::text(decision_id),
-        request_id: request_id.clone(),
-        policy: Some(policy_ref(snapshot, plan)),
-        explanation,
-        ..response(&decision, names)
-    };
+    let mut identity = Identity::new(snapshot, plan);
+    identity.begin(request_id);
+    identity.message(order).and_then(|()| identity.message(claim)).map_err(|_| Failure::Bug)?;
+    let mut response = response(&decision, names);
+    response.decision_id = hex::text(identity.id());
+    response.request_id.clone_from(request_id);
+    response.policy = Some(policy_ref(snapshot, plan));
+    response.explanation = explanation;
     Ok(Evaluated { response, outcome: decision.outcome, reason: decision.reason_codes.first(), elapsed })
 }
 
@@ -162,15 +162,16 @@ pub(crate) struct Desk<'m> {
     snapshot: &'m Snapshot,
     request: Request<'m>,
     rows: Rows,
-    identity: Vec<u8>,
-    policy: PolicyWritten<'m>,
+    policy: Option<OfPolicy<'m>>,
 }
 
-/// What answers say about the plan that decided, in the bytes of their messages.
-#[derive(Debug, Default)]
-struct PolicyWritten<'m> {
-    plan: Option<&'m Plan>,
-    bytes: Vec<u8>,
+/// What all answers by one plan have in common.
+#[derive(Debug)]
+struct OfPolicy<'m> {
+    plan: &'m Plan,
+    /// What they say about it, in the bytes of their messages.
+    written: Vec<u8>,
+    identity: Identity,
 }
 
 impl<'m> Desk<'m> {
@@ -179,14 +180,13 @@ impl<'m> Desk<'m> {
         // Most orders have one line, and a line is large.
         let order = Order { lines: Vec::with_capacity(1), ..Order::default() };
         let request = Request { order, claim: Claim::default() };
-        let (rows, identity, policy) = (Rows::default(), Vec::new(), PolicyWritten::default());
-        Self { snapshot, request, rows, identity, policy }
+        Self { snapshot, request, rows: Rows::default(), policy: None }
     }
 
     /// Decides a plain request from its bytes and writes the answer. `None`, and nothing written,
     /// where [`answer`] must look at it: it comes to the same answer, or says what is wrong.
     pub(crate) fn answer(&mut self, message: &'m [u8], response: &mut Writer<'_>) -> Option<Written<'m>> {
-        let Self { snapshot, request: said, rows, identity, policy } = self;
+        let Self { snapshot, request: said, rows, policy } = self;
         let plain::PlainRequest { request_id, policy_id, policy_digest, min_generation, language, order, claim } =
             plain::read(message, said)?;
         let plan = plan_for(snapshot, policy_id, policy_digest, min_generation, said).ok()?;
@@ -199,8 +199,14 @@ impl<'m> Desk<'m> {
         let decision = decide(plan, facts, &mut Silent);
         let elapsed = begun.elapsed();
         rows.take_back(facts);
-        let decision_id = decision_id(identity, snapshot, plan, request_id, [order, claim]);
-        let heading = Heading { decision_id, request_id, policy: policy.of(plan, snapshot) };
+        // Most requests of a call are decided by the same plan.
+        policy.take_if(|last| !std::ptr::eq(last.plan, plan));
+        let OfPolicy { plan: _, written, identity } = policy.get_or_insert_with(|| OfPolicy::new(snapshot, plan));
+        identity.begin(request_id);
+        identity.part(order);
+        identity.part(claim);
+        let decision_id = identity.id();
+        let heading = Heading { decision_id, request_id, policy: written };
         write(response, heading, &decision, names);
         let rule = decision.lines.first().map_or("", |line| rule_id(plan, line.rule));
         let reason = decision.reason_codes.first();
@@ -210,15 +216,11 @@ impl<'m> Desk<'m> {
     }
 }
 
-impl<'m> PolicyWritten<'m> {
-    fn of(&mut self, plan: &'m Plan, snapshot: &Snapshot) -> &[u8] {
-        if !self.plan.is_some_and(|written| std::ptr::eq(written, plan)) {
-            self.bytes.clear();
-            self.bytes.reserve(USUAL_POLICY_BYTES);
-            policy(&mut Writer::at_end_of(&mut self.bytes), plan, snapshot.digest_text(), snapshot.generation);
-            self.plan = Some(plan);
-        }
-        &self.bytes
+impl<'m> OfPolicy<'m> {
+    fn new(snapshot: &Snapshot, plan: &'m Plan) -> Self {
+        let mut written = Vec::with_capacity(USUAL_POLICY_BYTES);
+        policy(&mut Writer::at_end_of(&mut written), plan, snapshot.digest_text(), snapshot.generation);
+        Self { plan, written, identity: Identity::new(snapshot, plan) }
     }
 }
 
@@ -238,8 +240,9 @@ pub fn validate_evidence(
     let said = checks.converted(request::for_assessment(order.as_ref(), claim.as_ref()));
     let plan = checks.plan(plan_for(snapshot, policy_id, policy_digest, 0, &said))?;
     let language = checks.language(plan, language);
-    let facts = checks.facts(intake(plan, &said, Purpose::Evidence))?;
-    let EvidenceAssessment { reason_codes, report, next_steps: steps } = assess_evidence(plan, &facts);
+    let mut facts = intake(plan, &said, Purpose::Evidence);
+    let facts = checks.facts(&mut facts)?;
+    let EvidenceAssessment { reason_codes, report, next_steps: steps } = assess_evidence(plan, facts);
     Ok(pb::ValidateEvidenceResponse {
         request_id: request_id.clone(),
         reason_code: to_primary_reason(reason_codes),
@@ -369,13 +372,13 @@ impl Checks {
     }
 
     /// The facts, if nothing was wrong anywhere. What `intake` says of a field that is bad already,
-    /// or of a part of it, only follows from that.
+    /// or of a part of it, only follows from that. Facts are large to move, so they stay where they are.
     #[inline]
-    fn facts<'a>(self, facts: Result<Facts<'a>, Vec<FieldViolation>>) -> Result<Facts<'a>, Failure> {
+    fn facts<'f, 'a>(self, facts: &'f mut Result<Facts<'a>, Vec<FieldViolation>>) -> Result<&'f Facts<'a>, Failure> {
         match facts {
             Ok(facts) if self.0.is_empty() => Ok(facts),
             Ok(_) => Err(Failure::BadRequest(self.0)),
-            Err(further) => Err(self.and(further)),
+            Err(further) => Err(self.and(std::mem::take(further))),
         }
     }
 
@@ -398,36 +401,13 @@ fn is_part_of(path: &str, whole: &str) -> bool {
     path.strip_prefix(whole).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
-/// The identity of a decision: what it follows from, and nothing else. Parts are preceded by their
-/// lengths, so that no two requests read the same. They are laid side by side in `said`.
-fn decision_id(
-    said: &mut Vec<u8>,
-    snapshot: &Snapshot,
-    plan: &Plan,
-    request_id: &str,
-    order_and_claim: [&[u8]; 2],
-) -> [u8; DECISION_ID_BYTES] {
-    let [order, claim] = order_and_claim;
-    let parts = [snapshot.digest.bytes().as_slice(), plan.id.as_bytes(), request_id.as_bytes(), order, claim];
-    said.clear();
-    said.reserve(USUAL_REQUEST_BYTES);
-    said.extend_from_slice(b"requite decision 2\n");
-    said.extend_from_slice(&ENGINE_REVISION.to_le_bytes());
-    for part in parts {
-        said.extend_from_slice(&(part.len() as u64).to_le_bytes());
-        said.extend_from_slice(part);
-    }
-    blake3::hash(said).as_bytes().first_chunk().copied().unwrap_or_default()
-}
-
 /// Room for what answers say about a usual policy.
 const USUAL_POLICY_BYTES: usize = 192;
 
-/// Room for what a usual decision follows from.
-const USUAL_REQUEST_BYTES: usize = 1024;
-
 #[cfg(test)]
 mod tests {
+    use prost::Message as _;
+
     use super::*;
     use crate::engine::admit::Admission;
     use crate::policy::bundle::{Bundle, BundleFile};
@@ -506,9 +486,16 @@ mod tests {
         let (snapshot, plan) = (snapshot(1), samples::plan());
         let (order, claim) = (samples::order(), samples::claim());
         let id_of = |snapshot: &Snapshot, request_id: &str, order: &pb::Order, claim: &pb::Claim| {
-            // Whatever was laid there before makes no difference.
-            let mut said = request_id.repeat(9).into_bytes();
-            decision_id(&mut said, snapshot, &plan, request_id, [&order.encode_to_vec(), &claim.encode_to_vec()])
+            let mut identity = Identity::new(snapshot, &plan);
+            identity.begin(request_id);
+            identity.part(&order.encode_to_vec());
+            identity.part(&claim.encode_to_vec());
+            let id = identity.id();
+            // The same from the messages themselves; whatever was asked before makes no difference.
+            identity.begin(request_id);
+            identity.message(order).and_then(|()| identity.message(claim)).unwrap();
+            assert_eq!(identity.id(), id);
+            id
         };
         let id = id_of(&snapshot, "r-1", &order, &claim);
         assert_eq!(id, id_of(&self::snapshot(9), "r-1", &order, &claim));
@@ -522,7 +509,7 @@ mod tests {
         let said = |field: &str| FieldViolation::new(field, "bad");
         let checks = Checks(vec![said("claim.requested_at"), said("order")]);
         let further = vec![said("claim.requested_at"), said("order.lines"), said("claim.requested_at_all")];
-        let Err(Failure::BadRequest(violations)) = checks.facts(Err(further)) else { panic!("must be bad") };
+        let Err(Failure::BadRequest(violations)) = checks.facts(&mut Err(further)) else { panic!("must be bad") };
         assert_eq!(violations, [said("claim.requested_at"), said("order"), said("claim.requested_at_all")]);
     }
 

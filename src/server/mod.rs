@@ -12,6 +12,7 @@ pub mod evaluation;
 pub mod guard;
 mod health;
 mod heavy;
+mod identity;
 pub mod json;
 pub mod limits;
 pub mod listener;

@@ -70,7 +70,7 @@ fn read_order<'m>(message: &'m [u8], order: &mut Order<'m>) -> Option<&'m [u8]> 
             B3 => order.paid_at = Some(timestamp(fields.bytes()?)?),
             B4 => entry(&mut order.times, fields.item()?, |moment| timestamp(moment.unwrap_or_default()))?,
             B5 => order.customer_caused_delay = Some(elapsed(fields.bytes()?)?),
-            B6 => room(&mut order.lines, LINES_MAX)?.push(line(fields.item()?)?),
+            B6 => line(fields.item()?, room(&mut order.lines, LINES_MAX)?.push_mut(Line::default()))?,
             B7 => room(&mut order.tenders, TENDERS_MAX)?.push(tender(fields.item()?)?),
             B8 => room(&mut order.components, COMPONENTS_MAX)?.push(component(fields.item()?)?),
             B9 => room(&mut order.tags, ENTRIES_MAX)?.push(text(fields.item()?)?),
@@ -122,8 +122,8 @@ fn earlier(message: &[u8]) -> Option<EarlierAmount<'_>> {
     }
 }
 
-fn line(message: &[u8]) -> Option<Line<'_>> {
-    let mut line = Line::default();
+/// Reads a line where it will stand: it is large to move.
+fn line<'m>(message: &'m [u8], line: &mut Line<'m>) -> Option<()> {
     let mut fields = Fields::of(message);
     loop {
         match fields.key()? {
@@ -142,7 +142,7 @@ fn line(message: &[u8]) -> Option<Line<'_>> {
             N13 => line.quantity = fields.number()?,
             N14 => line.returned_quantity = fields.number()?,
             B15 => line.returned_refunded = Some(money(fields.bytes()?)?),
-            END => return Some(line),
+            END => return Some(()),
             _ => return None,
         }
     }
