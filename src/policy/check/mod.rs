@@ -12,6 +12,7 @@ mod evidence;
 mod facts;
 mod header;
 mod order_amounts;
+mod repeated;
 mod rules;
 mod text;
 mod whole;
@@ -93,6 +94,9 @@ pub fn check(document: &Document, calendars: &Calendars, reader: &mut Reader<'_,
     let names = rules::Names::new(policy, &requirements, &next_steps, order_amounts);
     let routes = rules::routes(policy.routes.as_ref(), &names, reader);
     let rules = rules::rules(document, &names, &mut draft, reader);
+    let written: Vec<_> = document.layers.iter().flat_map(|layer| &layer.rules).chain(&policy.rules).collect();
+    let declared = (policy.order_amounts.as_ref(), names.order_amounts.good.as_slice());
+    repeated::warn(&written, &rules, declared, &components, &draft, reader);
     order_amounts::vocabulary(&rules, &names, &mut draft);
     let otherwise = rules::otherwise(&policy.otherwise, document.otherwise_key, &names, &draft, reader);
     if refusals_before < reader.refusals() {
