@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use admin_model_support::served::Served;
-use admin_model_support::{BROKEN, Cause, Entry, Model, Outcome, Verb, Version};
+use admin_model_support::{BROKEN, Cause, Entry, Model, Outcome, Verb, Version, came};
 use requite::app::reload::RoadConfig;
 use requite::domain::money::{Amount, Currency};
 use requite::domain::words;
@@ -251,7 +251,8 @@ fn nothing_bad_came_back(history: &[Entry], named: &[(usize, Version)]) {
             bad.remove(&entry.version);
         }
         assert!(!bad.contains(&entry.version) || entry.cause == Cause::Start, "{entry:?} in {history:#?}");
-        if entry.cause == Cause::Rollback {
+        let until_then = &history[history.len() - 1 - place..];
+        if entry.cause == Cause::Rollback && came(until_then, entry.version) < came(until_then, before.version) {
             bad.insert(before.version);
         }
     }

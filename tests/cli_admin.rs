@@ -478,6 +478,77 @@ fn a_token_in_the_clear_is_warned_of() {
 }
 
 #[test]
+fn a_connection_that_breaks_before_the_answer_is_no_answer() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap().to_string();
+    // Takes each connection and ends it once something was sent.
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _sent = std::io::Read::read(&mut stream, &mut [0; 1024]);
+        }
+    });
+    for (verb, changes) in
+        [(&["reload"][..], true), (&["candidate", "discard"], true), (&["status"], false), (&["revisions"], false)]
+    {
+        let said = run_with(&[verb, &["--addr", &addr]].concat(), &[]);
+        assert_eq!(said.code, Some(1), "{verb:?}");
+        assert!(
+            said.err.contains(" broke before the answer") && !said.err.contains("said no"),
+            "{verb:?}: {}",
+            said.err
+        );
+        assert_eq!(said.err.contains("the change may have been made or not"), changes, "{verb:?}: {}", said.err);
+    }
+}
+
+/// The words of a line of the shell, without a comment.
+fn words(line: &str) -> Vec<String> {
+    let mut words = vec![];
+    for (place, part) in line.split('\'').enumerate() {
+        if place % 2 == 1 {
+            words.push(part.to_owned());
+            continue;
+        }
+        let (before, comment) = part.split_once('#').map_or((part, false), |(before, _)| (before, true));
+        words.extend(before.split_whitespace().map(str::to_owned));
+        if comment {
+            break;
+        }
+    }
+    words
+}
+
+#[test]
+fn every_example_of_an_admin_verb_is_a_command_line() {
+    let mut examples = 0;
+    for verb in [
+        "reload",
+        "rollback",
+        "revisions",
+        "candidate",
+        "candidate stage",
+        "candidate status",
+        "candidate promote",
+        "candidate discard",
+    ] {
+        let verb: Vec<&str> = verb.split(' ').collect();
+        let help = run_with(&[&verb[..], &["--help"]].concat(), &[]).out;
+        for line in help.lines().filter_map(|line| line.strip_prefix("  requite ")) {
+            let words = words(line);
+            let words: Vec<&str> = words.iter().map(String::as_str).filter(|word| *word != "my-policies").collect();
+            // A diff needs no connection, and takes none.
+            if words[0] == "diff" {
+                continue;
+            }
+            let said = run_with(&[&words[..], &["--addr", "unix:/nowhere/admin.sock"]].concat(), &[]);
+            assert!(said.code == Some(1) && said.err.contains("cannot connect to"), "{line}: {}", said.err);
+            examples += 1;
+        }
+    }
+    assert!(examples > 10, "{examples}");
+}
+
+#[test]
 fn every_verb_explains_itself_with_an_example_and_exit_codes() {
     for verb in [
         &["status"][..],

@@ -53,7 +53,7 @@ pub(super) struct Replica {
 /// A change of one replica: what each takes beside what is to change.
 #[derive(Debug, Args)]
 pub(super) struct Change {
-    /// Why, for the history of activations and the audit record
+    /// Why, at most 256 bytes: for the audit log, and for the history where it puts something in force
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub(super) reason: String,
     /// How to print what came of it
@@ -163,7 +163,7 @@ pub(super) fn explain(error: &AdminError, right: Right) -> Exit {
         }
         Some(Refused::Forbidden) => format!(
             "this needs the right `{}`; whoever runs the server gives it, in the file of `--admin-tokens`",
-            right.name()
+            error.missing_right().map_or_else(|| right.name().to_owned(), |right| visible(&right))
         ),
         Some(Refused::BadRequest) => "mend what is named".to_owned(),
         Some(Refused::Overtaken) => "look again with `requite status`, then decide again".to_owned(),
@@ -171,7 +171,7 @@ pub(super) fn explain(error: &AdminError, right: Right) -> Exit {
              `requite candidate discard --digest DIGEST` lets it go"
             .to_owned(),
         Some(Refused::Untried) => {
-            "`requite candidate status` says when it was asked about some; `--untried` does not wait".to_owned()
+            "`requite candidate status` says when it was asked about some, and how many it could not read; `--untried` does not wait".to_owned()
         }
         Some(Refused::Withdrawn) => {
             "`requite revisions` lists them; `requite rollback --to DIGEST` goes back to one all the same".to_owned()
@@ -184,7 +184,9 @@ pub(super) fn explain(error: &AdminError, right: Right) -> Exit {
         Some(Refused::Rejected) => "mend the policies; `requite check DIR` shows each mistake in its line".to_owned(),
         Some(Refused::Unreadable) => "mend the source of the server; what is in force keeps serving".to_owned(),
         Some(Refused::Missing) => {
-            "`requite revisions` lists what can be gone back to, `requite status` shows the candidate".to_owned()
+            "`requite revisions` lists what can be gone back to, `requite status` shows the candidate; what is not kept any more \
+             comes back as a candidate: `requite candidate stage DIR` of its files"
+                .to_owned()
         }
         Some(Refused::NoService) => "that is another listener of the server; see its `--admin-listen`".to_owned(),
         Some(Refused::Other) => "see the log of the server, and whether it wants TLS there (`--tls-ca`)".to_owned(),
@@ -200,7 +202,17 @@ fn of_connection(error: &AdminError) -> &'static str {
         AdminError::Connect { .. } => {
             "see whether a server runs there with `--admin-listen`, and whether it wants TLS (`--tls-ca`)"
         }
-        AdminError::Timeout { .. } => "see whether the server is overloaded or unreachable",
+        AdminError::Timeout { changes: false, .. } => "see whether the server is overloaded or unreachable",
+        AdminError::Timeout { changes: true, .. } => {
+            "the change may have been made or not: `requite revisions` and `requite status` tell; the server may be overloaded"
+        }
+        AdminError::Broken { changes: true, .. } => {
+            "the change may have been made or not: `requite revisions` and `requite status` tell. Where every call ends so, see \
+             whether the server wants TLS there (`--tls-ca`)"
+        }
+        AdminError::Broken { changes: false, .. } => {
+            "nothing was changed; ask again. Where every call ends so, see whether the server wants TLS there (`--tls-ca`)"
+        }
         AdminError::Refused { .. } => "see the log of the server",
     }
 }
@@ -228,7 +240,10 @@ pub(super) fn exit_of(error: &AdminError) -> Exit {
         ) => Exit::Unexpected,
         None => match error {
             AdminError::Address { .. } | AdminError::Tls { .. } => Exit::Usage,
-            AdminError::Connect { .. } | AdminError::Timeout { .. } | AdminError::Refused { .. } => Exit::Unexpected,
+            AdminError::Connect { .. }
+            | AdminError::Timeout { .. }
+            | AdminError::Broken { .. }
+            | AdminError::Refused { .. } => Exit::Unexpected,
         },
     }
 }

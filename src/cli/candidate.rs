@@ -26,7 +26,7 @@ use crate::source::directory;
         made slower by it; where there is no time, it is left out. Its report says how many decisions would be different, by \
         how much money, under which rules and for which reasons.",
     after_long_help = "Examples:\n  requite candidate stage my-policies --sample 10%\n  requite candidate status\n  \
-        requite candidate promote --reason 'CR-1234'\n  requite candidate discard\n\n\
+        requite candidate promote --digest 9fdafd79acd5 --reason 'CR-1234'\n  requite candidate discard\n\n\
         Exit codes:\n  0  it is done\n  1  the server cannot be reached, said no, or something else than expected is staged or in \
         force\n  2  the command line is wrong\n  3  the policies were rejected or cannot be read\n  \
         4  the policies are valid, but a case does not come out as expected",
@@ -118,7 +118,7 @@ struct Promote {
 /// Let the candidate go
 #[derive(Debug, Args)]
 #[command(
-    long_about = "Let the candidate go. What is in force stays in force. Your own needs no name, a colleague's its digest.\n\nPrints its last report. Needs the right `reload`.",
+    long_about = "Let the candidate go. What is in force stays in force. Your own needs no name, a colleague's its digest.\n\nPrints its last report. Needs the right `reload`, and with `--digest` also `read`.",
     after_long_help = "Examples:\n  requite candidate discard\n  requite candidate discard --digest 9fdafd79acd5 --reason 'too dear'\n\n\
         Exit codes:\n  0  it is gone\n  1  there is none, another one or a colleague's is staged, or the server cannot be reached or said no\n  \
         2  the command line is wrong"
@@ -244,7 +244,11 @@ impl Promote {
                 Ok(digest) => digest,
                 Err(exit) => return Ok(exit),
             };
-            say(&format!("putting {} in force instead of {}", short(&digest), short(&expected_digest)));
+            if digest == expected_digest {
+                say(&format!("{} is in force already: the candidate ends", short(&digest)));
+            } else {
+                say(&format!("putting {} in force instead of {}", short(&digest), short(&expected_digest)));
+            }
             let reason = self.change.reason.clone();
             let untried = self.untried;
             let request = pb::PromoteCandidateRequest { digest, expected_digest, reason, untried };

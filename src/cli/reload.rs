@@ -17,7 +17,7 @@ use crate::server::pb;
         changed, rule by rule. Policies with mistakes change nothing; each mistake is told with its place.\n\n\
         Where an admin put something else in force than the source holds, and the source has not changed since, say what is to be \
         replaced with `--expect`. What was rolled back from stays out in any case: `requite rollback --to` puts it in force by its name.\n\n\
-        Needs the right `reload`.",
+        Needs the right `reload`, and with `--expect` also `read`.",
     after_long_help = "Examples:\n  requite reload\n  requite reload --reason 'CR-1234: fee for late cancellations'\n  \
         requite reload --expect 9fdafd79acd5   # only over this\n\n\
         Exit codes:\n  0  what the source holds is in force, whether anything changed or not\n  \

@@ -52,12 +52,12 @@ impl Rollback {
                 Ok(digest) => digest,
                 Err(exit) => return Ok(exit),
             };
-            say(&format!(
-                "going back from {} (generation {}) to {}",
-                short(&expected_digest),
-                in_force.generation,
-                short(&to_digest)
-            ));
+            let (from, generation) = (short(&expected_digest), in_force.generation);
+            if to_digest == expected_digest {
+                say(&format!("{from} (generation {generation}) is in force already"));
+            } else {
+                say(&format!("going back from {from} (generation {generation}) to {}", short(&to_digest)));
+            }
             let reason = self.change.reason.clone();
             let response = client.rollback(pb::RollbackPolicyRequest { to_digest, expected_digest, reason }).await?;
             let text = match self.change.output {

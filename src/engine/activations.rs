@@ -3,7 +3,8 @@
 //!
 //! A revision that was rolled back from is *withdrawn*: whoever goes back without saying where to passes it over,
 //! a source that holds it is left out, and no start falls back to it. Going back past a revision withdraws it as well.
-//! It is withdrawn until someone puts it in force by its digest, or until it is known as good again.
+//! It is withdrawn until someone puts it in force by its digest, or until it is known as good again; until then it keeps
+//! who went back from it first, when and why.
 
 use std::collections::VecDeque;
 
@@ -125,7 +126,9 @@ impl Activations {
         let Entry { snapshot, before, withdraws, trigger, actor, reason, at } = entry;
         let digest = snapshot.digest;
         for withdrawn in withdraws {
-            self.reinstate(withdrawn);
+            if self.withdrawal(withdrawn).is_some() {
+                continue;
+            }
             let (actor, reason) = (actor.clone(), reason.clone());
             self.withdrawn.push(Withdrawal { digest: withdrawn, at, actor, reason });
         }
@@ -151,6 +154,23 @@ impl Activations {
             at,
         });
         self.forget();
+    }
+
+    /// Of what came into force after a revision last did, what going to that revision is a way back from. What had been
+    /// gone back to past it is older: going to it takes that rollback back and says nothing against where it led.
+    #[must_use]
+    pub fn left_by(&self, target: Digest, later: Vec<Digest>) -> Vec<Digest> {
+        let came = self.came(target);
+        later.into_iter().filter(|digest| came <= self.came(*digest)).collect()
+    }
+
+    /// The number of the entry by which a revision came: the latest one by which it came forth, and not again by a rollback
+    /// or a start; else its earliest one; 0: none is kept.
+    fn came(&self, digest: Digest) -> u64 {
+        let again = |entry: &&Activated| matches!(entry.trigger, ReloadTrigger::Rollback | ReloadTrigger::Start);
+        let mut of_it = self.entries.iter().filter(|entry| entry.digest == digest);
+        let forth = of_it.clone().find(|entry| !again(entry));
+        forth.or_else(|| of_it.next_back()).map_or(0, |entry| entry.number)
     }
 
     /// Takes it back that a revision is withdrawn.
@@ -257,6 +277,35 @@ mod tests {
         }
         history.reinstate(digest("b"));
         assert_eq!(history.withdrawn(), []);
+    }
+
+    #[test]
+    fn a_withdrawal_keeps_its_first_reason_until_it_ends() {
+        let mut history = Activations::default();
+        enter(&mut history, "b", "a", ReloadTrigger::Admin, "");
+        enter(&mut history, "a", "b", ReloadTrigger::Rollback, "too dear");
+        enter(&mut history, "b", "a", ReloadTrigger::Start, "");
+        enter(&mut history, "a", "b", ReloadTrigger::Rollback, "again");
+        assert_eq!(history.withdrawal(digest("b")).unwrap().reason, "too dear");
+        enter(&mut history, "b", "a", ReloadTrigger::Promotion, "mended");
+        enter(&mut history, "a", "b", ReloadTrigger::Rollback, "still too dear");
+        assert_eq!(history.withdrawal(digest("b")).unwrap().reason, "still too dear");
+    }
+
+    #[test]
+    fn taking_a_rollback_back_is_no_way_back() {
+        let mut history = Activations::default();
+        enter(&mut history, "a", "0", ReloadTrigger::Start, "");
+        enter(&mut history, "b", "a", ReloadTrigger::Admin, "");
+        assert_eq!(history.left_by(digest("a"), vec![digest("b")]), [digest("b")]);
+        enter(&mut history, "a", "b", ReloadTrigger::Rollback, "a false alarm");
+        assert_eq!(history.left_by(digest("b"), vec![digest("a")]), []);
+        // What came forth in between is gone back from all the same.
+        enter(&mut history, "c", "a", ReloadTrigger::FileChange, "");
+        assert_eq!(history.left_by(digest("b"), vec![digest("c"), digest("a")]), [digest("c")]);
+        // And so is what came forth again.
+        enter(&mut history, "a", "c", ReloadTrigger::Promotion, "");
+        assert_eq!(history.left_by(digest("b"), vec![digest("a")]), [digest("a")]);
     }
 
     #[test]

@@ -143,6 +143,19 @@ pub enum AdminError {
         addr: String,
         /// How long was waited.
         after: Duration,
+        /// Whether a request that was to change something may have reached it.
+        changes: bool,
+    },
+    /// The connection broke after the request went out.
+    #[error("the connection to {addr} broke before the answer")]
+    Broken {
+        /// As given.
+        addr: String,
+        /// Whether the request was to change something: it may have.
+        changes: bool,
+        /// What the network said.
+        #[source]
+        source: Box<Status>,
     },
     /// The server said no.
     #[error("{addr} said no: {}", said(status))]
@@ -186,6 +199,23 @@ pub enum Refused {
 }
 
 impl AdminError {
+    /// A call without an answer: a no comes out of headers and has no cause; what has one was found on this side.
+    fn of_call(addr: &str, changes: bool, status: Status) -> Self {
+        let (addr, status) = (addr.to_owned(), Box::new(status));
+        match std::error::Error::source(status.as_ref()) {
+            Some(_) => Self::Broken { addr, changes, source: status },
+            None => Self::Refused { addr, status },
+        }
+    }
+
+    /// The right that is missing, where that is what the server said.
+    #[must_use]
+    pub fn missing_right(&self) -> Option<String> {
+        let Self::Refused { status, .. } = self else { return None };
+        let info = status.get_details_error_info().filter(|info| info.reason == "RIGHT_MISSING")?;
+        info.metadata.get("right").cloned()
+    }
+
     /// What kind of no it was; `None` where the server said nothing.
     #[must_use]
     pub fn refused(&self) -> Option<Refused> {
@@ -324,7 +354,9 @@ impl AdminClient {
         let channel = match timeout(CONNECT_TIMEOUT, endpoint.connect_timeout(CONNECT_TIMEOUT).connect()).await {
             Ok(Ok(channel)) => channel,
             Ok(Err(source)) => return Err(AdminError::Connect { addr: addr.to_owned(), source }),
-            Err(_elapsed) => return Err(AdminError::Timeout { addr: addr.to_owned(), after: CONNECT_TIMEOUT }),
+            Err(_elapsed) => {
+                return Err(AdminError::Timeout { addr: addr.to_owned(), after: CONNECT_TIMEOUT, changes: false });
+            }
         };
         let service = PolicyAdminServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
         Ok(Self { addr: addr.to_owned(), token: credentials.token.clone(), service })
@@ -347,12 +379,13 @@ impl AdminClient {
     async fn answer<T>(
         &self,
         after: Duration,
+        changes: bool,
         call: impl Future<Output = Result<Response<T>, Status>>,
     ) -> Result<T, AdminError> {
         match timeout(after, call).await {
             Ok(Ok(response)) => Ok(response.into_inner()),
-            Ok(Err(status)) => Err(AdminError::Refused { addr: self.addr.clone(), status: Box::new(status) }),
-            Err(_elapsed) => Err(AdminError::Timeout { addr: self.addr.clone(), after }),
+            Ok(Err(status)) => Err(AdminError::of_call(&self.addr, changes, status)),
+            Err(_elapsed) => Err(AdminError::Timeout { addr: self.addr.clone(), after, changes }),
         }
     }
 
@@ -360,7 +393,7 @@ impl AdminClient {
     pub async fn watch(&self) -> Result<Watch, AdminError> {
         let call = self.request(pb::WatchPolicyStatusRequest {});
         let mut service = self.service.clone();
-        let statuses = self.answer(READ_TIMEOUT, service.watch_policy_status(call)).await?;
+        let statuses = self.answer(READ_TIMEOUT, false, service.watch_policy_status(call)).await?;
         Ok(Watch { addr: self.addr.clone(), statuses })
     }
 }
@@ -375,20 +408,23 @@ pub struct Watch {
 impl Watch {
     /// The next status; `None` once the server has ended it.
     pub async fn next(&mut self) -> Result<Option<pb::WatchPolicyStatusResponse>, AdminError> {
-        let refused = |status| AdminError::Refused { addr: self.addr.clone(), status: Box::new(status) };
-        self.statuses.message().await.map_err(refused)
+        self.statuses.message().await.map_err(|status| AdminError::of_call(&self.addr, false, status))
     }
 }
 
-/// One method for each call: what it asks, what it gets, how long that may take.
+/// Whether a call is to change something.
+const READS: bool = false;
+const CHANGES: bool = true;
+
+/// One method for each call: what it asks, what it gets, how long that may take, and whether it is to change something.
 macro_rules! calls {
-    ($( $(#[$meta:meta])* $name:ident($request:ident) -> $response:ident via $method:ident within $time:ident; )+) => {
+    ($( $(#[$meta:meta])* $name:ident($request:ident) -> $response:ident via $method:ident within $time:ident, $changes:ident; )+) => {
         impl AdminClient {
             $( $(#[$meta])*
             pub async fn $name(&self, message: pb::$request) -> Result<pb::$response, AdminError> {
                 let call = self.request(message);
                 let mut service = self.service.clone();
-                self.answer($time, service.$method(call)).await
+                self.answer($time, $changes, service.$method(call)).await
             } )+
         }
     };
@@ -396,21 +432,21 @@ macro_rules! calls {
 
 calls! {
     /// Where the replica stands.
-    status(GetPolicyStatusRequest) -> GetPolicyStatusResponse via get_policy_status within READ_TIMEOUT;
+    status(GetPolicyStatusRequest) -> GetPolicyStatusResponse via get_policy_status within READ_TIMEOUT, READS;
     /// The revisions that can be gone back to.
-    revisions(ListPolicyRevisionsRequest) -> ListPolicyRevisionsResponse via list_policy_revisions within READ_TIMEOUT;
+    revisions(ListPolicyRevisionsRequest) -> ListPolicyRevisionsResponse via list_policy_revisions within READ_TIMEOUT, READS;
     /// The files of a revision.
-    policy(GetPolicyRequest) -> GetPolicyResponse via get_policy within WORK_TIMEOUT;
+    policy(GetPolicyRequest) -> GetPolicyResponse via get_policy within WORK_TIMEOUT, READS;
     /// Reads the source again and puts what it holds in force.
-    reload(ReloadPolicyRequest) -> ReloadPolicyResponse via reload_policy within WORK_TIMEOUT;
+    reload(ReloadPolicyRequest) -> ReloadPolicyResponse via reload_policy within WORK_TIMEOUT, CHANGES;
     /// Puts an earlier revision in force again.
-    rollback(RollbackPolicyRequest) -> RollbackPolicyResponse via rollback_policy within WORK_TIMEOUT;
+    rollback(RollbackPolicyRequest) -> RollbackPolicyResponse via rollback_policy within WORK_TIMEOUT, CHANGES;
     /// Takes a candidate.
-    stage(StageCandidateRequest) -> StageCandidateResponse via stage_candidate within WORK_TIMEOUT;
+    stage(StageCandidateRequest) -> StageCandidateResponse via stage_candidate within WORK_TIMEOUT, CHANGES;
     /// Puts the candidate in force.
-    promote(PromoteCandidateRequest) -> PromoteCandidateResponse via promote_candidate within WORK_TIMEOUT;
+    promote(PromoteCandidateRequest) -> PromoteCandidateResponse via promote_candidate within WORK_TIMEOUT, CHANGES;
     /// Lets the candidate go.
-    discard(DiscardCandidateRequest) -> DiscardCandidateResponse via discard_candidate within READ_TIMEOUT;
+    discard(DiscardCandidateRequest) -> DiscardCandidateResponse via discard_candidate within READ_TIMEOUT, CHANGES;
 }
 
 fn endpoint(addr: &str, credentials: &Credentials) -> Result<Endpoint, AdminError> {

@@ -217,9 +217,11 @@ impl Model {
             },
         };
         if target != expected {
-            // What is in force is gone back from, and what is gone back past.
+            // What is in force is gone back from, and what is gone back past; but for what is older than the target, which
+            // was gone back to past it.
             let later: Vec<Version> = self.revisions.iter().copied().take_while(|version| *version != target).collect();
-            self.withdrawn.extend(later);
+            let came = came(&self.history, target);
+            self.withdrawn.extend(later.into_iter().filter(|version| came < self::came(&self.history, *version)));
             self.withdrawn.remove(&target);
             self.put_by_admin(target, Cause::Rollback, who, reason);
             self.successful = true;
@@ -273,4 +275,12 @@ impl Model {
         // What it said beside other policies does not count.
         self.tried = false;
     }
+}
+
+/// Where in the history, which has the latest first, a version came: not again by a rollback or a start, where it ever
+/// came otherwise, else where it is first told of. Later is more.
+pub fn came(history: &[Entry], version: Version) -> usize {
+    let of_it = || history.iter().rev().enumerate().filter(|(_, entry)| entry.version == version);
+    let forth = of_it().filter(|(_, entry)| !matches!(entry.cause, Cause::Rollback | Cause::Start)).last();
+    forth.or_else(|| of_it().next()).map_or(0, |(place, _)| place + 1)
 }

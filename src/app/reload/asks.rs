@@ -100,14 +100,24 @@ impl Reloader {
             return Ok(report);
         }
         let before = Arc::clone(&self.standing.history.current().bundle);
-        let withdraws = self.standing.history.after(kept.place);
+        let later = self.standing.history.after(kept.place);
+        let withdraws = self.standing.activations.left_by(kept.revision.digest, later);
+        let marked = self.marked_by(&withdraws);
         let ready = self.ready_again(kept).await?;
         let mut report = self.put_in_force(&over, &ready, ReloadTrigger::Rollback, asker, withdraws)?;
         self.attempted(ReloadTrigger::Rollback, ReloadResult::Applied);
         self.changed();
+        report.notices.extend(marked);
         report.notices.extend(self.still_in_the_source());
         report.changes = self.changes_since(before).await;
         Ok(report)
+    }
+
+    /// What a rollback marks as rolled back from that was not yet.
+    fn marked_by(&self, withdraws: &[Digest]) -> Option<String> {
+        let new = withdraws.iter().filter(|digest| self.standing.activations.withdrawal(**digest).is_none());
+        let new: Vec<String> = new.map(Digest::to_string).collect();
+        (!new.is_empty()).then(|| format!("marked as rolled back from: {}", new.join(", ")))
     }
 
     /// What is different now. Worked out afterwards: it must not delay what was asked for.

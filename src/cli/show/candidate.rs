@@ -29,8 +29,9 @@ pub(in crate::cli) fn text(candidate: &pb::CandidateStatus) -> String {
 
 /// The report in a few words.
 pub(in crate::cli) fn brief(candidate: &pb::CandidateStatus) -> String {
-    let pb::CandidateStatus { compared, different, .. } = candidate;
-    format!("{different} of {compared} different")
+    let pb::CandidateStatus { compared, different, not_comparable, .. } = candidate;
+    let brief = format!("{different} of {compared} different");
+    if *not_comparable == 0 { brief } else { format!("{brief}, {not_comparable} not comparable") }
 }
 
 fn requests(candidate: &pb::CandidateStatus) -> String {

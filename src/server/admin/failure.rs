@@ -102,7 +102,7 @@ fn refused(refusal: &Refusal) -> Status {
         Refusal::Untried { candidate } => with_info(
             Code::FailedPrecondition,
             format!(
-                "{candidate} was asked about no request yet beside what is in force: wait for some, or say `untried`"
+                "{candidate} was asked about no request yet beside what is in force that both could decide: wait for some, or say `untried`"
             ),
             "CANDIDATE_UNTRIED",
             &[("digest", candidate.to_string())],
