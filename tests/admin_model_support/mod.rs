@@ -281,6 +281,6 @@ impl Model {
 /// came otherwise, else where it is first told of. Later is more.
 pub fn came(history: &[Entry], version: Version) -> usize {
     let of_it = || history.iter().rev().enumerate().filter(|(_, entry)| entry.version == version);
-    let forth = of_it().filter(|(_, entry)| !matches!(entry.cause, Cause::Rollback | Cause::Start)).last();
+    let forth = of_it().rfind(|(_, entry)| !matches!(entry.cause, Cause::Rollback | Cause::Start));
     forth.or_else(|| of_it().next()).map_or(0, |(place, _)| place + 1)
 }

@@ -95,10 +95,11 @@ pub(super) fn origin(revision: &pb::PolicyRevision) -> String {
 
 /// What put something in force, who, and why.
 pub(super) fn asked(trigger: pb::ReloadTrigger, actor: &str, reason: &str) -> String {
-    let trigger = match trigger {
-        // By its verb: all of those that have an actor are of admins.
-        pb::ReloadTrigger::Admin => "reload".to_owned(),
-        other => spoken(other.as_str_name(), "RELOAD_TRIGGER_"),
+    // By its verb: all of those that have an actor are of admins.
+    let trigger = if trigger == pb::ReloadTrigger::Admin {
+        "reload".to_owned()
+    } else {
+        spoken(trigger.as_str_name(), "RELOAD_TRIGGER_")
     };
     let actor = if actor.is_empty() { String::new() } else { format!(" by {actor}") };
     let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
