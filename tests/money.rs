@@ -9,6 +9,7 @@
     reason = "a test may panic to fail"
 )]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -48,6 +49,9 @@ fn bundle(folder: &Path) -> Bundle {
     Bundle::new(files(folder, folder)).unwrap()
 }
 
+/// Folders that show what comes of rules that return one component in different ways; `check` warns of it.
+const MODES_DIFFER: [&str; 2] = ["components", "debts"];
+
 #[test]
 fn every_figure_worked_out_by_hand_comes_out() {
     let mut cases = 0;
@@ -55,7 +59,10 @@ fn every_figure_worked_out_by_hand_comes_out() {
         let bundle = bundle(&folder);
         let admission = admit(&bundle)
             .unwrap_or_else(|rejection| panic!("\n{}", render(&rejection.diagnostics, &bundle, Colour::Off)));
-        assert!(admission.warnings.is_empty(), "{}: {:?}", folder.display(), admission.warnings);
+        let warned: BTreeSet<&str> = admission.warnings.iter().map(|warning| warning.code).collect();
+        let name = folder.file_name().unwrap().to_str().unwrap();
+        let meant = MODES_DIFFER.contains(&name).then_some("component-modes-differ");
+        assert_eq!(warned, BTreeSet::from_iter(meant), "{}: {:?}", folder.display(), admission.warnings);
         cases += admission.cases_passed;
     }
     assert!(CASES_MIN <= cases, "only {cases} cases");
