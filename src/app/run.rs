@@ -28,6 +28,7 @@ use crate::policy::bundle::{Bundle, BundleError};
 use crate::policy::diagnostic::Colour;
 use crate::server::admin::desk::Desk;
 use crate::server::admin::{self, AdminListener, OpenError};
+use crate::server::limits::EVENT_INTERVAL;
 use crate::server::pages::{self, PagesConfig, PagesError, PagesListener, Readiness, Sources};
 use crate::server::series::declare_series;
 use crate::server::{self, Drained, ServeError};
@@ -43,10 +44,6 @@ use crate::telemetry::{self, FLUSH_MAX, InitError};
 /// Longest time from the signal to the end of serving, whatever hangs. The server's own drain is
 /// shorter; this is for what it does not foresee.
 const DRAIN_MAX: Duration = Duration::from_millis(10_500);
-
-/// Turns of tasks after which a thread looks at its sockets and timers. One turn of a connection is up to a
-/// millisecond of work: with the usual 61, those who call seldom would wait for all of them.
-const EVENT_INTERVAL: u32 = 8;
 
 /// Longest wait for our own tasks once serving has ended; there are three rounds of it.
 const JOIN_MAX: Duration = Duration::from_millis(250);

@@ -26,15 +26,16 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 use tonic::Status;
 
 use crate::server::limits::{
-    ANSWER_SLICE_BYTES, CONNECTION_AGE_GRACE, CONNECTION_CLOSING_MAX, CONNECTION_WINDOW_BYTES, CROWDED_CLOSING_MAX,
+    ANSWER_BUFFER_BYTES, CONNECTION_AGE_GRACE, CONNECTION_CLOSING_MAX, CONNECTION_WINDOW_BYTES, CROWDED_CLOSING_MAX,
     HEADER_LIST_BYTES_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, LOCAL_ERROR_RESETS_MAX, PENDING_RESET_STREAMS_MAX,
-    SEND_GRACE, TURNS_MAX, WRITE_STALL_MAX,
+    SEND_GRACE, WRITE_STALL_MAX,
 };
 use crate::server::overload::{Admission, MoreToRead, Order, Pace, Reading, yield_to_others};
 use crate::server::stop::StopSignal;
 use crate::server::transport::answer::{Paced, PacedBody, take_send_by};
 use crate::server::transport::frames::ControlFrames;
 use crate::server::transport::protocol;
+use crate::server::transport::request_body::RequestBody;
 use crate::server::transport::state::{ConnectionState, Stage};
 use crate::server::transport::supervision::{Stay, must_close};
 use crate::telemetry::event::{AnswerNotRead, Closure, ConnectionClosed, Listener, Panicked};
@@ -73,7 +74,7 @@ pub(crate) async fn serve<S, B>(
     bounds: Bounds,
     mut stop: StopSignal,
 ) where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
     S::Future: Send + Unpin + 'static,
     B: HttpBody<Data = Bytes, Error = Status> + Unpin + Send + 'static,
 {
@@ -98,12 +99,12 @@ pub(crate) async fn serve<S, B>(
     let mut must_close = pin!(must_close(&state, bounds.stay));
     let ended = tokio::select! {
         biased;
-        ended = poll_fn(|cx| turns(connection.as_mut(), &calls, &mut pace, cx)) => Ended::ByPeer(ended),
+        ended = poll_fn(|cx| turn(connection.as_mut(), &calls, &mut pace, cx)) => Ended::ByPeer(ended),
         closure = must_close.as_mut() => {
             if let Some(time) = closing_time(closure, &state) {
                 connection.as_mut().graceful_shutdown();
                 // Cut where that takes too long.
-                let _ = timeout(time, poll_fn(|cx| turns(connection.as_mut(), &calls, &mut pace, cx))).await;
+                let _ = timeout(time, poll_fn(|cx| turn(connection.as_mut(), &calls, &mut pace, cx))).await;
             }
             Ended::Here(closure)
         }
@@ -111,7 +112,7 @@ pub(crate) async fn serve<S, B>(
             connection.as_mut().graceful_shutdown();
             tokio::select! {
                 biased;
-                ended = poll_fn(|cx| turns(connection.as_mut(), &calls, &mut pace, cx)) => Ended::ByPeer(ended),
+                ended = poll_fn(|cx| turn(connection.as_mut(), &calls, &mut pace, cx)) => Ended::ByPeer(ended),
                 closure = must_close => Ended::Here(closure),
             }
         }
@@ -119,7 +120,8 @@ pub(crate) async fn serve<S, B>(
     let closure = match ended {
         Ended::ByPeer(Ok(())) => None,
         Ended::ByPeer(Err(error)) => {
-            tracing::debug!(peer, %error, "a connection ended with an error");
+            let cause = std::error::Error::source(&error).map(tracing::field::display);
+            tracing::debug!(peer, %error, cause, "a connection ended with an error");
             Some(closure_of(&error))
         }
         Ended::Here(closure) => Some(closure),
@@ -181,14 +183,15 @@ struct Connected<S> {
 
 impl<S, B, E> Service<Request<Incoming>> for Connected<S>
 where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = E>,
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = E>,
     S::Future: Unpin,
 {
     type Response = Response<PacedBody<B>>;
     type Error = E;
     type Future = Paced<S::Future>;
 
-    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let mut request = request.map(RequestBody::new);
         if let Some(refusal) = protocol::refusal(&request) {
             return Paced::refused(refusal, self.state.call());
         }
@@ -199,24 +202,28 @@ where
 }
 
 /// What has arrived is read, the calls in it get a turn, and their answers are sent together.
-fn turns<C: Future>(
+fn turn<C: Future>(
     mut connection: Pin<&mut C>,
     calls: &Calls,
     pace: &mut Pace,
     cx: &mut Context<'_>,
 ) -> Poll<C::Output> {
     let mut answered = 0;
-    for _ in 0..TURNS_MAX {
+    loop {
         let turn = pace.begin(calls.begun(), cx);
         if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
             return Poll::Ready(ended);
         }
         let more = pace.polled(turn, calls.begun());
-        let taken = calls.turn(turn.calls, cx);
+        let taken = calls.turn(turn.calls.saturating_sub(answered), cx);
         pace.begun(taken);
         answered += taken;
         match (turn.order, taken) {
             (Order::Waits, 0) => return Poll::Pending,
+            (Order::Next, 0) => {
+                yield_to_others(cx);
+                return Poll::Pending;
+            }
             (_, 0) if more == MoreToRead::Maybe => {
                 pace.end();
                 yield_to_others(cx);
@@ -227,15 +234,16 @@ fn turns<C: Future>(
                 pace.end();
                 return Poll::Pending;
             }
-            (Order::Free, taken) if turn.is_used_up(taken) => {
+            (Order::Free, _) if turn.calls <= answered => {
                 // Their answers do not wait for the turns of others.
+                pace.read_no_more();
                 if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
                     return Poll::Ready(ended);
                 }
                 break;
             }
             (Order::Free, _) => {}
-            (Order::OthersFirst { .. } | Order::Waits, _) => {
+            (Order::OthersFirst { .. } | Order::Next | Order::Waits, _) => {
                 if calls.begun() == 0 {
                     // Their answers are sent before another connection is read.
                     if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
@@ -269,7 +277,7 @@ fn http2_builder(calls: Calls, bounds: Bounds) -> http2::Builder<Calls> {
         .max_header_list_size(HEADER_LIST_BYTES_MAX)
         .initial_stream_window_size(stream_window_bytes)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .max_send_buf_size(ANSWER_SLICE_BYTES)
+        .max_send_buf_size(ANSWER_BUFFER_BYTES)
         .keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT);
     builder

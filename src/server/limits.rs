@@ -58,16 +58,17 @@ pub const BATCHES_AT_ONCE_MAX: usize = 4;
 /// that a stream may hold.
 pub const CONCURRENT_STREAMS_MAX: u32 = 128;
 
-/// Calls of one connection that are answered before their answers are sent: enough for one write to
-/// carry many, few enough for the first not to wait for long.
+/// Calls of one connection that are answered before their answers are sent and others get the thread: enough for one
+/// write to carry many, few enough for the others not to wait for long.
 pub const CALLS_PER_TURN: usize = 32;
 
 /// Bytes of a connection that are read in one turn: several times what so many calls take. A peer that sends
 /// faster than it is read would otherwise have the thread for as long as it sends.
 pub const READ_BYTES_PER_TURN: usize = 64 * 1024;
 
-/// Turns that a connection takes before other connections get the thread.
-pub const TURNS_MAX: usize = 2;
+/// Tasks that run on a thread before it looks at its sockets and timers. One turn of a connection is up to half a
+/// millisecond of work: with the usual 61, those who call seldom would wait for all of them.
+pub const EVENT_INTERVAL: u32 = 8;
 
 /// Streams that the peer reset before they were looked at, until the connection is given up: the
 /// bound against rapid reset.
@@ -101,6 +102,10 @@ pub const HELD_BYTES_ALWAYS: usize = 16 * 1024;
 /// An answer is handed to the HTTP/2 layer in slices of so many bytes; a usual one is one slice.
 pub const ANSWER_SLICE_BYTES: usize = 16 * 1024;
 
+/// What is handed to the HTTP/2 layer of one answer before its peer took any of it: as much as a peer takes by default,
+/// so that such an answer is sent at once, and its call needs no task of its own. It is held anyway until it is sent.
+pub const ANSWER_BUFFER_BYTES: usize = 64 * 1024;
+
 /// How long an answer may go on to be sent after the call's deadline, so that whoever waited to the end
 /// hears that it has passed.
 pub const SEND_GRACE: Duration = Duration::from_secs(1);
@@ -115,6 +120,10 @@ pub const WRITE_STALL_MAX: Duration = Duration::from_secs(10);
 /// What a call that waits for its message holds besides the message, in bytes: its headers, its
 /// stream, its task and timer.
 pub const WAITING_CALL_BYTES: usize = 8 * 1024;
+
+/// How long the rest of a request is read whose answer did not need it. What is under way arrives sooner; a stream
+/// that goes on is reset.
+pub const REST_OF_BODY_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// A frame of a message is small below so many bytes: to receive it costs more than what it carries.
 pub const SMALL_FRAME_BYTES: usize = 256;

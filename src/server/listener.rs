@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{Request, Response};
-use hyper::body::{Body as HttpBody, Bytes, Incoming};
+use hyper::body::{Body as HttpBody, Bytes};
 use hyper::service::Service as HyperService;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
@@ -38,6 +38,7 @@ use crate::server::stop::{StopSignal, StopSwitch, stop_signal};
 use crate::server::transport::budget::ByteBudget;
 use crate::server::transport::connections::{Connections, Drained, Places, peer_share};
 use crate::server::transport::peer::Peer;
+use crate::server::transport::request_body::RequestBody;
 use crate::server::transport::state::ConnectionState;
 use crate::server::transport::supervision::Stay;
 use crate::telemetry::event::Listener;
@@ -196,7 +197,7 @@ async fn run<S: Services<B>, B: HttpBody<Data = Bytes, Error = Status> + Unpin +
 
 /// What a connection calls.
 trait Services<B>:
-    HyperService<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send + Unpin + 'static>
+    HyperService<Request<RequestBody>, Response = Response<B>, Error = Infallible, Future: Send + Unpin + 'static>
     + Clone
     + Send
     + 'static
@@ -204,7 +205,7 @@ trait Services<B>:
 }
 
 impl<S, B> Services<B> for S where
-    S: HyperService<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send + Unpin + 'static>
+    S: HyperService<Request<RequestBody>, Response = Response<B>, Error = Infallible, Future: Send + Unpin + 'static>
         + Clone
         + Send
         + 'static
@@ -221,12 +222,12 @@ struct Front {
     admission: Admission,
 }
 
-impl HyperService<Request<Incoming>> for Front {
+impl HyperService<Request<RequestBody>> for Front {
     type Response = Response<AdmittedBody>;
     type Error = Infallible;
     type Future = Answering<Answer>;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
+    fn call(&self, request: Request<RequestBody>) -> Self::Future {
         let path = request.uri().path().strip_prefix('/');
         // Both are always ready.
         match path.and_then(|path| path.strip_prefix(LimitedService::NAME)) {

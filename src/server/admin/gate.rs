@@ -10,7 +10,6 @@ use std::task::{Context, Poll};
 
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
@@ -33,6 +32,7 @@ use crate::server::guard::{Panic, catch_panic, parse_timeout, with_standard_stat
 use crate::server::transport::answer::send_by;
 use crate::server::transport::budget::{Account, ByteBudget};
 use crate::server::transport::message::{Message, MessageReader};
+use crate::server::transport::request_body::RequestBody;
 use crate::server::transport::state::{ConnectionState, Stage};
 use crate::server::unary::MESSAGE_PREFIX_BYTES;
 use crate::telemetry;
@@ -99,7 +99,7 @@ impl Gate {
     }
 }
 
-impl Service<Request<Incoming>> for Gate {
+impl Service<Request<RequestBody>> for Gate {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
@@ -108,7 +108,7 @@ impl Service<Request<Incoming>> for Gate {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
         let Self { shared, peer } = self.clone();
         let method = Method::of(request.uri().path());
         let span = telemetry::span::rpc(method.full_name(), request.headers());

@@ -65,9 +65,6 @@ pub const OVER_SHARE_PERCENT: u64 = 125;
 /// Work that a connection does in one turn before others get the thread, in nanoseconds.
 pub const TURN_NANOS: u64 = 250_000;
 
-/// Calls take long where a turn has time for no more than so many.
-pub const LONG_CALLS_PER_TURN: usize = 2;
-
 /// The same for one whose caller is over its share: others wait no longer than this.
 pub const OVER_SHARE_TURN_NANOS: u64 = 100_000;
 

@@ -13,7 +13,7 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use crate::server::limits::{CALLS_PER_TURN, READ_BYTES_PER_TURN};
 use crate::server::overload::admission::Admission;
 use crate::server::overload::caller::Caller;
-use crate::server::overload::limits::{LONG_CALLS_PER_TURN, OVER_SHARE_READ_BYTES, OVER_SHARE_TURN_NANOS, TURN_NANOS};
+use crate::server::overload::limits::{OVER_SHARE_READ_BYTES, OVER_SHARE_TURN_NANOS, TURN_NANOS};
 
 /// How many bytes of a connection may be read now. What reads takes them; what paces gives them.
 #[derive(Clone, Debug)]
@@ -55,32 +55,36 @@ pub(crate) struct Pace {
 /// A permit that is asked for over several polls, first come, first served.
 enum Asked {
     No,
-    Waiting(Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, AcquireError>> + Send>>),
-    Held { _permit: OwnedSemaphorePermit },
+    Waiting(Waiting),
+    /// It is there and not used yet.
+    HandedOn(OwnedSemaphorePermit),
+    Held {
+        _permit: OwnedSemaphorePermit,
+    },
 }
+
+type Waiting = Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, AcquireError>> + Send>>;
 
 impl Asked {
     /// Asks for a permit where that was not done, and says whether it is there.
-    fn poll(&mut self, permits: &Arc<Semaphore>, cx: &mut Context<'_>) -> bool {
-        let mut waiting = match std::mem::replace(self, Self::No) {
-            Self::No => Box::pin(Arc::clone(permits).acquire_owned()),
-            Self::Waiting(waiting) => waiting,
-            held @ Self::Held { .. } => {
-                *self = held;
-                return true;
+    fn poll(&mut self, permits: &Arc<Semaphore>, cx: &mut Context<'_>) -> Permit {
+        let (mut waiting, waited) = match std::mem::replace(self, Self::No) {
+            Self::No => (Box::pin(Arc::clone(permits).acquire_owned()) as Waiting, false),
+            Self::Waiting(waiting) => (waiting, true),
+            Self::HandedOn(permit) | Self::Held { _permit: permit } => {
+                *self = Self::Held { _permit: permit };
+                return Permit::Held;
             }
         };
-        match waiting.as_mut().poll(cx) {
-            Poll::Ready(permit) => {
-                // An error would mean that there are no permits any more, which never happens.
-                *self = permit.map_or(Self::No, |permit| Self::Held { _permit: permit });
-                true
-            }
-            Poll::Pending => {
-                *self = Self::Waiting(waiting);
-                false
-            }
-        }
+        let (asked, permit) = match waiting.as_mut().poll(cx) {
+            Poll::Ready(Ok(permit)) if waited => (Self::HandedOn(permit), Permit::HandedOn),
+            Poll::Ready(Ok(permit)) => (Self::Held { _permit: permit }, Permit::Held),
+            // That would mean that there are no permits any more, which never happens.
+            Poll::Ready(Err(_)) => (Self::No, Permit::Held),
+            Poll::Pending => (Self::Waiting(waiting), Permit::Awaited),
+        };
+        *self = asked;
+        permit
     }
 
     const fn is_held(&self) -> bool {
@@ -90,6 +94,28 @@ impl Asked {
     /// Gives the permit back, or asks for none any more.
     fn end(&mut self) {
         *self = Self::No;
+    }
+}
+
+/// Whether a permit is there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Permit {
+    /// It was there at once, or has been for a while.
+    Held,
+    /// Another connection has just handed it on.
+    HandedOn,
+    /// Not yet: whoever asked is polled again when it is.
+    Awaited,
+}
+
+impl Permit {
+    /// What comes next for whoever may do this with it.
+    const fn order(self, with_it: Order) -> Order {
+        match self {
+            Self::Held => with_it,
+            Self::HandedOn => Order::Next,
+            Self::Awaited => Order::Waits,
+        }
     }
 }
 
@@ -108,12 +134,6 @@ pub(crate) struct Turn {
 }
 
 impl Turn {
-    /// Whether so many calls that were begun in it have taken all of its time: such calls take long, and
-    /// another turn at a stretch would keep others waiting for as long again.
-    pub(crate) const fn is_used_up(self, calls: usize) -> bool {
-        self.calls <= LONG_CALLS_PER_TURN && self.calls <= calls
-    }
-
     /// Whether so many calls are enough to let others go first even where there are no more.
     pub(crate) const fn is_long(self, calls: usize) -> bool {
         self.calls.div_ceil(2) <= calls
@@ -123,13 +143,16 @@ impl Turn {
 /// What comes after a turn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Order {
-    /// The next turn, as long as there are not too many at a stretch.
+    /// More, until the calls of the turn are used up.
     Free,
     /// What has been read is answered before more is read, and all others go first.
     OthersFirst {
         /// Whether this turn reads.
         reads: bool,
     },
+    /// Nothing yet: all others go first. Connections that hand a permit from one to the next would have the thread
+    /// until each of them had it, before anybody looks whose bytes have come.
+    Next,
     /// Nothing: there is no place to read.
     Waits,
 }
@@ -168,13 +191,14 @@ impl Pace {
         if !caller.is_over_share() && !self.reader.is_held() {
             self.reader.end();
             let asks = !matches!(self.turn, Asked::No) || caller.turns.available_permits() == 0;
-            if asks && !self.turn.poll(&caller.turns, cx) {
+            let order = if asks { self.turn.poll(&caller.turns, cx).order(Order::Free) } else { Order::Free };
+            if order != Order::Free {
                 self.waiting_since.get_or_insert_with(Instant::now);
                 self.reading.allow(0);
-                return Turn { calls: 0, order: Order::Waits };
+                return Turn { calls: 0, order };
             }
             self.reading.allow(READ_BYTES_PER_TURN);
-            return Turn { calls: calls_within(TURN_NANOS, &caller), order: Order::Free };
+            return Turn { calls: calls_within(TURN_NANOS, &caller), order };
         }
         self.turn.end();
         let calls = calls_within(OVER_SHARE_TURN_NANOS, &caller);
@@ -183,9 +207,9 @@ impl Pace {
             return Turn { calls, order: Order::OthersFirst { reads: false } };
         }
         self.waiting_since.get_or_insert_with(Instant::now);
-        let reads = self.reader.poll(&admission.limiter().readers, cx);
-        self.reading.allow(if reads { OVER_SHARE_READ_BYTES } else { 0 });
-        Turn { calls, order: if reads { Order::OthersFirst { reads } } else { Order::Waits } }
+        let order = self.reader.poll(&admission.limiter().readers, cx).order(Order::OthersFirst { reads: true });
+        self.reading.allow(if order == (Order::OthersFirst { reads: true }) { OVER_SHARE_READ_BYTES } else { 0 });
+        Turn { calls, order }
     }
 
     /// A connection was polled, and has so many calls that are not begun. Says whether there may be more to
@@ -193,7 +217,7 @@ impl Pace {
     pub(crate) fn polled(&mut self, turn: Turn, unanswered: usize) -> MoreToRead {
         let more = match turn.order {
             Order::Free | Order::OthersFirst { reads: true } if self.reading.allowed() == 0 => MoreToRead::Maybe,
-            Order::Free | Order::OthersFirst { .. } | Order::Waits => MoreToRead::No,
+            Order::Free | Order::OthersFirst { .. } | Order::Next | Order::Waits => MoreToRead::No,
         };
         match turn.order {
             // It has waited for its turn.
@@ -204,9 +228,14 @@ impl Pace {
                 (self.waiting_since, self.ahead, self.answered) = (Some(Instant::now()), unanswered, 0);
             }
             Order::Free => {}
-            Order::OthersFirst { .. } | Order::Waits => self.reading.allow(0),
+            Order::OthersFirst { .. } | Order::Next | Order::Waits => self.reading.allow(0),
         }
         more
+    }
+
+    /// Nothing is read until the next turn.
+    pub(crate) fn read_no_more(&self) {
+        self.reading.allow(0);
     }
 
     /// So many calls were begun.
@@ -229,7 +258,7 @@ impl Pace {
     pub(crate) fn stand_back(&mut self, cx: &mut Context<'_>) -> bool {
         self.turn.end();
         let caller = self.admission.as_ref().map(Admission::caller);
-        caller.is_none_or(|caller| caller.is_over_share() || self.turn.poll(&caller.turns, cx))
+        caller.is_none_or(|caller| caller.is_over_share() || self.turn.poll(&caller.turns, cx) != Permit::Awaited)
     }
 
     /// Tells how long calls waited: each as long as the last of them.

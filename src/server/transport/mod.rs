@@ -7,6 +7,7 @@ pub(crate) mod frames;
 pub(crate) mod message;
 pub(crate) mod peer;
 pub(crate) mod protocol;
+pub(crate) mod request_body;
 pub(crate) mod state;
 pub(crate) mod supervision;
 pub(crate) mod unsent;
