@@ -255,11 +255,11 @@ fn every_file_that_does_not_belong_is_named_with_help() {
 fn a_request_that_cannot_be_read_is_exit_code_2() {
     let dir = tempfile::tempdir().unwrap();
     let (large, binary) = (dir.path().join("large.json"), dir.path().join("binary.json"));
-    fs::File::create(&large).unwrap().set_len(1024 * 1024 + 1).unwrap();
+    fs::File::create(&large).unwrap().set_len(4 * 1024 * 1024 + 1).unwrap();
     fs::write(&binary, b"\xff\xfe").unwrap();
     for (file, expected) in [
         ("/nowhere/request.json", "cannot read the request from `/nowhere/request.json`: No such file"),
-        (large.to_str().unwrap(), "has more than 1048576 bytes"),
+        (large.to_str().unwrap(), "has more than 4194304 bytes"),
         (binary.to_str().unwrap(), "is not UTF-8 text"),
         ("-", "standard input holds no request"),
     ] {

@@ -202,7 +202,7 @@ async fn failed_calls(server: &Watched) {
     let deadline = [("grpc-timeout", HeaderValue::from_static("1n"))];
     for (method, headers, body, code, number) in [
         (EVALUATE, &[][..], framed(b"\xff\xff\xff"), "INVALID_ARGUMENT", "3"),
-        (EVALUATE, &[], framed(&[0; 65 * 1024]), "RESOURCE_EXHAUSTED", "8"),
+        (EVALUATE, &[], framed(&[0; 257 * 1024]), "RESOURCE_EXHAUSTED", "8"),
         (EVALUATE, &deadline, late, "DEADLINE_EXCEEDED", "4"),
         ("requite.v1.RefundPolicyService/Nothing", &[], framed(b""), "UNIMPLEMENTED", "12"),
     ] {

@@ -16,19 +16,20 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use grpc_support::{PATIENCE, start};
+use grpc_support::{PATIENCE, frame, greet, next_frame, start};
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{RecvStream, SendStream};
 use http::{HeaderMap, Request};
 use prost::Message as _;
 use requite::server::ServerConfig;
 use requite::server::limits::{
-    ANSWER_SLICE_BYTES, CONNECTION_CHECK_INTERVAL, HELD_BYTES_DIVISOR, HELD_BYTES_MAX, MATERIAL_MESSAGE_BYTES_MAX,
-    SMALL_FRAMES_MAX,
+    ANSWER_SLICE_BYTES, CONNECTION_CHECK_INTERVAL, HELD_BYTES_DIVISOR, HELD_BYTES_MAX, LOCAL_ERROR_RESETS_MAX,
+    MATERIAL_MESSAGE_BYTES_MAX, SMALL_FRAMES_MAX,
 };
 use requite::server::pb::refund_policy_service_client::RefundPolicyServiceClient;
 use requite::server::pb::{BatchEvaluateRefundRequest, EvaluateRefundRequest, GetServerInfoRequest};
 use requite::telemetry::prometheus;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
@@ -39,6 +40,14 @@ use tonic_types::StatusExt as _;
 static METRICS: Mutex<()> = Mutex::const_new(());
 
 const BATCH: &str = "BatchEvaluateRefund";
+
+// Kinds of frames, and flags.
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const GOAWAY: u8 = 7;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
 
 /// A connection by hand.
 async fn connect(addr: SocketAddr, builder: &h2::client::Builder) -> SendRequest<Bytes> {
@@ -294,5 +303,57 @@ async fn what_is_no_call_is_refused_as_the_protocol_has_it() {
         let bad: Bytes = vec![bad_flag, 0, 0, 0, 0].into();
         assert_eq!(ask("POST", grpc, bad).await, (200, Some(Code::InvalidArgument)), "{bad_flag}");
     }
+    server.stop().await;
+}
+
+/// The head of a request that is refused before anything of its body is read, written by hand.
+fn head_of_a_refused_request(stream: u32) -> Vec<u8> {
+    let text = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
+    let path = text("/requite.v1.RefundPolicyService/GetServerInfo");
+    // `POST` and `http` by their places in the table of the protocol, then names by theirs, none to be remembered.
+    let headers =
+        [vec![0x83, 0x86, 0x04], path, [vec![0x01], text("localhost"), vec![0x0f, 0x10], text("text/plain")].concat()]
+            .concat();
+    frame(HEADERS, END_HEADERS, stream, &headers)
+}
+
+#[tokio::test]
+async fn bodies_that_arrive_after_a_refusal_cost_no_connection() {
+    // More than resets that a connection may cause by its mistakes, and streams that are remembered.
+    let calls = u32::try_from(LOCAL_ERROR_RESETS_MAX).unwrap() + 100;
+    let server = start(ServerConfig::default()).await;
+    let mut connection = greet(server.addr).await;
+    connection.set_nodelay(true).unwrap();
+    for stream in (0..calls).map(|call| 2 * call + 1) {
+        connection.write_all(&head_of_a_refused_request(stream)).await.unwrap();
+        loop {
+            let (kind, payload) = next_frame(&mut connection).await.expect("the connection stays");
+            assert!(kind != RST_STREAM && kind != GOAWAY, "{stream}: a frame {kind}: {payload:?}");
+            if kind == HEADERS {
+                break;
+            }
+        }
+        // A client that had not read the refusal would send this.
+        connection.write_all(&frame(DATA, END_STREAM, stream, &framed(&[7; 600]))).await.unwrap();
+    }
+    drop(connection);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_that_goes_on_after_a_refusal_is_reset() {
+    let server = start(ServerConfig::default()).await;
+    let mut connection = greet(server.addr).await;
+    connection.write_all(&head_of_a_refused_request(1)).await.unwrap();
+    let mut kinds = Vec::new();
+    while let Some((kind, _)) = next_frame(&mut connection).await {
+        kinds.push(kind);
+        if kind == RST_STREAM {
+            break;
+        }
+        connection.write_all(&frame(DATA, 0, 1, &[7; 100])).await.unwrap();
+    }
+    assert!(kinds.contains(&HEADERS) && kinds.last() == Some(&RST_STREAM), "{kinds:?}");
+    drop(connection);
     server.stop().await;
 }

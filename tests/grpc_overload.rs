@@ -151,7 +151,7 @@ async fn a_caller_has_no_more_than_its_part_of_the_places_while_others_call() {
 #[tokio::test]
 async fn a_message_above_its_limit_says_so_and_not_when_to_come_back() {
     let server = start(ServerConfig::default()).await;
-    let request = pb::EvaluateRefundRequest { request_id: "x".repeat(65 * 1024), ..Default::default() };
+    let request = pb::EvaluateRefundRequest { request_id: "x".repeat(257 * 1024), ..Default::default() };
     let status = RefundPolicyServiceClient::new(server.channel().await).evaluate_refund(request).await.unwrap_err();
     assert_eq!(reason(&status), "MESSAGE_TOO_LARGE");
     assert!(status.get_error_details().retry_info().is_none(), "it will never be taken");

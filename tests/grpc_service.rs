@@ -120,7 +120,7 @@ async fn messages_that_cannot_be_read_have_standard_statuses_and_fixed_texts() {
     assert_eq!(status.code(), Code::InvalidArgument);
     assert_eq!(status.message(), "the message is not a valid request of this method");
     let large = |bytes| pb::EvaluateRefundRequest { request_id: "x".repeat(bytes), ..Default::default() };
-    let status = send(&server, "EvaluateRefund", large(64 * 1024 + 1)).await;
+    let status = send(&server, "EvaluateRefund", large(256 * 1024 + 1)).await;
     assert_eq!(status.code(), Code::ResourceExhausted);
     assert_eq!(status.message(), "the message is larger than this method accepts");
     let status = send(&server, "ValidateEvidence", large(1024 * 1024 + 1)).await;

@@ -247,7 +247,7 @@ async fn empty_items_by_the_kilobyte_are_refused_with_their_list_named_while_oth
     let server = start().await;
     let channel = server.channel().await;
     let honest = Honest::begin(&server).await;
-    let (small, large) = (60_000, 1_000_000);
+    let (small, large) = (260_000, 1_000_000);
     for _ in 0..5 {
         for (path, most, name) in [(&[6, 6], LINES_MAX, "order.lines"), (&[7, 6], EVIDENCE_MAX, "claim.evidence")] {
             let refused = call(&channel, "EvaluateRefund", empties(path, small)).await.unwrap_err();
@@ -280,7 +280,7 @@ async fn a_batch_refuses_its_hostile_items_and_answers_the_others() {
     let expected = message_paths::slow(&server.activator.current(), &good).unwrap();
     let expected = pb::EvaluateRefundResponse::decode(expected.as_slice()).unwrap();
     for (bytes, code, fields) in [
-        (60_000, Code::InvalidArgument, vec![("order.lines".to_owned(), above(LINES_MAX, 60_000))]),
+        (260_000, Code::InvalidArgument, vec![("order.lines".to_owned(), above(LINES_MAX, 260_000))]),
         (1_000_000, Code::ResourceExhausted, Vec::new()),
     ] {
         let items = [&good, &empties(&[6, 6], bytes), &good];

@@ -24,7 +24,7 @@ pub(crate) async fn endless(arena: &Arena) -> Result<(), String> {
     for place in 0..arena.choose(6, 16) {
         let data = arena.server.data;
         tasks.spawn(async move {
-            let (path, size) = [(EVALUATE, 64 * 1024), (EVIDENCE, 1024 * 1024), (BATCH, 1024 * 1024)][place % 3];
+            let (path, size) = [(EVALUATE, 256 * 1024), (EVIDENCE, 1024 * 1024), (BATCH, 1024 * 1024)][place % 3];
             while Instant::now() < end {
                 if let Ok(connection) = Connection::open(ATTACKER, data).await {
                     let _ = timeout_at(end, trickle(Arc::new(connection), path, size)).await;

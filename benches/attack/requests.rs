@@ -23,7 +23,7 @@ const STATUSES: [i32; 3] = [0, 3, 8];
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Just below what one evaluation may have, and what a batch or evidence may.
-const SMALL: usize = 60_000;
+const SMALL: usize = 260_000;
 const LARGE: usize = 1_000_000;
 
 const ORDER: u32 = 6;
@@ -52,7 +52,7 @@ pub(crate) fn hostile() -> Vec<Hostile> {
     for (of, fields) in [("order", &IN_ORDER[..]), ("claim", &IN_CLAIM[..])] {
         let (whole, of_evidence) = if of == "order" { (ORDER, ORDER_OF_EVIDENCE) } else { (CLAIM, CLAIM_OF_EVIDENCE) };
         for (name, number) in fields {
-            add(format!("60 KB of {name}"), EVALUATE, field(whole, &repeated(*number, &[], SMALL)));
+            add(format!("260 KB of {name}"), EVALUATE, field(whole, &repeated(*number, &[], SMALL)));
             add(format!("1 MB of {name}"), EVIDENCE, field(of_evidence, &repeated(*number, &[], LARGE)));
             let item = field(whole, &repeated(*number, &[], LARGE));
             add(format!("a batch item of 1 MB of {name}"), BATCH, field(ITEM, &item));

@@ -15,6 +15,7 @@ use crate::engine::admit::admit;
 use crate::engine::{Engine, open};
 use crate::policy::diagnostic::render;
 use crate::server;
+use crate::server::limits::EVALUATION_MESSAGE_BYTES_MAX;
 
 /// Decide one request here, without a server
 #[derive(Debug, Args)]
@@ -54,6 +55,15 @@ impl Eval {
         };
         if self.explain {
             request.explain = server::pb::ExplainLevel::Full as i32;
+        }
+        let bytes = server::pb::message_bytes(&request);
+        if EVALUATION_MESSAGE_BYTES_MAX < bytes {
+            say(&format!(
+                "error: the request in {} has {bytes} bytes as a message, at most {EVALUATION_MESSAGE_BYTES_MAX} are allowed\n  \
+                 help: a request is one order and one claim: leave out what is not about them",
+                self.file
+            ));
+            return Exit::Usage;
         }
         let engine = match engine(&policies) {
             Ok(engine) => engine,

@@ -16,10 +16,11 @@ use crate::domain::printable::{Printable, is_hidden};
 use crate::server::json::{JsonError, JsonMistake, request_from_json};
 use crate::server::pb;
 
-/// Longest request that is read. The server takes less; this only keeps memory bounded.
-pub(super) const REQUEST_BYTES_MAX: u64 = 1024 * 1024;
+/// Longest request that is read. The server takes less, but JSON is some times as long as what is sent; this only keeps
+/// memory bounded.
+pub(super) const REQUEST_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
-/// Longest batch that is read, for the same reason: JSON is some times as long as what is sent.
+/// Longest batch that is read, for the same reason.
 pub(super) const BATCH_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// The shortest wait for an answer.

@@ -5,9 +5,13 @@
 
 use std::time::Duration;
 
-/// A request for one decision, in bytes: many times the largest order seen, little enough for every
-/// stream of a connection to hold one.
-pub const EVALUATION_MESSAGE_BYTES_MAX: usize = 64 * 1024;
+/// A request for one decision, in bytes: 256 lines that are claimed one by one and 2048 earlier amounts have 195 KiB where
+/// ids have 36 bytes, names 20 and amounts all their digits. So an order of any size that is allowed can be asked about
+/// again. What a stream may hold while it waits is bounded by [`HELD_BYTES_MAX`], and what is decoded by counts.
+pub const EVALUATION_MESSAGE_BYTES_MAX: usize = 256 * 1024;
+
+/// A question what this server is, or a call of a method that is not known, in bytes.
+pub const INFO_MESSAGE_BYTES_MAX: usize = 64 * 1024;
 
 /// A request about evidence, or for many decisions, in bytes: room for `EVIDENCE_MAX` pieces with their fields.
 pub const MATERIAL_MESSAGE_BYTES_MAX: usize = 1024 * 1024;

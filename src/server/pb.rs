@@ -23,3 +23,9 @@ pub const DATA_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "
 
 /// The descriptors of the admin service and what it needs, with comments, for reflection.
 pub const ADMIN_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/admin.bin"));
+
+/// The size of a request as a message, in bytes.
+#[must_use]
+pub fn message_bytes(request: &EvaluateRefundRequest) -> usize {
+    prost::Message::encoded_len(request)
+}

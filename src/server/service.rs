@@ -22,7 +22,8 @@ use crate::server::evaluation::{self, Counted, Desk, Evaluated, Work, Written};
 use crate::server::guard::{Deadline, GuardedCall};
 use crate::server::heavy::Paying;
 use crate::server::limits::{
-    BATCH_TURN_TIME_MAX, EVALUATION_MESSAGE_BYTES_MAX, HELD_BYTES_DIVISOR, HELD_BYTES_MAX, MATERIAL_MESSAGE_BYTES_MAX,
+    BATCH_TURN_TIME_MAX, EVALUATION_MESSAGE_BYTES_MAX, HELD_BYTES_DIVISOR, HELD_BYTES_MAX, INFO_MESSAGE_BYTES_MAX,
+    MATERIAL_MESSAGE_BYTES_MAX,
 };
 use crate::server::observation::{self, count_bad_fields};
 use crate::server::overload::{Limiter, Places};
@@ -176,7 +177,8 @@ impl Method {
     const fn message_bytes_max(self) -> usize {
         match self {
             Self::BatchEvaluateRefund | Self::ValidateEvidence => MATERIAL_MESSAGE_BYTES_MAX,
-            Self::EvaluateRefund | Self::GetServerInfo | Self::Unknown => EVALUATION_MESSAGE_BYTES_MAX,
+            Self::EvaluateRefund => EVALUATION_MESSAGE_BYTES_MAX,
+            Self::GetServerInfo | Self::Unknown => INFO_MESSAGE_BYTES_MAX,
         }
     }
 

@@ -242,7 +242,7 @@ mod tests {
             batches(std::slice::from_ref(&large), 20),
             Err(PayloadError::BatchTooLarge { items: 20, .. })
         ));
-        let larger = pb::EvaluateRefundRequest { request_id: "x".repeat(70_000), ..large };
+        let larger = pb::EvaluateRefundRequest { request_id: "x".repeat(270_000), ..large };
         assert!(matches!(singles(&[larger]), Err(PayloadError::TooLarge { index: 0, .. })));
         assert_eq!(singles(&[]).unwrap_err(), PayloadError::NoExample);
         assert_eq!(batches(&examples, 1_001).unwrap_err(), PayloadError::TooManyItems { items: 1_001 });
