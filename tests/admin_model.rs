@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use admin_model_support::served::Served;
-use admin_model_support::{BROKEN, Cause, Entry, Model, Outcome, Verb, Version, came};
+use admin_model_support::{BROKEN, Cause, Entry, Model, Outcome, Verb, Version, came, says};
 use requite::app::reload::RoadConfig;
 use requite::domain::money::{Amount, Currency};
 use requite::domain::words;
@@ -32,7 +32,7 @@ use requite::telemetry::event::{ReloadTrigger, Success};
 use road_support::{BY_HAND, Place, Running, bundle, digest, text};
 
 const ADMINS: [&str; 2] = ["alice", "bob"];
-const VERSIONS: [Version; 5] = ['a', 'b', 'c', 'd', 'e'];
+const VERSIONS: [Version; 6] = ['a', 'b', 'B', 'c', 'd', 'e'];
 
 /// So many revisions are kept: fewer than there are versions, so that some are let go.
 const REVISIONS_MAX: usize = 4;
@@ -96,7 +96,12 @@ fn verb_of_nobody(numbers: &mut Numbers, model: &Model) -> Verb {
 }
 
 fn content(version: Version) -> String {
-    if version == BROKEN { "policy: [\n".to_owned() } else { text(&version.to_string()) }
+    let text = text(&says(version).to_string());
+    match version {
+        BROKEN => "policy: [\n".to_owned(),
+        version if version.is_uppercase() => format!("# once more\n{text}"),
+        _ => text,
+    }
 }
 
 fn digest_of(version: Version) -> Digest {
@@ -234,26 +239,39 @@ async fn stands(running: &Running, model: &Model) -> Model {
     }
 }
 
-/// The model without what nobody can see: what was rolled back from and is not kept any more.
+/// The model without what nobody can see: of what was rolled back from, the revisions that are kept.
 fn shown(model: &Model) -> Model {
-    let withdrawn = model.withdrawn.iter().copied().filter(|version| model.revisions.contains(version));
+    let withdrawn = model.revisions.iter().copied().filter(|version| model.is_withdrawn(*version));
     Model { withdrawn: withdrawn.collect(), ..model.clone() }
+}
+
+/// What admins named, by its place in the history.
+#[derive(Default)]
+struct Named {
+    /// May have come there because of it.
+    put: Vec<(usize, Version)>,
+    /// Was in force already.
+    again: Vec<(usize, Version)>,
 }
 
 /// Nothing that was rolled back from came into force but by its name, or by a start, which says so; told by the
 /// history alone.
-fn nothing_bad_came_back(history: &[Entry], named: &[(usize, Version)]) {
+fn nothing_bad_came_back(history: &[Entry], Named { put, again }: &Named) {
     let mut bad = BTreeSet::new();
     for (place, pair) in history.iter().rev().collect::<Vec<_>>().windows(2).enumerate() {
         let [before, entry] = pair else { panic!("windows of two") };
-        let by_name = named.contains(&(place + 1, entry.version));
+        let by_name = put.contains(&(place + 1, entry.version));
         if matches!(entry.cause, Cause::Rollback | Cause::Promotion) && by_name {
-            bad.remove(&entry.version);
+            bad.remove(&says(entry.version));
         }
-        assert!(!bad.contains(&entry.version) || entry.cause == Cause::Start, "{entry:?} in {history:#?}");
+        assert!(!bad.contains(&says(entry.version)) || entry.cause == Cause::Start, "{entry:?} in {history:#?}");
         let until_then = &history[history.len() - 1 - place..];
-        if entry.cause == Cause::Rollback && came(until_then, entry.version) < came(until_then, before.version) {
-            bad.insert(before.version);
+        let back = came(until_then, entry.version) < came(until_then, before.version);
+        if entry.cause == Cause::Rollback && back && says(before.version) != says(entry.version) {
+            bad.insert(says(before.version));
+        }
+        if again.contains(&(place + 1, entry.version)) {
+            bad.remove(&says(entry.version));
         }
     }
 }
@@ -302,15 +320,18 @@ fn one_after_the_other(model: &Model, asks: &[Asking], came: &[Outcome], newest:
     possible.find(same).map(|(model, _)| model)
 }
 
-/// The places in the history that may be of one of these asks, with what it names.
-fn names(asks: &[Asking], places: std::ops::Range<usize>) -> Vec<(usize, Version)> {
-    let mut named = Vec::new();
-    for (_, verb, _) in asks {
-        if let Verb::Promote { version, .. } | Verb::Rollback { to: Some(version), .. } = verb {
-            named.extend(places.clone().map(|place| (place, *version)));
+impl Named {
+    /// Adds what these asks name, of which these came of: they found and left so many entries.
+    fn add(&mut self, asks: &[Asking], came: &[Outcome], places: std::ops::Range<usize>) {
+        for ((_, verb, _), came) in asks.iter().zip(came) {
+            if let (Verb::Promote { version, .. } | Verb::Rollback { to: Some(version), .. }, Outcome::Done(_)) =
+                (verb, came)
+            {
+                self.put.extend(places.clone().map(|place| (place, *version)));
+                self.again.extend((places.start - 1..places.end).map(|place| (place, *version)));
+            }
         }
     }
-    named
 }
 
 /// Two admins and what happens beside them, so many steps of it.
@@ -320,7 +341,7 @@ async fn work(seed: u64, steps: usize, met: &mut BTreeSet<String>) {
     let mut running = place.run(config());
     let mut model = Model::start('a', REVISIONS_MAX);
     let mut seen = [Seen { in_force: 'a', staged: None }; 2];
-    let mut named: Vec<(usize, Version)> = Vec::new();
+    let mut named = Named::default();
     let mut done: Vec<String> = Vec::new();
     for step in 0..steps {
         // An admin who looks sees what is there; the other one may not look for a while.
@@ -356,7 +377,7 @@ async fn work(seed: u64, steps: usize, met: &mut BTreeSet<String>) {
                 let word = |text: String| text.split([' ', '(']).next().unwrap_or("").to_owned();
                 format!("{} {}", word(format!("{verb:?}")), word(format!("{outcome:?}")))
             }));
-            named.extend(names(&asks, entries..model.history.len()));
+            named.add(&asks, &came, entries..model.history.len());
         }
         assert_eq!(stands(&running, &model).await, shown(&model), "seed {seed}: {done:#?}");
         nothing_bad_came_back(&model.history, &named);
@@ -415,7 +436,7 @@ fn two_admins_at_the_command_line_meet_what_the_page_says() {
     let mut served = Served::start('a', &VERSIONS, REVISIONS_MAX);
     let mut model = Model::start('a', REVISIONS_MAX);
     let mut seen = [Seen { in_force: 'a', staged: None }; 2];
-    let mut named: Vec<(usize, Version)> = Vec::new();
+    let mut named = Named::default();
     let mut done: Vec<String> = Vec::new();
     let (mut breaks, mut kept) = (0, true);
     for step in 0..usize::try_from(steps).unwrap() {
@@ -443,7 +464,7 @@ fn two_admins_at_the_command_line_meet_what_the_page_says() {
             let newest = served.revisions().2[0].reason.clone();
             let found = one_after_the_other(&model, &asks, &came, &newest);
             model = found.unwrap_or_else(|| panic!("seed {seed}: {came:?} after {done:#?} of {model:#?}"));
-            named.extend(names(&asks, entries..model.history.len()));
+            named.add(&asks, &came, entries..model.history.len());
             let changes =
                 |verb: &Verb| matches!(verb, Verb::Promote { .. } | Verb::Rollback { .. } | Verb::Reload { .. });
             kept = asks.iter().zip(&came).any(|((_, verb, _), came)| changes(verb) && matches!(came, Outcome::Done(_)));

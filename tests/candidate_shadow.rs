@@ -78,6 +78,7 @@ fn moment(seconds: i64) -> Timestamp {
 fn report(candidate: &Candidate, activator: &Activator, generation: u64) -> CandidateReport {
     let in_force = Revision {
         digest: activator.digest(),
+        semantic: None,
         generation,
         activated_at: moment(900),
         trigger: ReloadTrigger::Start,

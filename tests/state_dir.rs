@@ -51,6 +51,7 @@ fn file_of(place: &Place, digest: Digest, extension: &str) -> PathBuf {
 fn kept(digest: Digest, place: u64, known_good: KnownGood) -> Kept {
     let revision = Revision {
         digest,
+        semantic: None,
         generation: 1,
         activated_at: Timestamp::EPOCH,
         trigger: ReloadTrigger::Signal,
@@ -114,7 +115,7 @@ fn what_is_kept_is_read_back_and_nobody_else_may_read_it() {
     assert_eq!(read, [(b.digest(), 2, 0), (a.digest(), 1, 0)]);
     assert_eq!((again.revisions[1].revision.known_good, again.problems), (KnownGood::Yes, vec![]));
     again.state.forget(a.digest()).unwrap();
-    assert_eq!(names(&root).len(), 3, "the lock and one revision");
+    assert_eq!(names(&root).len(), 4, "the lock, the history and one revision");
 }
 
 #[test]
@@ -131,7 +132,7 @@ fn leftovers_of_a_write_that_was_cut_are_removed() {
     fs::write(root.join(format!("{}.unfinished", name(&record))), "requite rec").unwrap();
     let opened = StateDir::open(&root).unwrap();
     assert_eq!((opened.revisions.len(), &opened.problems), (0, &vec![]));
-    assert_eq!(names(&root), ["lock"]);
+    assert_eq!(names(&root), ["activations", "lock"]);
 }
 
 struct StateDirFiles {

@@ -74,6 +74,7 @@ fn held(text: &str) -> Held {
 fn revision(digest: Digest, generation: u64) -> Revision {
     Revision {
         digest,
+        semantic: None,
         generation,
         activated_at: Timestamp::EPOCH,
         trigger: ReloadTrigger::Admin,

@@ -75,15 +75,20 @@ impl Rollback {
         if let Some(wanted) = &self.to {
             return wanted.among(&digests);
         }
-        let before = revisions.get(1..).unwrap_or_default();
-        match (before.iter().find(|revision| revision.withdrawal.is_none()), before) {
+        let says =
+            |revision: &pb::PolicyRevision| Some(revision.semantic_digest.clone()).filter(|says| !says.is_empty());
+        let in_force = revisions.first().and_then(says);
+        // Another layout of what is in force is no way back.
+        let is_other = |revision: &&pb::PolicyRevision| in_force.is_none() || says(revision) != in_force;
+        let before: Vec<_> = revisions.iter().skip(1).filter(is_other).collect();
+        match (before.iter().find(|revision| revision.withdrawal.is_none()), before.as_slice()) {
             (Some(target), _) => Ok(target.digest.clone()),
             (None, []) => {
                 say("error: there is nothing to go back to\n  help: `requite revisions` lists what there is");
                 Err(Exit::Unexpected)
             }
             (None, withdrawn) => {
-                let choice = |revision: &pb::PolicyRevision| {
+                let choice = |revision: &&pb::PolicyRevision| {
                     format!("  {}: {}", visible(&revision.digest), visible(&status::withdrawal(revision)))
                 };
                 let choices: Vec<String> = withdrawn.iter().map(choice).collect();

@@ -3,6 +3,7 @@
 //!
 //! A revision that was rolled back from is *withdrawn*: whoever goes back without saying where to passes it over,
 //! a source that holds it is left out, and no start falls back to it. Going back past a revision withdraws it as well.
+//! What says the same in another layout is withdrawn with it ([`Content::says_as`]).
 //! It is withdrawn until someone puts it in force by its digest, or until it is known as good again; until then it keeps
 //! who went back from it first, when and why.
 
@@ -11,6 +12,7 @@ use std::collections::VecDeque;
 use crate::domain::time::Timestamp;
 use crate::engine::snapshot::Snapshot;
 use crate::policy::bundle::Digest;
+use crate::policy::diff::{Content, SemanticDigest};
 use crate::telemetry::event::ReloadTrigger;
 
 /// Entries that are kept; the oldest go first.
@@ -30,7 +32,7 @@ pub const ENTRY_POLICIES_MAX: usize = 16;
 pub struct Activations {
     /// The latest first.
     entries: VecDeque<Activated>,
-    /// The latest last; each digest once.
+    /// The latest last; each content once.
     withdrawn: Vec<Withdrawal>,
 }
 
@@ -73,6 +75,8 @@ pub struct PolicyVersion {
 pub struct Withdrawal {
     /// The revision.
     pub digest: Digest,
+    /// What it says; `None` where that was not kept.
+    pub semantic: Option<SemanticDigest>,
     /// When.
     pub at: Timestamp,
     /// Who did it; empty where that is not known.
@@ -86,10 +90,12 @@ pub struct Withdrawal {
 pub struct Entry<'s> {
     /// What came into force.
     pub snapshot: &'s Snapshot,
+    /// What that says.
+    pub semantic: Option<SemanticDigest>,
     /// What was in force until then; `None` at a start.
     pub before: Option<Digest>,
     /// What is rolled back from by it: what was in force, and what came into force after the revision gone back to.
-    pub withdraws: Vec<Digest>,
+    pub withdraws: Vec<Content>,
     /// What put it in force.
     pub trigger: ReloadTrigger,
     /// Who asked for it.
@@ -111,29 +117,32 @@ impl Activations {
 
     /// A history of which it is not known any more what was rolled back from: each of these revisions may have been.
     #[must_use]
-    pub fn lost(revisions: impl Iterator<Item = Digest>, at: Timestamp) -> Self {
-        let withdrawal = |digest| Withdrawal {
+    pub fn lost(revisions: impl Iterator<Item = Content>, at: Timestamp) -> Self {
+        let withdrawal = |Content { digest, semantic }| Withdrawal {
             digest,
+            semantic,
             at,
             actor: String::new(),
-            reason: "the history of activations was damaged: this revision may have been rolled back from".to_owned(),
+            reason: "the history of activations was damaged or lost: this revision may have been rolled back from"
+                .to_owned(),
         };
         Self::kept(Vec::new(), revisions.map(withdrawal).collect())
     }
 
     /// Enters an activation. What is put in force by its digest is not withdrawn any more.
     pub fn enter(&mut self, entry: Entry<'_>) {
-        let Entry { snapshot, before, withdraws, trigger, actor, reason, at } = entry;
+        let Entry { snapshot, semantic, before, withdraws, trigger, actor, reason, at } = entry;
         let digest = snapshot.digest;
         for withdrawn in withdraws {
             if self.withdrawal(withdrawn).is_some() {
                 continue;
             }
             let (actor, reason) = (actor.clone(), reason.clone());
-            self.withdrawn.push(Withdrawal { digest: withdrawn, at, actor, reason });
+            let Content { digest, semantic } = withdrawn;
+            self.withdrawn.push(Withdrawal { digest, semantic, at, actor, reason });
         }
         if matches!(trigger, ReloadTrigger::Rollback | ReloadTrigger::Promotion) {
-            self.reinstate(digest);
+            self.reinstate(Content { digest, semantic });
         }
         let mut versions =
             snapshot.plans().map(|plan| PolicyVersion { id: plan.id.clone(), version: plan.version.clone() });
@@ -157,11 +166,13 @@ impl Activations {
     }
 
     /// Of what came into force after a revision last did, what going to that revision is a way back from. What had been
-    /// gone back to past it is older: going to it takes that rollback back and says nothing against where it led.
+    /// gone back to past it is older: going to it takes that rollback back and says nothing against where it led. Nor does going to what says the same
+    /// say anything against it.
     #[must_use]
-    pub fn left_by(&self, target: Digest, later: Vec<Digest>) -> Vec<Digest> {
-        let came = self.came(target);
-        later.into_iter().filter(|digest| came <= self.came(*digest)).collect()
+    pub fn left_by(&self, target: Content, later: Vec<Content>) -> Vec<Content> {
+        let came = self.came(target.digest);
+        let left = |content: &Content| came <= self.came(content.digest) && !content.says_as(target);
+        later.into_iter().filter(left).collect()
     }
 
     /// The number of the entry by which a revision came: the latest one by which it came forth, and not again by a rollback
@@ -173,9 +184,9 @@ impl Activations {
         forth.or_else(|| of_it.next_back()).map_or(0, |entry| entry.number)
     }
 
-    /// Takes it back that a revision is withdrawn.
-    pub fn reinstate(&mut self, digest: Digest) {
-        self.withdrawn.retain(|withdrawal| withdrawal.digest != digest);
+    /// Takes it back that a revision is withdrawn, and what says the same.
+    pub fn reinstate(&mut self, content: Content) {
+        self.withdrawn.retain(|withdrawal| !withdrawal.content().says_as(content));
     }
 
     /// Lets go what is beyond the bounds.
@@ -202,10 +213,11 @@ impl Activations {
         &self.withdrawn
     }
 
-    /// That this revision is withdrawn; `None`: it is not.
+    /// That this content is withdrawn: itself, or else what says the same; `None`: it is not.
     #[must_use]
-    pub fn withdrawal(&self, digest: Digest) -> Option<&Withdrawal> {
-        self.withdrawn.iter().find(|withdrawal| withdrawal.digest == digest)
+    pub fn withdrawal(&self, content: Content) -> Option<&Withdrawal> {
+        let itself = self.withdrawn.iter().find(|withdrawal| withdrawal.digest == content.digest);
+        itself.or_else(|| self.withdrawn.iter().find(|withdrawal| withdrawal.content().says_as(content)))
     }
 
     /// The number of the latest entry; 0: there is none.
@@ -223,10 +235,26 @@ impl Activated {
 }
 
 impl Withdrawal {
+    /// What was withdrawn.
+    #[must_use]
+    pub const fn content(&self) -> Content {
+        Content { digest: self.digest, semantic: self.semantic }
+    }
+
+    /// What it says of this digest, which is the withdrawn one or says the same: behind "which", or "it".
+    #[must_use]
+    pub fn of(&self, digest: Digest) -> String {
+        if self.digest == digest {
+            "was rolled back from".to_owned()
+        } else {
+            format!("differs only in its layout or its cases from {}, which was rolled back from", self.digest)
+        }
+    }
+
     /// What it says to people: who, when, why.
     #[must_use]
     pub fn told(&self) -> String {
-        let Self { digest: _, at, actor, reason } = self;
+        let Self { digest: _, semantic: _, at, actor, reason } = self;
         let who = if actor.is_empty() { "someone".to_owned() } else { format!("`{actor}`") };
         let why = if reason.is_empty() { "without a reason".to_owned() } else { format!("because: {reason}") };
         format!("{who} went back from it at {at}, {why}")
@@ -239,8 +267,16 @@ mod tests {
     use crate::engine::admit::Admission;
     use crate::policy::bundle::{Bundle, BundleFile};
 
+    fn bundle(text: &str) -> Bundle {
+        Bundle::new(vec![BundleFile { path: "a.policy.yaml".into(), bytes: text.into() }]).unwrap()
+    }
+
     fn digest(text: &str) -> Digest {
-        Bundle::new(vec![BundleFile { path: "a".into(), bytes: text.into() }]).unwrap().digest()
+        bundle(text).digest()
+    }
+
+    fn content(text: &str) -> Content {
+        Content::of(&bundle(text))
     }
 
     fn enter(activations: &mut Activations, text: &str, before: &str, trigger: ReloadTrigger, reason: &str) {
@@ -254,9 +290,10 @@ mod tests {
         };
         let snapshot = Snapshot::new(admission, 7);
         let (actor, reason, at) = ("ops".to_owned(), reason.to_owned(), Timestamp::EPOCH);
-        let before = digest(before);
+        let before = content(before);
         let withdraws = if trigger == ReloadTrigger::Rollback { vec![before] } else { vec![] };
-        activations.enter(Entry { snapshot: &snapshot, before: Some(before), withdraws, trigger, actor, reason, at });
+        let (before, semantic) = (Some(before.digest), content(text).semantic);
+        activations.enter(Entry { snapshot: &snapshot, semantic, before, withdraws, trigger, actor, reason, at });
     }
 
     #[test]
@@ -264,18 +301,35 @@ mod tests {
         let mut history = Activations::default();
         enter(&mut history, "b", "a", ReloadTrigger::Admin, "");
         enter(&mut history, "a", "b", ReloadTrigger::Rollback, "too dear");
-        assert_eq!(history.withdrawal(digest("b")).unwrap().reason, "too dear");
-        assert_eq!(history.withdrawal(digest("a")), None);
+        assert_eq!(history.withdrawal(content("b")).unwrap().reason, "too dear");
+        assert_eq!(history.withdrawal(content("a")), None);
         for trigger in [ReloadTrigger::Start, ReloadTrigger::FileChange, ReloadTrigger::Signal, ReloadTrigger::Admin] {
             enter(&mut history, "b", "a", trigger, "");
-            assert!(history.withdrawal(digest("b")).is_some(), "{trigger:?}");
+            assert!(history.withdrawal(content("b")).is_some(), "{trigger:?}");
         }
         for trigger in [ReloadTrigger::Promotion, ReloadTrigger::Rollback] {
             let mut history = history.clone();
             enter(&mut history, "b", "a", trigger, "");
-            assert_eq!(history.withdrawal(digest("b")), None, "{trigger:?}");
+            assert_eq!(history.withdrawal(content("b")), None, "{trigger:?}");
         }
-        history.reinstate(digest("b"));
+        history.reinstate(content("b"));
+        assert_eq!(history.withdrawn(), []);
+    }
+
+    #[test]
+    fn what_says_the_same_is_withdrawn_and_reinstated_with_it() {
+        let mut history = Activations::default();
+        enter(&mut history, "version: b", "version: a", ReloadTrigger::Admin, "");
+        enter(&mut history, "version: a", "version: b", ReloadTrigger::Rollback, "too dear");
+        let again = content("# once more\nversion: b\n");
+        let withdrawal = history.withdrawal(again).unwrap();
+        assert_eq!((withdrawal.reason.as_str(), withdrawal.digest), ("too dear", digest("version: b")));
+        assert!(withdrawal.of(again.digest).contains("its layout"), "{}", withdrawal.of(again.digest));
+        assert_eq!(history.withdrawal(Content { semantic: None, ..again }), None);
+        let bytes_alone = Content { semantic: None, ..content("version: b") };
+        assert!(history.withdrawal(bytes_alone).is_some());
+        assert_eq!(history.left_by(content("version: b"), vec![again]), []);
+        enter(&mut history, "# once more\nversion: b\n", "version: a", ReloadTrigger::Promotion, "");
         assert_eq!(history.withdrawn(), []);
     }
 
@@ -286,10 +340,10 @@ mod tests {
         enter(&mut history, "a", "b", ReloadTrigger::Rollback, "too dear");
         enter(&mut history, "b", "a", ReloadTrigger::Start, "");
         enter(&mut history, "a", "b", ReloadTrigger::Rollback, "again");
-        assert_eq!(history.withdrawal(digest("b")).unwrap().reason, "too dear");
+        assert_eq!(history.withdrawal(content("b")).unwrap().reason, "too dear");
         enter(&mut history, "b", "a", ReloadTrigger::Promotion, "mended");
         enter(&mut history, "a", "b", ReloadTrigger::Rollback, "still too dear");
-        assert_eq!(history.withdrawal(digest("b")).unwrap().reason, "still too dear");
+        assert_eq!(history.withdrawal(content("b")).unwrap().reason, "still too dear");
     }
 
     #[test]
@@ -297,15 +351,15 @@ mod tests {
         let mut history = Activations::default();
         enter(&mut history, "a", "0", ReloadTrigger::Start, "");
         enter(&mut history, "b", "a", ReloadTrigger::Admin, "");
-        assert_eq!(history.left_by(digest("a"), vec![digest("b")]), [digest("b")]);
+        assert_eq!(history.left_by(content("a"), vec![content("b")]), [content("b")]);
         enter(&mut history, "a", "b", ReloadTrigger::Rollback, "a false alarm");
-        assert_eq!(history.left_by(digest("b"), vec![digest("a")]), []);
+        assert_eq!(history.left_by(content("b"), vec![content("a")]), []);
         // What came forth in between is gone back from all the same.
         enter(&mut history, "c", "a", ReloadTrigger::FileChange, "");
-        assert_eq!(history.left_by(digest("b"), vec![digest("c"), digest("a")]), [digest("c")]);
+        assert_eq!(history.left_by(content("b"), vec![content("c"), content("a")]), [content("c")]);
         // And so is what came forth again.
         enter(&mut history, "a", "c", ReloadTrigger::Promotion, "");
-        assert_eq!(history.left_by(digest("b"), vec![digest("a")]), [digest("a")]);
+        assert_eq!(history.left_by(content("b"), vec![content("a")]), [content("a")]);
     }
 
     #[test]
@@ -320,7 +374,7 @@ mod tests {
             enter(&mut history, "a", &number.to_string(), ReloadTrigger::Rollback, &"x".repeat(2_048));
         }
         assert_eq!(history.withdrawn().len(), WITHDRAWN_MAX);
-        assert!(history.withdrawal(digest("1999")).is_some());
+        assert!(history.withdrawal(content("1999")).is_some());
         assert_eq!((history.entries().count(), history.latest()), (ACTIVATIONS_BYTES_MAX / 2_051, 4_000));
     }
 }

@@ -11,6 +11,7 @@ use crate::engine::snapshot::Plans;
 use crate::engine::status::{KnownGood, Revision};
 use crate::policy::bundle::{Bundle, Digest};
 use crate::policy::diagnostic::{Diagnostic, Precedent};
+use crate::policy::diff::Content;
 
 /// Texts of all revisions together, in bytes, before the oldest are let go. The one in force, the
 /// one before it and the last one known to be good stay whatever their size.
@@ -45,6 +46,8 @@ pub struct Kept {
 pub struct Held {
     /// As written.
     pub bundle: Arc<Bundle>,
+    /// What it is by its bytes, and by what it says.
+    pub content: Content,
     /// As run.
     pub plans: Arc<Plans>,
     /// What the author should look at.
@@ -56,19 +59,28 @@ pub struct Held {
 }
 
 impl Held {
-    /// An admitted bundle.
+    /// An admitted bundle. Reads all of it once more, for what it says.
     #[must_use]
     pub fn new(bundle: Arc<Bundle>, mut admission: Admission) -> Self {
         let warnings = std::mem::take(&mut admission.warnings).into();
         let stricter_errors = std::mem::take(&mut admission.stricter_errors).into();
         let cases_passed = admission.cases_passed;
-        Self { bundle, plans: admission.into(), warnings, stricter_errors, cases_passed }
+        let content = Content::of(&bundle);
+        Self { bundle, content, plans: admission.into(), warnings, stricter_errors, cases_passed }
     }
 
     /// Everything that is wrong or worth a look, the mistakes first.
     #[must_use]
     pub fn diagnostics(&self) -> Vec<Diagnostic> {
         self.stricter_errors.iter().chain(self.warnings.iter()).cloned().collect()
+    }
+}
+
+impl Kept {
+    /// What it is by its bytes, and by what it says.
+    #[must_use]
+    pub const fn content(&self) -> Content {
+        self.revision.content()
     }
 }
 
@@ -100,9 +112,10 @@ impl History {
         self.forget();
     }
 
-    /// Notes that revisions were rolled back from: they are not known as good any more.
-    pub fn not_good(&mut self, digests: &[Digest]) {
-        for kept in self.earlier.iter_mut().filter(|kept| digests.contains(&kept.revision.digest)) {
+    /// Notes that revisions were rolled back from: they are not known as good any more, nor is what says the same.
+    pub fn not_good(&mut self, withdrawn: &[Content]) {
+        let is_withdrawn = |kept: &&mut Kept| withdrawn.iter().any(|content| content.says_as(kept.content()));
+        for kept in self.earlier.iter_mut().filter(is_withdrawn) {
             kept.revision.known_good = KnownGood::NotYet;
         }
         self.forget();
@@ -151,8 +164,8 @@ impl History {
 
     /// What came into force after this one last did, what is in force included: what going back to it is a way back from.
     #[must_use]
-    pub fn after(&self, place: u64) -> Vec<Digest> {
-        self.revisions().filter(|kept| place < kept.place).map(|kept| kept.revision.digest).collect()
+    pub fn after(&self, place: u64) -> Vec<Content> {
+        self.revisions().filter(|kept| place < kept.place).map(Kept::content).collect()
     }
 
     /// The latest revision that is known as good.
@@ -199,6 +212,7 @@ mod tests {
         };
         let revision = Revision {
             digest,
+            semantic: Content::of(&bundle).semantic,
             generation,
             activated_at: Timestamp::from_unix(0, 0).unwrap(),
             trigger: ReloadTrigger::FileChange,

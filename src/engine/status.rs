@@ -13,7 +13,7 @@ use crate::engine::snapshot::Snapshot;
 use crate::plan::Plan;
 use crate::policy::bundle::Digest;
 use crate::policy::diagnostic::Diagnostic;
-use crate::policy::diff::Changes;
+use crate::policy::diff::{Changes, Content, SemanticDigest};
 use crate::telemetry::event::ReloadTrigger;
 use crate::telemetry::reloads::LastAttempt;
 
@@ -80,6 +80,8 @@ impl Status {
 pub struct Revision {
     /// The identity of its content.
     pub digest: Digest,
+    /// What it says; `None` of an earlier run that did not keep it.
+    pub semantic: Option<SemanticDigest>,
     /// The last generation it was in force as; 0: not in this run.
     pub generation: u64,
     /// When it last came into force.
@@ -92,6 +94,14 @@ pub struct Revision {
     pub reason: String,
     /// Whether it served long enough to be known as good.
     pub known_good: KnownGood,
+}
+
+impl Revision {
+    /// What it is by its bytes, and by what it says.
+    #[must_use]
+    pub const fn content(&self) -> Content {
+        Content { digest: self.digest, semantic: self.semantic }
+    }
 }
 
 /// What was in force, and what became of it.

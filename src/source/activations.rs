@@ -51,6 +51,9 @@ struct Policy {
 #[serde(deny_unknown_fields)]
 struct Mark {
     digest: String,
+    /// Absent where it was not known, and in files of versions that knew none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    semantic: Option<String>,
     at: String,
     actor: String,
     reason: String,
@@ -76,8 +79,9 @@ pub fn write(history: &Activations) -> Result<Vec<u8>, ChecksumError> {
             at: at.to_string(),
         }
     };
-    let mark = |Withdrawal { digest, at, actor, reason }: &Withdrawal| Mark {
+    let mark = |Withdrawal { digest, semantic, at, actor, reason }: &Withdrawal| Mark {
         digest: digest.to_string(),
+        semantic: semantic.map(|semantic| semantic.to_string()),
         at: at.to_string(),
         actor: actor.clone(),
         reason: reason.clone(),
@@ -114,8 +118,9 @@ fn activated(entry: Entry) -> Result<Activated, ChecksumError> {
 }
 
 fn withdrawal(mark: Mark) -> Result<Withdrawal, ChecksumError> {
-    let Mark { digest, at, actor, reason } = mark;
-    Ok(Withdrawal { digest: digest_of(digest)?, at: moment_of(at)?, actor, reason })
+    let Mark { digest, semantic, at, actor, reason } = mark;
+    let semantic = semantic.map(checksummed::semantic_of).transpose()?;
+    Ok(Withdrawal { digest: digest_of(digest)?, semantic, at: moment_of(at)?, actor, reason })
 }
 
 fn digest_of(text: String) -> Result<Digest, ChecksumError> {
@@ -131,6 +136,7 @@ mod tests {
     use super::*;
     use crate::engine::activations::ENTRY_POLICIES_MAX;
     use crate::policy::bundle::{Bundle, BundleFile};
+    use crate::policy::diff::Content;
 
     fn digest(text: &str) -> Digest {
         Bundle::new(vec![BundleFile { path: "a".into(), bytes: text.into() }]).unwrap().digest()
@@ -152,8 +158,10 @@ mod tests {
     }
 
     fn history() -> Activations {
-        let mark =
-            Withdrawal { digest: digest("b"), at: Timestamp::EPOCH, actor: "ops".into(), reason: "too dear".into() };
+        let bundle = Bundle::new(vec![BundleFile { path: "a".into(), bytes: "b".into() }]).unwrap();
+        let Content { digest, semantic } = Content::of(&bundle);
+        let (at, actor, reason) = (Timestamp::EPOCH, "ops".to_owned(), "too dear".to_owned());
+        let mark = Withdrawal { digest, semantic, at, actor, reason };
         Activations::kept(vec![entry(2, "\u{202e}\n"), entry(1, "")], vec![mark])
     }
 
@@ -184,6 +192,7 @@ mod tests {
         });
         let mark = |number: usize| Withdrawal {
             digest: digest(&number.to_string()),
+            semantic: history().withdrawn()[0].semantic,
             at: Timestamp::EPOCH,
             actor: worst.clone(),
             reason: worst.clone(),

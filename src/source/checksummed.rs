@@ -3,6 +3,8 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::policy::diff::SemanticDigest;
+
 /// Why a file is not what it should be.
 #[derive(Debug, thiserror::Error)]
 pub enum ChecksumError {
@@ -33,4 +35,9 @@ pub fn read<T: DeserializeOwned>(head: &str, bytes: &[u8]) -> Result<T, Checksum
         return Err(ChecksumError::Damaged);
     }
     Ok(serde_json::from_str(json)?)
+}
+
+/// The identity of what a bundle says, as such a file holds it.
+pub fn semantic_of(text: String) -> Result<SemanticDigest, ChecksumError> {
+    text.parse().map_err(|_| ChecksumError::Value(text, "digest of what policies say"))
 }

@@ -20,6 +20,9 @@ pub const RECORD_BYTES_MAX: usize = 64 * 1024;
 struct Written {
     digest: String,
     place: u64,
+    /// Absent in records of versions that knew none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    semantic: Option<String>,
     text_bytes: usize,
     activated_at: String,
     trigger: String,
@@ -33,10 +36,11 @@ struct Written {
 /// The bytes of a record. The generation is not in it: it means nothing to another run.
 pub fn write(kept: &Kept) -> Result<Vec<u8>, ChecksumError> {
     let Kept { revision, place, text_bytes, held: _ } = kept;
-    let Revision { digest, generation: _, activated_at, trigger, actor, reason, known_good } = revision;
+    let Revision { digest, semantic, generation: _, activated_at, trigger, actor, reason, known_good } = revision;
     let written = Written {
         digest: digest.to_string(),
         place: *place,
+        semantic: semantic.map(|semantic| semantic.to_string()),
         text_bytes: *text_bytes,
         activated_at: activated_at.to_string(),
         trigger: trigger.slug().to_owned(),
@@ -49,10 +53,11 @@ pub fn write(kept: &Kept) -> Result<Vec<u8>, ChecksumError> {
 
 /// The revision of a record, of an earlier run.
 pub fn read(bytes: &[u8]) -> Result<Kept, ChecksumError> {
-    let Written { digest, place, text_bytes, activated_at, trigger, actor, reason, known_good } =
+    let Written { digest, place, semantic, text_bytes, activated_at, trigger, actor, reason, known_good } =
         checksummed::read(HEAD, bytes)?;
     let revision = Revision {
         digest: digest.parse::<Digest>().map_err(|_| ChecksumError::Value(digest, "digest"))?,
+        semantic: semantic.map(checksummed::semantic_of).transpose()?,
         generation: 0,
         activated_at: Timestamp::parse(&activated_at).ok_or(ChecksumError::Value(activated_at, "time"))?,
         trigger: ReloadTrigger::of_slug(&trigger).ok_or(ChecksumError::Value(trigger, "trigger"))?,
@@ -67,11 +72,13 @@ pub fn read(bytes: &[u8]) -> Result<Kept, ChecksumError> {
 mod tests {
     use super::*;
     use crate::policy::bundle::{Bundle, BundleFile};
+    use crate::policy::diff::Content;
 
     fn kept() -> Kept {
         let bundle = Bundle::new(vec![BundleFile { path: "a".into(), bytes: b"b".to_vec() }]).unwrap();
         let revision = Revision {
             digest: bundle.digest(),
+            semantic: Content::of(&bundle).semantic,
             generation: 0,
             activated_at: Timestamp::from_unix(1_800_000_000, 123_456_789).unwrap(),
             trigger: ReloadTrigger::Rollback,
@@ -87,6 +94,7 @@ mod tests {
         let bytes = write(&kept()).unwrap();
         let read = read(&bytes).unwrap();
         assert_eq!((&read.revision, read.place, read.text_bytes), (&kept().revision, 7, 1));
+        assert_eq!(read.content(), kept().content());
     }
 
     #[test]
@@ -103,13 +111,17 @@ mod tests {
     }
 
     #[test]
-    fn a_record_of_a_version_that_knew_no_reasons_is_read() {
+    fn a_record_of_a_version_that_knew_less_is_read() {
         let json = String::from_utf8(write(&kept()).unwrap()).unwrap().split_once('\n').unwrap().1.to_owned();
-        let without: String =
-            json.lines().filter(|line| !line.contains("reason")).map(|line| format!("{line}\n")).collect();
+        let without: String = json
+            .lines()
+            .filter(|line| !line.contains("reason") && !line.contains("semantic"))
+            .map(|line| format!("{line}\n"))
+            .collect();
         assert_ne!(json, without);
         let bytes = format!("{HEAD} blake3:{}\n{without}", blake3::hash(without.as_bytes()).to_hex());
-        assert_eq!(read(bytes.as_bytes()).unwrap().revision.reason, "");
+        let read = read(bytes.as_bytes()).unwrap();
+        assert_eq!((read.revision.reason.as_str(), read.revision.semantic), ("", None));
     }
 
     #[test]

@@ -43,7 +43,7 @@ const LOCK_PAUSE: Duration = Duration::from_millis(20);
 pub struct StateDir {
     root: PathBuf,
     /// Locked as long as it is open.
-    _lock: Option<File>,
+    lock: Option<File>,
 }
 
 /// What a state directory held when it was opened.
@@ -121,7 +121,7 @@ impl StateDir {
                 root.display()
             ));
         }
-        let state = Self { root: root.to_owned(), _lock: lock };
+        let state = Self { root: root.to_owned(), lock };
         let revisions = state.list(&mut problems).map_err(failed)?;
         let activations = state.activations(&revisions, &mut problems);
         Ok(Opened { state, revisions, activations, problems })
@@ -147,7 +147,7 @@ impl StateDir {
         self.write(ACTIVATIONS, &bytes)
     }
 
-    /// The history of activations. Where it is damaged, each of the revisions may have been rolled back from.
+    /// The history of activations. Where it is damaged or missing, each of the revisions may have been rolled back from.
     fn activations(&self, revisions: &[Kept], problems: &mut Vec<String>) -> Activations {
         let path = self.root.join(ACTIVATIONS);
         let problem = match read_within(&path, activations::FILE_BYTES_MAX) {
@@ -155,7 +155,9 @@ impl StateDir {
                 Ok(history) => return history,
                 Err(error) => error.to_string(),
             },
-            Err(error) if error.kind() == ErrorKind::NotFound => return Activations::default(),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return self.no_activations(&path, revisions, problems);
+            }
             Err(error) => error.to_string(),
         };
         let what = match self.aside(ACTIVATIONS).and_then(|()| self.flush()) {
@@ -167,8 +169,27 @@ impl StateDir {
              not known any more: name the one to go back to",
             path.display()
         ));
-        let at = revisions.iter().map(|kept| kept.revision.activated_at).max().unwrap_or(Timestamp::EPOCH);
-        Activations::lost(revisions.iter().map(|kept| kept.revision.digest), at)
+        lost(revisions)
+    }
+
+    /// The history where there is no file of it. One is there from the first moment on: where it is missing beside
+    /// revisions, it was lost.
+    fn no_activations(&self, path: &Path, revisions: &[Kept], problems: &mut Vec<String>) -> Activations {
+        if !revisions.is_empty() {
+            problems.push(format!(
+                "the history of activations `{}` is missing. Which revisions were rolled back from is not known any more: \
+                 name the one to go back to",
+                path.display()
+            ));
+            return lost(revisions);
+        }
+        // Without the lock it is known already that nothing can be written.
+        if self.lock.is_some()
+            && let Err(error) = self.keep_activations(&Activations::default())
+        {
+            problems.push(format!("the history of activations `{}` cannot be written: {error}", path.display()));
+        }
+        Activations::default()
     }
 
     /// Lets a revision go. The record goes first, so that no record is ever without its bundle.
@@ -284,6 +305,12 @@ impl StateDir {
             problems.push(format!("`{}`, left by a write that was cut, cannot be removed: {error}", path.display()));
         }
     }
+}
+
+/// The history of which nothing is left but these revisions.
+fn lost(revisions: &[Kept]) -> Activations {
+    let at = revisions.iter().map(|kept| kept.revision.activated_at).max().unwrap_or(Timestamp::EPOCH);
+    Activations::lost(revisions.iter().map(Kept::content), at)
 }
 
 /// Takes the lock. Without a way to take one nobody can write there either, so it may be read.

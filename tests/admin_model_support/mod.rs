@@ -6,8 +6,14 @@ pub mod served;
 
 use std::collections::BTreeSet;
 
-/// The content of a bundle: one that may be put in force, by its letter, or one with mistakes.
+/// The content of a bundle: one that may be put in force, by its letter, or one with mistakes. A large letter says the
+/// same as the small one, in another layout.
 pub type Version = char;
+
+/// What a version says.
+pub const fn says(version: Version) -> Version {
+    version.to_ascii_lowercase()
+}
 
 /// The content with mistakes.
 pub const BROKEN: Version = '!';
@@ -84,6 +90,7 @@ pub struct Model {
     pub source: Version,
     /// Revisions, the latest first; each once, the first one in force.
     pub revisions: Vec<Version>,
+    /// What was rolled back from, by what it says.
     pub withdrawn: BTreeSet<Version>,
     /// What the source held when an admin put something else in force.
     pub out: Option<Version>,
@@ -124,7 +131,15 @@ impl Model {
     /// Whether what the source holds is kept out, as the status should say.
     pub fn held_back(&self) -> bool {
         let held = self.source;
-        held != BROKEN && held != self.in_force() && (self.out == Some(held) || self.withdrawn.contains(&held))
+        held != BROKEN && held != self.in_force() && (self.is_out(held) || self.is_withdrawn(held))
+    }
+
+    fn is_out(&self, held: Version) -> bool {
+        self.out.is_some_and(|out| says(out) == says(held))
+    }
+
+    pub fn is_withdrawn(&self, version: Version) -> bool {
+        self.withdrawn.contains(&says(version))
     }
 
     /// What the page says of a verb.
@@ -194,8 +209,8 @@ impl Model {
             return Outcome::Untried;
         }
         self.candidate = None;
+        self.withdrawn.remove(&says(version));
         if version != expected {
-            self.withdrawn.remove(&version);
             self.put_by_admin(version, Cause::Promotion, who, reason);
         }
         self.successful = true;
@@ -206,12 +221,14 @@ impl Model {
         if expected != self.in_force() {
             return Outcome::OtherInForce;
         }
-        let before = &self.revisions[1..];
+        // Another layout of what is in force is no way back.
+        let is_other = |version: &Version| says(*version) != says(expected);
+        let before: Vec<Version> = self.revisions.iter().copied().filter(is_other).collect();
         let target = match to {
             Some(named) if self.revisions.contains(&named) => named,
             Some(_) => return Outcome::NoRevision,
             None if before.is_empty() => return Outcome::NoRevision,
-            None => match before.iter().find(|version| !self.withdrawn.contains(version)) {
+            None => match before.iter().find(|version| !self.is_withdrawn(**version)) {
                 Some(target) => *target,
                 None => return Outcome::AllWithdrawn,
             },
@@ -221,8 +238,11 @@ impl Model {
             // was gone back to past it.
             let later: Vec<Version> = self.revisions.iter().copied().take_while(|version| *version != target).collect();
             let came = came(&self.history, target);
-            self.withdrawn.extend(later.into_iter().filter(|version| came < self::came(&self.history, *version)));
-            self.withdrawn.remove(&target);
+            let left = later.into_iter().filter(|version| came < self::came(&self.history, *version));
+            self.withdrawn.extend(left.map(says));
+        }
+        self.withdrawn.remove(&says(target));
+        if target != expected {
             self.put_by_admin(target, Cause::Rollback, who, reason);
             self.successful = true;
         }
@@ -239,7 +259,7 @@ impl Model {
             return Outcome::Rejected;
         }
         if held != self.in_force() {
-            if self.withdrawn.contains(&held) || (expected.is_none() && self.out == Some(held)) {
+            if self.is_withdrawn(held) || (expected.is_none() && self.is_out(held)) {
                 return Outcome::HeldBack;
             }
             self.out = None;
@@ -253,8 +273,8 @@ impl Model {
     fn look(&mut self, cause: Cause) {
         let held = self.source;
         self.successful = held != BROKEN;
-        let out = cause != Cause::Signal && self.out == Some(held);
-        if held != BROKEN && held != self.in_force() && !self.withdrawn.contains(&held) && !out {
+        let out = cause != Cause::Signal && self.is_out(held);
+        if held != BROKEN && held != self.in_force() && !self.is_withdrawn(held) && !out {
             self.out = None;
             self.put(held, cause, "", "");
         }

@@ -11,7 +11,7 @@ use requite::source::directory;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{BROKEN, Cause, Entry, Outcome, Verb, Version};
+use super::{BROKEN, Cause, Entry, Outcome, Verb, Version, says};
 use crate::admin_support::{BEFORE, Caller, Said, copy, run_with};
 use crate::serve_support::{PATIENCE, Service, serve};
 
@@ -27,6 +27,11 @@ const REQUEST: &str = r#"{
   },
   "claim": { "reason": "cannot_come", "channel": "web", "requestedAt": "2026-06-17T12:00:00Z" }
 }"#;
+
+/// The policy in this version.
+fn of_version(text: &str, version: Version) -> String {
+    text.replace("version: \"1\"", &format!("version: \"{}\"", says(version)))
+}
 
 /// A program that is served, and what its admins hold.
 pub struct Served {
@@ -53,7 +58,8 @@ impl Served {
             let text = fs::read_to_string(&policy).unwrap();
             let text = match version {
                 BROKEN => text.replace("kind: cancellation_fee", "kind: cancelation_fee"),
-                version => text.replace("version: \"1\"", &format!("version: \"{version}\"")),
+                version if version.is_uppercase() => format!("# once more\n{}", of_version(&text, version)),
+                version => of_version(&text, version),
             };
             fs::write(&policy, text).unwrap();
             let digest = directory::read(files.path()).unwrap().digest().to_string();

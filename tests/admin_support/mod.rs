@@ -129,6 +129,7 @@ fn revision(
         known_good: generation == 1,
         reason: reason.to_owned(),
         withdrawal: None,
+        semantic_digest: String::new(),
     }
 }
 
@@ -261,8 +262,12 @@ impl State {
             let mut now = revision(&bundle, before.generation + 1, trigger, actor, &reason);
             self.revisions.retain(|(revision, _)| revision.digest != now.digest);
             if trigger == pb::ReloadTrigger::Rollback {
-                let withdrawal =
-                    pb::PolicyWithdrawal { withdrawn_at: now.activated_at, actor: actor.to_owned(), reason };
+                let withdrawal = pb::PolicyWithdrawal {
+                    withdrawn_at: now.activated_at,
+                    actor: actor.to_owned(),
+                    reason,
+                    digest: String::new(),
+                };
                 self.revisions[0].0.withdrawal = Some(withdrawal);
             }
             now.withdrawal = None;

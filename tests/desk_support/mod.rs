@@ -389,6 +389,7 @@ impl Teller {
             self.revisions.insert(0, revision(self.in_force(), generation, trigger, asker));
             self.activations.enter(Entry {
                 snapshot: &self.engine.current(),
+                semantic: None,
                 before: Some(before),
                 withdraws: Vec::new(),
                 trigger,
@@ -498,6 +499,7 @@ impl Teller {
 fn revision(digest: Digest, generation: u64, trigger: ReloadTrigger, asker: &Asker) -> Revision {
     Revision {
         digest,
+        semantic: None,
         generation,
         activated_at: now(),
         trigger,

@@ -1,10 +1,11 @@
 //! What admins ask for, one arm each.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::app::clock;
-use crate::app::reload::candidates::{Candidate, changed};
-use crate::app::reload::load::{Known, Loader, Ready, Wants};
+use crate::app::reload::candidates::Candidate;
+use crate::app::reload::load::{Known, Loaded, Loader, Ready, Wants};
 use crate::app::reload::look::{Waiting, answer, other_in_force};
 use crate::app::reload::standing::Seen;
 use crate::app::reload::{Reloader, VALIDATIONS_MAX};
@@ -13,10 +14,13 @@ use crate::engine::history::Kept;
 use crate::engine::snapshot::Snapshot;
 use crate::engine::status::{ActivationReport, Assessment, Failed, Refusal, WhyFailed};
 use crate::policy::bundle::{Bundle, Digest};
-use crate::policy::diff::{Changes, bounded_diff};
+use crate::policy::diff::{Changes, Content, bounded_diff};
 use crate::server::admin::desk::{Ask, Asker, Files, Reply, Upload};
 use crate::source::directory::ReadError;
 use crate::telemetry::event::{Panicked, ReloadResult, ReloadTrigger};
+
+/// How long the answer to a rollback or a promotion waits to say what the source holds.
+const OVERRIDDEN_READ_MAX: Duration = Duration::from_secs(1);
 
 impl Reloader {
     /// Does what is asked for, and answers. What takes long and changes nothing is done beside the
@@ -29,9 +33,8 @@ impl Reloader {
             }
             Ask::Rollback { to, expected, asker, reply } => {
                 let result = self.roll_back(to, expected, &asker).await;
-                let changed = changed(&result, |report| report);
                 self.answer_when_kept(reply, result, |report| &mut report.notices);
-                self.overridden(changed).await;
+                self.changed();
             }
             Ask::Revisions { reply } => answer(reply, Ok(self.standing.revisions())),
             Ask::Validate { bundle, reply } => self.validate(bundle, reply),
@@ -42,21 +45,11 @@ impl Reloader {
             }
             Ask::Promote { digest, expected, untried, asker, reply } => {
                 let result = self.promote(digest, expected, untried, &asker).await;
-                let changed = changed(&result, |(report, _)| report);
                 self.answer_when_kept(reply, result, |(report, _)| &mut report.notices);
-                self.overridden(changed).await;
+                self.changed();
             }
             Ask::Discard { digest, asker, reply } => answer(reply, self.discard(digest, &asker)),
         }
-    }
-
-    /// After an admin put something in force, and was told: going back must not wait for a source
-    /// that hangs.
-    async fn overridden(&mut self, changed: bool) {
-        if changed {
-            self.leave_source_out().await;
-        }
-        self.changed();
     }
 
     /// Those who ask for a reload next share the look.
@@ -97,16 +90,18 @@ impl Reloader {
         if kept.revision.digest == over.digest {
             let mut report = self.nothing_changed(over.digest);
             report.notices.push("it is in force already".to_owned());
+            report.notices.extend(self.in_force_is_named());
             return Ok(report);
         }
         let before = Arc::clone(&self.standing.history.current().bundle);
         let later = self.standing.history.after(kept.place);
-        let withdraws = self.standing.activations.left_by(kept.revision.digest, later);
+        let withdraws = self.standing.activations.left_by(kept.content(), later);
         let marked = self.marked_by(&withdraws);
         let ready = self.ready_again(kept).await?;
         let mut report = self.put_in_force(&over, &ready, ReloadTrigger::Rollback, asker, withdraws)?;
         self.attempted(ReloadTrigger::Rollback, ReloadResult::Applied);
         self.changed();
+        self.leave_source_out(ReloadTrigger::Rollback).await;
         report.notices.extend(marked);
         report.notices.extend(self.still_in_the_source());
         report.changes = self.changes_since(before).await;
@@ -114,10 +109,20 @@ impl Reloader {
     }
 
     /// What a rollback marks as rolled back from that was not yet.
-    fn marked_by(&self, withdraws: &[Digest]) -> Option<String> {
-        let new = withdraws.iter().filter(|digest| self.standing.activations.withdrawal(**digest).is_none());
-        let new: Vec<String> = new.map(Digest::to_string).collect();
+    fn marked_by(&self, withdraws: &[Content]) -> Option<String> {
+        let new = withdraws.iter().filter(|content| self.standing.activations.withdrawal(**content).is_none());
+        let new: Vec<String> = new.map(|content| content.digest.to_string()).collect();
         (!new.is_empty()).then(|| format!("marked as rolled back from: {}", new.join(", ")))
+    }
+
+    /// Notes that an admin put in force by its digest what is in force: it is not withdrawn any more.
+    pub(super) fn in_force_is_named(&mut self) -> Option<String> {
+        let content = self.standing.history.current().content;
+        let withdrawal = self.standing.activations.withdrawal(content)?.told();
+        self.standing.activations.reinstate(content);
+        tracing::info!(digest = %content.digest, "what is in force was named: it is not marked as rolled back from any more");
+        self.changed();
+        Some(format!("it is not marked as rolled back from any more, as it was: {withdrawal}"))
     }
 
     /// What is different now. Worked out afterwards: it must not delay what was asked for.
@@ -148,21 +153,29 @@ impl Reloader {
         }
     }
 
-    /// What the source holds now stays out until something else of it comes into force.
-    pub(super) async fn leave_source_out(&mut self) {
+    /// What the source holds now stays out until something else of it comes into force, and what is wrong with it is
+    /// noted. Going back waits for no file system that hangs: what cannot be read soon holds what it held before, as far
+    /// as anyone knows.
+    pub(super) async fn leave_source_out(&mut self, trigger: ReloadTrigger) {
         self.standing.source.out = None;
         // Whether it is good is asked of what was rolled back from, too.
-        let known = Known { withdrawn: Vec::new(), ..self.known(ReloadTrigger::Rollback, Wants::Nothing) };
-        // What could not be read holds what it held before, as far as anyone knows.
-        let _ = self.load(known).await;
-        let in_force = self.activator.digest();
-        self.standing.source.out = match self.standing.source.last_held {
-            Some(Seen::Good(held)) if held != in_force => Some(held),
-            Some(Seen::Good(_) | Seen::Bad(_) | Seen::Unreadable) | None => None,
+        let known = Known { withdrawn: Vec::new(), ..self.known(trigger, Wants::Nothing) };
+        let failed_before = self.standing.last_failure.take();
+        let failed = match self.load(known, OVERRIDDEN_READ_MAX.min(self.config.read_max)).await {
+            Some(Loaded::Rejected(rejection)) => Some(WhyFailed::from(rejection)),
+            Some(Loaded::Unreadable(error)) => Some(WhyFailed::from(&error)),
+            Some(Loaded::InForce(_) | Loaded::Out(_) | Loaded::Ready(_) | Loaded::KnownBad(_)) | None => None,
         };
+        self.standing.last_failure = failed.map(|why| {
+            let as_before = failed_before.filter(|before| before.why == why);
+            as_before.unwrap_or_else(|| Arc::new(Failed { at: clock::now(), trigger: ReloadTrigger::FileChange, why }))
+        });
+        let in_force = self.activator.digest();
+        let held = self.standing.source.last_held.and_then(Seen::good);
+        self.standing.source.out = held.filter(|held| held.digest != in_force);
         if let Some(out) = self.standing.source.out {
             tracing::warn!(
-                source = %out,
+                source = %out.digest,
                 %in_force,
                 "the source holds other policies than those in force: they stay out until it changes or is asked for, a restart takes them"
             );
@@ -172,19 +185,26 @@ impl Reloader {
     /// What an admin should know of the source after something else was put in force.
     pub(super) fn still_in_the_source(&self) -> Option<String> {
         let in_force = self.activator.digest();
+        let holds = match self.standing.source.seen {
+            Seen::Unreadable => "the source cannot be read now; when it last could it held",
+            Seen::Good(_) | Seen::Bad(_) => "the source holds",
+        };
         match self.standing.source.last_held? {
-            Seen::Good(held) if held == in_force => None,
-            Seen::Good(held) if self.standing.activations.withdrawal(held).is_some() => Some(format!(
-                "the source holds {held}, which was rolled back from: it stays out until the source changes, and a \
-                 restart would put it in force"
-            )),
-            Seen::Good(held) => Some(format!(
-                "the source holds {held}: it stays out until the source changes or a reload over what is in force is \
-                 asked for, and a restart would put it in force"
-            )),
-            Seen::Bad(held) => {
-                Some(format!("the source holds {held}, which has mistakes: a restart would not take it"))
-            }
+            Seen::Good(Content { digest, .. }) if digest == in_force => None,
+            Seen::Good(held) => Some(match self.standing.activations.withdrawal(held) {
+                Some(withdrawal) => format!(
+                    "{holds} {}, which {}: it stays out until the source says something else, also with another layout, and \
+                     a restart would put it in force",
+                    held.digest,
+                    withdrawal.of(held.digest)
+                ),
+                None => format!(
+                    "{holds} {}: it stays out until the source says something else or a reload over what is in force is \
+                     asked for, and a restart would put it in force",
+                    held.digest
+                ),
+            }),
+            Seen::Bad(held) => Some(format!("{holds} {held}, which has mistakes: a restart would not take it")),
             Seen::Unreadable => None,
         }
     }

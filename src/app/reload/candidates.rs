@@ -64,7 +64,7 @@ impl Reloader {
         }
         let (bundle, _share) = match upload {
             Some(Upload { bundle, share }) => (bundle, share),
-            None => match self.read().await {
+            None => match self.read(self.config.read_max).await {
                 Ok(Ok(bundle)) => (bundle, None),
                 Ok(Err(error)) => return Err(unreadable(&error)),
                 Err(_) => return Err(Refusal::Bug),
@@ -81,7 +81,8 @@ impl Reloader {
             }))
         })?;
         let warnings = held.diagnostics();
-        let digest = held.bundle.digest();
+        let content = held.content;
+        let digest = content.digest;
         let before = self.standing.candidate.as_ref().map(|candidate| candidate.digest().to_string());
         tracing::info!(%digest, actor, reason, sample_per_thousand, before, "candidate staged");
         let staging = candidate::Staging { at: clock::now(), actor, sample_per_thousand };
@@ -89,7 +90,7 @@ impl Reloader {
         let candidate = Candidate { held, asked };
         let report = candidate.report(self.standing.history.in_force());
         self.put_up(Some(candidate));
-        let notices = self.gone_back_from(digest).into_iter().collect();
+        let notices = self.gone_back_from(content).into_iter().collect();
         Ok(Staged { candidate: report, changes, warnings, notices })
     }
 
@@ -113,14 +114,19 @@ impl Reloader {
         }
         let before = Arc::clone(&self.standing.history.current().bundle);
         let ready = Ready { held: candidate.held, changes: Changes::default() };
-        let mut report = if ready.held.bundle.digest() == over.digest {
-            self.nothing_changed(over.digest)
+        let mut report = if digest == over.digest {
+            let mut report = self.nothing_changed(over.digest);
+            report.notices.extend(self.in_force_is_named());
+            report
         } else {
             self.put_in_force(&over, &ready, ReloadTrigger::Promotion, asker, Vec::new())?
         };
         self.attempted(ReloadTrigger::Promotion, ReloadResult::Applied);
         self.put_up(None);
         self.changed();
+        if digest != over.digest {
+            self.leave_source_out(ReloadTrigger::Promotion).await;
+        }
         report.notices.extend(self.still_in_the_source());
         report.changes = self.changes_since(before).await;
         Ok((report, last))
@@ -153,9 +159,4 @@ impl Reloader {
         self.standing.candidate = candidate;
         self.publish();
     }
-}
-
-/// Whether an answer changed what is in force.
-pub(super) fn changed<T>(result: &Result<T, Refusal>, report: impl Fn(&T) -> &ActivationReport) -> bool {
-    result.as_ref().is_ok_and(|done| report(done).before != report(done).after)
 }

@@ -9,7 +9,7 @@ use crate::engine::history::{Held, precedent};
 use crate::engine::status::{Admissible, Assessment, WhyFailed};
 use crate::policy::bundle::{Bundle, Digest};
 use crate::policy::diagnostic::Precedent;
-use crate::policy::diff::{Changes, bounded_diff};
+use crate::policy::diff::{Changes, Content, bounded_diff};
 use crate::source::directory::ReadError;
 use crate::source::state::StateDir;
 
@@ -27,15 +27,17 @@ pub struct Loader {
 #[derive(Clone, Debug)]
 pub(super) struct Known {
     /// What is in force.
-    pub(super) in_force: Arc<Bundle>,
+    pub(super) in_force: Held,
     /// What was found bad, and is not tried again.
     pub(super) bad: Option<Digest>,
     /// What an admin keeps out.
-    pub(super) out: Option<Digest>,
+    pub(super) out: Option<Content>,
+    /// What the source held before, as far as it was good.
+    pub(super) seen: Option<Content>,
     /// What was in force, which stricter checks do not refuse.
     pub(super) was_in_force: Arc<[Digest]>,
     /// What was rolled back from, and stays out.
-    pub(super) withdrawn: Vec<Digest>,
+    pub(super) withdrawn: Vec<Content>,
     /// Whether someone wants to know what changes.
     pub(super) changes: Wants,
 }
@@ -51,11 +53,11 @@ pub(super) enum Wants {
 #[derive(Debug)]
 pub(super) enum Loaded {
     Unreadable(ReadError),
-    InForce(Digest),
+    InForce(Content),
     /// Found bad before.
     KnownBad(Digest),
-    /// An admin keeps it out, or went back from it.
-    Out(Digest),
+    /// An admin keeps it out, or went back from it: from the very same, or from what says the same.
+    Out(Content),
     Rejected(Rejection),
     Ready(Ready),
 }
@@ -72,6 +74,16 @@ impl Known {
     fn precedent(&self, bundle: &Bundle) -> Precedent {
         precedent(self.was_in_force.iter().copied(), bundle.digest())
     }
+
+    /// What this bundle is, if it stays out. It is read only where there is anything to hold it against that it is not
+    /// known by already.
+    fn kept_out(&self, bundle: &Bundle) -> Option<Content> {
+        let mut out = self.withdrawn.iter().chain(&self.out).peekable();
+        out.peek()?;
+        let known = out.clone().chain(&self.seen).find(|content| content.digest == bundle.digest()).copied();
+        let content = known.unwrap_or_else(|| Content::of(bundle));
+        out.any(|other| other.says_as(content)).then_some(content)
+    }
 }
 
 impl Loader {
@@ -82,14 +94,14 @@ impl Loader {
             Err(error) => return Loaded::Unreadable(error),
         };
         let digest = bundle.digest();
-        if digest == known.in_force.digest() {
-            return Loaded::InForce(digest);
+        if digest == known.in_force.content.digest {
+            return Loaded::InForce(known.in_force.content);
         }
         if Some(digest) == known.bad {
             return Loaded::KnownBad(digest);
         }
-        if Some(digest) == known.out || known.withdrawn.contains(&digest) {
-            return Loaded::Out(digest);
+        if let Some(content) = known.kept_out(&bundle) {
+            return Loaded::Out(content);
         }
         match self.build(bundle, known) {
             Ok(ready) => Loaded::Ready(ready),
@@ -101,7 +113,7 @@ impl Loader {
     pub(super) fn build(&self, bundle: Bundle, known: &Known) -> Result<Ready, Rejection> {
         let admission = (self.admit)(&bundle, known.precedent(&bundle))?;
         let changes = match known.changes {
-            Wants::Changes => bounded_diff(&known.in_force, &bundle),
+            Wants::Changes => bounded_diff(&known.in_force.bundle, &bundle),
             Wants::Nothing => Changes::default(),
         };
         Ok(Ready { held: Held::new(Arc::new(bundle), admission), changes })
@@ -122,10 +134,10 @@ impl Loader {
             Some(bundle) => bundle,
             None => (self.read)()?,
         };
-        let (digest, in_force) = (bundle.digest(), known.in_force.digest());
+        let (digest, in_force) = (bundle.digest(), known.in_force.content.digest);
         let (verdict, diagnostics, cases_passed, changes) = match (self.admit)(&bundle, known.precedent(&bundle)) {
             Ok(Admission { mut stricter_errors, warnings, cases_passed, .. }) => {
-                let changes = bounded_diff(&known.in_force, &bundle);
+                let changes = bounded_diff(&known.in_force.bundle, &bundle);
                 stricter_errors.extend(warnings);
                 (Admissible::Yes, stricter_errors, cases_passed, changes)
             }

@@ -14,11 +14,11 @@ use crate::app::reload::keep::Disk;
 use crate::app::reload::load::{Known, Loaded, Ready, Wants};
 use crate::app::reload::said::{self, Before};
 use crate::app::reload::standing::Seen;
-use crate::engine::activations::Entry;
+use crate::engine::activations::{Entry, Withdrawal};
 use crate::engine::snapshot::Snapshot;
 use crate::engine::status::{ActivationReport, Failed, HeldBack, KnownGood, Refusal, Revision, WhyFailed};
 use crate::policy::bundle::{Bundle, Digest};
-use crate::policy::diff::Changes;
+use crate::policy::diff::{Changes, Content};
 use crate::server::admin::desk::{Asker, Reply};
 use crate::source::directory::ReadError;
 use crate::telemetry::event::{Flapped, Panicked, ReloadResult, ReloadTrigger, Reloaded};
@@ -62,7 +62,7 @@ impl Reloader {
     /// One look at the source, for a hint, for those who wait, or for both.
     pub(super) async fn reload(&mut self, hint: Option<ReloadTrigger>, waiting: Vec<Waiting>) {
         let over = self.activator.current();
-        let (waiting, overtaken): (Vec<_>, Vec<_>) =
+        let (mut waiting, overtaken): (Vec<_>, Vec<_>) =
             waiting.into_iter().partition(|one| one.expected.is_none_or(|expected| expected == over.digest));
         for Waiting { expected, reply, .. } in overtaken {
             answer(reply, Err(other_in_force(expected, over.digest)));
@@ -71,9 +71,10 @@ impl Reloader {
         let hint = hint.max(self.hints.take());
         let asked = waiting.first().map(|_| ReloadTrigger::Admin);
         let Some(trigger) = asked.max(hint) else { return };
-        // Who says over what is who may replace what was put in force.
-        let knowing = waiting.iter().find(|one| one.expected.is_some());
-        let asker = knowing.or(waiting.first()).map(|one| one.asker.clone()).unwrap_or_default();
+        // Who says over what is who may replace what was put in force: it is done for them, as if they had asked first.
+        waiting.sort_by_key(|one| one.expected.is_none());
+        let knowing = waiting.first().filter(|one| one.expected.is_some());
+        let asker = waiting.first().map(|one| one.asker.clone()).unwrap_or_default();
         let wants = if asked.is_some() { Wants::Changes } else { Wants::Nothing };
         let mut known = self.known(trigger, wants);
         if knowing.is_none() && hint != Some(ReloadTrigger::Signal) {
@@ -146,14 +147,14 @@ impl Reloader {
         }
     }
 
-    /// What an admin should know after something was put in force.
+    /// What an admin should know where nothing was put in force.
     pub(super) fn notices(&self) -> Vec<String> {
         self.disk().and_then(|disk| disk.trouble).into_iter().collect()
     }
 
-    /// Reads and admits off the request threads.
-    pub(super) async fn load(&mut self, known: Known) -> Option<Loaded> {
-        let read = self.read().await;
+    /// Reads, for so long at most, and admits off the request threads.
+    pub(super) async fn load(&mut self, known: Known, within: Duration) -> Option<Loaded> {
+        let read = self.read(within).await;
         self.next_poll = Instant::now() + self.config.poll;
         let loader = Arc::clone(&self.loader);
         let loaded = match read {
@@ -178,20 +179,20 @@ impl Reloader {
 
     /// Reads the source, for as long as that may take: going back must not wait for a file system
     /// that hangs. One thread at most hangs with it.
-    pub(super) async fn read(&mut self) -> Result<Result<Bundle, ReadError>, JoinError> {
+    pub(super) async fn read(&mut self, within: Duration) -> Result<Result<Bundle, ReadError>, JoinError> {
         if self.hanging.as_ref().is_some_and(|reading| !reading.is_finished()) {
-            return Ok(Err(ReadError::Hanging(self.config.read_max)));
+            return Ok(Err(ReadError::Hanging(within)));
         }
         let loader = Arc::clone(&self.loader);
         let mut reading = tokio::task::spawn_blocking(move || (loader.read)());
-        match timeout(self.config.read_max, &mut reading).await {
+        match timeout(within, &mut reading).await {
             Ok(read) => {
                 self.hanging = None;
                 read
             }
             Err(_) => {
                 self.hanging = Some(reading);
-                Ok(Err(ReadError::Hanging(self.config.read_max)))
+                Ok(Err(ReadError::Hanging(within)))
             }
         }
     }
@@ -199,14 +200,15 @@ impl Reloader {
     /// What is known now. Who asks by name wants to hear again what is wrong, and wants what was kept out, but not
     /// what was rolled back from: that is put in force by its own name.
     pub(super) fn known(&self, trigger: ReloadTrigger, changes: Wants) -> Known {
-        let in_force = Arc::clone(&self.standing.history.current().bundle);
+        let in_force = self.standing.history.current().clone();
         let was_in_force = self.standing.history.revisions().map(|kept| kept.revision.digest).collect();
-        let withdrawn = self.standing.activations.withdrawn().iter().map(|withdrawal| withdrawal.digest).collect();
+        let withdrawn = self.standing.activations.withdrawn().iter().map(Withdrawal::content).collect();
+        let seen = self.standing.source.seen.good();
         let (bad, out) = match kind(trigger) {
             Kind::Asked => (None, None),
             Kind::Automatic => (self.last_rejected(), self.standing.source.out),
         };
-        Known { in_force, bad, out, withdrawn, was_in_force, changes }
+        Known { in_force, bad, out, seen, withdrawn, was_in_force, changes }
     }
 
     fn last_rejected(&self) -> Option<Digest> {
@@ -222,7 +224,7 @@ impl Reloader {
             Seen::Bad(_) => Before::Bad,
             Seen::Good(_) | Seen::Unreadable => Before::Good,
         };
-        let Some(loaded) = self.load(known).await else { return Outcome::Bug };
+        let Some(loaded) = self.load(known, self.config.read_max).await else { return Outcome::Bug };
         if kind(trigger) == Kind::Asked {
             self.flapping.forgive();
         } else if self.held_down(&loaded) {
@@ -238,15 +240,19 @@ impl Reloader {
                 }
                 self.failed(trigger, why)
             }
-            Loaded::InForce(digest) => {
-                said::unchanged(trigger, digest, before);
+            Loaded::InForce(content) => {
+                said::unchanged(trigger, content.digest, before);
                 self.standing.last_failure = None;
                 Outcome::Unchanged
             }
-            Loaded::Out(digest) => self.kept_out(trigger, digest, seen),
+            Loaded::Out(content) => self.kept_out(trigger, content, seen),
             Loaded::KnownBad(digest) => match &self.standing.last_failure {
                 // Nobody has touched it: it is as bad as it was.
-                Some(_) | None if trigger == ReloadTrigger::Poll => Outcome::Nothing,
+                Some(_) | None if trigger == ReloadTrigger::Poll => {
+                    // It may have been good to go back while the source is bad; the source is no better for it.
+                    self.standing.last_attempt = self.standing.last_attempt.then(ReloadResult::Rejected, clock::now());
+                    Outcome::Nothing
+                }
                 Some(failed) => {
                     said::known_bad(digest, over.digest);
                     Outcome::Failed(Arc::clone(failed))
@@ -259,6 +265,7 @@ impl Reloader {
             }
             Loaded::Ready(ready) => match self.put_in_force(over, &ready, trigger, asker, Vec::new()) {
                 Ok(report) => {
+                    self.standing.last_failure = None;
                     self.standing.source.in_sync_at = Some(report.at);
                     self.standing.source.out = None;
                     Outcome::Applied(report)
@@ -270,8 +277,9 @@ impl Reloader {
 
     /// The source holds what stays out. It is told to whoever asked, and in the log where it is news; before, the
     /// source held what was `seen`.
-    fn kept_out(&mut self, trigger: ReloadTrigger, digest: Digest, seen: Seen) -> Outcome {
-        let withdrawal = self.standing.activations.withdrawal(digest).cloned();
+    fn kept_out(&mut self, trigger: ReloadTrigger, content: Content, seen: Seen) -> Outcome {
+        let Content { digest, .. } = content;
+        let withdrawal = self.standing.activations.withdrawal(content).cloned();
         if seen.digest() != Some(digest) || kind(trigger) == Kind::Asked {
             said::kept_out(trigger, digest, self.activator.digest(), withdrawal.as_ref());
         }
@@ -287,7 +295,7 @@ impl Reloader {
     fn held_down(&mut self, loaded: &Loaded) -> bool {
         let (digest, quality) = match loaded {
             Loaded::Unreadable(_) | Loaded::Out(_) => return false,
-            Loaded::InForce(digest) => (*digest, Quality::Good),
+            Loaded::InForce(content) => (content.digest, Quality::Good),
             Loaded::KnownBad(digest) => (*digest, Quality::Bad),
             Loaded::Rejected(rejection) => (rejection.digest, Quality::Bad),
             Loaded::Ready(ready) => (ready.held.bundle.digest(), Quality::Good),
@@ -308,15 +316,15 @@ impl Reloader {
         matches!((course, loaded), (Course::Begun | Course::Held, Loaded::Ready(_)))
     }
 
-    /// Puts policies in force, and notes it everywhere but on the disk and in the status. It is the way back from what
-    /// it withdraws.
+    /// Puts policies in force, and notes it everywhere but on the disk and in the status; what is wrong with the source is
+    /// not looked at. It is the way back from what it withdraws.
     pub(super) fn put_in_force(
         &mut self,
         over: &Arc<Snapshot>,
         ready: &Ready,
         trigger: ReloadTrigger,
         asker: &Asker,
-        withdraws: Vec<Digest>,
+        withdraws: Vec<Content>,
     ) -> Result<ActivationReport, Refusal> {
         let Ready { held, changes } = ready;
         let activation = self.activator.activate(over, Arc::clone(&held.plans)).map_err(|overtaken| {
@@ -328,6 +336,7 @@ impl Reloader {
         let Asker { actor, reason } = asker;
         let revision = Revision {
             digest: activation.after,
+            semantic: held.content.semantic,
             generation: activation.generation,
             activated_at: at,
             trigger,
@@ -335,11 +344,12 @@ impl Reloader {
             reason: reason.clone(),
             known_good: KnownGood::NotYet,
         };
-        let gone_back_from = self.gone_back_from(activation.after);
+        let gone_back_from = self.gone_back_from(held.content);
         self.standing.history.put(revision, held.clone());
         self.standing.history.not_good(&withdraws);
         self.standing.activations.enter(Entry {
             snapshot: &self.activator.current(),
+            semantic: held.content.semantic,
             before: Some(activation.before),
             withdraws,
             trigger,
@@ -347,7 +357,6 @@ impl Reloader {
             reason: reason.clone(),
             at,
         });
-        self.standing.last_failure = None;
         said::applied(trigger, actor, activation, ready);
         Ok(ActivationReport {
             before: activation.before,
@@ -357,14 +366,15 @@ impl Reloader {
             warnings: held.diagnostics(),
             changes: changes.clone(),
             cases_passed: held.cases_passed,
-            notices: gone_back_from.into_iter().chain(self.notices()).collect(),
+            notices: gone_back_from.into_iter().collect(),
         })
     }
 
     /// What whoever puts this in force should know, where it was rolled back from.
-    pub(super) fn gone_back_from(&self, digest: Digest) -> Option<String> {
-        let withdrawal = self.standing.activations.withdrawal(digest)?;
-        Some(format!("{digest} was rolled back from before: {}", withdrawal.told()))
+    pub(super) fn gone_back_from(&self, content: Content) -> Option<String> {
+        let withdrawal = self.standing.activations.withdrawal(content)?;
+        let Content { digest, .. } = content;
+        Some(format!("{digest} {} before: {}", withdrawal.of(digest), withdrawal.told()))
     }
 
     pub(super) fn note_failure(&mut self, trigger: ReloadTrigger, why: WhyFailed) -> Arc<Failed> {
@@ -458,18 +468,35 @@ impl Reloader {
     ) {
         let number = self.standing.activations.latest();
         let waits = move |disk: &Disk| disk.activations < number && disk.trouble.is_none();
-        let disk = self.disk.as_ref().map(|(_, disk)| disk.clone()).filter(|disk| waits(&disk.borrow()));
-        let (mut disk, mut done) = match (disk, result) {
+        let (mut disk, mut done) = match (self.disk.as_ref().map(|(_, disk)| disk.clone()), result) {
             (Some(disk), Ok(done)) => (disk, done),
-            (_, result) => return answer(reply, result),
+            (None, result) | (Some(_), result @ Err(_)) => return answer(reply, result),
         };
+        if !waits(&disk.borrow()) {
+            notices(&mut done).extend(not_kept(&disk.borrow(), number));
+            return answer(reply, Ok(done));
+        }
         tokio::spawn(async move {
-            if timeout(KEPT_WAIT_MAX, disk.wait_for(|disk| !waits(disk))).await.is_err() {
-                notices(&mut done).push("the state directory is slow: it does not hold this change yet".to_owned());
-            }
+            // What it came to is seen next, however the wait ended.
+            let _ = timeout(KEPT_WAIT_MAX, disk.wait_for(|disk| !waits(disk))).await;
+            notices(&mut done).extend(not_kept(&disk.borrow(), number));
             answer(reply, Ok(done));
         });
     }
+}
+
+/// That the disk does not hold the activation of this number.
+fn not_kept(disk: &Disk, number: u64) -> Option<String> {
+    if number <= disk.activations {
+        return None;
+    }
+    Some(match &disk.trouble {
+        None => "the state directory is slow: it does not hold this change yet".to_owned(),
+        Some(trouble) => format!(
+            "the state directory does not hold this change: until it can be written again, a restart would not know of it, \
+             nor of what it marks as rolled back from: {trouble}"
+        ),
+    })
 }
 
 /// Gives an answer. Whoever asked may be gone: what was done is done all the same.

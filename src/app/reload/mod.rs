@@ -215,9 +215,11 @@ pub fn lay(loader: Loader, activator: Activator, beginning: Beginning, config: R
 impl Beginning {
     fn standing(self, snapshot: &Snapshot, revisions_max: usize) -> Standing {
         let Self { first, started_from, started_at, location, failure, earlier, mut activations, notices } = self;
-        let digest = first.bundle.digest();
+        let content = first.content;
+        let digest = content.digest;
         let revision = Revision {
             digest,
+            semantic: content.semantic,
             generation: snapshot.generation,
             activated_at: started_at,
             trigger: ReloadTrigger::Start,
@@ -225,7 +227,7 @@ impl Beginning {
             reason: String::new(),
             known_good: KnownGood::NotYet,
         };
-        let seen = Seen::after(failure.as_ref(), digest);
+        let seen = Seen::after(failure.as_ref(), content);
         let result = match seen {
             Seen::Good(_) => ReloadResult::Applied,
             Seen::Bad(_) => ReloadResult::Rejected,
@@ -235,6 +237,7 @@ impl Beginning {
         let in_sync_at = failure.is_none().then_some(started_at);
         activations.enter(Entry {
             snapshot,
+            semantic: content.semantic,
             before: None,
             withdraws: Vec::new(),
             trigger: ReloadTrigger::Start,
@@ -242,8 +245,8 @@ impl Beginning {
             reason: String::new(),
             at: started_at,
         });
-        if let Some(withdrawal) = activations.withdrawal(digest) {
-            tracing::warn!(%digest, "the policies in force were rolled back from: {}", withdrawal.told());
+        if let Some(withdrawal) = activations.withdrawal(content) {
+            tracing::warn!(%digest, "what is in force {}: {}", withdrawal.of(digest), withdrawal.told());
         }
         Standing {
             history: History::new(revision, first, earlier, revisions_max),
@@ -346,7 +349,7 @@ impl Reloader {
             && decisions <= self.activator.current().decisions();
         if good {
             self.standing.history.in_force_is_good();
-            self.standing.activations.reinstate(self.activator.digest());
+            self.standing.activations.reinstate(self.standing.history.current().content);
             tracing::info!(digest = %self.activator.digest(), "policies are known as good");
         }
         good

@@ -69,7 +69,8 @@ pub(super) fn kept_out(trigger: ReloadTrigger, source: Digest, in_force: Digest,
             trigger,
             %source,
             %in_force,
-            "the source holds policies that were rolled back from: they stay out until an admin names them: {}",
+            "the source holds what {}: it stays out until an admin names it: {}",
+            withdrawal.of(source),
             withdrawal.told()
         ),
         None => tracing::info!(

@@ -14,6 +14,7 @@ use crate::engine::status::{
     Status, WhyFailed,
 };
 use crate::policy::bundle::Digest;
+use crate::policy::diff::Content;
 use crate::telemetry::reloads::{ConfigGauges, LastAttempt};
 
 /// What the road knows.
@@ -42,7 +43,7 @@ pub(super) struct Source {
     pub(super) last_held: Option<Seen>,
     /// What an admin keeps out, until something else of the source comes into force. It is good: what is not stays out
     /// by itself.
-    pub(super) out: Option<Digest>,
+    pub(super) out: Option<Content>,
 }
 
 /// What the last look at the source found.
@@ -50,7 +51,7 @@ pub(super) struct Source {
 pub(super) enum Seen {
     Unreadable,
     Bad(Digest),
-    Good(Digest),
+    Good(Content),
 }
 
 /// What changes while the road does nothing.
@@ -65,7 +66,7 @@ pub(super) struct Moving<'m> {
 }
 
 impl Seen {
-    pub(super) const fn after(why: Option<&WhyFailed>, in_force: Digest) -> Self {
+    pub(super) const fn after(why: Option<&WhyFailed>, in_force: Content) -> Self {
         match why {
             None => Self::Good(in_force),
             Some(WhyFailed::Unreadable(_)) => Self::Unreadable,
@@ -76,7 +77,14 @@ impl Seen {
     pub(super) const fn digest(self) -> Option<Digest> {
         match self {
             Self::Unreadable => None,
-            Self::Bad(digest) | Self::Good(digest) => Some(digest),
+            Self::Bad(digest) | Self::Good(Content { digest, .. }) => Some(digest),
+        }
+    }
+
+    pub(super) const fn good(self) -> Option<Content> {
+        match self {
+            Self::Unreadable | Self::Bad(_) => None,
+            Self::Good(content) => Some(content),
         }
     }
 }
@@ -89,10 +97,10 @@ impl Source {
             Loaded::Unreadable(_) => Seen::Unreadable,
             Loaded::KnownBad(digest) => Seen::Bad(*digest),
             Loaded::Rejected(rejection) => Seen::Bad(rejection.digest),
-            Loaded::InForce(digest) => Seen::Good(*digest),
-            // It was looked into when it was kept out, or was in force.
-            Loaded::Out(digest) => Seen::Good(*digest),
-            Loaded::Ready(ready) => Seen::Good(ready.held.bundle.digest()),
+            Loaded::InForce(content) => Seen::Good(*content),
+            // It, or what says the same, was looked into when it was kept out, or was in force.
+            Loaded::Out(content) => Seen::Good(*content),
+            Loaded::Ready(ready) => Seen::Good(ready.held.content),
         };
         if self.seen != Seen::Unreadable {
             self.last_held = Some(self.seen);
@@ -107,18 +115,19 @@ impl Standing {
     pub(super) fn restart(&self, disk: Option<&Disk>) -> RestartForecast {
         let in_force = self.history.in_force().digest;
         match (self.source.seen, disk.and_then(|disk| disk.last_known_good)) {
-            (Seen::Good(digest), _) if digest == in_force => RestartForecast::Same,
-            (Seen::Good(digest), _) => RestartForecast::Other(digest),
+            (Seen::Good(content), _) if content.digest == in_force => RestartForecast::Same,
+            (Seen::Good(content), _) => RestartForecast::Other(content.digest),
             (Seen::Bad(_) | Seen::Unreadable, Some(good)) => RestartForecast::LastKnownGood(good),
             (Seen::Bad(_) | Seen::Unreadable, None) => RestartForecast::Failure,
         }
     }
 
     fn hold(&self, held_until: Option<Timestamp>) -> Hold {
-        let held = self.source.seen.digest();
+        let held = self.source.seen.good();
         let in_force = self.history.in_force().digest;
-        let kept_out = |held| Some(held) == self.source.out || self.activations.withdrawal(held).is_some();
-        if held.is_some_and(|held| held != in_force && kept_out(held)) {
+        let overridden = |held| self.source.out.is_some_and(|out| out.says_as(held));
+        let kept_out = |held| overridden(held) || self.activations.withdrawal(held).is_some();
+        if held.is_some_and(|held| held.digest != in_force && kept_out(held)) {
             return Hold::Overridden;
         }
         held_until.map_or(Hold::None, |until| Hold::Flapping { until })
@@ -130,7 +139,7 @@ impl Standing {
         let trouble = disk.and_then(|disk| disk.trouble.clone());
         Status {
             in_force: self.history.in_force().clone(),
-            withdrawal: self.activations.withdrawal(self.history.in_force().digest).cloned(),
+            withdrawal: self.activations.withdrawal(self.history.current().content).cloned(),
             policies: PolicyLabel::all_of(snapshot),
             stricter_errors: Arc::clone(&self.history.current().stricter_errors),
             decisions: snapshot.decisions(),
@@ -155,14 +164,15 @@ impl Standing {
 
     /// That what is in force was rolled back from: a start takes what the source holds, whatever that is.
     fn withdrawn_in_force(&self) -> Option<String> {
-        let withdrawal = self.activations.withdrawal(self.history.in_force().digest)?;
-        Some(format!("what is in force was rolled back from: {}", withdrawal.told()))
+        let Content { digest, .. } = self.history.current().content;
+        let withdrawal = self.activations.withdrawal(self.history.current().content)?;
+        Some(format!("what is in force {}: {}", withdrawal.of(digest), withdrawal.told()))
     }
 
     /// The revisions that can be gone back to, and the history of activations.
     pub(super) fn revisions(&self) -> Revisions {
         let with_withdrawal = |kept: &Kept| {
-            let withdrawal = self.activations.withdrawal(kept.revision.digest).cloned();
+            let withdrawal = self.activations.withdrawal(kept.content()).cloned();
             (kept.revision.clone(), withdrawal)
         };
         Revisions {
@@ -171,13 +181,18 @@ impl Standing {
         }
     }
 
-    /// The latest revision before the one in force that was not rolled back from.
+    /// The latest revision before the one in force that was not rolled back from, and that says something else: another
+    /// layout of it is no way back.
     pub(super) fn back(&self) -> Result<&Kept, Refusal> {
-        let withdrawal = |kept: &&Kept| self.activations.withdrawal(kept.revision.digest);
-        if let Some(kept) = self.history.before().find(|kept| withdrawal(kept).is_none()) {
+        let withdrawal = |kept: &Kept| self.activations.withdrawal(kept.content());
+        let in_force = self.history.current().content;
+        let before = || self.history.before().filter(|kept| !kept.content().says_as(in_force));
+        if let Some(kept) = before().find(|kept| withdrawal(kept).is_none()) {
             return Ok(kept);
         }
-        let choices: Vec<Withdrawal> = self.history.before().filter_map(|kept| withdrawal(&kept).cloned()).collect();
+        // By the digests to choose from, whichever of those that say the same was rolled back from.
+        let choice = |kept: &Kept| Some(Withdrawal { digest: kept.revision.digest, ..withdrawal(kept)?.clone() });
+        let choices: Vec<Withdrawal> = before().filter_map(choice).collect();
         Err(if choices.is_empty() { Refusal::NoRevision { wanted: None } } else { Refusal::AllWithdrawn { choices } })
     }
 

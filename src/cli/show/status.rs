@@ -202,12 +202,14 @@ pub(in crate::cli) fn revisions(response: &pb::ListPolicyRevisionsResponse) -> S
     format!("{revisions}\n\nhistory of activations\n{}\n", history(activations).join("\n"))
 }
 
-/// That a revision was rolled back from: by whom, when and why.
+/// That a revision was rolled back from, or which one that says the same: by whom, when and why.
 pub(in crate::cli) fn withdrawal(revision: &pb::PolicyRevision) -> String {
-    let pb::PolicyWithdrawal { withdrawn_at, actor, reason } = revision.withdrawal.clone().unwrap_or_default();
+    let pb::PolicyWithdrawal { withdrawn_at, actor, reason, digest } = revision.withdrawal.clone().unwrap_or_default();
+    let same = digest.is_empty() || digest == revision.digest;
+    let other = if same { String::new() } else { format!("as {}, ", short(&digest)) };
     let by = if actor.is_empty() { String::new() } else { format!("by {actor} ") };
     let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
-    format!("{by}at {}{why}", moment(withdrawn_at.as_ref().map(|at| at.seconds)))
+    format!("{other}{by}at {}{why}", moment(withdrawn_at.as_ref().map(|at| at.seconds)))
 }
 
 /// What came into force, a line each, the latest first.

@@ -26,6 +26,7 @@ fn at(seconds: i64) -> Timestamp {
 fn in_force(generation: u64, since: i64) -> Revision {
     Revision {
         digest: candidate(1).digest(),
+        semantic: None,
         generation,
         activated_at: at(since),
         trigger: ReloadTrigger::FileChange,

@@ -37,7 +37,8 @@ pub(super) fn read(bundle: &Bundle) -> Vec<Document<'_>> {
     bundle.files().iter().map(document).collect()
 }
 
-fn document(file: &BundleFile) -> Document<'_> {
+/// The document of a file.
+pub(super) fn document(file: &BundleFile) -> Document<'_> {
     let role = role(&file.path);
     let mut diagnostics = Vec::new();
     let tree = match role {

@@ -9,6 +9,7 @@ mod bound;
 mod documents;
 mod order;
 mod parts;
+mod semantic;
 mod text;
 
 use crate::policy::bundle::Bundle;
@@ -17,6 +18,7 @@ use crate::policy::diff::bound::{Collector, TextBound};
 use crate::policy::diff::documents::{Document, Pair, pairs};
 use crate::policy::diff::order::{Step, moved, steps};
 use crate::policy::diff::parts::{Part, parts, same, shape_of};
+pub use crate::policy::diff::semantic::{Content, SemanticDigest};
 use crate::policy::load::FileRole;
 
 /// One difference.

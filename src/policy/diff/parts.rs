@@ -201,7 +201,7 @@ pub(super) fn same(a: &Node, b: &Node, shape: &Shape) -> bool {
 }
 
 /// The only item of a list where it may as well stand without brackets.
-fn alone<'n>(items: &'n [Node], shape: &Shape) -> Option<&'n Node> {
+pub(super) fn alone<'n>(items: &'n [Node], shape: &Shape) -> Option<&'n Node> {
     match (items, shape) {
         ([one], Shape::List(_)) => Some(one),
         (_, Shape::Any | Shape::Record(_) | Shape::Table(_) | Shape::List(_)) => None,

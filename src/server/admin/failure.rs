@@ -151,7 +151,8 @@ fn held_back(held: &HeldBack) -> Status {
     let Revision { digest, trigger, actor, reason, activated_at, .. } = in_force;
     let message = match withdrawal {
         Some(withdrawal) => format!(
-            "the source holds {source}, which was rolled back from: {}; a rollback or a promotion that names it puts it in force",
+            "the source holds {source}, which {}: {}; a rollback or a promotion that names it puts it in force",
+            withdrawal.of(*source),
             clip(&withdrawal.told())
         ),
         None => {

@@ -45,6 +45,7 @@ fn now() -> Timestamp {
 fn report(candidate: &Candidate) -> CandidateReport {
     let in_force = Revision {
         digest: candidate.digest(),
+        semantic: None,
         generation: 1,
         activated_at: now(),
         trigger: ReloadTrigger::Start,

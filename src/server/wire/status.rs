@@ -107,9 +107,10 @@ fn restart_forecast(forecast: &RestartForecast) -> (pb::RestartForecast, String)
 
 /// The message of a revision.
 pub(crate) fn revision(revision: &Revision, withdrawal: Option<&Withdrawal>) -> pb::PolicyRevision {
-    let Revision { digest, generation, activated_at, trigger, actor, reason, known_good } = revision;
+    let Revision { digest, semantic, generation, activated_at, trigger, actor, reason, known_good } = revision;
     pb::PolicyRevision {
         digest: digest.to_string(),
+        semantic_digest: semantic.map(|semantic| semantic.to_string()).unwrap_or_default(),
         generation: *generation,
         activated_at: Some(moment(*activated_at)),
         trigger: self::trigger(*trigger).into(),
@@ -124,8 +125,13 @@ pub(crate) fn revision(revision: &Revision, withdrawal: Option<&Withdrawal>) -> 
 }
 
 fn withdrawal(withdrawal: &Withdrawal) -> pb::PolicyWithdrawal {
-    let Withdrawal { digest: _, at, actor, reason } = withdrawal;
-    pb::PolicyWithdrawal { withdrawn_at: Some(moment(*at)), actor: actor.clone(), reason: reason.clone() }
+    let Withdrawal { digest, semantic: _, at, actor, reason } = withdrawal;
+    pb::PolicyWithdrawal {
+        withdrawn_at: Some(moment(*at)),
+        actor: actor.clone(),
+        reason: reason.clone(),
+        digest: digest.to_string(),
+    }
 }
 
 /// The message of an entry of the history.

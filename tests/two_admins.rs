@@ -1,0 +1,238 @@
+//! What one admin must be told of what another one did, and of what becomes of a change.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "a test may panic to fail"
+)]
+#![allow(dead_code, reason = "each test binary uses a part of the support")]
+
+mod road_support;
+
+use std::fs;
+
+use ReloadTrigger::{FileChange, Poll, Signal};
+use requite::engine::status::{Hold, Refusal, WhyFailed};
+use requite::telemetry::event::{ReloadTrigger, Success};
+use road_support::{BY_HAND, Place, Running, bundle, digest, text};
+
+/// The policy of this version in another layout.
+fn again(version: &str) -> String {
+    let text = text(version);
+    let moved = text.replace("timezone: UTC\ncurrencies: [CNY]", "currencies: CNY\n\ntimezone: UTC");
+    assert_ne!(text, moved);
+    format!("# once more\n{moved}")
+}
+
+/// What the notices say, a line each.
+fn said(notices: &[String]) -> String {
+    notices.join("\n")
+}
+
+async fn gone_back(place: &Place) -> Running {
+    let running = place.run(BY_HAND);
+    running.put("2").await;
+    running.roll_back_because(None, "too dear").await.unwrap();
+    running
+}
+
+#[tokio::test]
+async fn another_layout_of_what_was_rolled_back_from_stays_out_as_well() {
+    let place = Place::with_state("1");
+    let mut running = gone_back(&place).await;
+    let other = bundle(&again("2")).digest();
+    assert_ne!(other, digest("2"));
+    running.write(&again("2"));
+    for trigger in [FileChange, Poll, Signal] {
+        running.hint(trigger).await;
+        let status = running.status();
+        assert_eq!((running.digest(), status.source.hold), (digest("1"), Hold::Overridden), "{trigger:?}");
+        assert_eq!(status.source.digest, Some(other));
+    }
+    for expected in [None, Some(digest("1"))] {
+        let Err(Refusal::HeldBack(held)) = running.reload(expected).await else { panic!("it is held back") };
+        let withdrawal = held.withdrawal.unwrap();
+        assert_eq!((held.source, withdrawal.digest, withdrawal.reason.as_str()), (other, digest("2"), "too dear"));
+        assert!(withdrawal.of(other).contains(&digest("2").to_string()), "{}", withdrawal.of(other));
+    }
+    // The mark outlasts a run, and so does what it is of: a start takes it and says so.
+    running.end().await;
+    running = place.run(BY_HAND);
+    let status = running.status();
+    assert_eq!((running.digest(), status.withdrawal.as_ref().unwrap().digest), (other, digest("2")));
+    assert!(said(&status.notices).contains("differs only in its layout"), "{:?}", status.notices);
+    running.roll_back(Some(digest("1"))).await.unwrap();
+    running.write(&text("2"));
+    running.hint(FileChange).await;
+    assert_eq!(running.digest(), digest("1"));
+    // Other words are another policy.
+    running.write(&text("3"));
+    running.hint(FileChange).await;
+    assert_eq!(running.digest(), digest("3"));
+    running.end().await;
+}
+
+#[tokio::test]
+async fn another_layout_of_what_a_promotion_keeps_out_does_not_undo_it() {
+    let place = Place::new("1");
+    let running = place.run(BY_HAND);
+    running.stage("2", "alice").await.unwrap();
+    running.promote("2", "1").await.unwrap();
+    running.write(&again("1"));
+    running.hint(FileChange).await;
+    assert_eq!((running.digest(), running.status().source.hold), (digest("2"), Hold::Overridden));
+    assert!(matches!(running.reload(None).await, Err(Refusal::HeldBack(_))));
+    assert_eq!(running.reload(Some(digest("2"))).await.unwrap().after, bundle(&again("1")).digest());
+    running.end().await;
+}
+
+#[tokio::test]
+async fn a_plain_rollback_passes_over_another_layout_of_what_was_rolled_back_from() {
+    let place = Place::new("1");
+    let running = place.run(BY_HAND);
+    for text in [text("2"), again("2"), text("3")] {
+        running.write(&text);
+        running.reload(None).await.unwrap();
+    }
+    running.roll_back(Some(digest("2"))).await.unwrap();
+    let listed = running.ask(|reply| requite::server::admin::desk::Ask::Revisions { reply }).await.unwrap();
+    let marked: Vec<bool> = listed.kept.iter().map(|(_, withdrawal)| withdrawal.is_some()).collect();
+    assert_eq!(marked, [false, true, false, false], "to say the same is no way back");
+    // From one layout to the other is no way back, either.
+    assert_eq!(running.roll_back(None).await.unwrap().after, digest("1"));
+    running.end().await;
+}
+
+#[tokio::test]
+async fn an_edit_just_before_going_back_is_named_as_what_is_held_back() {
+    for by_rollback in [true, false] {
+        let place = Place::new("1");
+        let running = place.run(BY_HAND);
+        running.put("2").await;
+        running.stage("4", "alice").await.unwrap();
+        // Nobody has looked at it yet.
+        running.write(&text("3"));
+        let report = match by_rollback {
+            true => running.roll_back(None).await.unwrap(),
+            false => running.promote("4", "2").await.unwrap(),
+        };
+        let notices = said(&report.notices);
+        assert!(notices.contains(&format!("the source holds {}: it stays out", digest("3"))), "{notices}");
+        let status = running.status();
+        assert_eq!((status.source.digest, status.source.hold), (Some(digest("3")), Hold::Overridden));
+        running.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_cannot_be_read_when_going_back_is_said_so() {
+    let place = Place::new("1");
+    let running = place.run(BY_HAND);
+    running.put("2").await;
+    fs::rename(place.source(), place.dir.path().join("away")).unwrap();
+    let notices = said(&running.roll_back(None).await.unwrap().notices);
+    let expected =
+        format!("cannot be read now; when it last could it held {}, which was rolled back from", digest("2"));
+    assert!(notices.contains(&expected), "{notices}");
+    assert!(matches!(running.status().last_failure.as_ref().unwrap().why, WhyFailed::Unreadable(_)));
+    running.end().await;
+}
+
+#[tokio::test]
+async fn naming_what_is_in_force_ends_its_mark() {
+    for by_rollback in [true, false] {
+        let place = Place::with_state("1");
+        let running = gone_back(&place).await;
+        running.end().await;
+        let running = place.run(BY_HAND);
+        assert!(running.status().withdrawal.is_some(), "a start took it");
+        let report = if by_rollback {
+            running.roll_back(Some(digest("2"))).await.unwrap()
+        } else {
+            running.stage("2", "alice").await.unwrap();
+            running.promote("2", "2").await.unwrap()
+        };
+        assert_eq!(report.before, report.after);
+        assert!(
+            said(&report.notices).contains("it is not marked as rolled back from any more"),
+            "{:?}",
+            report.notices
+        );
+        let status = running.status();
+        assert_eq!((status.withdrawal.clone(), status.notices.clone()), (None, vec![]));
+        running.end().await;
+        let running = place.run(BY_HAND);
+        assert_eq!(running.status().withdrawal, None, "{by_rollback}");
+        running.end().await;
+    }
+}
+
+#[tokio::test]
+async fn going_back_does_not_hide_that_the_source_is_broken() {
+    let place = Place::new("1");
+    let running = place.run(BY_HAND);
+    running.put("2").await;
+    running.write("policy: [\n");
+    running.hint(FileChange).await;
+    let before = running.status().last_failure.clone();
+    let notices = said(&running.roll_back(None).await.unwrap().notices);
+    assert!(notices.contains("which has mistakes"), "{notices}");
+    assert_eq!(running.status().last_failure, before);
+    running.hint(Poll).await;
+    let status = running.status();
+    assert_eq!((status.last_failure.clone(), status.last_attempt.success), (before, Success::No));
+    // One that nobody has looked at yet is told as well.
+    running.write("policy: [3\n");
+    running.roll_back(Some(digest("2"))).await.unwrap();
+    let WhyFailed::Rejected { digest: rejected, .. } = running.status().last_failure.clone().unwrap().why.clone()
+    else {
+        panic!("it has mistakes")
+    };
+    assert_eq!(rejected, bundle("policy: [3\n").digest());
+    running.write(&text("1"));
+    running.hint(FileChange).await;
+    assert_eq!(running.status().last_failure, None);
+    running.end().await;
+}
+
+#[tokio::test]
+async fn a_change_that_the_disk_does_not_take_is_said_not_to_be_kept() {
+    let place = Place::with_state("1");
+    let running = place.run(BY_HAND);
+    running.put("2").await;
+    // A directory in the place of the file: the next write of the history fails.
+    let file = place.state.as_ref().unwrap().join("activations");
+    running.until("the history is there", |_| file.exists()).await;
+    fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+    let notices = said(&running.roll_back(None).await.unwrap().notices);
+    assert!(notices.contains("the state directory does not hold this change"), "{notices}");
+    assert_eq!(notices.matches("cannot be kept").count(), 1, "{notices}");
+    let notices = said(&running.roll_back(Some(digest("2"))).await.unwrap().notices);
+    assert!(notices.contains("the state directory does not hold this change"), "{notices}");
+    assert_eq!(notices.matches("cannot be kept").count(), 1, "{notices}");
+    assert!(said(&running.status().notices).contains("cannot be kept"));
+    running.end().await;
+}
+
+#[tokio::test]
+async fn a_history_that_is_missing_is_told_and_every_revision_may_have_been_rolled_back_from() {
+    let place = Place::with_state("1");
+    let running = gone_back(&place).await;
+    running.end().await;
+    fs::remove_file(place.state.as_ref().unwrap().join("activations")).unwrap();
+    let running = place.run(BY_HAND);
+    let status = running.status();
+    assert!(said(&status.notices).contains("is missing. Which revisions"), "{:?}", status.notices);
+    assert!(status.withdrawal.as_ref().unwrap().reason.contains("damaged or lost"), "{:?}", status.withdrawal);
+    running.write(&again("1"));
+    running.hint(FileChange).await;
+    assert_eq!((running.digest(), running.status().source.hold), (digest("2"), Hold::Overridden));
+    running.end().await;
+    let running = place.run(BY_HAND);
+    assert_eq!(running.status().notices.len(), 1, "said once: {:?}", running.status().notices);
+    running.end().await;
+}
