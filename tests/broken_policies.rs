@@ -60,6 +60,7 @@ const CODES: &[&str] = &[
     "formula-syntax",
     "formula-too-complex",
     "formula-type",
+    "input-in-effective",
     "key-not-text",
     "layer-and-order-scope",
     "line-fact-in-order",

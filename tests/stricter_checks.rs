@@ -74,7 +74,7 @@ fn listed(count: usize, one: impl Fn(usize) -> String) -> String {
 fn each_bound_that_came_later_is_lifted_for_what_was_in_force() {
     let eur = "currencies: [EUR]\n";
     let own = |n: usize| format!("{{ code: POINTS{n}, decimals: 2 }}");
-    let cases: [(&str, &str, String); 13] = [
+    let cases: [(&str, &str, String); 14] = [
         (
             "line-fact-in-order",
             "the moment of a line",
@@ -82,6 +82,17 @@ fn each_bound_that_came_later_is_lifted_for_what_was_in_force() {
                 &format!(
                     "{eur}inputs: {{ used_at: {{ type: timestamp, scope: line }} }}\nevidence: {{ kinds: {{ photo: {{ captured: \
                      {{ after: used_at, before: used_at }} }} }} }}\n"
+                ),
+                "1.00",
+            ),
+        ),
+        (
+            "input-in-effective",
+            "an input",
+            shop(
+                &format!(
+                    "{eur}inputs: {{ used_at: {{ type: timestamp }} }}\neffective: {{ from: 2026-01-01T00:00:00Z, by: used_at \
+                     }}\n"
                 ),
                 "1.00",
             ),

@@ -240,8 +240,7 @@ fn take<R: Recorder>(
     decided: &[LineDecision],
     recorder: &mut R,
 ) -> Amount {
-    let earlier = |counts: &dyn Fn(u16) -> bool| claim.earlier(&written.name, AmountKind::Deduction, counts);
-    let elsewhere = earlier(&|place| {
+    let elsewhere = claim.earlier(&written.name, AmountKind::Deduction, |place| {
         let shared = lines.iter().any(|line| line.place == place && line.takes_part());
         let alone = decided.iter().any(|line| line.line == place && is_refunding(claim.plan, line));
         !shared && !alone
@@ -253,7 +252,7 @@ fn take<R: Recorder>(
     let Some(whole) = carriers.first().map(|(_, carried)| carried.amount) else { return elsewhere };
     let asked = claim.earlier(&written.name, AmountKind::AmountDue, |_| true);
     let kept: Vec<Amount> =
-        carriers.iter().map(|(line, _)| earlier(&|place| place == line.place).min(line.taken.room())).collect();
+        carriers.iter().map(|(line, _)| claim.held_back(&written.name, line.place).min(line.taken.room())).collect();
     let lacking = whole.less(elsewhere).less(asked).less(Amount::sum(kept.iter().copied()));
     let shares: SmallVec<[Share; 4]> = carriers
         .iter()

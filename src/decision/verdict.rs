@@ -68,6 +68,14 @@ impl<'p, 'f, 'a> Claim<'p, 'f, 'a> {
         claim.lines == Coverage::NotClaimed && components.iter().any(is_asked)
     }
 
+    /// What earlier answers held back of a line under a name. Of a line that is decided now, other names count only
+    /// where its rule carries them; so it is for the caller to see what there is room for.
+    pub fn held_back(&self, name: &str, line: u16) -> Amount {
+        let place = self.plan.vocabularies.place(VocabularyId::AMOUNT, name);
+        let of_it = |of: &&EarlierFacts| (Some(of.name), of.what, of.line) == (place, AmountKind::Deduction, line);
+        self.facts.earlier.iter().find(of_it).map_or(Amount::ZERO, |of| of.said)
+    }
+
     /// What earlier answers gave, held back or asked for under a name, on lines of which `counts` says so.
     #[inline]
     pub fn earlier(&self, name: &str, what: AmountKind, counts: impl Fn(u16) -> bool) -> Amount {

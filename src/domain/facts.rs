@@ -75,6 +75,8 @@ pub struct EarlierFacts {
     /// What it was.
     pub what: AmountKind,
     /// How much it was.
+    pub said: Amount,
+    /// How much of it counts: of deductions no more, by all names together, than has not gone back of the line.
     pub amount: Amount,
 }
 

@@ -1,6 +1,6 @@
 //! How one line is decided, and those that one rule decides together.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use requite::domain::request::{EarlierAmount, Request};
 use requite::domain::words::{AmountKind, DeductionKind, Outcome, ReasonCode};
@@ -298,14 +298,18 @@ impl Open<'_> {
     }
 }
 
-/// What earlier answers said of a line by name. No more can be held back of a line, by all names together, than has not
+/// What earlier answers said of a line by name.
+fn said_on(request: &Request<'_>, place: usize, name: &str, what: AmountKind) -> i64 {
+    let line = &request.order.lines[place];
+    let of_it = |entry: &&EarlierAmount<'_>| (entry.name, entry.line_id, entry.what) == (name, line.id, Some(what));
+    request.order.earlier.iter().filter(of_it).map(|entry| hundredths(entry.amount).unwrap()).sum()
+}
+
+/// What of it counts. No more can be held back of a line, by all names together, than has not
 /// gone back: the amounts of the order are held back one after the other.
 pub fn earlier_on(policy: &Policy, request: &Request<'_>, place: usize, name: &str, what: AmountKind) -> i64 {
     let line = &request.order.lines[place];
-    let sum = |name: &str| -> i64 {
-        let of_it = |entry: &&EarlierAmount<'_>| (entry.name, entry.line_id, entry.what) == (name, line.id, Some(what));
-        request.order.earlier.iter().filter(of_it).map(|entry| hundredths(entry.amount).unwrap()).sum()
-    };
+    let sum = |name: &str| said_on(request, place, name, what);
     if what != AmountKind::Deduction {
         return sum(name);
     }
@@ -320,19 +324,25 @@ pub fn earlier_on(policy: &Policy, request: &Request<'_>, place: usize, name: &s
 
 /// Works out the amounts of these lines, each with the rule that refunds it.
 pub fn amounts(policy: &Policy, request: &Request<'static>, found: &[(usize, usize)]) -> Vec<Decided> {
-    // Who is asked about or reviewed has no share of the amounts of the order: tried again without them.
+    // Who is asked about or reviewed has no share of the amounts of the order: tried again without them. A line that
+    // cannot be worked out with its share is not paid without it, and one that lacks a fact has none.
     let mut out: BTreeSet<usize> = BTreeSet::new();
+    let mut stay: BTreeMap<usize, Decided> = BTreeMap::new();
     loop {
         let lines = worked_out(policy, request, found, &out);
-        let fallen: Vec<usize> = lines
-            .iter()
-            .filter(|line| !line.has_amount() && !out.contains(&line.place))
-            .map(|line| line.place)
-            .collect();
-        if fallen.is_empty() || policy.order_amounts.is_empty() {
-            return lines.into_iter().map(Open::decided).collect();
+        let falls = |line: &Open<'_>| !line.has_amount() && !out.contains(&line.place);
+        if !lines.iter().any(falls) || policy.order_amounts.is_empty() {
+            let decided = lines.into_iter().map(|line| match stay.remove(&line.place) {
+                Some(fallen) if line.fault.is_some() || line.missing.is_empty() => fallen,
+                Some(_) | None => line.decided(),
+            });
+            return decided.collect();
         }
-        out.extend(fallen);
+        let fallen: Vec<Open<'_>> = lines.into_iter().filter(falls).collect();
+        for line in fallen {
+            out.insert(line.place);
+            stay.insert(line.place, line.decided());
+        }
     }
 }
 
@@ -489,7 +499,7 @@ fn take(policy: &Policy, request: &Request<'_>, amount: &Extra, lines: &mut [Ope
         .map(|place| earlier_on(policy, request, place, amount.name, AmountKind::AmountDue))
         .sum();
     // Each keeps what was taken from it before; what then lacks is spread.
-    let before = |line: &Open<'_>| earlier_on(policy, request, line.place, amount.name, AmountKind::Deduction);
+    let before = |line: &Open<'_>| said_on(request, line.place, amount.name, AmountKind::Deduction);
     let mut parts: Vec<i64> = carriers.iter().map(|&(at, _)| before(&lines[at]).min(lines[at].room())).collect();
     let lacks = (whole - elsewhere - asked - parts.iter().sum::<i64>()).max(0);
     let rooms: Vec<i64> =

@@ -78,7 +78,7 @@ impl Intake<'_> {
                 self.bad(field("amount"), "must not be more than `paid` of its line");
             }
         }
-        Some(EarlierFacts { name, line: u16::try_from(line).ok()?, what, amount })
+        Some(EarlierFacts { name, line: u16::try_from(line).ok()?, what, said: amount, amount })
     }
 }
 

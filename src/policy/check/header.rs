@@ -234,7 +234,7 @@ pub fn effective(written: Option<&EffectiveKey>, draft: &Draft, reader: &mut Rea
         Some(text) => moment(text, reader).map(Some),
         None => Some(None),
     };
-    let by = moment_fact(&written.by, draft, reader);
+    let by = order_moment(&written.by, draft, reader);
     let (from, until) = (from?, until?);
     if let (Some(end), Some(text)) = (until, &written.until)
         && end <= from
@@ -256,6 +256,22 @@ fn moment(text: &Text, reader: &mut Reader<'_, '_>) -> Option<Timestamp> {
         );
     }
     moment
+}
+
+/// A moment that says which version governs. That is worked out before the inputs are read, so it cannot be one of them.
+fn order_moment(name: &Slug, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<crate::domain::facts::FactId> {
+    let moment = moment_fact(name, draft, reader)?;
+    if let Some(Origin::Input(_)) = draft.facts.get(usize::from(moment.0)).map(|fact| &fact.origin) {
+        let message = format!(
+            "`{}` is an input, but which version governs an order is said by a moment of the order",
+            name.text()
+        );
+        let help = "name a moment such as `placed_at`; a further one is declared in `times` instead of `inputs`, and sent in \
+                    `order.times`; of several versions, an input always gets the first";
+        // To earlier versions it was a moment that only a policy of one version saw.
+        reader.stricter_error("input-in-effective", name.span(), message, help)?;
+    }
+    Some(moment)
 }
 
 /// A moment of the order or the claim, by its name.
