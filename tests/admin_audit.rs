@@ -111,12 +111,14 @@ async fn every_call_leaves_a_record_and_no_record_a_token() {
     let request = StageCandidateRequest {
         files: Some(sent(&bundle("3"))),
         sample_per_thousand: 5,
+        replace: true,
         ..StageCandidateRequest::default()
     };
     server.client(RELOADER).await.stage_candidate(request).await.unwrap();
     let record = log.record_after(5);
     assert_eq!(record["digest"], bundle("3").digest().to_string());
     assert_eq!((record["sample_per_thousand"].as_u64(), record["actor"].as_str()), (Some(5), Some("relo")));
+    assert_eq!((record["replace"].as_bool(), record.get("untried")), (Some(true), None));
 
     // Reading, and watching.
     client.get_policy_status(GetPolicyStatusRequest {}).await.unwrap();

@@ -27,7 +27,7 @@ use requite::domain::words;
 use requite::engine::candidate::Observed;
 use requite::engine::status::{Hold, Refusal};
 use requite::policy::bundle::Digest;
-use requite::server::admin::desk::{Ask, Asker, Replace, Reply, Untried};
+use requite::server::admin::desk::{Ask, Asker, Knowing, Replace, Reply, Untried, Withdrawn};
 use requite::telemetry::event::{ReloadTrigger, Success};
 use road_support::{BY_HAND, Place, Running, bundle, digest, text};
 
@@ -74,7 +74,11 @@ fn verb_of_admin(numbers: &mut Numbers, seen: Seen) -> Verb {
             Verb::Stage { version, replace: numbers.one_in(3) }
         }
         3 => Verb::Discard { version: staged.filter(|_| numbers.one_in(2)) },
-        4..=6 => Verb::Promote { version: staged.unwrap_or('a'), expected: seen.in_force, untried: numbers.one_in(3) },
+        4..=6 => {
+            let version = staged.unwrap_or('a');
+            let (untried, rolled_back) = (numbers.one_in(3), numbers.one_in(2));
+            Verb::Promote { version, expected: seen.in_force, untried, rolled_back }
+        }
         7..=9 => {
             let to = numbers.one_in(3).then(|| numbers.version());
             Verb::Rollback { to, expected: seen.in_force }
@@ -120,6 +124,7 @@ fn outcome<T>(result: Result<T, Refusal>, done: impl FnOnce(T) -> Version) -> Ou
         Err(Refusal::StagedByOther { .. }) => Outcome::StagedByOther,
         Err(Refusal::OtherCandidate { .. } | Refusal::NoCandidate) => Outcome::OtherCandidate,
         Err(Refusal::Untried { .. }) => Outcome::Untried,
+        Err(Refusal::CandidateWithdrawn { .. }) => Outcome::RolledBack,
         Err(Refusal::AllWithdrawn { .. }) => Outcome::AllWithdrawn,
         Err(Refusal::NoRevision { .. }) => Outcome::NoRevision,
         Err(Refusal::HeldBack(_)) => Outcome::HeldBack,
@@ -143,10 +148,13 @@ async fn admin(running: &Running, who: &str, verb: Verb, reason: &str) -> Outcom
             let ask = |reply| Ask::Discard { digest: version.map(digest_of), asker, reply };
             outcome(running.ask(ask).await, |_| in_force())
         }
-        Verb::Promote { version, expected, untried } => {
+        Verb::Promote { version, expected, untried, rolled_back } => {
             let (digest, expected) = (digest_of(version), digest_of(expected));
-            let untried = if untried { Untried::Allowed } else { Untried::Refused };
-            let ask = |reply| Ask::Promote { digest, expected, untried, asker, reply };
+            let knowing = Knowing {
+                untried: if untried { Untried::Allowed } else { Untried::Refused },
+                withdrawn: if rolled_back { Withdrawn::Allowed } else { Withdrawn::Refused },
+            };
+            let ask = |reply| Ask::Promote { digest, expected, knowing, asker, reply };
             outcome(running.ask(ask).await, |(report, _)| version_of(report.after))
         }
         Verb::Rollback { to, expected } => {
@@ -414,6 +422,7 @@ async fn two_admins_with_every_verb_in_every_order_lose_no_change_and_bring_noth
         "Promote OtherInForce",
         "Promote OtherCandidate",
         "Promote Untried",
+        "Promote RolledBack",
         "Rollback Done",
         "Rollback OtherInForce",
         "Rollback AllWithdrawn",

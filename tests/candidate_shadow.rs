@@ -67,7 +67,7 @@ fn server_config() -> ServerConfig {
 }
 
 fn candidate(admission: Admission, sample_per_thousand: u16) -> Arc<Candidate> {
-    let staging = Staging { at: moment(1_000), actor: "ann".into(), sample_per_thousand };
+    let staging = Staging { at: moment(1_000), actor: "ann".into(), over: admission.digest, sample_per_thousand };
     Arc::new(Candidate::new(admission, staging))
 }
 

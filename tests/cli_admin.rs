@@ -266,6 +266,56 @@ fn rejected_policies_are_told_with_their_places() {
 }
 
 #[test]
+fn a_promotion_over_what_came_into_force_meanwhile_says_over_what() {
+    let (source, _replica, caller) = replica();
+    caller.done(&["candidate", "stage", AFTER]);
+    let policy = source.path().join("workshop.policy.yaml");
+    let text = fs::read_to_string(&policy).unwrap();
+    fs::write(&policy, text.replace("version: \"1\"", "version: \"2\"")).unwrap();
+    caller.done(&["reload", "--reason", "CR-7"]);
+    let now = directory_digest(source.path());
+    let page = caller.done(&["candidate", "status"]);
+    let beside = format!("beside        {now}, in force; when it was staged, {} was\n", &digest(BEFORE)[7..19]);
+    assert!(page.contains(&beside), "{page}");
+
+    let new = digest(AFTER);
+    let refused = caller.run(&["candidate", "promote", "--digest", &new]);
+    assert_eq!(refused.code, Some(1));
+    let said = format!("{} came into force: reload by lead: CR-7 at 2026-", &now[7..19]);
+    assert!(refused.err.contains(&said), "{}", refused.err);
+    assert!(refused.err.contains(&format!("say over what: `--expect {}`", &now[7..19])), "{}", refused.err);
+    let wrong = caller.run(&["candidate", "promote", "--digest", &new, "--expect", &digest(BEFORE)]);
+    assert_eq!(wrong.code, Some(1), "{}", wrong.err);
+    caller.done(&["candidate", "promote", "--digest", &new, "--expect", &now[7..19]]);
+}
+
+#[test]
+fn a_candidate_that_was_rolled_back_from_is_said_to_be() {
+    let (_source, replica, caller) = replica();
+    caller.done(&["candidate", "stage", AFTER]);
+    let new = digest(AFTER);
+    let mark = requite::server::pb::PolicyWithdrawal {
+        withdrawn_at: Some(prost_types::Timestamp { seconds: 1_790_000_000, nanos: 0 }),
+        actor: "bob".into(),
+        reason: "too dear".into(),
+        digest: digest("policies/standard"),
+    };
+    replica.desk.state().candidate.as_mut().unwrap().0.withdrawal = Some(mark);
+    let page = caller.done(&["candidate", "status"]);
+    let said = format!("rolled back   from, as {}, by bob at 2026-", &digest("policies/standard")[7..19]);
+    assert!(page.contains(&said) && page.contains(": too dear\n"), "{page}");
+    let refused = caller.run(&["candidate", "promote", "--digest", &new]);
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.err.contains("`--rolled-back` puts it in force all the same"), "{}", refused.err);
+    caller.done(&["candidate", "promote", "--digest", &new, "--rolled-back"]);
+}
+
+/// The digest of a directory that is not one of the tests'.
+fn directory_digest(path: &Path) -> String {
+    requite::source::directory::read(path).unwrap().digest().to_string()
+}
+
+#[test]
 fn a_rollback_says_first_what_it_is_about_to_do() {
     let (_source, replica, caller) = replica();
     let nothing = caller.run(&["rollback"]);
@@ -334,6 +384,7 @@ fn the_report_of_a_candidate_has_every_sum() {
         "\
 candidate     {}
 staged        2026-09-21T14:28:20Z by lead
+beside        {}, in force
 sample        100 of 1000 requests, for 12m 4s
 requests      1200 compared: 31 different; 5 not comparable, 2 shed
 
@@ -350,7 +401,8 @@ requests decided otherwise, by outcome and reason
   in force                              candidate                        requests
   approved partial: deductions applied  manual review: no matching rule        31
 ",
-        digest(AFTER)
+        digest(AFTER),
+        digest(BEFORE)
     );
     assert_eq!(caller.done(&["candidate", "status"]), expected);
     let json: serde_json::Value =
@@ -417,7 +469,9 @@ fn a_candidate_is_promoted_only_over_what_was_seen() {
     assert!(overtaken.err.contains("candidate now"), "{}", overtaken.err);
     let expected = caller.run(&["candidate", "promote", "--digest", &digest(AFTER), "--expect", &digest(BEFORE)]);
     assert_eq!(expected.code, Some(1));
-    let done = caller.run(&["candidate", "promote", "--digest", &digest(AFTER), "--reason", "CR-2"]);
+    let promote = ["candidate", "promote", "--digest", &digest(AFTER), "--reason", "CR-2"];
+    assert_eq!(caller.run(&promote).code, Some(1), "over what the rival put in force");
+    let done = caller.run(&[&promote[..], &["--expect", &digest("policies/standard")]].concat());
     assert_eq!(done.code, Some(0), "{}", done.err);
     assert!(done.out.contains("generation 3") && done.out.contains("its last report:\ncandidate"), "{}", done.out);
     assert_eq!(replica.desk.state().reasons.last().map(String::as_str), Some("CR-2"));

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use desk_support::{PATIENCE, Teller, broken, bundle, sent};
 use requite::domain::words::{Outcome, ReasonCode};
 use requite::server::Drained;
-use requite::server::admin::desk::{Ask, Desk, Replace, Untried};
+use requite::server::admin::desk::{Ask, Desk, Knowing, Replace};
 use requite::server::pages::{self, PagesConfig, Readiness, Sources};
 use requite::telemetry::event::{Decided, Panicked};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -208,7 +208,7 @@ async fn readiness_follows_the_server_and_not_the_policies() {
     let ask = Ask::Promote {
         digest: broken().digest(),
         expected: bundle("1").digest(),
-        untried: Untried::Allowed,
+        knowing: Knowing::ALL,
         asker: "lea".into(),
         reply,
     };

@@ -24,7 +24,7 @@ use requite::engine::candidate::Observed;
 use requite::engine::status::{Admissible, Hold, KnownGood, Refusal, RestartForecast, StartedFrom, WhyFailed};
 use requite::policy::bundle::Digest;
 use requite::policy::diff::ChangeKind;
-use requite::server::admin::desk::{Ask, Replace, Untried};
+use requite::server::admin::desk::{Ask, Knowing, Replace};
 use requite::telemetry::event::{ReloadTrigger, Success};
 use road_support::{BY_HAND, PATIENCE, Place, Running, bundle, digest, text};
 use tokio::sync::oneshot;
@@ -324,12 +324,12 @@ async fn an_untried_candidate_is_promoted_only_knowingly() {
     let place = Place::new("1");
     let running = place.run(BY_HAND);
     running.stage("2", "alice").await.unwrap();
-    let promote = |untried: Untried| {
-        let (digest, expected) = (digest("2"), running.digest());
-        running.ask(move |reply| Ask::Promote { digest, expected, untried, asker: "bob".into(), reply })
+    let promote = || {
+        let (digest, expected, knowing) = (digest("2"), running.digest(), Knowing::NOTHING);
+        running.ask(move |reply| Ask::Promote { digest, expected, knowing, asker: "bob".into(), reply })
     };
-    let untried = Err(Refusal::Untried { candidate: digest("2") });
-    assert_eq!(promote(Untried::Refused).await, untried);
+    let untried = |not_comparable| Err(Refusal::Untried { candidate: digest("2"), not_comparable });
+    assert_eq!(promote().await, untried(0));
     let candidate = running.engine.candidate().unwrap();
     let observed = Observed {
         policy: "shop".into(),
@@ -340,12 +340,12 @@ async fn an_untried_candidate_is_promoted_only_knowingly() {
     };
     // Requests that it could not read say nothing of it, and what it said beside other policies does not count.
     candidate.not_comparable(1);
-    assert_eq!(promote(Untried::Refused).await, untried);
+    assert_eq!(promote().await, untried(1));
     candidate.compare(1, &observed, &observed);
     running.put("3").await;
-    assert_eq!(promote(Untried::Refused).await, untried);
+    assert_eq!(promote().await, untried(0));
     candidate.compare(2, &observed, &observed);
-    assert_eq!(promote(Untried::Refused).await.unwrap().0.after, digest("2"));
+    assert_eq!(promote().await.unwrap().0.after, digest("2"));
     running.end().await;
 }
 
@@ -553,13 +553,7 @@ async fn a_candidate_is_staged_and_promoted_or_let_go() {
     };
     let promote = |version: &str, expected: &str| {
         let (digest, expected) = (digest(version), digest(expected));
-        running.ask(move |reply| Ask::Promote {
-            digest,
-            expected,
-            untried: Untried::Allowed,
-            asker: "ops".into(),
-            reply,
-        })
+        running.ask(move |reply| Ask::Promote { digest, expected, knowing: Knowing::ALL, asker: "ops".into(), reply })
     };
     assert_eq!(promote("2", "1").await, Err(Refusal::OtherCandidate { found: None }));
     assert_eq!(

@@ -15,7 +15,12 @@ mod road_support;
 use std::fs;
 
 use ReloadTrigger::{FileChange, Poll, Signal};
-use requite::engine::status::{Hold, Refusal, WhyFailed};
+use requite::domain::money::{Amount, Currency};
+use requite::domain::words;
+use requite::engine::candidate::Observed;
+use requite::engine::status::{ActivationReport, Hold, Refusal, WhyFailed};
+use requite::policy::bundle::Digest;
+use requite::server::admin::desk::{Ask, Knowing, Replace, Untried, Withdrawn};
 use requite::telemetry::event::{ReloadTrigger, Success};
 use road_support::{BY_HAND, Place, Running, bundle, digest, text};
 
@@ -98,7 +103,7 @@ async fn a_plain_rollback_passes_over_another_layout_of_what_was_rolled_back_fro
         running.reload(None).await.unwrap();
     }
     running.roll_back(Some(digest("2"))).await.unwrap();
-    let listed = running.ask(|reply| requite::server::admin::desk::Ask::Revisions { reply }).await.unwrap();
+    let listed = running.ask(|reply| Ask::Revisions { reply }).await.unwrap();
     let marked: Vec<bool> = listed.kept.iter().map(|(_, withdrawal)| withdrawal.is_some()).collect();
     assert_eq!(marked, [false, true, false, false], "to say the same is no way back");
     // From one layout to the other is no way back, either.
@@ -234,5 +239,87 @@ async fn a_history_that_is_missing_is_told_and_every_revision_may_have_been_roll
     running.end().await;
     let running = place.run(BY_HAND);
     assert_eq!(running.status().notices.len(), 1, "said once: {:?}", running.status().notices);
+    running.end().await;
+}
+
+async fn promote(running: &Running, digest: Digest, knowing: Knowing) -> Result<ActivationReport, Refusal> {
+    let expected = running.digest();
+    let ask = |reply| Ask::Promote { digest, expected, knowing, asker: "bob".into(), reply };
+    running.ask(ask).await.map(|(report, _)| report)
+}
+
+/// Has the candidate asked about a request.
+fn ask_candidate(running: &Running) {
+    let said = Observed {
+        policy: "shop".into(),
+        currency: Currency::iso("CNY").unwrap(),
+        outcome: (words::Outcome::Denied, None),
+        refund: Amount::from_minor(0),
+        lines: vec![],
+    };
+    running.engine.candidate().unwrap().compare(running.generation(), &said, &said);
+}
+
+#[tokio::test]
+async fn a_candidate_that_was_rolled_back_from_is_promoted_only_knowingly() {
+    for content in [text("2"), again("2")] {
+        let place = Place::new("1");
+        let running = gone_back(&place).await;
+        let candidate = bundle(&content);
+        let digest_of_it = candidate.digest();
+        let stage = |reply| Ask::Stage {
+            bundle: Some(candidate.into()),
+            sample_per_thousand: 1_000,
+            replace: Replace::OwnOnly,
+            asker: "alice".into(),
+            reply,
+        };
+        running.ask(stage).await.unwrap();
+        ask_candidate(&running);
+        let shown = running.status().candidate.clone().unwrap();
+        let mark = shown.withdrawal.unwrap();
+        assert_eq!((mark.digest, mark.actor.as_str(), mark.reason.as_str()), (digest("2"), "ops", "too dear"));
+        assert_eq!((shown.staged_over, shown.compared_with), (digest("1"), digest("1")));
+        for untried in [Untried::Refused, Untried::Allowed] {
+            let knowing = Knowing { untried, withdrawn: Withdrawn::Refused };
+            let Err(Refusal::CandidateWithdrawn { candidate, withdrawal }) =
+                promote(&running, digest_of_it, knowing).await
+            else {
+                panic!("it was rolled back from")
+            };
+            assert_eq!((candidate, *withdrawal), (digest_of_it, mark.clone()));
+        }
+        let knowing = Knowing { untried: Untried::Refused, withdrawn: Withdrawn::Allowed };
+        assert_eq!(promote(&running, digest_of_it, knowing).await.unwrap().after, digest_of_it);
+        assert_eq!(running.status().withdrawal, None, "it was named");
+        running.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_candidate_says_over_what_it_was_staged_and_with_what_it_is_compared() {
+    let place = Place::new("1");
+    let running = place.run(BY_HAND);
+    running.stage("2", "alice").await.unwrap();
+    running.put("3").await;
+    let shown = running.status().candidate.clone().unwrap();
+    assert_eq!((shown.staged_over, shown.compared_with), (digest("1"), digest("3")));
+    running.end().await;
+}
+
+#[tokio::test]
+async fn who_replaces_a_candidate_is_told_what_is_gone() {
+    let place = Place::new("1");
+    let running = place.run(BY_HAND);
+    assert_eq!(running.stage("2", "alice").await.unwrap().notices, Vec::<String>::new());
+    ask_candidate(&running);
+    running.engine.candidate().unwrap().not_comparable(1);
+    let bundle = Some(bundle(&text("3")).into());
+    let (sample_per_thousand, replace, asker) = (1_000, Replace::Anyones, "bob".into());
+    let staged = running.ask(|reply| Ask::Stage { bundle, sample_per_thousand, replace, asker, reply }).await.unwrap();
+    let said = said(&staged.notices);
+    let gone = format!("it takes the place of the candidate {}, staged by `alice` at 2", digest("2"));
+    assert!(said.starts_with(&gone), "{said}");
+    assert!(said.ends_with("1 requests compared, 0 of them different, 1 not comparable"), "{said}");
     running.end().await;
 }

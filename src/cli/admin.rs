@@ -173,12 +173,15 @@ pub(super) fn explain(error: &AdminError, right: Right) -> Exit {
         Some(Refused::Untried) => {
             "`requite candidate status` says when it was asked about some, and how many it could not read; `--untried` does not wait".to_owned()
         }
+        Some(Refused::RolledBack) => {
+            "`requite candidate status` says who went back from it, when and why; `--rolled-back` puts it in force all the same".to_owned()
+        }
         Some(Refused::Withdrawn) => {
             "`requite revisions` lists them; `requite rollback --to DIGEST` goes back to one all the same".to_owned()
         }
         Some(Refused::HeldBack) => {
             "mend the source; or say over what: `requite reload --expect DIGEST` with what is in force. What was rolled \
-             back from takes its own name: `requite rollback --to DIGEST`"
+             back from takes its own name: `requite rollback --to DIGEST`, or `requite candidate stage` and `promote --rolled-back`"
                 .to_owned()
         }
         Some(Refused::Rejected) => "mend the policies; `requite check DIR` shows each mistake in its line".to_owned(),
@@ -232,6 +235,7 @@ pub(super) fn exit_of(error: &AdminError) -> Exit {
             | Refused::Overtaken
             | Refused::Staged
             | Refused::Untried
+            | Refused::RolledBack
             | Refused::Withdrawn
             | Refused::HeldBack
             | Refused::Missing

@@ -9,7 +9,7 @@ use crate::cli::admin::{Change, Format, Replica, Right, Wanted, expected, status
 use crate::cli::check::exit_of as exit_of_check;
 use crate::cli::exit::Exit;
 use crate::cli::output::{Answer, answer, say, say_unreadable};
-use crate::cli::show::{activation, candidate, changes, colour, diagnostics, short, visible};
+use crate::cli::show::{activation, candidate, changes, colour, diagnostics, moment, origin, short, visible};
 use crate::engine::admit::admit;
 use crate::policy::bundle::Bundle;
 use crate::policy::diagnostic::render;
@@ -93,13 +93,16 @@ struct Report {
 #[derive(Debug, Args)]
 #[command(
     long_about = "Put the candidate in force: the one whose digest you name, so that it is the one that you looked at.\n\n\
-        It must have been asked about some request beside what is in force now, unless you say `--untried`.\n\n\
+        It must have been asked about some request beside what is in force now, unless you say `--untried`. One that was rolled \
+        back from, in whatever layout, takes `--rolled-back`. Where something else came into force since it was staged, say over \
+        what you put it in force: `--expect`.\n\n\
         What the source of the server holds at that moment stays out until it changes or someone asks for \
         `reload --expect`: bring the source to the same content next, or the next restart takes what it holds. Needs the rights `read` and `reload`.",
     after_long_help = "Examples:\n  requite candidate promote --digest 9fdafd79acd5 --reason 'CR-1234'\n  \
-        requite candidate promote --digest 9fdafd79acd5 --untried   # nobody asks for refunds at night\n\n\
-        Exit codes:\n  0  it is in force\n  1  there is none, another one is staged, it was not tried yet, something else is in force than expected, \
-        or the server cannot be reached or said no\n  2  the command line is wrong"
+        requite candidate promote --digest 9fdafd79acd5 --untried   # nobody asks for refunds at night\n  \
+        requite candidate promote --digest 9fdafd79acd5 --rolled-back   # the incident was another one\n\n\
+        Exit codes:\n  0  it is in force\n  1  there is none, another one is staged, it was not tried yet, it was rolled back from, something else is in \
+        force than expected or than when it was staged, or the server cannot be reached or said no\n  2  the command line is wrong"
 )]
 struct Promote {
     /// The candidate meant; its first digits will do
@@ -108,7 +111,10 @@ struct Promote {
     /// Put it in force though it was asked about no request yet
     #[arg(long)]
     untried: bool,
-    /// Only if this digest is in force; absent: whichever is seen first
+    /// Put it in force though it was rolled back from
+    #[arg(long)]
+    rolled_back: bool,
+    /// Only if this digest is in force; absent: the one that was when the candidate was staged
     #[arg(long, value_name = "DIGEST")]
     expect: Option<Wanted>,
     #[command(flatten)]
@@ -219,12 +225,14 @@ fn say_no_candidate() -> Exit {
 }
 
 /// The candidate that is staged, if it is the one meant, and what is in force.
-async fn found(client: &AdminClient, wanted: &Wanted) -> Result<Result<(String, String), Exit>, AdminError> {
+async fn found(
+    client: &AdminClient,
+    wanted: &Wanted,
+) -> Result<Result<(pb::CandidateStatus, pb::PolicyRevision), Exit>, AdminError> {
     let status = status(client).await?;
-    let in_force = status.in_force.unwrap_or_default().digest;
     let Some(staged) = status.candidate else { return Ok(Err(say_no_candidate())) };
     if wanted.means(&staged.digest) {
-        return Ok(Ok((staged.digest, in_force)));
+        return Ok(Ok((staged, status.in_force.unwrap_or_default())));
     }
     say(&format!(
         "error: another candidate is staged: {}\n  help: nothing was done; see `requite candidate status`",
@@ -233,25 +241,43 @@ async fn found(client: &AdminClient, wanted: &Wanted) -> Result<Result<(String, 
     Ok(Err(Exit::Unexpected))
 }
 
+/// That something else came into force since the candidate was staged, which nobody is to undo unasked.
+fn say_overtaken(staged: &pb::CandidateStatus, in_force: &pb::PolicyRevision) -> Exit {
+    let digest = visible(short(&in_force.digest)).to_owned();
+    say(&format!(
+        "error: since the candidate was staged over {}, {digest} came into force: {} at {}\n  help: nothing was done; see what it \
+         would change now: `requite candidate status`, `requite diff in-force candidate`; then say over what: `--expect {digest}`",
+        visible(short(&staged.staged_over_digest)),
+        visible(&origin(in_force)),
+        moment(in_force.activated_at.as_ref().map(|at| at.seconds))
+    ));
+    Exit::Unexpected
+}
+
 impl Promote {
     fn run(self) -> Exit {
         self.change.replica.run(Right::Reload, async |client| {
-            let (digest, in_force) = match found(client, &self.digest).await? {
+            let (staged, in_force) = match found(client, &self.digest).await? {
                 Ok(found) => found,
                 Err(exit) => return Ok(exit),
             };
-            let expected_digest = match expected(self.expect.as_ref(), &in_force) {
+            let expected_digest = match expected(self.expect.as_ref(), &in_force.digest) {
                 Ok(digest) => digest,
                 Err(exit) => return Ok(exit),
             };
+            let overtaken = !["", &in_force.digest].contains(&staged.staged_over_digest.as_str());
+            if self.expect.is_none() && overtaken && staged.digest != in_force.digest {
+                return Ok(say_overtaken(&staged, &in_force));
+            }
+            let digest = staged.digest;
             if digest == expected_digest {
                 say(&format!("{} is in force already: the candidate ends", short(&digest)));
             } else {
                 say(&format!("putting {} in force instead of {}", short(&digest), short(&expected_digest)));
             }
             let reason = self.change.reason.clone();
-            let untried = self.untried;
-            let request = pb::PromoteCandidateRequest { digest, expected_digest, reason, untried };
+            let (untried, rolled_back) = (self.untried, self.rolled_back);
+            let request = pb::PromoteCandidateRequest { digest, expected_digest, reason, untried, rolled_back };
             let response = client.promote(request).await?;
             let text = match self.change.output {
                 Format::Json => Answer::Json(admin_to_json(&response, "PromoteCandidateResponse")),
@@ -272,7 +298,7 @@ impl Discard {
             let digest = match &self.digest {
                 None => String::new(),
                 Some(wanted) => match found(client, wanted).await? {
-                    Ok((digest, _)) => digest,
+                    Ok((staged, _)) => staged.digest,
                     Err(exit) => return Ok(exit),
                 },
             };

@@ -89,7 +89,12 @@ impl Rollback {
             }
             (None, withdrawn) => {
                 let choice = |revision: &&pb::PolicyRevision| {
-                    format!("  {}: {}", visible(&revision.digest), visible(&status::withdrawal(revision)))
+                    let mark = revision.withdrawal.clone().unwrap_or_default();
+                    format!(
+                        "  {}: {}",
+                        visible(&revision.digest),
+                        visible(&status::withdrawal(&mark, &revision.digest))
+                    )
                 };
                 let choices: Vec<String> = withdrawn.iter().map(choice).collect();
                 say(&format!(

@@ -172,6 +172,7 @@ fn is_final(error: &AdminError) -> bool {
             Refused::Overtaken
             | Refused::Staged
             | Refused::Untried
+            | Refused::RolledBack
             | Refused::Withdrawn
             | Refused::HeldBack
             | Refused::Rejected

@@ -53,6 +53,8 @@ pub struct Staging {
     pub at: Timestamp,
     /// Who staged it.
     pub actor: String,
+    /// What was in force then.
+    pub over: Digest,
     /// How many of a thousand orders it is asked about: 1 to 1000.
     pub sample_per_thousand: u16,
 }
@@ -162,7 +164,7 @@ impl Candidate {
     /// everything else since it was staged or the policies in force changed, whichever is later.
     #[must_use]
     pub fn report(&self, now: Timestamp, in_force: &Revision) -> CandidateReport {
-        let Staging { at, actor, sample_per_thousand } = &self.staging;
+        let Staging { at, actor, over, sample_per_thousand } = &self.staging;
         let fresh = Tally::default();
         let tally = self.tally();
         let tally = if tally.generation == in_force.generation { &*tally } else { &fresh };
@@ -171,6 +173,10 @@ impl Candidate {
             digest: self.digest(),
             staged_at: *at,
             actor: actor.clone(),
+            staged_over: *over,
+            compared_with: in_force.digest,
+            // Who went back from what is not known here.
+            withdrawal: None,
             sample_per_thousand: *sample_per_thousand,
             observed: between((*at).max(in_force.activated_at), now),
             compared: tally.compared,

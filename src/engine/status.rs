@@ -68,7 +68,7 @@ impl Status {
         if let (Some(shown), Some(asked)) = (&mut self.candidate, engine.candidate()) {
             let report = asked.report(now, &self.in_force);
             if (report.digest, report.staged_at) == (shown.digest, shown.staged_at) {
-                *shown = report;
+                *shown = CandidateReport { withdrawal: shown.withdrawal.take(), ..report };
             }
         }
         self
@@ -296,10 +296,19 @@ pub enum Refusal {
         /// When.
         at: Timestamp,
     },
-    /// The candidate has not been asked about any request beside what is in force now.
+    /// The candidate has not been asked about any request beside what is in force now that both could decide.
     Untried {
         /// The candidate.
         candidate: Digest,
+        /// Requests that it was asked about and could not read.
+        not_comparable: u64,
+    },
+    /// The candidate, or what says the same, was rolled back from, and whoever asked did not say that they know of it.
+    CandidateWithdrawn {
+        /// The candidate.
+        candidate: Digest,
+        /// That it was rolled back from.
+        withdrawal: Box<Withdrawal>,
     },
     /// Everything that could be gone back to was rolled back from.
     AllWithdrawn {
@@ -343,6 +352,12 @@ pub struct CandidateReport {
     pub staged_at: Timestamp,
     /// Who staged it.
     pub actor: String,
+    /// What was in force then.
+    pub staged_over: Digest,
+    /// What it is compared with: what is in force now.
+    pub compared_with: Digest,
+    /// That it, or what says the same, was rolled back from; `None`: it was not.
+    pub withdrawal: Option<Withdrawal>,
     /// How many of a thousand live requests it is asked about.
     pub sample_per_thousand: u16,
     /// For how long.

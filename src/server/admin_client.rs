@@ -182,6 +182,8 @@ pub enum Refused {
     Staged,
     /// The candidate was asked about no request yet.
     Untried,
+    /// The candidate was rolled back from.
+    RolledBack,
     /// All that there is to go back to was rolled back from.
     Withdrawn,
     /// What the source holds is kept out.
@@ -234,6 +236,7 @@ impl AdminError {
                 Some(info) if info.reason == "POLICY_SOURCE_UNREADABLE" => Refused::Unreadable,
                 Some(info) if info.reason == "POLICY_REJECTED" => Refused::Rejected,
                 Some(info) if info.reason == "CANDIDATE_UNTRIED" => Refused::Untried,
+                Some(info) if info.reason == "CANDIDATE_WITHDRAWN" => Refused::RolledBack,
                 Some(info) if info.reason == "POLICY_REVISIONS_WITHDRAWN" => Refused::Withdrawn,
                 Some(info) if info.reason == "POLICY_SOURCE_HELD_BACK" => Refused::HeldBack,
                 Some(_) | None => Refused::Other,

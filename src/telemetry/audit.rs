@@ -38,6 +38,12 @@ pub struct Subject {
     pub reason: Option<String>,
     /// How many of a thousand requests a candidate is asked about.
     pub sample_per_thousand: Option<u32>,
+    /// Whether a candidate may take the place of a colleague's.
+    pub replace: Option<bool>,
+    /// Whether a candidate may be put in force that was asked about nothing.
+    pub untried: Option<bool>,
+    /// Whether a candidate may be put in force that was rolled back from.
+    pub rolled_back: Option<bool>,
     /// The generation that the call made.
     pub generation: Option<u64>,
 }
@@ -71,7 +77,8 @@ impl AdminCalled<'_> {
     /// Writes the record, and counts the call.
     pub fn record(&self) {
         let Self { actor, shown_by, peer, method, subject, before, after, code } = self;
-        let Subject { digest, expected, reason, sample_per_thousand, generation } = subject;
+        let Subject { digest, expected, reason, sample_per_thousand, replace, untried, rolled_back, generation } =
+            subject;
         counts::admin_called(method, code);
         tracing::info!(
             target: TARGET,
@@ -83,6 +90,9 @@ impl AdminCalled<'_> {
             expected = expected.as_deref(),
             reason = reason.as_deref(),
             sample_per_thousand,
+            replace,
+            untried,
+            rolled_back,
             before,
             after,
             generation,

@@ -28,7 +28,7 @@ pub enum Verb {
     /// `candidate discard`.
     Discard { version: Option<Version> },
     /// `candidate promote`.
-    Promote { version: Version, expected: Version, untried: bool },
+    Promote { version: Version, expected: Version, untried: bool, rolled_back: bool },
     /// `rollback`.
     Rollback { to: Option<Version>, expected: Version },
     /// `reload`.
@@ -54,6 +54,8 @@ pub enum Outcome {
     OtherCandidate,
     /// The candidate was asked about nothing.
     Untried,
+    /// The candidate was rolled back from.
+    RolledBack,
     /// All that there is to go back to was rolled back from.
     AllWithdrawn,
     /// There is no such revision.
@@ -159,7 +161,9 @@ impl Model {
                     Outcome::Done(self.in_force())
                 }
             },
-            Verb::Promote { version, expected, untried } => self.promote(who, reason, version, expected, untried),
+            Verb::Promote { version, expected, untried, rolled_back } => {
+                self.promote(who, reason, version, expected, (untried, rolled_back))
+            }
             Verb::Rollback { to, expected } => self.roll_back(who, reason, to, expected),
             Verb::Reload { expected } => self.reload(who, reason, expected),
             Verb::Change { version } => {
@@ -197,13 +201,16 @@ impl Model {
         reason: &str,
         version: Version,
         expected: Version,
-        untried: bool,
+        (untried, rolled_back): (bool, bool),
     ) -> Outcome {
         if self.candidate.is_none_or(|(found, _)| found != version) {
             return Outcome::OtherCandidate;
         }
         if expected != self.in_force() {
             return Outcome::OtherInForce;
+        }
+        if version != expected && self.is_withdrawn(version) && !rolled_back {
+            return Outcome::RolledBack;
         }
         if version != expected && !self.tried && !untried {
             return Outcome::Untried;

@@ -148,10 +148,11 @@ impl Served {
                 let named = version.iter().flat_map(|version| ["--digest".to_owned(), digest(version)]);
                 ["candidate".to_owned(), "discard".to_owned()].into_iter().chain(named).collect()
             }
-            Verb::Promote { version, expected, untried } => {
+            Verb::Promote { version, expected, untried, rolled_back } => {
                 let all = ["candidate", "promote", "--digest", &digest(version), "--expect", &digest(expected)];
                 let untried = untried.then(|| "--untried".to_owned());
-                all.map(str::to_owned).into_iter().chain(untried).collect()
+                let rolled_back = rolled_back.then(|| "--rolled-back".to_owned());
+                all.map(str::to_owned).into_iter().chain(untried).chain(rolled_back).collect()
             }
             Verb::Rollback { to, expected } => {
                 let to = to.iter().flat_map(|to| ["--to".to_owned(), digest(to)]);
@@ -263,6 +264,7 @@ fn outcome(said: &Said) -> Outcome {
         Some(1) if says("staged the candidate") => Outcome::StagedByOther,
         Some(1) if says("another candidate is staged") || says("no candidate") => Outcome::OtherCandidate,
         Some(1) if says("was asked about no request yet") => Outcome::Untried,
+        Some(1) if says("say `rolled_back`") => Outcome::RolledBack,
         Some(1) if says("all that there is to go back to was rolled back from") => Outcome::AllWithdrawn,
         Some(1) if says("there is no revision") || says("there is nothing to go back to") => Outcome::NoRevision,
         Some(1) if says("the source holds") || says("the source still holds") => Outcome::HeldBack,

@@ -315,7 +315,10 @@ impl State {
             restart: if source == in_force.digest { pb::RestartForecast::Same } else { pb::RestartForecast::Other }
                 .into(),
             restart_detail: String::new(),
-            candidate: self.candidate.as_ref().map(|(candidate, _)| candidate.clone()),
+            candidate: self.candidate.as_ref().map(|(candidate, _)| pb::CandidateStatus {
+                compared_with_digest: in_force.digest.clone(),
+                ..candidate.clone()
+            }),
             server_version: "0.1.0".into(),
             started_at: Some(at(1_789_999_000)),
             in_force: Some(in_force),
@@ -374,6 +377,7 @@ fn observed(digest: String, actor: &str, sample_per_thousand: u32) -> pb::Candid
             candidate_reason: pb::ReasonCode::NoMatchingRule.into(),
             requests: 31,
         }],
+        ..Default::default()
     }
 }
 
@@ -495,7 +499,11 @@ impl PolicyAdminService for Desk {
             sample_per_thousand: request.sample_per_thousand,
             ..Default::default()
         };
-        state.candidate = Some((observed(digest, actor, request.sample_per_thousand), bundle));
+        let staged = pb::CandidateStatus {
+            staged_over_digest: state.in_force().0.digest.clone(),
+            ..observed(digest, actor, request.sample_per_thousand)
+        };
+        state.candidate = Some((staged, bundle));
         Ok(Response::new(pb::StageCandidateResponse {
             candidate: Some(fresh),
             changes,
@@ -516,6 +524,10 @@ impl PolicyAdminService for Desk {
         if state.candidate.as_ref().is_some_and(|(staged, _)| staged.compared == 0) && !request.untried {
             let info = tonic_types::ErrorDetails::with_error_info("CANDIDATE_UNTRIED", "requite", HashMap::new());
             return Err(Status::with_error_details(Code::FailedPrecondition, "it was asked about nothing", info));
+        }
+        if state.candidate.as_ref().is_some_and(|(staged, _)| staged.withdrawal.is_some()) && !request.rolled_back {
+            let info = tonic_types::ErrorDetails::with_error_info("CANDIDATE_WITHDRAWN", "requite", HashMap::new());
+            return Err(Status::with_error_details(Code::FailedPrecondition, "it was rolled back from", info));
         }
         let (candidate, bundle) = state.taken(&request.digest)?;
         state.hold = pb::SourceHold::Overridden;

@@ -316,8 +316,8 @@ impl Teller {
                 let bundle = bundle.map(|upload| upload.bundle);
                 drop(reply.send(self.stage(bundle, sample_per_thousand, replace, asker.actor)));
             }
-            Ask::Promote { digest, expected, untried, asker, reply } => {
-                drop(reply.send(self.promote(digest, expected, untried, &asker)));
+            Ask::Promote { digest, expected, knowing, asker, reply } => {
+                drop(reply.send(self.promote(digest, expected, knowing.untried, &asker)));
             }
             Ask::Discard { digest, asker: _, reply } => {
                 let taken = self.take_candidate(digest).map(|(report, _)| report);
@@ -430,6 +430,9 @@ impl Teller {
             digest: bundle.digest(),
             staged_at: now(),
             actor,
+            staged_over: self.in_force(),
+            compared_with: self.in_force(),
+            withdrawal: None,
             sample_per_thousand,
             observed: Duration::from_millis(1_500),
             compared: 10,
@@ -473,7 +476,7 @@ impl Teller {
         self.expect(Some(expected))?;
         let compared = self.candidate.as_ref().map_or(0, |(report, _)| report.compared);
         if untried == Untried::Refused && compared == 0 {
-            return Err(Refusal::Untried { candidate: digest });
+            return Err(Refusal::Untried { candidate: digest, not_comparable: 3 });
         }
         let (report, bundle) = self.take_candidate(Some(digest))?;
         Ok((self.put(bundle, ReloadTrigger::Promotion, asker)?, report))

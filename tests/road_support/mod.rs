@@ -15,7 +15,7 @@ use requite::engine::admit::admit_of;
 use requite::engine::status::{ActivationReport, Refusal, Status};
 use requite::engine::{Engine, open_in};
 use requite::policy::bundle::{Bundle, BundleFile, Digest};
-use requite::server::admin::desk::{Ask, Asker, Desk, Replace, Reply, Staged, Untried};
+use requite::server::admin::desk::{Ask, Asker, Desk, Knowing, Replace, Reply, Staged};
 use requite::source::directory;
 use requite::telemetry::event::ReloadTrigger;
 use tempfile::TempDir;
@@ -180,10 +180,10 @@ impl Running {
             .await
     }
 
-    /// Promotes this version over that one, tried or not.
+    /// Promotes this version over that one, tried or not, rolled back from or not.
     pub async fn promote(&self, version: &str, over: &str) -> Result<ActivationReport, Refusal> {
-        let (digest, expected, untried) = (digest(version), digest(over), Untried::Allowed);
-        let done = self.ask(|reply| Ask::Promote { digest, expected, untried, asker: "ops".into(), reply }).await;
+        let (digest, expected, knowing) = (digest(version), digest(over), Knowing::ALL);
+        let done = self.ask(|reply| Ask::Promote { digest, expected, knowing, asker: "ops".into(), reply }).await;
         self.settle().await;
         Ok(done?.0)
     }

@@ -43,8 +43,8 @@ impl Reloader {
                 let result = self.stage(bundle, sample_per_thousand, replace, asker).await;
                 answer(reply, result);
             }
-            Ask::Promote { digest, expected, untried, asker, reply } => {
-                let result = self.promote(digest, expected, untried, &asker).await;
+            Ask::Promote { digest, expected, knowing, asker, reply } => {
+                let result = self.promote(digest, expected, knowing, &asker).await;
                 self.answer_when_kept(reply, result, |(report, _)| &mut report.notices);
                 self.changed();
             }

@@ -7,12 +7,13 @@ use crate::app::reload::Reloader;
 use crate::app::reload::asks::{off_the_road, unreadable};
 use crate::app::reload::load::{Known, Ready, Wants};
 use crate::app::reload::look::other_in_force;
+use crate::app::reload::standing::Standing;
 use crate::engine::candidate;
 use crate::engine::history::Held;
-use crate::engine::status::{ActivationReport, CandidateReport, Failed, Refusal, Revision};
+use crate::engine::status::{ActivationReport, CandidateReport, Failed, Refusal};
 use crate::policy::bundle::Digest;
 use crate::policy::diff::Changes;
-use crate::server::admin::desk::{Asker, Files, Replace, Staged, Untried, Upload};
+use crate::server::admin::desk::{Asker, Files, Knowing, Replace, Staged, Untried, Upload, Withdrawn};
 use crate::telemetry::event::{ReloadResult, ReloadTrigger};
 
 /// The candidate: what it says to live requests, and what it is to be put in force.
@@ -28,8 +29,9 @@ impl Candidate {
     }
 
     /// How live requests would have been decided by it, beside the revision in force.
-    pub(super) fn report(&self, in_force: &Revision) -> CandidateReport {
-        self.asked.report(clock::now(), in_force)
+    pub(super) fn report(&self, standing: &Standing) -> CandidateReport {
+        let withdrawal = standing.activations.withdrawal(self.held.content).cloned();
+        CandidateReport { withdrawal, ..self.asked.report(clock::now(), standing.history.in_force()) }
     }
 
     fn actor(&self) -> &str {
@@ -38,7 +40,7 @@ impl Candidate {
 
     /// The no to someone else who did not name it.
     fn of_other(&self) -> Refusal {
-        let candidate::Staging { at, actor, sample_per_thousand: _ } = self.asked.staging();
+        let candidate::Staging { at, actor, over: _, sample_per_thousand: _ } = self.asked.staging();
         Refusal::StagedByOther { found: self.digest(), actor: actor.clone(), at: *at }
     }
 
@@ -74,23 +76,23 @@ impl Reloader {
         let loader = Arc::clone(&self.loader);
         let built = off_the_road(move || loader.build(bundle, &known)).await.ok_or(Refusal::Bug)?;
         let Ready { held, changes } = built.map_err(|rejection| {
-            Refusal::Failed(Arc::new(Failed {
-                at: clock::now(),
-                trigger: ReloadTrigger::Promotion,
-                why: rejection.into(),
-            }))
+            Refusal::Failed(Arc::new(Failed { at: clock::now(), trigger: ReloadTrigger::Admin, why: rejection.into() }))
         })?;
         let warnings = held.diagnostics();
         let content = held.content;
         let digest = content.digest;
-        let before = self.standing.candidate.as_ref().map(|candidate| candidate.digest().to_string());
+        let replaced = self.standing.candidate.as_ref().map(|candidate| candidate.report(&self.standing));
+        let before = replaced.as_ref().map(|replaced| replaced.digest.to_string());
         tracing::info!(%digest, actor, reason, sample_per_thousand, before, "candidate staged");
-        let staging = candidate::Staging { at: clock::now(), actor, sample_per_thousand };
+        let over = self.activator.digest();
+        let staging = candidate::Staging { at: clock::now(), actor, over, sample_per_thousand };
         let asked = Arc::new(candidate::Candidate::new(Arc::clone(&held.plans), staging));
         let candidate = Candidate { held, asked };
-        let report = candidate.report(self.standing.history.in_force());
+        let report = candidate.report(&self.standing);
         self.put_up(Some(candidate));
-        let notices = self.gone_back_from(content).into_iter().collect();
+        let notices =
+            replaced.map(|replaced| takes_the_place_of(&replaced)).into_iter().chain(self.gone_back_from(content));
+        let notices = notices.collect();
         Ok(Staged { candidate: report, changes, warnings, notices })
     }
 
@@ -99,7 +101,7 @@ impl Reloader {
         &mut self,
         digest: Digest,
         expected: Digest,
-        untried: Untried,
+        knowing: Knowing,
         asker: &Asker,
     ) -> Result<(ActivationReport, CandidateReport), Refusal> {
         let candidate = self.candidate_meant(digest)?;
@@ -107,10 +109,17 @@ impl Reloader {
         if expected != over.digest {
             return Err(other_in_force(Some(expected), over.digest));
         }
-        let last = candidate.report(self.standing.history.in_force());
-        // What is in force already is as tried as anything can be.
-        if last.compared == 0 && untried == Untried::Refused && digest != over.digest {
-            return Err(Refusal::Untried { candidate: digest });
+        let last = candidate.report(&self.standing);
+        // What is in force already is as tried as anything can be, and is gone back from or not.
+        if digest != over.digest {
+            let Knowing { untried, withdrawn } = knowing;
+            if let (Withdrawn::Refused, Some(withdrawal)) = (withdrawn, &last.withdrawal) {
+                let withdrawal = Box::new(withdrawal.clone());
+                return Err(Refusal::CandidateWithdrawn { candidate: digest, withdrawal });
+            }
+            if last.compared == 0 && untried == Untried::Refused {
+                return Err(Refusal::Untried { candidate: digest, not_comparable: last.not_comparable });
+            }
         }
         let before = Arc::clone(&self.standing.history.current().bundle);
         let ready = Ready { held: candidate.held, changes: Changes::default() };
@@ -143,7 +152,7 @@ impl Reloader {
         let Asker { actor, reason } = asker;
         tracing::info!(digest = %candidate.digest(), actor, reason, "candidate let go");
         self.put_up(None);
-        Ok(candidate.report(self.standing.history.in_force()))
+        Ok(candidate.report(&self.standing))
     }
 
     fn candidate_meant(&self, meant: Digest) -> Result<Candidate, Refusal> {
@@ -159,4 +168,13 @@ impl Reloader {
         self.standing.candidate = candidate;
         self.publish();
     }
+}
+
+/// What goes when a candidate takes the place of another one.
+fn takes_the_place_of(replaced: &CandidateReport) -> String {
+    let CandidateReport { digest, staged_at, actor, compared, different, not_comparable, .. } = replaced;
+    format!(
+        "it takes the place of the candidate {digest}, staged by `{actor}` at {staged_at}, which is gone with its figures: \
+         {compared} requests compared, {different} of them different, {not_comparable} not comparable"
+    )
 }

@@ -155,7 +155,7 @@ impl Standing {
             last_failure: self.last_failure.clone(),
             restart: self.restart(disk),
             last_known_good: good.map(|kept| kept.revision.clone()),
-            candidate: self.candidate.as_ref().map(|candidate| candidate.report(self.history.in_force())),
+            candidate: self.candidate.as_ref().map(|candidate| candidate.report(self)),
             activations: self.activations.entries().take(RECENT_ACTIVATIONS_MAX).cloned().collect(),
             last_attempt: self.last_attempt,
             notices: self.notices.iter().cloned().chain(self.withdrawn_in_force()).chain(trouble).collect(),
@@ -218,7 +218,10 @@ pub(super) fn is_news(before: &Status, after: &Status) -> bool {
         (Hold::Flapping { .. }, Hold::Flapping { .. }) => true,
         (before, after) => before == after,
     };
-    let staged = |status: &Status| status.candidate.as_ref().map(|candidate| (candidate.digest, candidate.staged_at));
+    let staged = |status: &Status| {
+        let candidate = status.candidate.as_ref()?;
+        Some((candidate.digest, candidate.staged_at, candidate.withdrawal.clone()))
+    };
     let of_before = Status {
         decisions: before.decisions,
         source: SourceStatus {

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::cli::show::{Side, counted, decimal, length, moment, row, spoken, table, visible};
+use crate::cli::show::status::withdrawal;
+use crate::cli::show::{Side, counted, decimal, length, moment, row, short, spoken, table, visible};
 use crate::server::pb;
 
 /// All of the report.
@@ -11,6 +12,14 @@ pub(in crate::cli) fn text(candidate: &pb::CandidateStatus) -> String {
     row(&mut page, "candidate", &candidate.digest);
     let by = if candidate.actor.is_empty() { String::new() } else { format!(" by {}", candidate.actor) };
     row(&mut page, "staged", &format!("{}{by}", moment(candidate.staged_at.as_ref().map(|at| at.seconds))));
+    let in_force = match candidate.staged_over_digest.as_str() {
+        over if over == candidate.compared_with_digest => ", in force".to_owned(),
+        over => format!(", in force; when it was staged, {} was", short(over)),
+    };
+    row(&mut page, "beside", &format!("{}{in_force}", candidate.compared_with_digest));
+    if let Some(mark) = &candidate.withdrawal {
+        row(&mut page, "rolled back", &format!("from, {}", withdrawal(mark, &candidate.digest)));
+    }
     let observed = length(candidate.observed.as_ref().map_or(0, |observed| observed.seconds));
     row(&mut page, "sample", &format!("{} of 1000 requests, for {observed}", candidate.sample_per_thousand));
     row(&mut page, "requests", &requests(candidate));

@@ -194,7 +194,8 @@ pub(in crate::cli) fn revisions(response: &pb::ListPolicyRevisionsResponse) -> S
         };
         let known_good = if revision.known_good { "yes" } else { "not yet" };
         let at = moment(revision.activated_at.as_ref().map(|at| at.seconds));
-        let withdrawn = if revision.withdrawal.is_some() { withdrawal(revision) } else { "no".to_owned() };
+        let withdrawn =
+            revision.withdrawal.as_ref().map_or_else(|| "no".to_owned(), |mark| withdrawal(mark, &revision.digest));
         vec![revision.digest.clone(), generation, at, origin(revision), known_good.to_owned(), withdrawn]
     };
     let rows: Vec<Vec<String>> = revisions.iter().map(cells).collect();
@@ -202,11 +203,11 @@ pub(in crate::cli) fn revisions(response: &pb::ListPolicyRevisionsResponse) -> S
     format!("{revisions}\n\nhistory of activations\n{}\n", history(activations).join("\n"))
 }
 
-/// That a revision was rolled back from, or which one that says the same: by whom, when and why.
-pub(in crate::cli) fn withdrawal(revision: &pb::PolicyRevision) -> String {
-    let pb::PolicyWithdrawal { withdrawn_at, actor, reason, digest } = revision.withdrawal.clone().unwrap_or_default();
-    let same = digest.is_empty() || digest == revision.digest;
-    let other = if same { String::new() } else { format!("as {}, ", short(&digest)) };
+/// That the revision of this digest was rolled back from, or which one that says the same: by whom, when and why.
+pub(in crate::cli) fn withdrawal(withdrawal: &pb::PolicyWithdrawal, of: &str) -> String {
+    let pb::PolicyWithdrawal { withdrawn_at, actor, reason, digest } = withdrawal;
+    let same = digest.is_empty() || digest == of;
+    let other = if same { String::new() } else { format!("as {}, ", short(digest)) };
     let by = if actor.is_empty() { String::new() } else { format!("by {actor} ") };
     let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
     format!("{other}{by}at {}{why}", moment(withdrawn_at.as_ref().map(|at| at.seconds)))

@@ -16,7 +16,8 @@ fn candidate(sample_per_thousand: u16) -> Candidate {
         stricter_errors: Vec::new(),
         cases_passed: 0,
     };
-    Candidate::new(admission, Staging { at: at(1_000), actor: "ann".into(), sample_per_thousand })
+    let over = admission.digest;
+    Candidate::new(admission, Staging { at: at(1_000), actor: "ann".into(), over, sample_per_thousand })
 }
 
 fn at(seconds: i64) -> Timestamp {

@@ -76,8 +76,8 @@ pub enum Ask {
         digest: Digest,
         /// Only if this is still in force.
         expected: Digest,
-        /// Whether it may have been asked about no request yet.
-        untried: Untried,
+        /// What may be in the way of it all the same.
+        knowing: Knowing,
         /// Who asks, and why.
         asker: Asker,
         /// The answer.
@@ -126,6 +126,32 @@ pub enum Untried {
     Refused,
     /// It may.
     Allowed,
+}
+
+/// Whether a candidate may be put in force that was rolled back from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Withdrawn {
+    /// It may not.
+    Refused,
+    /// It may.
+    Allowed,
+}
+
+/// What an admin says that they know of a candidate.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Knowing {
+    /// That it was asked about no request yet.
+    pub untried: Untried,
+    /// That it was rolled back from.
+    pub withdrawn: Withdrawn,
+}
+
+impl Knowing {
+    /// That there is nothing in its way.
+    pub const NOTHING: Self = Self { untried: Untried::Refused, withdrawn: Withdrawn::Refused };
+
+    /// All that may be in its way.
+    pub const ALL: Self = Self { untried: Untried::Allowed, withdrawn: Withdrawn::Allowed };
 }
 
 /// Policies that an admin sent. Their share of the memory for large calls is given back when they are gone, not when

@@ -99,13 +99,24 @@ fn refused(refusal: &Refusal) -> Status {
             "CANDIDATE_STAGED",
             &[("found", found.to_string()), ("actor", clip(actor)), ("staged_at", at.to_string())],
         ),
-        Refusal::Untried { candidate } => with_info(
+        Refusal::Untried { candidate, not_comparable } => with_info(
             Code::FailedPrecondition,
             format!(
-                "{candidate} was asked about no request yet beside what is in force that both could decide: wait for some, or say `untried`"
+                "{candidate} was asked about no request yet beside what is in force that both could decide ({not_comparable} \
+                 were not comparable): wait for some, or say `untried`"
             ),
             "CANDIDATE_UNTRIED",
-            &[("digest", candidate.to_string())],
+            &[("digest", candidate.to_string()), ("not_comparable", not_comparable.to_string())],
+        ),
+        Refusal::CandidateWithdrawn { candidate, withdrawal } => with_info(
+            Code::FailedPrecondition,
+            format!(
+                "{candidate} {}: {}; say `rolled_back` to put it in force all the same",
+                withdrawal.of(*candidate),
+                clip(&withdrawal.told())
+            ),
+            "CANDIDATE_WITHDRAWN",
+            &[("digest", candidate.to_string()), ("withdrawn", withdrawal.digest.to_string())],
         ),
         Refusal::AllWithdrawn { choices } => all_withdrawn(choices),
         Refusal::HeldBack(held) => held_back(held),

@@ -10,7 +10,7 @@ use tonic::{Extensions, Request, Response, Status, async_trait};
 
 use crate::engine::status::Revisions;
 use crate::policy::bundle::Digest;
-use crate::server::admin::desk::{Ask, Desk, Files, Replace, Reply, Staged, Untried, Upload};
+use crate::server::admin::desk::{Ask, Desk, Files, Knowing, Replace, Reply, Staged, Untried, Upload, Withdrawn};
 use crate::server::admin::failure::AdminFailure;
 use crate::server::admin::gate::{Call, Share};
 use crate::server::admin::keep::Kept;
@@ -206,6 +206,7 @@ impl PolicyAdminService for Admins {
         call.notes.subject(|subject| {
             subject.digest = bundle.as_ref().map(|upload| text(upload.bundle.digest()));
             subject.sample_per_thousand = sample.map(u32::from);
+            subject.replace = Some(replace);
             subject.reason.clone_from(&reason);
         });
         fields.done()?;
@@ -228,7 +229,8 @@ impl PolicyAdminService for Admins {
         request: Request<pb::PromoteCandidateRequest>,
     ) -> Result<Response<pb::PromoteCandidateResponse>, Status> {
         let call = call(request.extensions())?;
-        let pb::PromoteCandidateRequest { digest, expected_digest, reason, untried } = request.into_inner();
+        let pb::PromoteCandidateRequest { digest, expected_digest, reason, untried, rolled_back } =
+            request.into_inner();
         let mut fields = Fields::default();
         let digest = fields.mandatory_digest("digest", &digest);
         let expected = fields.mandatory_digest("expected_digest", &expected_digest);
@@ -237,10 +239,15 @@ impl PolicyAdminService for Admins {
             subject.digest = digest.map(text);
             subject.expected = expected.map(text);
             subject.reason.clone_from(&reason);
+            (subject.untried, subject.rolled_back) = (Some(untried), Some(rolled_back));
         });
         let (digest, expected) = fields.done_with(digest.zip(expected))?;
-        let (untried, asker) = (if untried { Untried::Allowed } else { Untried::Refused }, call.asker(reason));
-        let promoted = self.ask(|reply| Ask::Promote { digest, expected, untried, asker, reply }).await?;
+        let knowing = Knowing {
+            untried: if untried { Untried::Allowed } else { Untried::Refused },
+            withdrawn: if rolled_back { Withdrawn::Allowed } else { Withdrawn::Refused },
+        };
+        let asker = call.asker(reason);
+        let promoted = self.ask(|reply| Ask::Promote { digest, expected, knowing, asker, reply }).await?;
         let (report, candidate) = promoted;
         call.notes.activated(report.after, report.generation);
         Ok(Response::new(pb::PromoteCandidateResponse {

@@ -34,8 +34,9 @@ fn admission(content: &str) -> Admission {
 }
 
 fn candidate(content: &str) -> Arc<Candidate> {
-    let staging = Staging { at: now(), actor: String::new(), sample_per_thousand: 1_000 };
-    Arc::new(Candidate::new(admission(content), staging))
+    let admission = admission(content);
+    let staging = Staging { at: now(), actor: String::new(), over: admission.digest, sample_per_thousand: 1_000 };
+    Arc::new(Candidate::new(admission, staging))
 }
 
 fn now() -> Timestamp {

@@ -6,7 +6,7 @@ use crate::domain::money::Currency;
 use crate::domain::words::{Outcome, ReasonCode};
 use crate::engine::status::{CandidateReport, MoneyDifference, ReasonDifference, RuleDifference};
 use crate::server::pb;
-use crate::server::wire::status::moment;
+use crate::server::wire::status::{self, moment};
 use crate::server::wire::words::{to_outcome, to_reason_code};
 
 /// The message of a candidate.
@@ -15,6 +15,9 @@ pub(crate) fn report(report: &CandidateReport) -> pb::CandidateStatus {
         digest,
         staged_at,
         actor,
+        staged_over,
+        compared_with,
+        withdrawal,
         sample_per_thousand,
         observed,
         compared,
@@ -42,6 +45,9 @@ pub(crate) fn report(report: &CandidateReport) -> pb::CandidateStatus {
         by_rule: by_rule.iter().map(rule_difference).collect(),
         further_rules: *further_rules,
         by_reason: by_reason.iter().map(reason_difference).collect(),
+        withdrawal: withdrawal.as_ref().map(status::withdrawal),
+        staged_over_digest: staged_over.to_string(),
+        compared_with_digest: compared_with.to_string(),
     }
 }
 

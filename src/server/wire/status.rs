@@ -124,7 +124,8 @@ pub(crate) fn revision(revision: &Revision, withdrawal: Option<&Withdrawal>) -> 
     }
 }
 
-fn withdrawal(withdrawal: &Withdrawal) -> pb::PolicyWithdrawal {
+/// The message of a mark.
+pub(crate) fn withdrawal(withdrawal: &Withdrawal) -> pb::PolicyWithdrawal {
     let Withdrawal { digest, semantic: _, at, actor, reason } = withdrawal;
     pb::PolicyWithdrawal {
         withdrawn_at: Some(moment(*at)),
