@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use admin_model_support::served::Served;
-use admin_model_support::{BROKEN, Cause, Entry, Model, Outcome, Verb, Version, came, says};
+use admin_model_support::{BROKEN, Cause, Entry, Model, Outcome, Verb, Version, came, reason_of, says};
 use requite::app::reload::RoadConfig;
 use requite::domain::money::{Amount, Currency};
 use requite::domain::words;
@@ -227,7 +227,7 @@ async fn stands(running: &Running, model: &Model) -> Model {
         version: version_of(entry.digest),
         cause: cause(entry.trigger),
         actor: known(&entry.actor),
-        reason: entry.reason.clone(),
+        reason: reason_of(&entry.actor, &entry.reason),
     });
     let withdrawn = listed.kept.iter().filter(|(_, withdrawal)| withdrawal.is_some());
     assert_eq!(status.source.hold == Hold::Overridden, model.held_back(), "{:?}", status.source);
@@ -377,7 +377,7 @@ async fn work(seed: u64, steps: usize, met: &mut BTreeSet<String>) {
                 _ => panic!("one or two"),
             };
             let now = running.ask(|reply| Ask::Revisions { reply }).await.unwrap();
-            let newest = now.activations.first().map(|entry| entry.reason.clone()).unwrap();
+            let newest = now.activations.first().map(|entry| reason_of(&entry.actor, &entry.reason)).unwrap();
             let found = one_after_the_other(&model, &asks, &came, &newest);
             let Some(next) = found else { panic!("seed {seed}: {came:?} after {done:#?} of {model:#?}") };
             model = next;

@@ -310,6 +310,33 @@ fn a_candidate_that_was_rolled_back_from_is_said_to_be() {
     caller.done(&["candidate", "promote", "--digest", &new, "--rolled-back"]);
 }
 
+#[test]
+fn a_plain_rollback_goes_past_no_rollback_of_a_colleague() {
+    let (source, replica, caller) = replica();
+    let policy = source.path().join("workshop.policy.yaml");
+    let text = fs::read_to_string(&policy).unwrap();
+    for version in ["2", "3"] {
+        fs::write(&policy, text.replace("version: \"1\"", &format!("version: \"{version}\""))).unwrap();
+        caller.done(&["reload"]);
+    }
+    caller.done(&["rollback", "--reason", "too high"]);
+    let in_force = {
+        let state = &mut replica.desk.state();
+        let in_force = state.in_force_mut();
+        in_force.actor = "bob".into();
+        in_force.digest.clone()
+    };
+    let refused = caller.run(&["rollback"]);
+    assert_eq!(refused.code, Some(1));
+    let said = format!("`bob` has gone back already, to {} at 2026-", &in_force[7..19]);
+    assert!(refused.err.contains(&said) && refused.err.contains("rollback by bob: too high"), "{}", refused.err);
+    assert!(refused.err.contains(&format!("`--expect {}`", &in_force[7..19])), "{}", refused.err);
+    let done = caller.run(&["rollback", "--expect", &in_force[7..19]]);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    assert!(done.err.contains(": rollback by bob: too high\n"), "{}", done.err);
+    assert!(done.out.contains(&format!("in force: {}", digest(BEFORE))), "{}", done.out);
+}
+
 /// The digest of a directory that is not one of the tests'.
 fn directory_digest(path: &Path) -> String {
     requite::source::directory::read(path).unwrap().digest().to_string()

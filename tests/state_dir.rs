@@ -318,10 +318,11 @@ async fn the_history_of_activations_outlives_restarts_with_every_reason() {
         .iter()
         .map(|entry| (entry.number, entry.generation, entry.digest, entry.trigger, entry.reason.as_str()))
         .collect();
+    let replaces = format!("replaces {}: rollback by `ops` at {}", digest("1"), listed.activations[1].at);
     assert_eq!(
         history,
         [
-            (4, 1, digest("2"), ReloadTrigger::Start, ""),
+            (4, 1, digest("2"), ReloadTrigger::Start, replaces.as_str()),
             (3, 3, digest("1"), ReloadTrigger::Rollback, "too dear: \u{202e}"),
             (2, 2, digest("2"), ReloadTrigger::Admin, ""),
             (1, 1, digest("1"), ReloadTrigger::Start, ""),

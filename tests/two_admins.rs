@@ -167,7 +167,8 @@ async fn naming_what_is_in_force_ends_its_mark() {
             report.notices
         );
         let status = running.status();
-        assert_eq!((status.withdrawal.clone(), status.notices.clone()), (None, vec![]));
+        assert_eq!(status.withdrawal, None);
+        assert!(!said(&status.notices).contains("rolled back from"), "{:?}", status.notices);
         running.end().await;
         let running = place.run(BY_HAND);
         assert_eq!(running.status().withdrawal, None, "{by_rollback}");
@@ -322,4 +323,47 @@ async fn who_replaces_a_candidate_is_told_what_is_gone() {
     assert!(said.starts_with(&gone), "{said}");
     assert!(said.ends_with("1 requests compared, 0 of them different, 1 not comparable"), "{said}");
     running.end().await;
+}
+
+#[tokio::test]
+async fn a_start_and_a_signal_say_which_change_of_an_admin_they_replace() {
+    for by_start in [true, false] {
+        let place = Place::with_state("1");
+        let mut running = place.run(BY_HAND);
+        running.stage("2", "alice").await.unwrap();
+        running.promote("2", "1").await.unwrap();
+        if by_start {
+            running.end().await;
+            running = place.run(BY_HAND);
+        } else {
+            running.hint(Signal).await;
+        }
+        assert_eq!(running.digest(), digest("1"));
+        let status = running.status();
+        let reason = format!("replaces {}: promotion by `ops` at 2", digest("2"));
+        assert!(status.in_force.reason.starts_with(&reason), "{}", status.in_force.reason);
+        assert_eq!(status.activations[0].reason, status.in_force.reason);
+        assert!(said(&status.notices).contains(&reason), "{:?}", status.notices);
+        // Once the source says something of its own, there is nothing to be told of.
+        running.write(&text("3"));
+        running.hint(FileChange).await;
+        let status = running.status();
+        assert_eq!((status.in_force.reason.as_str(), status.notices.as_slice()), ("", &[] as &[String]));
+        running.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_start_that_comes_to_the_same_replaces_nothing() {
+    for content in [text("2"), again("2")] {
+        let place = Place::with_state("1");
+        let running = place.run(BY_HAND);
+        running.stage("2", "alice").await.unwrap();
+        running.promote("2", "1").await.unwrap();
+        running.write(&content);
+        running.end().await;
+        let running = place.run(BY_HAND);
+        assert_eq!((running.status().in_force.reason.as_str(), running.status().notices.len()), ("", 0));
+        running.end().await;
+    }
 }

@@ -5,7 +5,7 @@ use clap::Args;
 use crate::cli::admin::{Change, Format, Replica, Right, Wanted, expected};
 use crate::cli::exit::Exit;
 use crate::cli::output::{Answer, answer, say};
-use crate::cli::show::{activation, colour, short, status, visible};
+use crate::cli::show::{activation, colour, moment, origin, short, status, visible};
 use crate::server::json::admin_to_json;
 use crate::server::pb;
 
@@ -14,8 +14,8 @@ use crate::server::pb;
 #[command(
     long_about = "Put an earlier revision in force again.\n\n\
         It is a new generation with the content of an old one. Without `--to` it is the latest one before that nobody went back \
-        from: a second rollback goes further back, never forth to what the first one took out of force. Where everything was gone \
-        back from, it names the choices and does nothing.\n\n\
+        from: a second rollback goes further back, never forth to what the first one took out of force. Where a colleague has gone \
+        back already, say over what (`--expect`) or where to (`--to`). Where everything was gone back from, it names the choices and does nothing.\n\n\
         What the source of the server holds at that moment stays out \
         until it changes; what was rolled back from also where it comes again, until someone names it. Mend the source next, or the \
         next restart takes what it holds.\n\n\
@@ -23,13 +23,13 @@ use crate::server::pb;
     after_long_help = "Examples:\n  requite rollback\n  requite rollback --to 9fdafd79acd5 --reason 'refunds too low since noon'\n  \
         requite revisions   # what there is to go back to\n\n\
         Exit codes:\n  0  the earlier revision is in force\n  1  the server cannot be reached, said no, something else is in \
-        force than expected, or there is nothing to go back to that was not rolled back from\n  2  the command line is wrong\n  3  the earlier revision may not be put in force any more"
+        force than expected, a colleague has gone back already, or there is nothing to go back to that was not rolled back from\n  2  the command line is wrong\n  3  the earlier revision may not be put in force any more"
 )]
 pub(super) struct Rollback {
     /// Where to go back to; its first digits will do. Absent: the latest one before that was not rolled back from
     #[arg(long, value_name = "DIGEST")]
     to: Option<Wanted>,
-    /// Only if this digest is in force; absent: whichever is seen first
+    /// Only if this digest is in force; absent: whichever is seen first, unless a colleague went back to it
     #[arg(long, value_name = "DIGEST")]
     expect: Option<Wanted>,
     #[command(flatten)]
@@ -39,7 +39,8 @@ pub(super) struct Rollback {
 impl Rollback {
     pub(super) fn run(self) -> Exit {
         self.change.replica.run(Right::Rollback, async |client| {
-            let revisions = client.revisions(pb::ListPolicyRevisionsRequest {}).await?.revisions;
+            let response = client.revisions(pb::ListPolicyRevisionsRequest {}).await?;
+            let pb::ListPolicyRevisionsResponse { revisions, caller, .. } = response;
             let Some(in_force) = revisions.first() else {
                 say("error: the server lists no revision, not even the one in force\n  help: see its log");
                 return Ok(Exit::Unexpected);
@@ -48,6 +49,11 @@ impl Rollback {
                 Ok(digest) => digest,
                 Err(exit) => return Ok(exit),
             };
+            let of_colleague = !in_force.actor.is_empty() && !caller.is_empty() && in_force.actor != caller;
+            let rolled_back = in_force.trigger() == pb::ReloadTrigger::Rollback;
+            if of_colleague && rolled_back && self.to.is_none() && self.expect.is_none() {
+                return Ok(say_gone_back_already(in_force));
+            }
             let to_digest = match self.target(&revisions) {
                 Ok(digest) => digest,
                 Err(exit) => return Ok(exit),
@@ -57,6 +63,9 @@ impl Rollback {
                 say(&format!("{from} (generation {generation}) is in force already"));
             } else {
                 say(&format!("going back from {from} (generation {generation}) to {}", short(&to_digest)));
+                if of_colleague {
+                    say(&format!("  {from} came into force at {}: {}", since(in_force), visible(&origin(in_force))));
+                }
             }
             let reason = self.change.reason.clone();
             let response = client.rollback(pb::RollbackPolicyRequest { to_digest, expected_digest, reason }).await?;
@@ -106,6 +115,23 @@ impl Rollback {
             }
         }
     }
+}
+
+/// That a colleague has just gone back, which may be all that was wanted.
+fn say_gone_back_already(in_force: &pb::PolicyRevision) -> Exit {
+    let digest = visible(short(&in_force.digest)).to_owned();
+    say(&format!(
+        "error: `{}` has gone back already, to {digest} at {}: {}\n  help: nothing was done; to go further back say over what, \
+         `--expect {digest}`, or where to, `--to DIGEST`",
+        visible(&in_force.actor),
+        since(in_force),
+        visible(&origin(in_force))
+    ));
+    Exit::Unexpected
+}
+
+fn since(revision: &pb::PolicyRevision) -> String {
+    moment(revision.activated_at.as_ref().map(|at| at.seconds))
 }
 
 /// List the revisions that can be gone back to

@@ -55,7 +55,8 @@ pub struct Activated {
     pub trigger: ReloadTrigger,
     /// Who asked for it; empty where nobody did.
     pub actor: String,
-    /// Why, as they said it; empty where they did not say.
+    /// Why, as they said it; empty where they did not say. Where nobody asked: what it replaces that an admin had put in
+    /// force ([`replaces`]).
     pub reason: String,
     /// When.
     pub at: Timestamp,
@@ -259,6 +260,12 @@ impl Withdrawal {
         let why = if reason.is_empty() { "without a reason".to_owned() } else { format!("because: {reason}") };
         format!("{who} went back from it at {at}, {why}")
     }
+}
+
+/// What is noted as the reason where the source replaces, unasked, what an admin put in force.
+#[must_use]
+pub fn replaces(digest: Digest, trigger: ReloadTrigger, actor: &str, at: Timestamp) -> String {
+    format!("replaces {digest}: {} by `{actor}` at {at}", trigger.slug())
 }
 
 #[cfg(test)]

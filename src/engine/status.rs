@@ -90,7 +90,8 @@ pub struct Revision {
     pub trigger: ReloadTrigger,
     /// Who put it in force; empty where nobody asked.
     pub actor: String,
-    /// Why, as they said it; empty where they did not say.
+    /// Why, as they said it; empty where they did not say. Where nobody asked: what it replaces that an admin had put in
+    /// force.
     pub reason: String,
     /// Whether it served long enough to be known as good.
     pub known_good: KnownGood,

@@ -18,6 +18,14 @@ pub const fn says(version: Version) -> Version {
 /// The content with mistakes.
 pub const BROKEN: Version = '!';
 
+/// The reason of what nobody asked for, where it replaces what an admin put in force.
+pub const REPLACES: &str = "replaces";
+
+/// A reason as the model has it: what is replaced is not repeated.
+pub fn reason_of(actor: &str, reason: &str) -> String {
+    if actor.is_empty() && reason.starts_with("replaces blake3:") { REPLACES.to_owned() } else { reason.to_owned() }
+}
+
 /// What an admin or a file change does.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Verb {
@@ -177,7 +185,10 @@ impl Model {
             }
             Verb::Restart => {
                 (self.candidate, self.out, self.generation, self.successful) = (None, None, 0, true);
-                self.put(self.source, Cause::Start, "", "");
+                let last = &self.history[0];
+                let by_admin = matches!(last.cause, Cause::Rollback | Cause::Promotion);
+                let replaces = by_admin && says(last.version) != says(self.source);
+                self.put(self.source, Cause::Start, "", if replaces { REPLACES } else { "" });
                 Outcome::Done(self.in_force())
             }
         }
@@ -280,10 +291,11 @@ impl Model {
     fn look(&mut self, cause: Cause) {
         let held = self.source;
         self.successful = held != BROKEN;
-        let out = cause != Cause::Signal && self.is_out(held);
+        let (was_out, other) = (self.is_out(held), says(held) != says(self.in_force()));
+        let out = cause != Cause::Signal && was_out;
         if held != BROKEN && held != self.in_force() && !self.is_withdrawn(held) && !out {
             self.out = None;
-            self.put(held, cause, "", "");
+            self.put(held, cause, "", if was_out && other { REPLACES } else { "" });
         }
     }
 

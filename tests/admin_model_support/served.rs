@@ -11,7 +11,7 @@ use requite::source::directory;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{BROKEN, Cause, Entry, Outcome, Verb, Version, says};
+use super::{BROKEN, Cause, Entry, Outcome, Verb, Version, reason_of, says};
 use crate::admin_support::{BEFORE, Caller, Said, copy, run_with};
 use crate::serve_support::{PATIENCE, Service, serve};
 
@@ -227,7 +227,7 @@ impl Served {
                 other => panic!("{other}"),
             },
             actor: TOKENS.iter().map(|(name, _)| *name).find(|name| *name == text(&entry["actor"])).unwrap_or(""),
-            reason: text(&entry["reason"]),
+            reason: reason_of(&text(&entry["actor"]), &text(&entry["reason"])),
         };
         let history = listed["activations"].as_array().unwrap().iter().map(entry).collect();
         (all.iter().map(version).collect(), withdrawn, history)

@@ -213,6 +213,11 @@ fn precondition(reason: &str, rejection: &pb::PolicyRejection) -> Status {
 }
 
 impl State {
+    /// What is told of what is in force.
+    pub fn in_force_mut(&mut self) -> &mut pb::PolicyRevision {
+        &mut self.revisions[0].0
+    }
+
     fn in_force(&self) -> &(pb::PolicyRevision, Bundle) {
         &self.revisions[0]
     }
@@ -441,10 +446,10 @@ impl PolicyAdminService for Desk {
         &self,
         request: Request<pb::ListPolicyRevisionsRequest>,
     ) -> Answer<pb::ListPolicyRevisionsResponse> {
-        actor(&request, "read")?;
+        let caller = actor(&request, "read")?.to_owned();
         let state = self.state();
         let revisions = state.revisions.iter().map(|(revision, _)| revision.clone()).collect();
-        Ok(Response::new(pb::ListPolicyRevisionsResponse { revisions, activations: state.activations.clone() }))
+        Ok(Response::new(pb::ListPolicyRevisionsResponse { revisions, activations: state.activations.clone(), caller }))
     }
 
     async fn get_policy(&self, request: Request<pb::GetPolicyRequest>) -> Answer<pb::GetPolicyResponse> {

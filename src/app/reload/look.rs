@@ -14,7 +14,7 @@ use crate::app::reload::keep::Disk;
 use crate::app::reload::load::{Known, Loaded, Ready, Wants};
 use crate::app::reload::said::{self, Before};
 use crate::app::reload::standing::Seen;
-use crate::engine::activations::{Entry, Withdrawal};
+use crate::engine::activations::{Entry, Withdrawal, replaces};
 use crate::engine::snapshot::Snapshot;
 use crate::engine::status::{ActivationReport, Failed, HeldBack, KnownGood, Refusal, Revision, WhyFailed};
 use crate::policy::bundle::{Bundle, Digest};
@@ -334,6 +334,7 @@ impl Reloader {
         let at = clock::now();
         self.in_force_since = Instant::now();
         let Asker { actor, reason } = asker;
+        let reason = self.replaced_by(trigger, held.content).unwrap_or_else(|| reason.clone());
         let revision = Revision {
             digest: activation.after,
             semantic: held.content.semantic,
@@ -354,7 +355,7 @@ impl Reloader {
             withdraws,
             trigger,
             actor: actor.clone(),
-            reason: reason.clone(),
+            reason,
             at,
         });
         said::applied(trigger, actor, activation, ready);
@@ -368,6 +369,19 @@ impl Reloader {
             cases_passed: held.cases_passed,
             notices: gone_back_from.into_iter().collect(),
         })
+    }
+
+    /// What an admin put in force, where SIGHUP lets in over it what the source held all along.
+    fn replaced_by(&self, trigger: ReloadTrigger, content: Content) -> Option<String> {
+        let in_force = self.standing.history.in_force();
+        let Revision { digest, trigger: before, actor, activated_at, .. } = in_force;
+        let held_back = self.standing.source.out.is_some_and(|out| out.says_as(content));
+        if trigger != ReloadTrigger::Signal || !held_back || in_force.content().says_as(content) {
+            return None;
+        }
+        let reason = replaces(*digest, *before, actor, *activated_at);
+        tracing::warn!(trigger = trigger.slug(), source = %content.digest, "the source {reason}");
+        Some(reason)
     }
 
     /// What whoever puts this in force should know, where it was rolled back from.

@@ -38,11 +38,12 @@ pub use crate::app::reload::said::{let_in, report};
 use crate::app::reload::standing::{Moving, Seen, Source, Standing, is_news};
 use crate::domain::time::Timestamp;
 use crate::engine::Activator;
-use crate::engine::activations::{Activations, Entry};
+use crate::engine::activations::{Activated, Activations, Entry, replaces};
 use crate::engine::history::{Held, History, Kept};
 use crate::engine::snapshot::Snapshot;
 use crate::engine::status::{Failed, KnownGood, Revision, StartedFrom, Status, WhyFailed};
 use crate::policy::bundle::Bundle;
+use crate::policy::diff::Content;
 use crate::server::admin::desk::{Ask, Desk};
 use crate::server::shown::Shown;
 use crate::source::directory::ReadError;
@@ -217,6 +218,7 @@ impl Beginning {
         let Self { first, started_from, started_at, location, failure, earlier, mut activations, notices } = self;
         let content = first.content;
         let digest = content.digest;
+        let reason = replaced_by_start(&activations, &earlier, content).unwrap_or_default();
         let revision = Revision {
             digest,
             semantic: content.semantic,
@@ -224,7 +226,7 @@ impl Beginning {
             activated_at: started_at,
             trigger: ReloadTrigger::Start,
             actor: String::new(),
-            reason: String::new(),
+            reason: reason.clone(),
             known_good: KnownGood::NotYet,
         };
         let seen = Seen::after(failure.as_ref(), content);
@@ -242,7 +244,7 @@ impl Beginning {
             withdraws: Vec::new(),
             trigger: ReloadTrigger::Start,
             actor: String::new(),
-            reason: String::new(),
+            reason,
             at: started_at,
         });
         if let Some(withdrawal) = activations.withdrawal(content) {
@@ -267,6 +269,20 @@ impl Beginning {
             notices,
         }
     }
+}
+
+/// What an admin had put in force before this start, where it puts something else in force.
+fn replaced_by_start(activations: &Activations, earlier: &[Kept], content: Content) -> Option<String> {
+    let Activated { digest, trigger, actor, at, .. } = activations.entries().next()?;
+    let by_admin = matches!(trigger, ReloadTrigger::Rollback | ReloadTrigger::Promotion);
+    let kept = earlier.iter().find(|kept| kept.revision.digest == *digest).map(Kept::content);
+    let before = kept.unwrap_or(Content { digest: *digest, semantic: None });
+    if !by_admin || before.says_as(content) {
+        return None;
+    }
+    let reason = replaces(*digest, *trigger, actor, *at);
+    tracing::warn!(digest = %content.digest, "the start {reason}");
+    Some(reason)
 }
 
 impl Reloader {

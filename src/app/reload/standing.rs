@@ -10,8 +10,8 @@ use crate::engine::activations::{Activations, Withdrawal};
 use crate::engine::history::{History, Kept};
 use crate::engine::snapshot::Snapshot;
 use crate::engine::status::{
-    Failed, Hold, PolicyLabel, RECENT_ACTIVATIONS_MAX, Refusal, RestartForecast, Revisions, SourceStatus, StartedFrom,
-    Status, WhyFailed,
+    Failed, Hold, PolicyLabel, RECENT_ACTIVATIONS_MAX, Refusal, RestartForecast, Revision, Revisions, SourceStatus,
+    StartedFrom, Status, WhyFailed,
 };
 use crate::policy::bundle::Digest;
 use crate::policy::diff::Content;
@@ -158,8 +158,18 @@ impl Standing {
             candidate: self.candidate.as_ref().map(|candidate| candidate.report(self)),
             activations: self.activations.entries().take(RECENT_ACTIVATIONS_MAX).cloned().collect(),
             last_attempt: self.last_attempt,
-            notices: self.notices.iter().cloned().chain(self.withdrawn_in_force()).chain(trouble).collect(),
+            notices: {
+                let of_in_force = self.replaced().into_iter().chain(self.withdrawn_in_force());
+                self.notices.iter().cloned().chain(of_in_force).chain(trouble).collect()
+            },
         }
+    }
+
+    /// That what is in force replaced, unasked, what an admin had put in force: nobody else tells them.
+    fn replaced(&self) -> Option<String> {
+        let Revision { trigger, actor, reason, .. } = self.history.in_force();
+        let unasked = actor.is_empty() && !reason.is_empty();
+        unasked.then(|| format!("what is in force came from the source ({}) and {reason}", trigger.slug()))
     }
 
     /// That what is in force was rolled back from: a start takes what the source holds, whatever that is.

@@ -145,11 +145,12 @@ impl PolicyAdminService for Admins {
         &self,
         request: Request<pb::ListPolicyRevisionsRequest>,
     ) -> Result<Response<pb::ListPolicyRevisionsResponse>, Status> {
+        let call = call(request.extensions())?;
         let pb::ListPolicyRevisionsRequest {} = request.into_inner();
         let Revisions { kept, activations } = self.ask(|reply| Ask::Revisions { reply }).await?;
         let revisions = kept.iter().map(|(kept, withdrawal)| status::revision(kept, withdrawal.as_ref())).collect();
         let activations = activations.iter().map(status::entry).collect();
-        Ok(Response::new(pb::ListPolicyRevisionsResponse { revisions, activations }))
+        Ok(Response::new(pb::ListPolicyRevisionsResponse { revisions, activations, caller: call.asker(None).actor }))
     }
 
     async fn get_policy(
