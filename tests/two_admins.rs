@@ -367,3 +367,29 @@ async fn a_start_that_comes_to_the_same_replaces_nothing() {
         running.end().await;
     }
 }
+
+#[tokio::test]
+async fn of_reloads_at_once_the_one_that_says_over_what_is_answered_as_the_one_that_did_it() {
+    let place = Place::new("1");
+    let running = place.run(BY_HAND);
+    running.stage("2", "alice").await.unwrap();
+    running.promote("2", "1").await.unwrap();
+    let (plain, knowing) = tokio::join!(running.reload(None), running.reload(Some(digest("2"))));
+    let knowing = knowing.unwrap();
+    assert_eq!((knowing.before, knowing.after), (digest("2"), digest("1")));
+    let plain = plain.unwrap();
+    assert_eq!((plain.before, plain.after), (digest("1"), digest("1")));
+    running.end().await;
+}
+
+#[tokio::test]
+async fn a_rejected_candidate_is_no_promotion() {
+    let place = Place::new("1");
+    let running = place.run(BY_HAND);
+    running.write("policy: [\n");
+    let (sample_per_thousand, replace, asker) = (1_000, Replace::OwnOnly, "alice".into());
+    let ask = |reply| Ask::Stage { bundle: None, sample_per_thousand, replace, asker, reply };
+    let Err(Refusal::Failed(failed)) = running.ask(ask).await else { panic!("it has mistakes") };
+    assert_eq!(failed.trigger, ReloadTrigger::Admin);
+    running.end().await;
+}

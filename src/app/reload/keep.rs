@@ -9,12 +9,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use crate::app::reload::Reloader;
+use crate::app::reload::look::answer;
 use crate::engine::activations::Activations;
 use crate::engine::history::Kept;
-use crate::engine::status::KnownGood;
+use crate::engine::status::{KnownGood, Refusal};
 use crate::policy::bundle::Digest;
+use crate::server::admin::desk::Reply;
 use crate::source::state::StateDir;
 use crate::telemetry::event::NotKept;
 
@@ -192,4 +195,49 @@ impl Store {
 
 fn entry(kept: &Kept) -> (Digest, (u64, KnownGood)) {
     (kept.revision.digest, (kept.place, kept.revision.known_good))
+}
+
+/// How long an answer waits until the history of activations is on the disk.
+const KEPT_WAIT_MAX: Duration = Duration::from_secs(2);
+
+impl Reloader {
+    /// Gives the answer to a change once the history on the disk has it, so that what was answered is remembered
+    /// however the process ends. A slow disk delays nothing but the answer, and that for a while only.
+    pub(super) fn answer_when_kept<T: Send + 'static>(
+        &self,
+        reply: Reply<T>,
+        result: Result<T, Refusal>,
+        notices: fn(&mut T) -> &mut Vec<String>,
+    ) {
+        let number = self.standing.activations.latest();
+        let waits = move |disk: &Disk| disk.activations < number && disk.trouble.is_none();
+        let (mut disk, mut done) = match (self.disk.as_ref().map(|(_, disk)| disk.clone()), result) {
+            (Some(disk), Ok(done)) => (disk, done),
+            (None, result) | (Some(_), result @ Err(_)) => return answer(reply, result),
+        };
+        if !waits(&disk.borrow()) {
+            notices(&mut done).extend(not_kept(&disk.borrow(), number));
+            return answer(reply, Ok(done));
+        }
+        tokio::spawn(async move {
+            // What it came to is seen next, however the wait ended.
+            let _ = timeout(KEPT_WAIT_MAX, disk.wait_for(|disk| !waits(disk))).await;
+            notices(&mut done).extend(not_kept(&disk.borrow(), number));
+            answer(reply, Ok(done));
+        });
+    }
+}
+
+/// That the disk does not hold the activation of this number.
+fn not_kept(disk: &Disk, number: u64) -> Option<String> {
+    if number <= disk.activations {
+        return None;
+    }
+    Some(match &disk.trouble {
+        None => "the state directory is slow: it does not hold this change yet".to_owned(),
+        Some(trouble) => format!(
+            "the state directory does not hold this change: until it can be written again, a restart would not know of it, \
+             nor of what it marks as rolled back from: {trouble}"
+        ),
+    })
 }

@@ -10,7 +10,6 @@ use tokio::time::{Instant, timeout};
 use crate::app::clock;
 use crate::app::reload::Reloader;
 use crate::app::reload::flap::{Course, Quality};
-use crate::app::reload::keep::Disk;
 use crate::app::reload::load::{Known, Loaded, Ready, Wants};
 use crate::app::reload::said::{self, Before};
 use crate::app::reload::standing::Seen;
@@ -466,51 +465,6 @@ pub(super) const fn other_in_force(expected: Option<Digest>, found: Digest) -> R
         Some(expected) => Refusal::OtherInForce { expected, found },
         None => Refusal::Bug,
     }
-}
-
-/// How long an answer waits until the history of activations is on the disk.
-const KEPT_WAIT_MAX: Duration = Duration::from_secs(2);
-
-impl Reloader {
-    /// Gives the answer to a change once the history on the disk has it, so that what was answered is remembered
-    /// however the process ends. A slow disk delays nothing but the answer, and that for a while only.
-    pub(super) fn answer_when_kept<T: Send + 'static>(
-        &self,
-        reply: Reply<T>,
-        result: Result<T, Refusal>,
-        notices: fn(&mut T) -> &mut Vec<String>,
-    ) {
-        let number = self.standing.activations.latest();
-        let waits = move |disk: &Disk| disk.activations < number && disk.trouble.is_none();
-        let (mut disk, mut done) = match (self.disk.as_ref().map(|(_, disk)| disk.clone()), result) {
-            (Some(disk), Ok(done)) => (disk, done),
-            (None, result) | (Some(_), result @ Err(_)) => return answer(reply, result),
-        };
-        if !waits(&disk.borrow()) {
-            notices(&mut done).extend(not_kept(&disk.borrow(), number));
-            return answer(reply, Ok(done));
-        }
-        tokio::spawn(async move {
-            // What it came to is seen next, however the wait ended.
-            let _ = timeout(KEPT_WAIT_MAX, disk.wait_for(|disk| !waits(disk))).await;
-            notices(&mut done).extend(not_kept(&disk.borrow(), number));
-            answer(reply, Ok(done));
-        });
-    }
-}
-
-/// That the disk does not hold the activation of this number.
-fn not_kept(disk: &Disk, number: u64) -> Option<String> {
-    if number <= disk.activations {
-        return None;
-    }
-    Some(match &disk.trouble {
-        None => "the state directory is slow: it does not hold this change yet".to_owned(),
-        Some(trouble) => format!(
-            "the state directory does not hold this change: until it can be written again, a restart would not know of it, \
-             nor of what it marks as rolled back from: {trouble}"
-        ),
-    })
 }
 
 /// Gives an answer. Whoever asked may be gone: what was done is done all the same.
