@@ -12,11 +12,12 @@
 
 mod grpc_support;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use grpc_support::{Running, admission, start};
+use grpc_support::{PATIENCE, Running, admission, start};
 use prost::Message as _;
 use prost_types::FileDescriptorProto;
+use requite::server::limits::OPEN_ENDED_CALLS_MAX;
 use requite::server::pb::batch_item::Answer;
 use requite::server::pb::refund_policy_service_client::RefundPolicyServiceClient;
 use requite::server::{ServerConfig, client, pb};
@@ -237,4 +238,30 @@ async fn the_client_says_what_failed_and_what_to_do() {
     assert_eq!(error.to_string(), format!("cannot connect to {addr}"));
     let error = client::call("not an address", request()).await.unwrap_err();
     assert!(error.to_string().contains("is not an address"), "{error}");
+}
+
+#[tokio::test]
+async fn calls_without_an_end_are_few_on_one_connection() {
+    let server = start(ServerConfig::default()).await;
+    let watch = async |health: &HealthClient<Channel>| health.clone().watch(HealthCheckRequest::default()).await;
+    let health = HealthClient::new(server.channel().await);
+    let mut open = Vec::new();
+    for _ in 0..OPEN_ENDED_CALLS_MAX {
+        open.push(watch(&health).await.unwrap());
+    }
+    let refused = watch(&health).await.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert_eq!(refused.get_details_error_info().unwrap().reason, "TOO_MANY_OPEN_CALLS");
+    // Calls that end, and other connections, are not concerned.
+    health.clone().check(HealthCheckRequest::default()).await.unwrap();
+    drop(watch(&HealthClient::new(server.channel().await)).await.unwrap());
+    // Each has a place until it ends.
+    drop(open.pop());
+    let begun = Instant::now();
+    while watch(&health).await.is_err() {
+        assert!(begun.elapsed() < PATIENCE, "its place is free");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    drop(open);
+    server.stop().await;
 }

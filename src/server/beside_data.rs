@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use http::{HeaderMap, Response};
@@ -15,6 +16,7 @@ use tonic::body::Body;
 
 use crate::server::errors::Failure;
 use crate::server::guard::{Deadline, Panic, catch_panic, code_in, with_standard_status};
+use crate::server::transport::state::{ConnectionState, OpenEndedCall};
 use crate::telemetry::event::Panicked;
 use crate::telemetry::requests::{ActiveRequest, RequestMethod};
 
@@ -24,14 +26,21 @@ pub(crate) struct BesideData {
     method: RequestMethod,
     deadline: Result<Deadline, Failure>,
     active: ActiveRequest,
+    /// Its place among those of its connection that may stay open without an end.
+    place: Option<OpenEndedCall>,
 }
 
 impl BesideData {
-    /// A call that begins now.
-    pub(crate) fn begin(method: RequestMethod, headers: &HeaderMap) -> Self {
+    /// A call that begins now, on this connection if it is known.
+    pub(crate) fn begin(method: RequestMethod, headers: &HeaderMap, connection: Option<&Arc<ConnectionState>>) -> Self {
         let begun = Instant::now();
         let active = ActiveRequest::begin(method, begun.into_std());
-        Self { method, deadline: Deadline::from_headers(headers, begun), active }
+        let mut deadline = Deadline::from_headers(headers, begun);
+        let place = connection.filter(|_| method.is_open_ended()).map(ConnectionState::open_ended_call);
+        if let Some(None) = place {
+            deadline = Err(Failure::TooManyOpenCalls);
+        }
+        Self { method, deadline, active, place: place.flatten() }
     }
 
     /// The answer: a malformed `grpc-timeout` is refused, and an answer whose headers do not come in time is
@@ -40,14 +49,14 @@ impl BesideData {
     where
         F: Future<Output = Result<Response<Body>, Infallible>>,
     {
-        let Self { method, deadline, active } = self;
+        let Self { method, deadline, active, place } = self;
         let response = match in_time(method, deadline, answer).await {
             Ok(response) => with_standard_status(response),
             Err(failure) => failure.status().into_http(),
         };
         match code_in(response.headers()) {
             None if !response.body().is_end_stream() => {
-                Ok(response.map(|body| Body::new(CountedBody { body, method, active: Some(active) })))
+                Ok(response.map(|body| Body::new(CountedBody { body, method, active: Some(active), _place: place })))
             }
             // There is no more.
             code => {
@@ -86,6 +95,7 @@ struct CountedBody {
     method: RequestMethod,
     /// `None` once it is counted.
     active: Option<ActiveRequest>,
+    _place: Option<OpenEndedCall>,
 }
 
 impl CountedBody {
@@ -164,7 +174,7 @@ mod tests {
         let method = RequestMethod::Reflection;
         let panics = format!("requite_panics_total{{method=\"{}\"}}", method.text());
         let before = (counted(method, "INTERNAL"), sample(&panics));
-        let answer = BesideData::begin(method, &HeaderMap::new()).answer(async { panic!("on purpose") }).await;
+        let answer = BesideData::begin(method, &HeaderMap::new(), None).answer(async { panic!("on purpose") }).await;
         assert_eq!(code_in(answer.unwrap().headers()), Some(Code::Internal as i32));
         assert_eq!((counted(method, "INTERNAL"), sample(&panics)), (before.0 + 1, before.1 + 1));
     }
@@ -179,7 +189,7 @@ mod tests {
             _ => panic!("on purpose"),
         });
         let body = Body::new(StreamBody::new(frames));
-        let call = BesideData::begin(method, &HeaderMap::new());
+        let call = BesideData::begin(method, &HeaderMap::new(), None);
         let answer = call.answer(async { Ok(Response::new(body)) }).await.unwrap();
         assert_eq!(counted(method, "OK"), before.1, "it goes on");
         let collected = answer.into_body().collect().await.unwrap();

@@ -14,8 +14,8 @@ use tonic_types::{ErrorDetails, FieldViolation as WireViolation, StatusExt as _}
 use crate::domain::printable::Printable;
 use crate::domain::request::FieldViolation;
 use crate::server::limits::{
-    ANSWER_BYTES_MAX, OVERLOADED_RETRY_AFTER, SMALL_FRAME_BYTES, SMALL_FRAMES_MAX, STATUS_TEXT_BYTES_MAX,
-    VIOLATION_BYTES_MAX,
+    ANSWER_BYTES_MAX, OPEN_ENDED_CALLS_MAX, OVERLOADED_RETRY_AFTER, SMALL_FRAME_BYTES, SMALL_FRAMES_MAX,
+    STATUS_TEXT_BYTES_MAX, VIOLATION_BYTES_MAX,
 };
 use crate::server::pb;
 
@@ -55,6 +55,8 @@ pub enum Failure {
     MoreThanOneMessage,
     /// The message comes in more small frames than are received.
     TooManyFrames,
+    /// More calls that may stay open without an end are open on the connection than may be.
+    TooManyOpenCalls,
     /// There is no room for the call now.
     Overloaded,
     /// The answer would be above its limit.
@@ -102,6 +104,7 @@ impl Failure {
             Self::Bug => Status::with_error_details(code, message, error_info("BUG", [])),
             Self::Overloaded => retry_later(OVERLOADED, message, OVERLOADED_RETRY_AFTER),
             Self::TooManyFrames => Status::with_error_details(code, message, error_info("TOO_MANY_FRAMES", [])),
+            Self::TooManyOpenCalls => Status::with_error_details(code, message, error_info("TOO_MANY_OPEN_CALLS", [])),
             Self::MessageTooLarge => Status::with_error_details(code, message, error_info("MESSAGE_TOO_LARGE", [])),
             Self::AnswerTooLarge => {
                 let facts = [("bytes_max", ANSWER_BYTES_MAX.to_string())];
@@ -137,6 +140,7 @@ impl Failure {
             | Self::MessageTooLarge
             | Self::MoreThanOneMessage
             | Self::TooManyFrames
+            | Self::TooManyOpenCalls
             | Self::Overloaded
             | Self::AnswerTooLarge
             | Self::Compressed
@@ -162,6 +166,7 @@ impl Failure {
             | Self::MessageTooLarge
             | Self::MoreThanOneMessage
             | Self::TooManyFrames
+            | Self::TooManyOpenCalls
             | Self::Overloaded
             | Self::AnswerTooLarge
             | Self::Compressed
@@ -178,9 +183,11 @@ impl Failure {
             Self::MessageBrokenOff => Code::Cancelled,
             Self::PolicyNotFound { .. } => Code::NotFound,
             Self::RevisionNotAvailable { .. } => Code::FailedPrecondition,
-            Self::MessageTooLarge | Self::TooManyFrames | Self::Overloaded | Self::AnswerTooLarge => {
-                Code::ResourceExhausted
-            }
+            Self::MessageTooLarge
+            | Self::TooManyFrames
+            | Self::TooManyOpenCalls
+            | Self::Overloaded
+            | Self::AnswerTooLarge => Code::ResourceExhausted,
             Self::Compressed | Self::UnknownMethod | Self::MoreThanOneMessage => Code::Unimplemented,
             Self::DeadlineExceeded => Code::DeadlineExceeded,
             Self::Bug => Code::Internal,
@@ -207,6 +214,10 @@ impl Failure {
             Self::MoreThanOneMessage => "the method takes one message, got more".to_owned(),
             Self::TooManyFrames => format!(
                 "the message came in more than {SMALL_FRAMES_MAX} frames of less than {SMALL_FRAME_BYTES} bytes; send it in larger ones"
+            ),
+            Self::TooManyOpenCalls => format!(
+                "{OPEN_ENDED_CALLS_MAX} watches of health and streams of reflection are open on this connection already: end \
+                 one of them first"
             ),
             Self::Overloaded => "the server holds as much as it may; try again later".to_owned(),
             Self::AnswerTooLarge => format!(

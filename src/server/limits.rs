@@ -82,6 +82,10 @@ pub const PENDING_RESET_STREAMS_MAX: usize = 20;
 /// it, malformed HEADERS make one connection grow without end.
 pub const LOCAL_ERROR_RESETS_MAX: usize = 1_024;
 
+/// Watches of health and streams of reflection open at once on one connection: a client needs one of each. They may stay
+/// open without an end, and each holds some 10 KiB.
+pub const OPEN_ENDED_CALLS_MAX: usize = 4;
+
 /// The headers of one call, in bytes as HTTP/2 counts them.
 pub const HEADER_LIST_BYTES_MAX: u32 = 8 * 1024;
 

@@ -234,7 +234,7 @@ impl HyperService<Request<RequestBody>> for Front {
             Some(method) if method.starts_with('/') => limited(&self.admission, &self.data, request),
             Some(_) | None => {
                 let method = RequestMethod::beside_data(request.uri().path());
-                let call = BesideData::begin(method, request.headers());
+                let call = BesideData::begin(method, request.headers(), request.extensions().get());
                 let mut others = self.others.clone();
                 Answering::Unlimited(Box::pin(call.answer(async move { others.call(request).await })))
             }

@@ -94,6 +94,12 @@ impl RequestMethod {
         }
     }
 
+    /// Whether a call of it may stay open without an end.
+    #[must_use]
+    pub const fn is_open_ended(self) -> bool {
+        matches!(self, Self::HealthWatch | Self::Reflection)
+    }
+
     /// The method that the path of a call names, outside of the data service.
     #[must_use]
     pub fn beside_data(path: &str) -> Self {

@@ -9,7 +9,7 @@ use tonic::body::Body;
 
 use crate::server::overload::Limiter;
 use crate::server::overload::caller::{Caller, CallerKey, Payer};
-use crate::server::overload::limits::TRANSPORT_NANOS;
+use crate::server::overload::limits::{PLACES_LEFT_DIVISOR, TRANSPORT_NANOS};
 use crate::server::overload::refusal::Refused;
 use crate::telemetry::caller::CallerLabel;
 use crate::telemetry::event::Shed;
@@ -107,11 +107,13 @@ impl Admission {
         Ok(Permit { caller: Arc::clone(caller), kind: PermitKind::Share { reserved }, cost: TRANSPORT_NANOS })
     }
 
-    /// Callers that are active have equal parts of the places.
+    /// Callers that are active have equal parts of the places. One that is alone leaves some for those who come: its calls
+    /// may hold theirs for as long as it pleases.
     fn admit_one_of(&self, max: usize, caller: &Arc<Caller>) -> Result<Permit, Refused> {
         let totals = self.limiter.callers.totals();
         let active = totals.active.load(Relaxed).max(1);
-        if (max / active).max(1) <= caller.in_flight.load(Relaxed) {
+        let part = (max / active).min(max - max / PLACES_LEFT_DIVISOR).max(1);
+        if part <= caller.in_flight.load(Relaxed) {
             return Err(if active == 1 { Refused::Overloaded } else { Refused::CallerOverShare });
         }
         // Two threads at once may both see room, so it is taken first and looked at then.
@@ -210,6 +212,22 @@ mod tests {
         held.pop();
         assert_eq!(refused(&shop), Some(Refused::CallerOverShare));
         assert!(other.admit(&none).is_ok());
+    }
+
+    #[test]
+    fn under_a_fixed_limit_one_caller_never_has_all_places() {
+        let limiter = fixed(100);
+        let (shop, other, none) = (of(&limiter, "shop"), of(&limiter, "other"), HeaderMap::new());
+        let held: Vec<_> = (0..200).map_while(|_| shop.admit(&none).ok()).collect();
+        assert_eq!(held.len(), 90);
+        let _ = limiter.callers.end_window();
+        let held: Vec<_> = (0..200).map_while(|_| other.admit(&none).ok()).collect();
+        assert_eq!(held.len(), 10);
+        // Whoever holds places is active, whether it calls or not.
+        for _ in 0..30 {
+            let _ = limiter.callers.end_window();
+        }
+        assert_eq!(limiter.callers.totals().active.load(Relaxed), 2);
     }
 
     #[test]

@@ -236,8 +236,9 @@ impl Caller {
         (work, refused)
     }
 
+    /// Whether it called in the last second, or holds a place.
     fn is_active(&self) -> bool {
-        self.idle_windows.load(Relaxed) < ACTIVE_WINDOWS
+        self.idle_windows.load(Relaxed) < ACTIVE_WINDOWS || self.in_flight.load(Relaxed) != 0
     }
 }
 

@@ -36,6 +36,13 @@ pub const CALL_WORK_MIN: f64 = 0.2;
 /// The least share, in nanoseconds of work per second: 0.1 % of a thread.
 pub const SHARE_MIN: u64 = 1_000_000;
 
+/// A caller may always bring what the threads can do, divided by the callers that are active and by this: a queue that one
+/// of them has filled is no reason to refuse the others. Reading and refusing take the rest.
+pub const FAIR_DIVISOR: u64 = 4;
+
+/// Under a fixed limit, the part of the places that one caller leaves for others to come: one of so many.
+pub const PLACES_LEFT_DIVISOR: usize = 10;
+
 /// Credit that a caller can save up: what its share comes to in this time. Callers come in bursts.
 pub const BURST: Duration = Duration::from_millis(50);
 

@@ -8,9 +8,9 @@ use tokio::runtime::RuntimeMetrics;
 use tokio::time::{Instant, sleep_until};
 
 use crate::server::overload::Limiter;
-use crate::server::overload::limits::{TICK, WINDOW};
+use crate::server::overload::limits::{FAIR_DIVISOR, TICK, WINDOW};
 use crate::server::overload::places::PlacesUse;
-use crate::server::overload::share::{Controller, Window};
+use crate::server::overload::share::{Controller, Share, Window};
 use crate::telemetry;
 
 /// Timers are as coarse as this, so a task that is so late was not kept from running.
@@ -38,6 +38,11 @@ pub(crate) async fn watch(limiter: Arc<Limiter>) {
             (Some(_), Some(_)) | (None, None) => {}
         }
     }
+}
+
+/// What each of so many active callers may always bring, in nanoseconds of these threads per second.
+fn fair(threads: u64, active: u64) -> Share {
+    threads.saturating_mul(1_000_000_000) / active.max(1) / FAIR_DIVISOR
 }
 
 /// What has been measured when.
@@ -122,6 +127,7 @@ impl Meter {
             heavy_delay: self.heavy_delay,
             refused: brought.refused,
             busiest: (brought.busiest as f64 / elapsed.as_secs_f64()) as u64,
+            fair: fair(self.busy.len() as u64, totals.active.load(Relaxed) as u64),
         };
         (self.admitted, self.delay_nanos, self.heavy, self.batches) = (admitted, delay_nanos, heavy, batches);
         window

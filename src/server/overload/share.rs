@@ -45,6 +45,8 @@ pub(super) struct Window {
     pub(super) refused: u64,
     /// Work of the busiest caller, in nanoseconds per second.
     pub(super) busiest: Share,
+    /// What each active caller may always bring, the same.
+    pub(super) fair: Share,
 }
 
 impl Window {
@@ -96,7 +98,7 @@ impl Controller {
             Some(share) if pressed => Some(share * DECREASE),
             Some(share) => Some(Self::grown(share, window)),
         };
-        self.share = self.share.map(|share| share.max(SHARE_MIN as f64));
+        self.share = self.share.map(|share| share.max(window.fair as f64).max(SHARE_MIN as f64));
         // Far below 2^64: work per second is at most a second for each thread, and steps end with calm.
         self.share.map(|share| share as Share)
     }

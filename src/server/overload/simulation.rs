@@ -51,6 +51,7 @@ impl Server {
             heavy_delay: Duration::ZERO,
             refused: (refused / 10_000.0) as u64,
             busiest: got.iter().copied().fold(0.0, f64::max) as Share,
+            fair: 0,
         });
         got
     }
@@ -191,4 +192,15 @@ fn threads_that_are_busy_with_other_things_than_calls_are_no_reason_to_refuse_ca
     let window =
         Window { utilization: 1.0, call_work: 0.05, lag: late, delay: late, busiest: 50_000_000, ..Window::default() };
     assert!((0..100).all(|_| controller.update(&window).is_none()));
+}
+
+#[test]
+fn nobody_is_held_to_less_than_a_fair_part_by_the_queue_of_another() {
+    let mut controller = Controller::default();
+    let late = Duration::from_secs(10);
+    let window = Window { utilization: 1.0, call_work: 1.0, delay: late, busiest: 900_000_000, ..Window::default() };
+    let window = Window { fair: 125_000_000, ..window };
+    let waits = |times: u64| Window { delay: late + Duration::from_millis(50 * times), refused: 1, ..window };
+    let least = (0..1_000).filter_map(|times| controller.update(&waits(times))).min();
+    assert_eq!(least, Some(125_000_000));
 }

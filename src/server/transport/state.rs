@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::server::limits::OPEN_ENDED_CALLS_MAX;
 use crate::server::overload::Payer;
 use crate::server::transport::budget::Account;
 use crate::server::transport::peer::Peer;
@@ -36,6 +37,8 @@ pub(crate) struct ConnectionState {
     used_at: AtomicU64,
     /// When a call ended last that was answered, the same.
     answered_at: AtomicU64,
+    /// Calls that may stay open without an end.
+    open_ended: AtomicUsize,
     close: Notify,
     /// Pays for requests that are not whole.
     pub(crate) requests: Arc<Account>,
@@ -57,6 +60,7 @@ impl ConnectionState {
             calls: AtomicUsize::new(0),
             used_at: AtomicU64::new(0),
             answered_at: AtomicU64::new(0),
+            open_ended: AtomicUsize::new(0),
             close: Notify::new(),
             requests,
             answers,
@@ -92,6 +96,14 @@ impl ConnectionState {
         OpenCall(Arc::clone(self))
     }
 
+    /// Notes a call that may stay open without an end, until that is dropped; `None` where there are too many.
+    pub(crate) fn open_ended_call(self: &Arc<Self>) -> Option<OpenEndedCall> {
+        // Taken first and looked at then: calls of one connection may begin on several threads.
+        let before = self.open_ended.fetch_add(1, Relaxed);
+        let call = OpenEndedCall(Arc::clone(self));
+        (before < OPEN_ENDED_CALLS_MAX).then_some(call)
+    }
+
     /// Whether no call is open.
     pub(crate) fn is_idle(&self) -> bool {
         self.calls.load(Relaxed) == 0
@@ -119,6 +131,18 @@ impl ConnectionState {
 
     fn now(&self) -> u64 {
         u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// A call that may stay open without an end; dropped when it ends.
+#[must_use]
+#[derive(Debug)]
+pub(crate) struct OpenEndedCall(Arc<ConnectionState>);
+
+impl Drop for OpenEndedCall {
+    fn drop(&mut self) {
+        let Self(connection) = self;
+        connection.open_ended.fetch_sub(1, Relaxed);
     }
 }
 
