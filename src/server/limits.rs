@@ -103,6 +103,11 @@ pub const HELD_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// 11 MiB where it is alone. Beside a hundred that take what they may, a new one may hold 20 KiB.
 pub const HELD_BYTES_DIVISOR: usize = 4;
 
+/// All connections of one peer leave so much of [`HELD_BYTES_MAX`] to others: one of so many parts. Beside a quarter that
+/// is free a new connection may hold 1 MiB, and beside what 400 connections hold in any case still the largest request for one
+/// decision.
+pub const LEFT_BY_PEER_DIVISOR: usize = 4;
+
 /// Bytes that a connection may always hold: one call that waits, and its answer. With the connections
 /// that there may be, this is the other part of what all hold at once.
 pub const HELD_BYTES_ALWAYS: usize = 16 * 1024;

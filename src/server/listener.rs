@@ -165,7 +165,7 @@ async fn run<S: Services<B>, B: HttpBody<Data = Bytes, Error = Status> + Unpin +
     };
     let budget = ByteBudget::new(HELD_BYTES_MAX, HELD_BYTES_DIVISOR);
     let open = |peer: Peer| {
-        let account = budget.account();
+        let account = budget.account_of(peer);
         ConnectionState::new(peer, Arc::clone(&account), account)
     };
     let serve = |stream: TcpStream, state: Arc<ConnectionState>| {

@@ -134,7 +134,7 @@ pub async fn serve(listener: AdminListener, desk: Desk, stop: impl Future<Output
     };
     let mut connections = Connections::new(Listener::Admin, places);
     // Large answers are bounded by their permits, and all of them are asked for by someone known.
-    let open = |peer| ConnectionState::new(peer, shared.budget.account(), Arc::clone(&shared.large_account));
+    let open = |peer| ConnectionState::new(peer, shared.budget.account_of(peer), Arc::clone(&shared.large_account));
     let serve = |stream, state| connection::serve(stream, state, Arc::clone(&shared), signal.clone());
     connections.accept(&bound, open, serve, stop).await;
     drop(bound);

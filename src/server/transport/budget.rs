@@ -4,11 +4,15 @@
 //! No connection takes all of it. What one may hold falls with the square of what is free: alone it may
 //! hold a good part, and beside a hundred greedy ones a connection that holds nothing yet still finds
 //! room for a request, and a small one always does. Where each could take a fixed part of what is free, twenty would leave nothing.
+//!
+//! All connections of one peer together leave a quarter to others: so many small parts would come to all of it.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use crate::server::limits::HELD_BYTES_ALWAYS;
+use crate::server::limits::{HELD_BYTES_ALWAYS, LEFT_BY_PEER_DIVISOR};
+use crate::server::transport::peer::Peer;
 use crate::telemetry::event::{BufferKind, BufferedBytes, Shed, ShedReason};
 
 /// The bytes that the calls of one listener may hold.
@@ -19,12 +23,14 @@ pub(crate) struct ByteBudget {
     /// A connection may hold `max / divisor`, times the square of the part that is free.
     divisor: usize,
     held: AtomicUsize,
+    /// What the connections of each peer hold; of one without connections nothing is left.
+    peers: Mutex<HashMap<Peer, Weak<AtomicUsize>>>,
 }
 
 impl ByteBudget {
     /// A budget of `max` bytes; a connection may hold `max / divisor`, times the square of the part that is free.
     pub(crate) fn new(max: usize, divisor: usize) -> Arc<Self> {
-        Arc::new(Self { max, divisor: divisor.max(1), held: AtomicUsize::new(0) })
+        Arc::new(Self { max, divisor: divisor.max(1), held: AtomicUsize::new(0), peers: Mutex::default() })
     }
 
     /// A budget that only counts, for calls that something else bounds. All that is permitted fits into
@@ -33,16 +39,33 @@ impl ByteBudget {
         Self::new(isize::MAX.unsigned_abs(), 1)
     }
 
-    /// Whether one connection may hold `own` bytes where all together hold `all`.
-    fn permits(&self, own: usize, all: usize) -> bool {
+    /// Whether one connection may hold `own` bytes where those of its peer hold `of_peer` and all together `all`.
+    fn permits(&self, own: usize, of_peer: usize, all: usize) -> bool {
         let wide = |bytes: usize| u128::try_from(bytes).unwrap_or(u128::MAX);
         let free = wide(self.max.saturating_sub(all));
-        own <= HELD_BYTES_ALWAYS || (all <= self.max && wide(own) * wide(self.max) * wide(self.divisor) <= free * free)
+        let is_in_part = wide(own) * wide(self.max) * wide(self.divisor) <= free * free;
+        own <= HELD_BYTES_ALWAYS
+            || (all <= self.max && of_peer <= self.max - self.max / LEFT_BY_PEER_DIVISOR && is_in_part)
     }
 
-    /// The part of one connection, which holds nothing yet.
+    /// The part of one connection, which holds nothing yet, of a peer that has no other.
     pub(crate) fn account(self: &Arc<Self>) -> Arc<Account> {
-        Arc::new(Account { budget: Arc::clone(self), held: AtomicUsize::new(0) })
+        Arc::new(Account { budget: Arc::clone(self), held: AtomicUsize::new(0), of_peer: Arc::default() })
+    }
+
+    /// The part of one connection of this peer, which holds nothing yet.
+    pub(crate) fn account_of(self: &Arc<Self>, peer: Peer) -> Arc<Account> {
+        let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        if peers.len() == peers.capacity() {
+            peers.retain(|_, held| held.strong_count() != 0);
+        }
+        let known = peers.get(&peer).and_then(Weak::upgrade);
+        let of_peer = known.unwrap_or_else(|| {
+            let new = Arc::default();
+            peers.insert(peer, Arc::downgrade(&new));
+            new
+        });
+        Arc::new(Account { budget: Arc::clone(self), held: AtomicUsize::new(0), of_peer })
     }
 }
 
@@ -51,6 +74,8 @@ impl ByteBudget {
 pub(crate) struct Account {
     budget: Arc<ByteBudget>,
     held: AtomicUsize,
+    /// What all connections of its peer hold.
+    of_peer: Arc<AtomicUsize>,
 }
 
 /// There is no room for more bytes now.
@@ -73,12 +98,9 @@ impl Account {
     }
 
     fn take(&self, bytes: usize) -> Result<(), Exhausted> {
-        let Self { budget, held } = self;
-        let own = held.fetch_add(bytes, Relaxed).saturating_add(bytes);
-        let all = budget.held.fetch_add(bytes, Relaxed).saturating_add(bytes);
-        if !budget.permits(own, all) {
-            held.fetch_sub(bytes, Relaxed);
-            budget.held.fetch_sub(bytes, Relaxed);
+        let [own, of_peer, all] = self.counts().map(|held| held.fetch_add(bytes, Relaxed).saturating_add(bytes));
+        if !self.budget.permits(own, of_peer, all) {
+            self.release(bytes);
             Shed { reason: ShedReason::BytesHeld }.record();
             return Err(Exhausted);
         }
@@ -86,8 +108,14 @@ impl Account {
     }
 
     fn release(&self, bytes: usize) {
-        self.held.fetch_sub(bytes, Relaxed);
-        self.budget.held.fetch_sub(bytes, Relaxed);
+        for held in self.counts() {
+            held.fetch_sub(bytes, Relaxed);
+        }
+    }
+
+    /// What this connection, its peer and all hold.
+    fn counts(&self) -> [&AtomicUsize; 3] {
+        [&self.held, &self.of_peer, &self.budget.held]
     }
 }
 
@@ -139,6 +167,28 @@ mod tests {
         assert_eq!((held.bytes(), budget.held.load(Relaxed)), (30_000, 30_000));
         drop(held);
         assert_eq!((account.held.load(Relaxed), budget.held.load(Relaxed)), (0, 0));
+    }
+
+    #[test]
+    fn one_peer_leaves_a_quarter_however_many_connections_it_has() {
+        let budget = ByteBudget::new(HELD_BYTES_MAX, HELD_BYTES_DIVISOR);
+        let address = |last: u8| Peer::from(std::net::SocketAddr::from(([192, 0, 2, last], 7)));
+        let greedy: Vec<_> = (0..400)
+            .map(|_| {
+                let account = budget.account_of(address(1));
+                let held: Vec<_> = std::iter::from_fn(|| account.reserve(BufferKind::Requests, 8_192).ok()).collect();
+                (account, held)
+            })
+            .collect();
+        let held = greedy.iter().map(|(_, held)| held.len()).sum::<usize>() * 8_192;
+        // Each connection has its small part in any case.
+        assert!((HELD_BYTES_MAX / 2..HELD_BYTES_MAX * 3 / 4 + 400 * HELD_BYTES_ALWAYS).contains(&held), "{held}");
+        assert!(budget.account_of(address(2)).reserve(BufferKind::Requests, 256 * 1_024).is_ok());
+        drop(greedy);
+        assert_eq!(budget.held.load(Relaxed), 0);
+        // Peers that are gone take no room.
+        (0..200).for_each(|last| drop(budget.account_of(address(last))));
+        assert!(budget.peers.lock().unwrap().len() < 20);
     }
 
     #[test]
