@@ -272,6 +272,19 @@ async fn large_headers(server: &Watched) {
     assert_eq!(server.sum(series), before, "what is within the limit is no fault");
 }
 
+/// Requests that are none of gRPC.
+async fn not_grpc(server: &Watched) {
+    let sender = connect(&server.service.address).await;
+    let (series, message) = ("requite_not_grpc_total{listener=\"data\"}", "a request was refused that is none of gRPC");
+    let what = async || {
+        let request = http::Request::get("http://localhost/").body(()).unwrap();
+        let (response, _) = sender.clone().ready().await.unwrap().send_request(request, true).unwrap();
+        assert_eq!(response.await.unwrap().status(), 405);
+    };
+    let line = server.fault(series, 1, message, what).await;
+    assert_eq!((line["level"].as_str(), line["listener"].as_str()), (Some("INFO"), Some("data")));
+}
+
 /// Connections that do not speak the protocol, break it, or break off.
 async fn broken_connections(server: &Watched) {
     let (address, message) = (server.service.address.clone(), "a connection was closed");
@@ -419,6 +432,7 @@ async fn each_fault_leaves_its_metric_and_its_line() {
     ended_streams(&server).await;
     broken_connections(&server).await;
     large_headers(&server).await;
+    not_grpc(&server).await;
     broken_files(&server, &source, &state).await;
     server.service.signal("-TERM");
     assert_eq!(server.service.exit_code(), Some(0));

@@ -38,7 +38,7 @@ use crate::server::transport::protocol;
 use crate::server::transport::request_body::RequestBody;
 use crate::server::transport::state::{ConnectionState, Stage};
 use crate::server::transport::supervision::{Stay, must_close};
-use crate::telemetry::event::{AnswerNotRead, Closure, ConnectionClosed, Listener, Panicked};
+use crate::telemetry::event::{AnswerNotRead, Closure, ConnectionClosed, Listener, NotGrpc, Panicked};
 
 /// What every HTTP/2 client says first.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -94,7 +94,7 @@ pub(crate) async fn serve<S, B>(
         return;
     };
     state.reach(Stage::Greeted);
-    let services = Connected { services, state: Arc::clone(&state) };
+    let services = Connected { services, state: Arc::clone(&state), listener: bounds.listener };
     let mut connection = pin!(http2_builder(calls.clone(), bounds).serve_connection(TokioIo::new(io), services));
     let mut must_close = pin!(must_close(&state, bounds.stay));
     let ended = tokio::select! {
@@ -179,6 +179,7 @@ fn closure_of(error: &hyper::Error) -> Closure {
 struct Connected<S> {
     services: S,
     state: Arc<ConnectionState>,
+    listener: Listener,
 }
 
 impl<S, B, E> Service<Request<Incoming>> for Connected<S>
@@ -193,6 +194,7 @@ where
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let mut request = request.map(RequestBody::new);
         if let Some(refusal) = protocol::refusal(&request) {
+            NotGrpc { listener: self.listener }.record();
             return Paced::refused(refusal, self.state.call());
         }
         let call = self.state.call();

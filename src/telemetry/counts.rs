@@ -75,6 +75,7 @@ static BUFFERED_BYTES: [AtomicU64; BufferKind::ALL.len()] = [const { AtomicU64::
 static LOG_LINES_LOST: [AtomicU64; LineLoss::ALL.len()] = [const { AtomicU64::new(0) }; LineLoss::ALL.len()];
 
 static HEADERS_REFUSED: [AtomicU64; Listener::ALL.len()] = [const { AtomicU64::new(0) }; Listener::ALL.len()];
+static NOT_GRPC: [AtomicU64; Listener::ALL.len()] = [const { AtomicU64::new(0) }; Listener::ALL.len()];
 
 static THREADS_HELD: AtomicU64 = AtomicU64::new(0);
 static ANSWERS_NOT_READ: AtomicU64 = AtomicU64::new(0);
@@ -185,6 +186,17 @@ pub(super) fn headers_refused(listener: Listener) {
 pub(super) fn all_headers_refused() -> Vec<(Listener, u64)> {
     let counts =
         Listener::ALL.into_iter().zip(&HEADERS_REFUSED).map(|(listener, count)| (listener, count.load(Relaxed)));
+    counts.filter(|(listener, _)| *listener != Listener::Pages).collect()
+}
+
+/// Counts a request that was refused because it is none of gRPC.
+pub(super) fn not_grpc(listener: Listener) {
+    add_one(NOT_GRPC.get(listener as usize));
+}
+
+/// Requests that were refused because they are none of gRPC, by listener: where HTTP/2 is spoken.
+pub(super) fn all_not_grpc() -> Vec<(Listener, u64)> {
+    let counts = Listener::ALL.into_iter().zip(&NOT_GRPC).map(|(listener, count)| (listener, count.load(Relaxed)));
     counts.filter(|(listener, _)| *listener != Listener::Pages).collect()
 }
 

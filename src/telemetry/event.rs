@@ -162,6 +162,13 @@ pub struct HeadersRefused {
     pub listener: Listener,
 }
 
+/// A request was refused that is none of gRPC: it has another method than POST, or another content type.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NotGrpc {
+    /// Where it came.
+    pub listener: Listener,
+}
+
 /// A call kept a thread that answers others for too long.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ThreadHeld {
@@ -263,6 +270,20 @@ impl HeadersRefused {
         if let Some(suppressed) = LIMITERS.get(listener as usize).and_then(LogLimiter::permit) {
             let listener = listener.slug();
             tracing::info!(listener, suppressed, "a call was refused whose headers are above their limit");
+        }
+    }
+}
+
+impl NotGrpc {
+    /// Counts it, and writes a line unless there were many.
+    #[cold]
+    pub fn record(self) {
+        static LIMITERS: [LogLimiter; Listener::ALL.len()] = [const { LogLimiter::new() }; Listener::ALL.len()];
+        let Self { listener } = self;
+        counts::not_grpc(listener);
+        if let Some(suppressed) = LIMITERS.get(listener as usize).and_then(LogLimiter::permit) {
+            let listener = listener.slug();
+            tracing::info!(listener, suppressed, "a request was refused that is none of gRPC");
         }
     }
 }

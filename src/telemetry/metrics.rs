@@ -138,6 +138,16 @@ fn misuse(meter: &Meter) {
         })
         .build();
     meter
+        .u64_observable_counter("requite.not_grpc")
+        .with_unit("{request}")
+        .with_description("Requests that were refused because they are none of gRPC, by listener.")
+        .with_callback(|observer| {
+            for (listener, count) in counts::all_not_grpc() {
+                observer.observe(count, &[KeyValue::new("listener", listener.slug())]);
+            }
+        })
+        .build();
+    meter
         .u64_observable_counter("requite.threads.held")
         .with_unit("{time}")
         .with_description("Times that a call kept a thread that answers others for more than 5 ms.")

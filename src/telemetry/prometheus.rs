@@ -217,6 +217,11 @@ fn calls(page: &mut Page) {
     for (listener, count) in counts::all_headers_refused() {
         headers.sample(&[("listener", listener.slug())], count);
     }
+    let help = "Requests that were refused because they are none of gRPC, by listener.";
+    let mut not_grpc = page.metric("requite_not_grpc_total", Kind::Counter, help);
+    for (listener, count) in counts::all_not_grpc() {
+        not_grpc.sample(&[("listener", listener.slug())], count);
+    }
     let help = "Times that a call kept a thread that answers others for more than 5 ms.";
     page.metric("requite_threads_held_total", Kind::Counter, help).sample(&[], counts::threads_held());
     let help = "Answers that were given up because their callers did not read them in time.";
