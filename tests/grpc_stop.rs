@@ -14,11 +14,13 @@ mod grpc_support;
 
 use std::time::{Duration, Instant};
 
-use grpc_support::{GOAWAY, greet, next_frame, start};
+use grpc_support::{GOAWAY, PREFACE, SETTINGS, frame, greet, next_frame, start};
 use requite::server::limits::{DRAIN_TIME_MAX, STOP_TIME_MAX};
 use requite::server::pb::GetServerInfoRequest;
 use requite::server::pb::refund_policy_service_client::RefundPolicyServiceClient;
 use requite::server::{Drained, ServerConfig, client};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -67,4 +69,30 @@ async fn a_peer_that_does_not_answer_is_told_and_then_cut() {
         kinds.push(kind);
     }
     assert!(kinds.contains(&GOAWAY), "{kinds:?}");
+}
+
+#[tokio::test]
+async fn a_connection_that_begins_while_the_server_stops_is_told_so() {
+    let config = ServerConfig { stop_notice: Duration::ZERO, ..ServerConfig::default() };
+    let server = start(config).await;
+    let mut late = Vec::new();
+    for _ in 0..20 {
+        late.push(TcpStream::connect(server.addr).await.unwrap());
+    }
+    // Connections are taken in the order in which they come: when this one is answered, all of those are.
+    RefundPolicyServiceClient::new(server.channel().await).get_server_info(GetServerInfoRequest {}).await.unwrap();
+    let stopping = server.begin_stop();
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    for mut stream in late {
+        stream.write_all(&[PREFACE, &frame(SETTINGS, 0, 0, &[])].concat()).await.unwrap();
+        let mut kinds = Vec::new();
+        while let Some((kind, _)) = next_frame(&mut stream).await {
+            kinds.push(kind);
+            if kind == GOAWAY {
+                break;
+            }
+        }
+        assert!(kinds.contains(&GOAWAY), "a caller cannot know whether its call was taken: {kinds:?}");
+    }
+    stopping.ended().await;
 }

@@ -27,8 +27,8 @@ use tonic::Status;
 
 use crate::server::limits::{
     ANSWER_BUFFER_BYTES, CONNECTION_AGE_GRACE, CONNECTION_CLOSING_MAX, CONNECTION_WINDOW_BYTES, CROWDED_CLOSING_MAX,
-    HEADER_LIST_BYTES_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, LOCAL_ERROR_RESETS_MAX, PENDING_RESET_STREAMS_MAX,
-    SEND_GRACE, WRITE_STALL_MAX,
+    GREETING_GRACE, HEADER_LIST_BYTES_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, LOCAL_ERROR_RESETS_MAX,
+    PENDING_RESET_STREAMS_MAX, SEND_GRACE, WRITE_STALL_MAX,
 };
 use crate::server::overload::{Admission, MoreToRead, Order, Pace, Reading, yield_to_others};
 use crate::server::stop::StopSignal;
@@ -86,7 +86,7 @@ pub(crate) async fn serve<S, B>(
             ConnectionClosed { listener: bounds.listener, closure: Closure::Crowded }.record();
             return;
         }
-        () = stop.draining() => return,
+        () = going(&mut stop) => return,
     };
     let Ok(Ok(io)) = greeted else {
         tracing::debug!(peer, "a connection was closed that did not begin with HTTP/2");
@@ -130,6 +130,13 @@ pub(crate) async fn serve<S, B>(
         ConnectionClosed { listener: bounds.listener, closure }.record();
     }
     calls.end().await;
+}
+
+/// Waits until a connection has to go that has not said that it speaks HTTP/2. What is under way gets there first: a call
+/// may come with the first bytes, and whoever sent it is told that it was not taken, or answered.
+async fn going(stop: &mut StopSignal) {
+    stop.draining().await;
+    sleep(GREETING_GRACE).await;
 }
 
 /// How a connection ended.

@@ -167,6 +167,9 @@ pub const CONNECTION_AGE_MAX: Duration = Duration::from_secs(3_600);
 /// How long a connection may stay without a call, unless configured otherwise.
 pub const CONNECTION_IDLE_MAX: Duration = Duration::from_secs(900);
 
+/// When the server stops: how long a connection may still take to say that it speaks HTTP/2.
+pub const GREETING_GRACE: Duration = Duration::from_millis(100);
+
 /// How long calls may go on when a connection is told to go because of its age: any call ends sooner.
 pub const CONNECTION_AGE_GRACE: Duration = Duration::from_secs(12);
 
