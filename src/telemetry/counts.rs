@@ -184,9 +184,7 @@ pub(super) fn headers_refused(listener: Listener) {
 
 /// Calls that were refused because their headers are too long, by listener: where HTTP/2 is spoken.
 pub(super) fn all_headers_refused() -> Vec<(Listener, u64)> {
-    let counts =
-        Listener::ALL.into_iter().zip(&HEADERS_REFUSED).map(|(listener, count)| (listener, count.load(Relaxed)));
-    counts.filter(|(listener, _)| *listener != Listener::Pages).collect()
+    where_http2_is_spoken(&HEADERS_REFUSED)
 }
 
 /// Counts a request that was refused because it is none of gRPC.
@@ -196,7 +194,12 @@ pub(super) fn not_grpc(listener: Listener) {
 
 /// Requests that were refused because they are none of gRPC, by listener: where HTTP/2 is spoken.
 pub(super) fn all_not_grpc() -> Vec<(Listener, u64)> {
-    let counts = Listener::ALL.into_iter().zip(&NOT_GRPC).map(|(listener, count)| (listener, count.load(Relaxed)));
+    where_http2_is_spoken(&NOT_GRPC)
+}
+
+/// These counts, without those of the pages.
+fn where_http2_is_spoken(counts: &[AtomicU64; Listener::ALL.len()]) -> Vec<(Listener, u64)> {
+    let counts = Listener::ALL.into_iter().zip(counts).map(|(listener, count)| (listener, count.load(Relaxed)));
     counts.filter(|(listener, _)| *listener != Listener::Pages).collect()
 }
 
