@@ -12,14 +12,17 @@
 
 mod grpc_support;
 
+use std::error::Error;
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-use grpc_support::{GOAWAY, PATIENCE, Running, closed, greet, next_frame, start};
+use grpc_support::{GOAWAY, PATIENCE, Running, closed, greet, greet_from, next_frame, start};
 use requite::server::ServerConfig;
 use requite::server::limits::{CROWDED_IDLE_MIN, CROWDED_SILENT_MIN, CROWDED_UNANSWERED_MIN};
 use requite::server::pb::GetServerInfoRequest;
 use requite::server::pb::refund_policy_service_client::RefundPolicyServiceClient;
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tonic::Code;
 use tonic::transport::Channel;
@@ -116,6 +119,34 @@ async fn new_connections_that_make_no_call_keep_nobody_out() {
         held.push(greet(server.addr).await);
         assert!(serves(&server).await);
     }
+    server.stop().await;
+}
+
+/// One address that opens many connections at the same moment, beside hundreds that hold a few each: those few
+/// are looked through once for many, and a caller is no intruder because it has more of them than others.
+#[tokio::test]
+async fn many_peers_that_hold_a_few_connections_each_keep_no_burst_of_callers_out() {
+    let (peers, of_each, callers) = (150, 4, 60);
+    let server = start(places(peers * of_each)).await;
+    let mut held = Vec::new();
+    for place in 0..peers * of_each {
+        let peer = Ipv4Addr::new(127, 0, 1, 1 + u8::try_from(place % peers).unwrap());
+        held.push(greet_from(peer, server.addr).await);
+    }
+    let mut calls = JoinSet::new();
+    for _ in 0..callers {
+        let addr = server.addr.to_string();
+        calls.spawn(async move {
+            let channel = requite::server::client::connect(&addr).await?;
+            RefundPolicyServiceClient::new(channel).get_server_info(GetServerInfoRequest {}).await?;
+            Ok::<(), Box<dyn Error + Send + Sync>>(())
+        });
+    }
+    let mut failed = Vec::new();
+    while let Some(ended) = calls.join_next().await {
+        failed.extend(ended.unwrap().err().map(|error| error.to_string()));
+    }
+    assert!(failed.is_empty(), "{} of {callers} callers: {failed:?}", failed.len());
     server.stop().await;
 }
 

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
-use std::io::{self, IoSlice};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,29 +19,26 @@ use hyper::rt::Executor;
 use hyper::server::conn::http2;
 use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tonic::Status;
 
 use crate::server::limits::{
     ANSWER_BUFFER_BYTES, CONNECTION_AGE_GRACE, CONNECTION_CLOSING_MAX, CONNECTION_WINDOW_BYTES, CROWDED_CLOSING_MAX,
     GREETING_GRACE, HEADER_LIST_BYTES_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, LOCAL_ERROR_RESETS_MAX,
-    PENDING_RESET_STREAMS_MAX, SEND_GRACE, WRITE_STALL_MAX,
+    PENDING_RESET_STREAMS_MAX, SEND_GRACE,
 };
-use crate::server::overload::{Admission, MoreToRead, Order, Pace, Reading, yield_to_others};
+use crate::server::overload::{Admission, MoreToRead, Order, Pace, yield_to_others};
 use crate::server::stop::StopSignal;
 use crate::server::transport::answer::{Paced, PacedBody, take_send_by};
-use crate::server::transport::frames::ControlFrames;
+use crate::server::transport::greeted::greeted;
 use crate::server::transport::protocol;
 use crate::server::transport::request_body::RequestBody;
 use crate::server::transport::state::{ConnectionState, Stage};
 use crate::server::transport::supervision::{Stay, must_close};
 use crate::telemetry::event::{AnswerNotRead, Closure, ConnectionClosed, Listener, NotGrpc, Panicked};
-
-/// What every HTTP/2 client says first.
-const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// What a connection may take; what is not here is the same for all.
 #[derive(Clone, Copy, Debug)]
@@ -290,92 +287,6 @@ fn http2_builder(calls: Calls, bounds: Bounds) -> http2::Builder<Calls> {
         .keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT);
     builder
-}
-
-/// Waits for the preface, and gives the connection back as if it were unread. The HTTP/2 layer
-/// itself waits for it for ever, without keepalive.
-async fn greeted<S: AsyncRead + Unpin>(mut stream: S, reading: Reading, listener: Listener) -> io::Result<Greeted<S>> {
-    let mut preface = [0; PREFACE.len()];
-    stream.read_exact(&mut preface).await?;
-    if preface != *PREFACE {
-        return Err(io::ErrorKind::InvalidData.into());
-    }
-    let control_frames = ControlFrames::new(listener, std::time::Instant::now());
-    Ok(Greeted { unread: PREFACE, reading, control_frames, stream, stall: None })
-}
-
-/// A connection whose preface has been seen.
-#[derive(Debug)]
-struct Greeted<S> {
-    /// What of the preface has not been read again.
-    unread: &'static [u8],
-    reading: Reading,
-    control_frames: ControlFrames,
-    stream: S,
-    /// Since a write found no room.
-    stall: Option<Pin<Box<Sleep>>>,
-}
-
-impl<S> Greeted<S> {
-    /// What came of a write; an error where none found room for too long.
-    fn in_time<T>(&mut self, written: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
-        if written.is_ready() {
-            self.stall = None;
-            return written;
-        }
-        let stall = self.stall.get_or_insert_with(|| Box::pin(sleep(WRITE_STALL_MAX)));
-        stall.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Greeted<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.reading.allowed() == 0 {
-            return Poll::Pending;
-        }
-        if self.unread.is_empty() {
-            let before = into.filled().len();
-            let polled = Pin::new(&mut self.stream).poll_read(cx, into);
-            let read = into.filled().get(before..).unwrap_or_default();
-            self.reading.took(read.len());
-            return match self.control_frames.read(read, std::time::Instant::now) {
-                Ok(()) => polled,
-                Err(error) => Poll::Ready(Err(error)),
-            };
-        }
-        let (now, later) = self.unread.split_at(self.unread.len().min(into.remaining()));
-        into.put_slice(now);
-        self.unread = later;
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Greeted<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.in_time(written, cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        parts: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
-        self.in_time(written, cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
 }
 
 /// The calls of one connection that are not answered yet.

@@ -201,6 +201,11 @@ pub const CROWDED_UNANSWERED_MIN: Duration = Duration::from_secs(11);
 /// by the thousand must not fill the places with closing ones.
 pub const CROWDED_CLOSING_MAX: Duration = Duration::from_millis(20);
 
+/// Where connections are crowded: those of a peer make room before all others while it has more that are not
+/// used than the places divided by this. Between peers that have fewer, only their use counts: whoever comes
+/// from hundreds of addresses must not make the few that open several connections at once look like the worst.
+pub const CROWDED_SHARE_DIVISOR: usize = 8;
+
 /// Where connections are crowded: how many make room at once, of many.
 pub const CROWDED_CLOSED_AT_ONCE: usize = 64;
 

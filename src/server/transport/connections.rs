@@ -1,10 +1,10 @@
 //! Taking connections: a bounded number at once, each served by a task that ends with the listener.
 //!
 //! Where they are crowded, those that are not used make room: first the ones that say nothing, then idle
-//! ones, then those whose calls come to no answer; of the peer that holds most. A client whose idle
-//! connection is closed opens another; one that is turned away cannot be served at all. Connections that
-//! have made no call yet have no right to stay: where no others can go, the oldest of them goes for each
-//! that comes, so that whoever calls at once is served, however many others only hold places.
+//! ones, then those whose calls come to no answer; before all, of a peer that holds many. A client whose
+//! idle connection is closed opens another; one that is turned away cannot be served at all. Connections
+//! that have made no call yet have no right to stay: where no others can go, the oldest of them go, so that
+//! whoever calls at once is served, however many others only hold places.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::server::limits::{
     ACCEPT_PAUSE, CROWDED_CLOSED_AT_ONCE, CROWDED_IDLE_MIN, CROWDED_SCAN_INTERVAL, CROWDED_SCANNED_FREELY_MAX,
-    CROWDED_SILENT_MIN,
+    CROWDED_SHARE_DIVISOR, CROWDED_SILENT_MIN,
 };
 use crate::server::transport::peer::Peer;
 use crate::server::transport::state::{ConnectionState, Stage};
@@ -210,27 +210,30 @@ impl Connections {
             return false;
         }
         self.scanned_at = Some(now);
-        let of_most = match among {
-            Among::All => self.held.iter().max_by_key(|(_, count)| **count).map(|(peer, _)| Among::Of(*peer)),
-            Among::Of(_) | Among::Unauthenticated | Among::UnauthenticatedOf(_) => None,
-        };
-        let mut unused = of_most.map(|among| self.unused(among, now)).unwrap_or_default();
-        if unused.is_empty() {
-            unused = self.unused(among, now);
+        let unused: Vec<_> = self
+            .open
+            .iter()
+            .filter(|(_, state)| is_among(state, among))
+            .filter_map(|(id, state)| Some((state.peer(), self.usage(state, now)?, *id)))
+            .collect();
+        let mut of_peer = HashMap::<Peer, usize>::new();
+        for (peer, _, _) in &unused {
+            *of_peer.entry(*peer).or_default() += 1;
         }
-        unused.sort_by_key(|(usage, _)| *usage);
-        unused.truncate((self.places.max / 8).clamp(1, CROWDED_CLOSED_AT_ONCE));
-        for (_, id) in &unused {
+        let tolerated = self.places.max / CROWDED_SHARE_DIVISOR;
+        let holds_many = |peer: &Peer| of_peer.get(peer).is_some_and(|count| tolerated < *count);
+        let mut first: Vec<_> = unused.into_iter().map(|(peer, usage, id)| ((!holds_many(&peer), usage), id)).collect();
+        let count = (self.places.max / 8).clamp(1, CROWDED_CLOSED_AT_ONCE);
+        if count < first.len() {
+            first.select_nth_unstable_by_key(count, |(order, _)| *order);
+            first.truncate(count);
+        }
+        for (_, id) in &first {
             if let Some(state) = self.leave(*id) {
                 state.close();
             }
         }
-        !unused.is_empty()
-    }
-
-    fn unused(&self, among: Among, now: Instant) -> Vec<(Usage, Id)> {
-        let open = self.open.iter().filter(|(_, state)| is_among(state, among));
-        open.filter_map(|(id, state)| Some((self.usage(state, now)?, *id))).collect()
+        !first.is_empty()
     }
 
     /// How little a connection is used; `None`: enough.

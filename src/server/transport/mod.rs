@@ -4,6 +4,7 @@ pub(crate) mod answer;
 pub(crate) mod budget;
 pub(crate) mod connections;
 pub(crate) mod frames;
+pub(crate) mod greeted;
 pub(crate) mod message;
 pub(crate) mod peer;
 pub(crate) mod protocol;
