@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .btree_map(".")
         .include_file("protos.rs")
         // Whatever is decoded is counted before.
-        .codec_path("crate::server::wire::decode::BoundedCodec")
+        .codec_path("crate::api::decode::BoundedCodec")
         .compile_fds_with_config(descriptors, config)?;
     Ok(())
 }

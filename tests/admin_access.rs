@@ -23,8 +23,8 @@ use desk_support::{
     until, write_secret,
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
+use requite::api::pb::{GetPolicyStatusRequest, ValidatePolicyRequest};
 use requite::server::admin::{AdminAddress, AdminConfig, AdminLimits, OpenError};
-use requite::server::pb::{GetPolicyStatusRequest, ValidatePolicyRequest};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;

@@ -20,7 +20,7 @@ use std::time::Duration;
 use desk_support::{
     LEAD, NOBODY, READER, RELOADER, ROLLER, Shows, broken, bundle, credentials, sent, start, until, write_secret,
 };
-use requite::server::pb::{
+use requite::api::pb::{
     GetPolicyStatusRequest, ReloadPolicyRequest, RollbackPolicyRequest, StageCandidateRequest, WatchPolicyStatusRequest,
 };
 use serde_json::Value;
@@ -143,7 +143,7 @@ async fn every_call_leaves_a_record_and_no_record_a_token() {
     let mut client = server.client(READER).await;
     let gone =
         tokio::spawn(
-            async move { client.list_policy_revisions(requite::server::pb::ListPolicyRevisionsRequest {}).await },
+            async move { client.list_policy_revisions(requite::api::pb::ListPolicyRevisionsRequest {}).await },
         );
     server.begins_after(begun).await;
     gone.abort();

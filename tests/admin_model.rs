@@ -21,13 +21,13 @@ use std::fs;
 
 use admin_model_support::served::Served;
 use admin_model_support::{BROKEN, Cause, Entry, Model, Outcome, Verb, Version, came, reason_of, says};
-use requite::app::reload::RoadConfig;
 use requite::domain::money::{Amount, Currency};
 use requite::domain::words;
 use requite::engine::candidate::Observed;
 use requite::engine::status::{Hold, Refusal};
 use requite::policy::bundle::Digest;
-use requite::server::admin::desk::{Ask, Asker, Knowing, Replace, Reply, Untried, Withdrawn};
+use requite::reload::RoadConfig;
+use requite::reload::handle::{Ask, Asker, Knowing, Replace, Reply, Untried, Withdrawn};
 use requite::telemetry::event::{ReloadTrigger, Success};
 use road_support::{BY_HAND, Place, Running, bundle, digest, text};
 

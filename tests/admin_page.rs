@@ -49,7 +49,7 @@ fn the_admin_page_shows_what_the_program_prints() {
     assert!(status.contains(&digest(BEFORE)), "{status}");
 
     caller.done(&["candidate", "stage", next]);
-    let money = |units, nanos| Some(requite::server::pb::Money { currency_code: "EUR".into(), units, nanos });
+    let money = |units, nanos| Some(requite::api::pb::Money { currency_code: "EUR".into(), units, nanos });
     {
         let mut state = replica.desk.state();
         let report = &mut state.candidate.as_mut().unwrap().0;
@@ -57,7 +57,7 @@ fn the_admin_page_shows_what_the_program_prints() {
         report.actor = "alice".into();
         report.staged_at.as_mut().unwrap().seconds = 1_795_341_900;
         report.observed.as_mut().unwrap().seconds = 20;
-        report.money = vec![requite::server::pb::MoneyDifference {
+        report.money = vec![requite::api::pb::MoneyDifference {
             live: money(449, 500_000_000),
             candidate: money(539, 400_000_000),
             difference: money(89, 900_000_000),

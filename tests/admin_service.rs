@@ -19,12 +19,12 @@ use desk_support::{
     start_with, until, write_secret,
 };
 use prost::Message as _;
-use requite::server::admin::AdminLimits;
-use requite::server::pb::{
+use requite::api::pb::{
     DiscardCandidateRequest, GetPolicyRequest, GetPolicyStatusRequest, ListPolicyRevisionsRequest, PolicyFile,
     PolicyFiles, PolicyRejection, PromoteCandidateRequest, ReloadPolicyRequest, ReloadTrigger, RestartForecast,
     RollbackPolicyRequest, StageCandidateRequest, ValidatePolicyRequest, WatchPolicyStatusRequest,
 };
+use requite::server::admin::AdminLimits;
 use tokio::time::timeout;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
@@ -351,8 +351,7 @@ async fn a_watch_hears_of_changes_and_ends_with_the_server() {
     let server = start().await;
     let mut reader = server.client(READER).await;
     let mut news = reader.watch_policy_status(WatchPolicyStatusRequest {}).await.unwrap().into_inner();
-    let generation =
-        |it: requite::server::pb::WatchPolicyStatusResponse| it.status.unwrap().in_force.unwrap().generation;
+    let generation = |it: requite::api::pb::WatchPolicyStatusResponse| it.status.unwrap().in_force.unwrap().generation;
     assert_eq!(generation(news.message().await.unwrap().unwrap()), 1);
     server.hold(bundle("2"));
     server.client(RELOADER).await.reload_policy(ReloadPolicyRequest::default()).await.unwrap();
@@ -549,8 +548,8 @@ async fn reflection_is_for_those_who_may_call() {
 
 #[tokio::test]
 async fn the_service_of_callers_is_not_here() {
-    use requite::server::pb::GetServerInfoRequest;
-    use requite::server::pb::refund_policy_service_client::RefundPolicyServiceClient;
+    use requite::api::pb::GetServerInfoRequest;
+    use requite::api::pb::refund_policy_service_client::RefundPolicyServiceClient;
     let server = start().await;
     let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{}", server.address)).unwrap();
     let channel = endpoint.connect().await.unwrap();

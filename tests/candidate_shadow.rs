@@ -25,6 +25,9 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use prost::Message as _;
 use refund_samples::{completed, late};
+use requite::api::pb;
+use requite::api::pb::batch_item::Answer;
+use requite::api::pb::refund_policy_service_client::RefundPolicyServiceClient;
 use requite::domain::time::Timestamp;
 use requite::domain::words::{Outcome, ReasonCode};
 use requite::engine::Activator;
@@ -33,9 +36,7 @@ use requite::engine::candidate::{Candidate, Sampled, Staging};
 use requite::engine::snapshot::Snapshot;
 use requite::engine::status::{CandidateReport, KnownGood, Revision};
 use requite::policy::bundle::{Bundle, BundleFile};
-use requite::server::pb::batch_item::Answer;
-use requite::server::pb::refund_policy_service_client::RefundPolicyServiceClient;
-use requite::server::{ServerConfig, evaluate, pb};
+use requite::server::{ServerConfig, evaluate};
 use requite::telemetry::event::ReloadTrigger;
 use tokio::time::{Instant, sleep};
 use tonic::transport::Channel;
@@ -241,7 +242,7 @@ async fn a_candidate_may_be_discarded_and_replaced_under_load() {
         .map(|_| {
             let (addr, expected) = (running.addr.to_string(), expected.clone());
             tokio::spawn(async move {
-                let mut client = Client::new(requite::server::client::connect(&addr).await.unwrap());
+                let mut client = Client::new(requite::client::connect(&addr).await.unwrap());
                 for _ in 0..200 {
                     assert_eq!(asked(&mut client, &late()).await, expected);
                 }

@@ -294,7 +294,7 @@ fn a_candidate_that_was_rolled_back_from_is_said_to_be() {
     let (_source, replica, caller) = replica();
     caller.done(&["candidate", "stage", AFTER]);
     let new = digest(AFTER);
-    let mark = requite::server::pb::PolicyWithdrawal {
+    let mark = requite::api::pb::PolicyWithdrawal {
         withdrawn_at: Some(prost_types::Timestamp { seconds: 1_790_000_000, nanos: 0 }),
         actor: "bob".into(),
         reason: "too dear".into(),

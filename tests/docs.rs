@@ -16,7 +16,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use requite::api::json::request_from_json;
 use requite::cases::{CaseKey, CasesKey};
+use requite::cli::show::decision::response_to_text;
 use requite::domain::words::{DeductionKind, LiableParty, OrderStage, Outcome, ReasonCode, RefundMethod, RequestType};
 use requite::engine::admit::{Admission, admit};
 use requite::engine::open;
@@ -26,9 +28,7 @@ use requite::policy::diagnostic::{Colour, render};
 use requite::policy::formula::functions::FUNCTIONS;
 use requite::policy::merge::SHARED_KEYS;
 use requite::policy::reference::{generated_sections, keys_of};
-use requite::server::evaluation::answer;
-use requite::server::json::request_from_json;
-use requite::server::text::response_to_text;
+use requite::server::data::evaluation::answer;
 use requite::source::embedded;
 use serde_json::Value;
 

@@ -21,13 +21,13 @@ use h2::client::{ResponseFuture, SendRequest};
 use h2::{RecvStream, SendStream};
 use http::{HeaderMap, Request};
 use prost::Message as _;
+use requite::api::limits::{MATERIAL_MESSAGE_BYTES_MAX, SMALL_FRAMES_MAX};
+use requite::api::pb::refund_policy_service_client::RefundPolicyServiceClient;
+use requite::api::pb::{BatchEvaluateRefundRequest, EvaluateRefundRequest, GetServerInfoRequest};
 use requite::server::ServerConfig;
 use requite::server::limits::{
     ANSWER_SLICE_BYTES, CONNECTION_CHECK_INTERVAL, HELD_BYTES_DIVISOR, HELD_BYTES_MAX, LOCAL_ERROR_RESETS_MAX,
-    MATERIAL_MESSAGE_BYTES_MAX, SMALL_FRAMES_MAX,
 };
-use requite::server::pb::refund_policy_service_client::RefundPolicyServiceClient;
-use requite::server::pb::{BatchEvaluateRefundRequest, EvaluateRefundRequest, GetServerInfoRequest};
 use requite::telemetry::prometheus;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;

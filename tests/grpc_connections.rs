@@ -18,10 +18,10 @@ use std::time::{Duration, Instant};
 use grpc_support::{
     END_HEADERS_AND_STREAM, GOAWAY, HEADERS, PREFACE, SETTINGS, closed, frame, greet, next_frame, start,
 };
+use requite::api::pb::refund_policy_service_client::RefundPolicyServiceClient;
+use requite::api::pb::{BatchEvaluateRefundRequest, EvaluateRefundRequest, GetServerInfoRequest};
 use requite::server::ServerConfig;
 use requite::server::limits::{BATCHES_AT_ONCE_MAX, FIRST_BYTES_TIMEOUT};
-use requite::server::pb::refund_policy_service_client::RefundPolicyServiceClient;
-use requite::server::pb::{BatchEvaluateRefundRequest, EvaluateRefundRequest, GetServerInfoRequest};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 

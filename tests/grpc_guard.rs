@@ -16,8 +16,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{Request, Response};
-use requite::server::errors::Failure;
-use requite::server::guard::{Guard, GuardedCall};
+use requite::api::errors::Failure;
+use requite::server::data::guard::{Guard, GuardedCall};
 use tokio::time::timeout;
 use tonic::Status;
 use tonic::body::Body;

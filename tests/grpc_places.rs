@@ -17,10 +17,10 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use grpc_support::{GOAWAY, PATIENCE, Running, closed, greet, greet_from, next_frame, start};
+use requite::api::pb::GetServerInfoRequest;
+use requite::api::pb::refund_policy_service_client::RefundPolicyServiceClient;
 use requite::server::ServerConfig;
 use requite::server::limits::{CROWDED_IDLE_MIN, CROWDED_SILENT_MIN, CROWDED_UNANSWERED_MIN};
-use requite::server::pb::GetServerInfoRequest;
-use requite::server::pb::refund_policy_service_client::RefundPolicyServiceClient;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -35,7 +35,7 @@ fn places(connections_max: usize) -> ServerConfig {
 
 /// Whether someone new is served.
 async fn serves(server: &Running) -> bool {
-    let Ok(channel) = requite::server::client::connect(&server.addr.to_string()).await else { return false };
+    let Ok(channel) = requite::client::connect(&server.addr.to_string()).await else { return false };
     RefundPolicyServiceClient::new(channel).get_server_info(GetServerInfoRequest {}).await.is_ok()
 }
 
@@ -137,7 +137,7 @@ async fn many_peers_that_hold_a_few_connections_each_keep_no_burst_of_callers_ou
     for _ in 0..callers {
         let addr = server.addr.to_string();
         calls.spawn(async move {
-            let channel = requite::server::client::connect(&addr).await?;
+            let channel = requite::client::connect(&addr).await?;
             RefundPolicyServiceClient::new(channel).get_server_info(GetServerInfoRequest {}).await?;
             Ok::<(), Box<dyn Error + Send + Sync>>(())
         });

@@ -15,10 +15,11 @@ mod grpc_support;
 use std::time::{Duration, Instant};
 
 use grpc_support::{GOAWAY, PREFACE, SETTINGS, frame, greet, next_frame, start};
+use requite::api::pb::GetServerInfoRequest;
+use requite::api::pb::refund_policy_service_client::RefundPolicyServiceClient;
+use requite::client;
 use requite::server::limits::{DRAIN_TIME_MAX, STOP_TIME_MAX};
-use requite::server::pb::GetServerInfoRequest;
-use requite::server::pb::refund_policy_service_client::RefundPolicyServiceClient;
-use requite::server::{Drained, ServerConfig, client};
+use requite::server::{Drained, ServerConfig};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tonic::Code;

@@ -29,10 +29,12 @@ use http::uri::PathAndQuery;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use prost::Message as _;
+use requite::api::pb;
 use requite::domain::limits::{BUNDLE_FILES_MAX, EVIDENCE_MAX, LINES_MAX};
 use requite::engine::admit::admit;
 use requite::engine::snapshot::Snapshot;
-use requite::server::{ServerConfig, message_paths, pb};
+use requite::server::ServerConfig;
+use requite::server::fast_path::comparison;
 use requite::source::embedded;
 use tokio::time::timeout;
 use tonic::client::Grpc;
@@ -85,8 +87,8 @@ fn hostile_bytes_are_answered_alike_by_both_paths_or_refused() {
     each_hostile(cases(), |message| {
         bodies::fast_path(message);
         bodies::request(message);
-        let [answered] = message_paths::fast(&snapshot, &[message]).try_into().unwrap();
-        let counter = match (answered, message_paths::slow(&snapshot, message)) {
+        let [answered] = comparison::fast(&snapshot, &[message]).try_into().unwrap();
+        let counter = match (answered, comparison::slow(&snapshot, message)) {
             (Some(_), _) => &fast,
             (None, Ok(_)) => &slow,
             (None, Err(_)) => &refused,
@@ -166,7 +168,7 @@ fn the_server_answers_hostile_bytes_as_the_slow_path_does() {
     let channel = runtime.block_on(server.channel());
     let snapshot = server.activator.current();
     each_hostile(cases().min(400), |message| {
-        let expected = message_paths::slow(&snapshot, message);
+        let expected = comparison::slow(&snapshot, message);
         let answer = runtime.block_on(call(&channel, "EvaluateRefund", message.to_vec()));
         match (&answer, &expected) {
             (Ok(answer), Ok(expected)) => assert_eq!(answer, expected),
@@ -211,7 +213,7 @@ impl Honest {
         let channel = server.channel().await;
         let snapshot = server.activator.current();
         let request = bodies::plain(sample_requests().remove(0).1);
-        let expected = message_paths::slow(&snapshot, &request).unwrap();
+        let expected = comparison::slow(&snapshot, &request).unwrap();
         let task = tokio::spawn({
             let (over, answered) = (Arc::clone(&over), Arc::clone(&answered));
             async move {
@@ -277,7 +279,7 @@ async fn a_batch_refuses_its_hostile_items_and_answers_the_others() {
     let channel = server.channel().await;
     let honest = Honest::begin(&server).await;
     let good = bodies::plain(sample_requests().remove(0).1);
-    let expected = message_paths::slow(&server.activator.current(), &good).unwrap();
+    let expected = comparison::slow(&server.activator.current(), &good).unwrap();
     let expected = pb::EvaluateRefundResponse::decode(expected.as_slice()).unwrap();
     for (bytes, code, fields) in [
         (260_000, Code::InvalidArgument, vec![("order.lines".to_owned(), above(LINES_MAX, 260_000))]),

@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 
 use desk_support::{PATIENCE, Teller, broken, bundle, sent};
 use requite::domain::words::{Outcome, ReasonCode};
+use requite::reload::handle::{Ask, Desk, Knowing, Replace};
 use requite::server::Drained;
-use requite::server::admin::desk::{Ask, Desk, Knowing, Replace};
 use requite::server::pages::{self, PagesConfig, Readiness, Sources};
 use requite::telemetry::event::{Decided, Panicked};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

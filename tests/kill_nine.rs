@@ -22,8 +22,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
-use requite::server::pb::refund_policy_service_client::RefundPolicyServiceClient;
-use requite::server::{client, pb};
+use requite::api::pb;
+use requite::api::pb::refund_policy_service_client::RefundPolicyServiceClient;
+use requite::client;
 use road_support::{Place, digest, text};
 use serve_support::{Process, Service, serve};
 

@@ -13,12 +13,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use requite::api::json;
+use requite::cli::show::decision::response_to_text;
 use requite::engine::admit::admit;
 use requite::engine::open;
 use requite::policy::bundle::{Bundle, BundleFile};
 use requite::policy::diagnostic::{Colour, render};
-use requite::server::text::response_to_text;
-use requite::server::{evaluate, json};
+use requite::server::evaluate;
 
 /// Fewer cases than this, and a figure has lost its case.
 const CASES_MIN: usize = 110;

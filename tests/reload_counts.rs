@@ -9,8 +9,8 @@ mod road_support;
 use std::fs;
 use std::time::Duration;
 
-use requite::app::reload::RoadConfig;
-use requite::app::reload::flap::FlapLimits;
+use requite::reload::RoadConfig;
+use requite::reload::flap_damper::FlapLimits;
 use requite::telemetry::event::ReloadTrigger::{FileChange, Signal};
 use requite::telemetry::prometheus;
 use road_support::{BY_HAND, Place, text};

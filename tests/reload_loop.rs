@@ -7,8 +7,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use requite::app::reload::hints::Hints;
-use requite::app::reload::{Beginning, Loader, Road, RoadConfig, lay};
 use requite::domain::time::Timestamp;
 use requite::engine::activations::Activations;
 use requite::engine::admit::{Admission, Rejection};
@@ -17,8 +15,10 @@ use requite::engine::status::{Admissible, StartedFrom, WhyFailed};
 use requite::engine::{Engine, open, open_in};
 use requite::policy::bundle::{Bundle, BundleFile};
 use requite::policy::diagnostic::{Diagnostic, Severity};
-use requite::server::admin::desk::{Ask, Desk};
-use requite::source::directory::ReadError;
+use requite::reload::handle::{Ask, Desk};
+use requite::reload::signal::Hints;
+use requite::reload::{Beginning, Loader, Road, RoadConfig, lay};
+use requite::source::{Source, SourceError, Watching};
 use requite::telemetry::event::ReloadTrigger;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -89,11 +89,38 @@ fn admit(bundle: &Bundle) -> Result<Admission, Rejection> {
 /// for ever.
 struct Service {
     engine: Engine,
-    answers: Arc<Mutex<VecDeque<Result<Bundle, ReadError>>>>,
+    answers: Arc<Mutex<VecDeque<Result<Bundle, SourceError>>>>,
     reads: Arc<AtomicUsize>,
     hints: Hints,
     desk: Desk,
     task: JoinHandle<()>,
+}
+
+/// A source that gives its answers one after the other, and the last one for ever.
+#[derive(Debug)]
+struct Script {
+    answers: Arc<Mutex<VecDeque<Result<Bundle, SourceError>>>>,
+    reads: Arc<AtomicUsize>,
+}
+
+impl Source for Script {
+    fn read(&self) -> Result<Bundle, SourceError> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        let mut answers = self.answers.lock().unwrap();
+        let answer = answers.pop_front().unwrap();
+        if answers.is_empty() {
+            answers.push_back(answer.clone());
+        }
+        answer
+    }
+
+    fn watch(&self, _changed: Box<dyn FnMut() + Send>) -> Watching {
+        Box::pin(std::future::ready(()))
+    }
+
+    fn location(&self) -> String {
+        "test".to_owned()
+    }
 }
 
 fn service() -> Service {
@@ -105,18 +132,7 @@ fn service_with(config: RoadConfig) -> Service {
     let (engine, activator) = open_in(Arc::clone(&first.plans));
     let answers = Arc::new(Mutex::new(VecDeque::from([Ok(bundle("first"))])));
     let reads = Arc::new(AtomicUsize::new(0));
-    let read = {
-        let (answers, reads) = (Arc::clone(&answers), Arc::clone(&reads));
-        move || {
-            reads.fetch_add(1, Ordering::SeqCst);
-            let mut answers = answers.lock().unwrap();
-            let answer = answers.pop_front().unwrap();
-            if answers.is_empty() {
-                answers.push_back(answer.clone());
-            }
-            answer
-        }
-    };
+    let source = Script { answers: Arc::clone(&answers), reads: Arc::clone(&reads) };
     let beginning = Beginning {
         first,
         started_from: StartedFrom::Source,
@@ -127,7 +143,7 @@ fn service_with(config: RoadConfig) -> Service {
         activations: Activations::default(),
         notices: vec![],
     };
-    let loader = Loader { read: Box::new(read), admit: |bundle, _| admit(bundle), state: None };
+    let loader = Loader { source: Arc::new(source), admit: |bundle, _| admit(bundle), state: None };
     let Road { reloader, desk, hints, keeper: _ } = lay(loader, activator, beginning, config);
     let task = tokio::spawn(reloader.run(std::future::pending()));
     Service { engine, answers, reads, hints, desk, task }
@@ -135,7 +151,7 @@ fn service_with(config: RoadConfig) -> Service {
 
 impl Service {
     /// The source says this from now on, and something triggers a reload.
-    async fn change(&self, answers: impl IntoIterator<Item = Result<Bundle, ReadError>>, trigger: ReloadTrigger) {
+    async fn change(&self, answers: impl IntoIterator<Item = Result<Bundle, SourceError>>, trigger: ReloadTrigger) {
         *self.answers.lock().unwrap() = answers.into_iter().collect();
         let reads = self.reads();
         self.hints.give(trigger);
@@ -217,7 +233,7 @@ async fn a_source_that_flaps_does_not_make_the_service_flap() {
 #[tokio::test]
 async fn an_unstable_source_is_read_again_without_another_trigger() {
     let service = service();
-    let unstable = || Err(ReadError::Unstable("a.yaml".into()));
+    let unstable = || Err(SourceError::Unstable("a.yaml".into()));
     service.change([unstable(), unstable(), Ok(bundle("second"))], FileChange).await;
     service.serves("second", 2).await;
     assert_eq!(service.reads(), 3);
@@ -319,7 +335,7 @@ async fn a_burst_is_one_reload() {
 #[tokio::test]
 async fn nobody_left_to_trigger_ends_the_task() {
     let service = service();
-    service.change([Err(ReadError::Unstable("a.yaml".into()))], FileChange).await;
+    service.change([Err(SourceError::Unstable("a.yaml".into()))], FileChange).await;
     tokio::time::timeout(Duration::from_secs(5), service.end()).await.unwrap();
 }
 

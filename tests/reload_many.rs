@@ -20,10 +20,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use requite::server::json::request_from_json;
-use requite::server::pb::batch_item::Answer;
-use requite::server::pb::refund_policy_service_client::RefundPolicyServiceClient;
-use requite::server::{client, pb};
+use requite::api::json::request_from_json;
+use requite::api::pb;
+use requite::api::pb::batch_item::Answer;
+use requite::api::pb::refund_policy_service_client::RefundPolicyServiceClient;
+use requite::client;
 use serde_json::json;
 use serve_support::{Service, serve};
 use tokio::task::JoinSet;

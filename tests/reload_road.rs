@@ -16,15 +16,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ReloadTrigger::{Admin, FileChange, Poll, Rollback, Signal, Start};
-use requite::app::reload::flap::FlapLimits;
-use requite::app::reload::{GoodAfter, RoadConfig};
 use requite::domain::money::{Amount, Currency};
 use requite::domain::words::Outcome;
 use requite::engine::candidate::Observed;
 use requite::engine::status::{Admissible, Hold, KnownGood, Refusal, RestartForecast, StartedFrom, WhyFailed};
 use requite::policy::bundle::Digest;
 use requite::policy::diff::ChangeKind;
-use requite::server::admin::desk::{Ask, Knowing, Replace};
+use requite::reload::flap_damper::FlapLimits;
+use requite::reload::handle::{Ask, Knowing, Replace};
+use requite::reload::{GoodAfter, RoadConfig};
 use requite::telemetry::event::{ReloadTrigger, Success};
 use road_support::{BY_HAND, PATIENCE, Place, Running, bundle, digest, text};
 use tokio::sync::oneshot;

@@ -25,9 +25,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use refund_samples::late;
-use requite::server::pb::batch_item::Answer;
-use requite::server::pb::refund_policy_service_client::RefundPolicyServiceClient;
-use requite::server::{client, pb};
+use requite::api::pb;
+use requite::api::pb::batch_item::Answer;
+use requite::api::pb::refund_policy_service_client::RefundPolicyServiceClient;
+use requite::client;
 use serde_json::Value;
 use serve_support::{PATIENCE, Service, copy_standard, policy, serve, serve_policies, standard_policies};
 use tempfile::TempDir;

@@ -10,7 +10,8 @@ use std::process::Command;
 
 use requite::domain::limits::FILE_BYTES_MAX;
 use requite::policy::bundle::BundleError;
-use requite::source::directory::{ReadError, read};
+use requite::source::SourceError;
+use requite::source::directory::read;
 use tempfile::TempDir;
 
 fn directory(files: &[(&str, &str)]) -> TempDir {
@@ -124,7 +125,7 @@ fn files_together_have_a_limit_that_is_checked_before_reading() {
     for name in ["a.yaml", "b.yaml", "c.yaml", "d.yaml", "e.yaml"] {
         fs::File::create(dir.path().join(name)).unwrap().set_len(FILE_BYTES_MAX as u64).unwrap();
     }
-    assert_eq!(read(dir.path()), Err(ReadError::Bundle(BundleError::TooLarge(5 * FILE_BYTES_MAX))));
+    assert_eq!(read(dir.path()), Err(SourceError::Bundle(BundleError::TooLarge(5 * FILE_BYTES_MAX))));
 }
 
 #[test]
@@ -149,7 +150,7 @@ fn a_link_that_leads_nowhere_may_lead_somewhere_later() {
 #[test]
 fn an_empty_directory_is_an_error() {
     let dir = directory(&[("README.md", "nothing here")]);
-    assert_eq!(read(dir.path()), Err(ReadError::Bundle(BundleError::Empty)));
+    assert_eq!(read(dir.path()), Err(SourceError::Bundle(BundleError::Empty)));
 }
 
 #[test]

@@ -13,6 +13,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use requite::api::json;
+use requite::api::pb::{self, Outcome, ReasonCode};
 use requite::cases::rehearse;
 use requite::engine::admit::{Admission, admit};
 use requite::engine::open;
@@ -21,8 +23,7 @@ use requite::policy::diagnostic::{Colour, render};
 use requite::policy::load::load;
 use requite::policy::source::Source;
 use requite::policy::tree::{Node, NodeKind, parse};
-use requite::server::pb::{self, Outcome, ReasonCode};
-use requite::server::{evaluate, json};
+use requite::server::evaluate;
 
 const FOLDER: &str = "policies/standard";
 const CASES: &str = "standard.cases.yaml";

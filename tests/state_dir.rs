@@ -18,13 +18,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use requite::app::reload::{GoodAfter, RoadConfig};
 use requite::domain::time::Timestamp;
 use requite::engine::history::Kept;
 use requite::engine::status::{Hold, KnownGood, Refusal, RestartForecast, Revision, StartedFrom, WhyFailed};
 use requite::policy::bundle::Digest;
-use requite::server::admin::desk::Ask;
-use requite::source::state::{StateDir, StateError};
+use requite::reload::handle::Ask;
+use requite::reload::{GoodAfter, RoadConfig};
+use requite::state_dir::{StateDir, StateError};
 use requite::telemetry::event::ReloadTrigger;
 use road_support::{BY_HAND, GOOD_AT_ONCE, Place, Running, bundle, digest, text};
 use serve_support::{PATIENCE, Service, serve};

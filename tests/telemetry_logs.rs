@@ -21,8 +21,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use refund_samples::late;
-use requite::server::client;
-use requite::server::pb::refund_policy_service_client::RefundPolicyServiceClient;
+use requite::api::pb::refund_policy_service_client::RefundPolicyServiceClient;
+use requite::client;
 use serve_support::{PATIENCE, Process, copy_standard};
 use tempfile::TempDir;
 use tonic::transport::Channel;

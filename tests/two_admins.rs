@@ -20,7 +20,7 @@ use requite::domain::words;
 use requite::engine::candidate::Observed;
 use requite::engine::status::{ActivationReport, Hold, Refusal, WhyFailed};
 use requite::policy::bundle::Digest;
-use requite::server::admin::desk::{Ask, Knowing, Replace, Untried, Withdrawn};
+use requite::reload::handle::{Ask, Knowing, Replace, Untried, Withdrawn};
 use requite::telemetry::event::{ReloadTrigger, Success};
 use road_support::{BY_HAND, Place, Running, bundle, digest, text};
 

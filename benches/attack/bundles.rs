@@ -7,7 +7,7 @@ use std::fs;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use requite::server::pb::{PolicyFile, PolicyFiles, ValidatePolicyRequest};
+use requite::api::pb::{PolicyFile, PolicyFiles, ValidatePolicyRequest};
 use tokio::time::Instant;
 
 use crate::arena::wire::{Connection, VALIDATE, encoded};

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use hyper::body::Bytes;
 use prost::Message as _;
-use requite::server::json::request_from_json;
-use requite::server::pb::{BatchEvaluateRefundRequest, ValidateEvidenceRequest};
+use requite::api::json::request_from_json;
+use requite::api::pb::{BatchEvaluateRefundRequest, ValidateEvidenceRequest};
 use tokio::task::JoinSet;
 
 use crate::arena::wire::{BATCH, Connection, EVALUATE, EVIDENCE};

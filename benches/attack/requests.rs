@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use hyper::body::Bytes;
 use prost::Message as _;
-use requite::server::pb::{BatchEvaluateRefundRequest, EvaluateRefundRequest, Evidence, ValidateEvidenceRequest};
+use requite::api::pb::{BatchEvaluateRefundRequest, EvaluateRefundRequest, Evidence, ValidateEvidenceRequest};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -83,7 +83,7 @@ pub(crate) fn hostile() -> Vec<Hostile> {
         BatchEvaluateRefundRequest { requests: explained }.encode_to_vec(),
     );
     let mut plain = honest_request();
-    plain.explain = requite::server::pb::ExplainLevel::Full.into();
+    plain.explain = requite::api::pb::ExplainLevel::Full.into();
     let plain = vec![plain; LARGE / honest_request().encoded_len().max(1_000)];
     add("a batch of 1 MB, explained".into(), BATCH, BatchEvaluateRefundRequest { requests: plain }.encode_to_vec());
     add("evidence of every kind of field".into(), EVIDENCE, much_evidence().encode_to_vec());

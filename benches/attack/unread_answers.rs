@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use hyper::body::Bytes;
 use prost::Message as _;
-use requite::server::pb::{BatchEvaluateRefundRequest, ExplainLevel};
+use requite::api::pb::{BatchEvaluateRefundRequest, ExplainLevel};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 

@@ -16,6 +16,8 @@ use std::num::NonZeroUsize;
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
+use requite::api::json;
+use requite::api::pb::{BatchEvaluateRefundRequest, EvaluateRefundRequest, ExplainLevel};
 use requite::decision::explain::Silent;
 use requite::decision::{Purpose, decide, intake};
 use requite::domain::request::{Claim, Evidence, Fraction, Line, Money, Order, Request, Tender};
@@ -23,8 +25,7 @@ use requite::domain::time::Timestamp;
 use requite::domain::words::{LiableParty, OrderStage, RequestType};
 use requite::engine::admit::admit;
 use requite::engine::{Engine, open};
-use requite::server::pb::{BatchEvaluateRefundRequest, EvaluateRefundRequest, ExplainLevel};
-use requite::server::{OverloadConfig, data_service, evaluate, json};
+use requite::server::{OverloadConfig, data_service, evaluate};
 use requite::source::embedded;
 use tonic::body::Body;
 use tower::Service;

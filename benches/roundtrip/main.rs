@@ -20,8 +20,8 @@ mod servers;
 
 use std::time::Duration;
 
-use requite::server::json;
-use requite::server::pb::{BatchEvaluateRefundRequest, EvaluateRefundRequest, ExplainLevel};
+use requite::api::json;
+use requite::api::pb::{BatchEvaluateRefundRequest, EvaluateRefundRequest, ExplainLevel};
 
 use crate::load::{Call, Sample, Shape, framed};
 use crate::report::Row;

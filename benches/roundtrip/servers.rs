@@ -3,17 +3,19 @@
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{ChildStdin, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
-use requite::app::config::{Config, Policies};
-use requite::app::reload::RoadConfig;
+use requite::api::pb;
+use requite::api::pb::refund_policy_service_server::{RefundPolicyService, RefundPolicyServiceServer};
+use requite::app::config::Config;
 use requite::engine::admit::admit;
 use requite::engine::open;
+use requite::reload::RoadConfig;
 use requite::server::pages::PagesConfig;
-use requite::server::pb::refund_policy_service_server::{RefundPolicyService, RefundPolicyServiceServer};
-use requite::server::{OverloadConfig, ServerConfig, evaluate, pb, serve_routes};
+use requite::server::{OverloadConfig, ServerConfig, evaluate, serve_routes};
+use requite::source::Embedded;
 use requite::source::embedded;
-use requite::source::watch::Timing;
 use requite::telemetry::logs::{LogFormat, LogSettings};
 use requite::telemetry::settings::Export;
 use socket2::{Domain, Socket, Type};
@@ -121,10 +123,9 @@ pub(crate) fn run(role: Role) {
         Role::Requite => {
             requite::app::run::run(Config {
                 listen: "127.0.0.1:0".to_owned(),
-                policies: Policies::Embedded,
+                source: Arc::new(Embedded),
                 logs: LogSettings { format: LogFormat::Text, filter: "warn".to_owned() },
                 export: Export::default(),
-                timing: Timing::default(),
                 state_dir: None,
                 road: RoadConfig::default(),
                 server: never_overloaded(),

@@ -5,6 +5,8 @@
 use std::sync::LazyLock;
 
 use prost::Message as _;
+use requite::api::limits::EVALUATION_MESSAGE_BYTES_MAX;
+use requite::api::{json, pb};
 use requite::domain::limits::AMOUNT_MINOR_UNITS_MAX;
 use requite::domain::money::Currency;
 use requite::domain::time::Timestamp;
@@ -19,8 +21,7 @@ use requite::policy::formula::parse::parse;
 use requite::policy::literal;
 use requite::policy::read::Read as _;
 use requite::policy::source::{Located, Span};
-use requite::server::limits::EVALUATION_MESSAGE_BYTES_MAX;
-use requite::server::{json, message_paths, pb};
+use requite::server::fast_path::comparison;
 use requite::source::embedded;
 
 /// Line before each further file of a bundle in a corpus of policies, with its path behind it.
@@ -92,14 +93,14 @@ pub fn fast_path(data: &[u8]) {
         return;
     }
     let sample = REQUEST.as_slice();
-    let answers = message_paths::fast(&STANDARD, &[data, sample, data, sample]);
+    let answers = comparison::fast(&STANDARD, &[data, sample, data, sample]);
     let [first, sample_first, again, sample_again] = answers.try_into().expect("four answers to four messages");
     assert_eq!(first, again, "the same bytes are answered in the same way");
-    let expected = message_paths::slow(&STANDARD, sample).expect("the sample is decided");
+    let expected = comparison::slow(&STANDARD, sample).expect("the sample is decided");
     assert_eq!(sample_first.as_ref(), Some(&expected), "what was read before leaves nothing behind");
     assert_eq!(sample_first, sample_again);
     if let Some(answer) = first {
-        let slow = message_paths::slow(&STANDARD, data).expect("the slow path answers where the fast one does");
+        let slow = comparison::slow(&STANDARD, data).expect("the slow path answers where the fast one does");
         assert!(answer == slow, "the two paths give other bytes:\n{answer:?}\n{slow:?}");
     }
 }
@@ -233,8 +234,8 @@ fn decides_or_says_why(bundle: &Bundle) {
 }
 
 fn decided_or_refused(snapshot: &Snapshot, message: &[u8]) {
-    let answer = message_paths::slow(snapshot, message);
-    let again = message_paths::slow(snapshot, message);
+    let answer = comparison::slow(snapshot, message);
+    let again = comparison::slow(snapshot, message);
     match (answer, again) {
         (Ok(answer), Ok(again)) => {
             assert_eq!(answer, again, "the same request is decided in the same way");

@@ -2,12 +2,13 @@
 //! known here.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use crate::app::reload::RoadConfig;
+use crate::reload::RoadConfig;
 use crate::server::ServerConfig;
 use crate::server::admin::AdminConfig;
 use crate::server::pages::PagesConfig;
-use crate::source::watch::Timing;
+use crate::source::Source;
 use crate::telemetry::logs::LogSettings;
 use crate::telemetry::settings::Export;
 
@@ -16,14 +17,12 @@ use crate::telemetry::settings::Export;
 pub struct Config {
     /// Where to listen: `HOST:PORT`; port 0 takes a free one.
     pub listen: String,
-    /// Where the policies are.
-    pub policies: Policies,
+    /// Where the policies come from.
+    pub source: Arc<dyn Source>,
     /// What is logged, and how.
     pub logs: LogSettings,
     /// Where traces and metrics go.
     pub export: Export,
-    /// How closely the policies are watched.
-    pub timing: Timing,
     /// Where revisions are kept over restarts, if anywhere.
     pub state_dir: Option<PathBuf>,
     /// How policies are put in force.
@@ -36,13 +35,4 @@ pub struct Config {
     pub pages: Option<String>,
     /// The limits of the pages.
     pub pages_config: PagesConfig,
-}
-
-/// Where the policies are.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Policies {
-    /// The default bundle, part of the program; never changes.
-    Embedded,
-    /// A directory that is watched.
-    Directory(PathBuf),
 }

@@ -1,13 +1,10 @@
-//! Composition: configuration, run, the reload loop, shutdown.
+//! Composition: configuration, run, shutdown.
 //!
 //! Everything that waits is started and ended here. What is decided, read or served is not known
 //! here, only that it is.
 
 mod background;
-pub mod begin;
-pub mod clock;
 pub mod config;
 mod descriptors;
-pub mod reload;
 pub mod run;
 pub mod signals;

@@ -14,31 +14,25 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 
 use crate::app::background;
-use crate::app::begin::{Begun, begin};
-use crate::app::config::{Config, Policies};
+use crate::app::config::Config;
 use crate::app::descriptors;
-use crate::app::reload::hints::Hints;
-use crate::app::reload::{Beginning, Loader, Road, lay};
 use crate::app::signals::{Asked, Signals};
 use crate::domain::printable::Printable;
 use crate::engine::admit::admit_of;
 use crate::engine::status::StartedFrom;
 use crate::engine::{self, Activator, Engine};
-use crate::policy::bundle::{Bundle, BundleError};
-use crate::policy::diagnostic::Colour;
-use crate::server::admin::desk::Desk;
+use crate::reload::bootstrap::{Begun, BootstrapError, begin};
+use crate::reload::handle::Desk;
+use crate::reload::signal::Hints;
+use crate::reload::{Beginning, Loader, Road, lay};
 use crate::server::admin::{self, AdminListener, OpenError};
 use crate::server::limits::EVENT_INTERVAL;
 use crate::server::pages::{self, PagesConfig, PagesError, PagesListener, Readiness, Sources};
 use crate::server::series::declare_series;
 use crate::server::{self, Drained, ServeError};
-use crate::source::directory::{self, ReadError};
-use crate::source::embedded;
-use crate::source::state::{StateDir, StateError};
-use crate::source::watch::{Timing, watch as watch_directory};
+use crate::source::Source;
 use crate::telemetry::event::{Panicked, ReloadTrigger};
 use crate::telemetry::logs::{self, LogFormat, log_panics};
-use crate::telemetry::terminal::shows_colour;
 use crate::telemetry::{self, FLUSH_MAX, InitError};
 
 /// Longest time from the signal to the end of serving, whatever hangs. The server's own drain is
@@ -79,18 +73,9 @@ pub enum RunError {
     /// Telemetry cannot be set up as asked.
     #[error(transparent)]
     Telemetry(#[from] InitError),
-    /// The policies cannot be read.
-    #[error("the policies cannot be read")]
-    Unreadable(#[source] ReadError),
-    /// The policies may not be put in force; the report is for people.
-    #[error("the policies may not be put in force")]
-    Rejected {
-        /// Every mistake, with its place.
-        report: String,
-    },
-    /// The state directory cannot be used.
+    /// There is nothing to put in force.
     #[error(transparent)]
-    State(#[from] StateError),
+    Bootstrap(#[from] BootstrapError),
     /// The address cannot be listened on.
     #[error("cannot listen on `{address}`")]
     Listen {
@@ -172,13 +157,13 @@ struct Opened {
     engine: Engine,
     activator: Activator,
     beginning: Beginning,
-    state: Option<Arc<StateDir>>,
+    loader: Loader,
 }
 
 async fn open(config: &Config) -> Result<Opened, RunError> {
-    let (policies, state_dir) = (config.policies.clone(), config.state_dir.clone());
-    let begun = tokio::task::spawn_blocking(move || begin(&policies, state_dir.as_deref()));
-    let Begun { beginning, state } = begun.await.map_err(|_| RunError::Bug("loading the policies"))??;
+    let (source, state_dir) = (Arc::clone(&config.source), config.state_dir.clone());
+    let begun = tokio::task::spawn_blocking(move || begin(source, admit_of, state_dir.as_deref()));
+    let Begun { beginning, loader } = begun.await.map_err(|_| RunError::Bug("loading the policies"))??;
     let (engine, activator) = engine::open_in(Arc::clone(&beginning.first.plans));
     let unbound = |source| RunError::Listen { address: config.listen.clone(), source };
     let listener = TcpListener::bind(&config.listen).await.map_err(unbound)?;
@@ -201,7 +186,7 @@ async fn open(config: &Config) -> Result<Opened, RunError> {
         pages: pages.as_ref().map(PagesListener::address),
     };
     announce(&addresses, &engine, beginning.started_from, config.logs.format)?;
-    Ok(Opened { listener, admins, pages, engine, activator, beginning, state })
+    Ok(Opened { listener, admins, pages, engine, activator, beginning, loader })
 }
 
 /// Where whoever calls finds what is served.
@@ -209,20 +194,6 @@ struct Addresses {
     data: SocketAddr,
     admins: Option<String>,
     pages: Option<SocketAddr>,
-}
-
-/// Reads the bundle from where it is.
-pub fn read(policies: &Policies) -> Result<Bundle, ReadError> {
-    match policies {
-        Policies::Embedded => embedded::read().map_err(|error: BundleError| error.into()),
-        Policies::Directory(path) => directory::read(path),
-    }
-}
-
-/// Whether reports on standard error may be coloured.
-#[must_use]
-pub fn colour() -> Colour {
-    if shows_colour(&io::stderr()) { Colour::On } else { Colour::Off }
 }
 
 /// What standard output says of where: for whoever started the process, it is the only way to know
@@ -279,18 +250,16 @@ enum Phase {
 }
 
 async fn serve(config: Config, opened: Opened, signals: &mut Signals, background: &Handle) -> Result<Ended, RunError> {
-    let Config { policies, timing, road, server: server_config, pages_config, .. } = config;
-    let Opened { listener, admins, pages, engine, activator, beginning, state } = opened;
+    let Config { source, road, server: server_config, pages_config, .. } = config;
+    let Opened { listener, admins, pages, engine, activator, beginning, loader } = opened;
     let (phase, reached) = watch::channel(Phase::Serving);
     let (readiness, ready) = watch::channel(Readiness::Starting);
-    let source = policies.clone();
-    let loader = Loader { read: Box::new(move || read(&source)), admit: admit_of, state };
     let Road { reloader, desk, hints, keeper } = {
         // Its timers go with it.
         let _behind = background.enter();
         lay(loader, activator, beginning, road)
     };
-    let watcher = watch_policies(&policies, timing, hints.clone(), reached.clone(), background);
+    let watcher = background.spawn(watch_source(source, hints.clone(), reached.clone()));
     let keeper = keeper.map(|keeper| background.spawn(keeper.run()));
     let sources = Sources { readiness: ready, shown: desk.shown.clone() };
     let pages = pages
@@ -320,7 +289,7 @@ async fn serve(config: Config, opened: Opened, signals: &mut Signals, background
     // However serving ended, the other tasks end now: first those that begin something, then the
     // one that brings it to the disk.
     stopping();
-    tokio::join!(join("watching the policies", watcher), join("serving admins", admins));
+    tokio::join!(join("watching the policies", Some(watcher)), join("serving admins", admins));
     phase.send_replace(Phase::Served);
     drop(desk);
     tokio::join!(
@@ -389,25 +358,11 @@ fn drained(drained: Drained) -> Ended {
     Ended::Stopped
 }
 
-fn watch_policies(
-    policies: &Policies,
-    timing: Timing,
-    hints: Hints,
-    reached: watch::Receiver<Phase>,
-    background: &Handle,
-) -> Option<JoinHandle<()>> {
-    match policies {
-        Policies::Embedded => None,
-        Policies::Directory(path) => {
-            let changed = move || hints.give(ReloadTrigger::FileChange);
-            let watching = watch_directory(path.clone(), timing, changed);
-            Some(background.spawn(async move {
-                tokio::select! {
-                    () = watching => {}
-                    () = until(Phase::Stopping, reached) => {}
-                }
-            }))
-        }
+async fn watch_source(source: Arc<dyn Source>, hints: Hints, reached: watch::Receiver<Phase>) {
+    let changed = Box::new(move || hints.give(ReloadTrigger::FileChange));
+    tokio::select! {
+        () = source.watch(changed) => {}
+        () = until(Phase::Stopping, reached) => {}
     }
 }
 

@@ -6,11 +6,11 @@ use std::str::FromStr;
 use clap::{Args, ValueEnum};
 use tokio::runtime::Runtime;
 
+use crate::api::pb;
 use crate::cli::exit::Exit;
 use crate::cli::output::{chain, say};
 use crate::cli::show::{diagnostics, short, visible};
-use crate::server::admin_client::{AdminClient, AdminError, CredentialFiles, Credentials, Refused};
-use crate::server::pb;
+use crate::client::admin::{AdminClient, AdminError, CredentialFiles, Credentials, Refused};
 
 /// How an answer is printed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use crate::api::json;
+use crate::api::pb::batch_item::Answer as ItemAnswer;
+use crate::api::pb::{EvaluateRefundRequest, ExplainLevel};
 use crate::cli::exit::Exit;
 use crate::cli::input::{BATCH_BYTES_MAX, Format, Input, REQUEST_BYTES_MAX, address, message, patience, request};
 use crate::cli::output::{Answer, answer, chain, say};
-use crate::server::client::{self, CallError};
-use crate::server::pb::batch_item::Answer as ItemAnswer;
-use crate::server::pb::{EvaluateRefundRequest, ExplainLevel};
-use crate::server::{json, text};
+use crate::cli::show::decision;
+use crate::client::{self, CallError};
 
 /// Send one request to a server
 #[derive(Debug, Args)]
@@ -155,7 +156,7 @@ impl Call {
         self.overlay(&mut request);
         let response = self.told(runtime.block_on(client::evaluate(&self.addr, request.clone(), self.timeout)))?;
         let json = json::response_to_json(&response);
-        Ok(Answered { json, text: text::response_to_text(&request, &response), exit: Exit::Done })
+        Ok(Answered { json, text: decision::response_to_text(&request, &response), exit: Exit::Done })
     }
 
     fn batch(&self, runtime: &tokio::runtime::Runtime) -> Result<Answered, Exit> {
@@ -166,7 +167,7 @@ impl Call {
         let decided = response.items.iter().all(|item| matches!(item.answer, Some(ItemAnswer::Response(_))));
         let json = json::message_to_json(&response, "BatchEvaluateRefundResponse");
         let exit = if decided { Exit::Done } else { Exit::Unexpected };
-        Ok(Answered { json, text: text::batch_to_text(&request, &response), exit })
+        Ok(Answered { json, text: decision::batch_to_text(&request, &response), exit })
     }
 
     fn evidence(&self, runtime: &tokio::runtime::Runtime) -> Result<Answered, Exit> {
@@ -177,12 +178,12 @@ impl Call {
         let asked = client::validate_evidence(&self.addr, request.clone(), self.timeout);
         let response = self.told(runtime.block_on(asked))?;
         let json = json::message_to_json(&response, "ValidateEvidenceResponse");
-        Ok(Answered { json, text: text::evidence_to_text(&request, &response), exit: Exit::Done })
+        Ok(Answered { json, text: decision::evidence_to_text(&request, &response), exit: Exit::Done })
     }
 
     fn info(&self, runtime: &tokio::runtime::Runtime) -> Result<Answered, Exit> {
         let info = self.told(runtime.block_on(client::server_info(&self.addr, self.timeout)))?;
         let json = json::message_to_json(&info, "GetServerInfoResponse");
-        Ok(Answered { json, text: text::info_to_text(&info), exit: Exit::Done })
+        Ok(Answered { json, text: decision::info_to_text(&info), exit: Exit::Done })
     }
 }

@@ -4,18 +4,17 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
-use crate::app::run::colour as colour_of_reports;
+use crate::api::json::admin_to_json;
+use crate::api::pb;
 use crate::cli::admin::{Change, Format, Replica, Right, Wanted, expected, status};
 use crate::cli::check::exit_of as exit_of_check;
 use crate::cli::exit::Exit;
-use crate::cli::output::{Answer, answer, say, say_unreadable};
+use crate::cli::output::{Answer, answer, colour_of_reports, say, say_unreadable};
 use crate::cli::show::{activation, candidate, changes, colour, diagnostics, moment, origin, short, visible};
+use crate::client::admin::{AdminClient, AdminError, Refused};
 use crate::engine::admit::admit;
 use crate::policy::bundle::Bundle;
 use crate::policy::diagnostic::render;
-use crate::server::admin_client::{AdminClient, AdminError, Refused};
-use crate::server::json::admin_to_json;
-use crate::server::pb;
 use crate::source::directory;
 
 /// Try policies on live requests before they decide any

@@ -4,9 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::app::run::colour;
 use crate::cli::exit::Exit;
-use crate::cli::output::{answer, say, say_unreadable};
+use crate::cli::output::{answer, colour_of_reports, say, say_unreadable};
 use crate::cli::show::visible;
 use crate::engine::admit::{Admission, Rejection, admit};
 use crate::policy::bundle::Bundle;
@@ -46,7 +45,7 @@ pub(super) fn admitted(dir: &Path) -> Result<(Admission, Bundle), Exit> {
     match admit(&bundle) {
         Ok(admission) => Ok((admission, bundle)),
         Err(rejection) => {
-            say(&render(&rejection.diagnostics, &bundle, colour()));
+            say(&render(&rejection.diagnostics, &bundle, colour_of_reports()));
             if let Some(failed) = rejection.only_cases_failed {
                 say(&format!("{} failed, {} passed", counted(failed, "case"), rejection.cases_passed));
             }
@@ -58,7 +57,7 @@ pub(super) fn admitted(dir: &Path) -> Result<(Admission, Bundle), Exit> {
 /// Warnings of a bundle that is good enough.
 pub(super) fn say_warnings(warnings: &[Diagnostic], bundle: &Bundle) {
     if !warnings.is_empty() {
-        say(&render(warnings, bundle, colour()));
+        say(&render(warnings, bundle, colour_of_reports()));
     }
 }
 

@@ -4,17 +4,17 @@ use std::path::Path;
 
 use clap::Args;
 
+use crate::api::json::admin_to_json;
+use crate::api::pb;
 use crate::cli::admin::{Format, Replica, Right, Wanted, status};
 use crate::cli::exit::Exit;
 use crate::cli::output::{Answer, answer, say, say_unreadable};
 use crate::cli::show::{changes, colour};
+use crate::client::admin::{AdminClient, AdminError};
 use crate::domain::limits::FILE_BYTES_MAX;
 use crate::policy::bundle::{Bundle, BundleError, BundleFile};
 use crate::policy::diff::{Change, diff};
 use crate::policy::load::role;
-use crate::server::admin_client::{AdminClient, AdminError};
-use crate::server::json::admin_to_json;
-use crate::server::pb;
 use crate::source::directory;
 
 /// Say what is different between two bundles, rule by rule

@@ -4,18 +4,19 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::app::config::Policies;
-use crate::app::run::{colour, read};
+use crate::api::limits::EVALUATION_MESSAGE_BYTES_MAX;
+use crate::api::{json, pb};
 use crate::cli::check::exit_of;
 use crate::cli::exit::Exit;
-use crate::cli::input::{Format, Input, request};
-use crate::cli::output::{Answer, answer, say, say_unreadable};
+use crate::cli::input::{Format, Input, request, source};
+use crate::cli::output::{Answer, answer, colour_of_reports, say, say_unreadable};
+use crate::cli::show::decision;
 use crate::cli::show::visible;
 use crate::engine::admit::admit;
 use crate::engine::{Engine, open};
 use crate::policy::diagnostic::render;
-use crate::server;
-use crate::server::limits::EVALUATION_MESSAGE_BYTES_MAX;
+use crate::server::data::evaluation;
+use crate::source::Source;
 
 /// Decide one request here, without a server
 #[derive(Debug, Args)]
@@ -48,15 +49,14 @@ pub(super) struct Eval {
 
 impl Eval {
     pub(super) fn run(self) -> Exit {
-        let policies = self.policies.map_or(Policies::Embedded, Policies::Directory);
         let mut request = match request(&self.file) {
             Ok(request) => request,
             Err(exit) => return exit,
         };
         if self.explain {
-            request.explain = server::pb::ExplainLevel::Full as i32;
+            request.explain = pb::ExplainLevel::Full as i32;
         }
-        let bytes = server::pb::message_bytes(&request);
+        let bytes = pb::message_bytes(&request);
         if EVALUATION_MESSAGE_BYTES_MAX < bytes {
             say(&format!(
                 "error: the request in {} has {bytes} bytes as a message, at most {EVALUATION_MESSAGE_BYTES_MAX} are allowed\n  \
@@ -65,15 +65,15 @@ impl Eval {
             ));
             return Exit::Usage;
         }
-        let engine = match engine(&policies) {
+        let engine = match engine(&*source(self.policies)) {
             Ok(engine) => engine,
             Err(exit) => return exit,
         };
-        match server::evaluation::answer(&engine.current(), &request) {
+        match evaluation::answer(&engine.current(), &request) {
             Ok(evaluated) => {
                 let text = match self.output {
-                    Format::Json => Answer::Json(server::json::response_to_json(&evaluated.response)),
-                    Format::Text => server::text::response_to_text(&request, &evaluated.response).into(),
+                    Format::Json => Answer::Json(json::response_to_json(&evaluated.response)),
+                    Format::Text => decision::response_to_text(&request, &evaluated.response).into(),
                 };
                 answer(text, Exit::Done)
             }
@@ -86,12 +86,12 @@ impl Eval {
     }
 }
 
-fn engine(policies: &Policies) -> Result<Engine, Exit> {
-    let bundle = read(policies).map_err(|error| say_unreadable(&error))?;
+fn engine(source: &dyn Source) -> Result<Engine, Exit> {
+    let bundle = source.read().map_err(|error| say_unreadable(&error))?;
     match admit(&bundle) {
         Ok(admission) => Ok(open(admission).0),
         Err(rejection) => {
-            say(&render(&rejection.diagnostics, &bundle, colour()));
+            say(&render(&rejection.diagnostics, &bundle, colour_of_reports()));
             Err(exit_of(&rejection))
         }
     }

@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::app::run::colour;
 use crate::cases::CasesKey;
 use crate::cli::check::counted;
 use crate::cli::exit::Exit;
-use crate::cli::output::{answer, say, say_unreadable};
+use crate::cli::output::{answer, colour_of_reports, say, say_unreadable};
 use crate::cli::show::visible;
 use crate::policy::bundle::Bundle;
 use crate::policy::diagnostic::render;
@@ -89,7 +88,7 @@ fn changes(bundle: &Bundle) -> Result<Vec<(String, String)>, Exit> {
     if diagnostics.is_empty() {
         return Ok(changes);
     }
-    say(&render(&diagnostics, bundle, colour()));
+    say(&render(&diagnostics, bundle, colour_of_reports()));
     Err(Exit::PolicyInvalid)
 }
 

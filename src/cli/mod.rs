@@ -19,7 +19,7 @@ mod reload;
 mod rollback;
 mod schema;
 mod serve;
-mod show;
+pub mod show;
 mod status;
 mod test;
 mod version;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::cli::exit::Exit;
 use crate::domain::printable::PrintableLines;
 use crate::policy::diagnostic::Colour;
-use crate::source::directory::ReadError;
+use crate::source::SourceError;
 use crate::telemetry::terminal::shows_colour;
 
 /// What a verb answers.
@@ -52,6 +52,11 @@ fn colour_code(text: &str) -> Option<(&str, &str)> {
     let (before, code) = text.split_at(text.rfind('\u{1b}')?);
     let digits = code.strip_prefix("\u{1b}[")?.strip_suffix('m')?;
     digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b';').then_some((before, code))
+}
+
+/// Whether reports on standard error may be coloured.
+pub(super) fn colour_of_reports() -> Colour {
+    colour_of(&io::stderr())
 }
 
 /// Whether what goes to a stream may be coloured.
@@ -118,13 +123,13 @@ pub(super) fn chain(error: &dyn Error) -> String {
 }
 
 /// Says why policies cannot be read, each problem with what to do about it.
-pub(super) fn say_unreadable(error: &ReadError) -> Exit {
+pub(super) fn say_unreadable(error: &SourceError) -> Exit {
     say(&unreadable(error));
     Exit::PolicyInvalid
 }
 
 /// Why policies cannot be read, each problem with what to do about it.
-pub(super) fn unreadable(error: &ReadError) -> String {
+pub(super) fn unreadable(error: &SourceError) -> String {
     let lines = error.lines().into_iter().map(|(problem, help)| format!("error: {problem}\n  help: {help}"));
     lines.collect::<Vec<_>>().join("\n")
 }

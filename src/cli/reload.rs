@@ -2,12 +2,12 @@
 
 use clap::Args;
 
+use crate::api::json::admin_to_json;
+use crate::api::pb;
 use crate::cli::admin::{Change, Format, Right, Wanted, expected, status};
 use crate::cli::exit::Exit;
 use crate::cli::output::{Answer, answer};
 use crate::cli::show::{activation, colour};
-use crate::server::json::admin_to_json;
-use crate::server::pb;
 
 /// Have a server read its policies again
 #[derive(Debug, Args)]

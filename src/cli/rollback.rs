@@ -2,12 +2,12 @@
 
 use clap::Args;
 
+use crate::api::json::admin_to_json;
+use crate::api::pb;
 use crate::cli::admin::{Change, Format, Replica, Right, Wanted, expected};
 use crate::cli::exit::Exit;
 use crate::cli::output::{Answer, answer, say};
 use crate::cli::show::{activation, colour, moment, origin, short, status, visible};
-use crate::server::json::admin_to_json;
-use crate::server::pb;
 
 /// Put an earlier revision in force again
 #[derive(Debug, Args)]

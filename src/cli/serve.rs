@@ -8,18 +8,19 @@ use clap::{Args, ValueEnum};
 use http::HeaderName;
 use jiff::SignedDuration;
 
-use crate::app::config::{Config, Policies};
-use crate::app::reload::{GoodAfter, RoadConfig};
+use crate::app::config::Config;
 use crate::app::run::{Ended, RunError, run};
 use crate::cli::exit::Exit;
-use crate::cli::input::address;
-use crate::cli::output::{chain, say, say_and_end, unreadable};
+use crate::cli::input::{address, source};
+use crate::cli::output::{chain, colour_of_reports, say, say_and_end, unreadable};
+use crate::policy::diagnostic::render;
+use crate::reload::bootstrap::BootstrapError;
+use crate::reload::{GoodAfter, RoadConfig};
 use crate::server::admin::limits::ADMIN_CONNECTIONS_MAX;
 use crate::server::admin::{AdminAddress, AdminConfig, AdminLimits, DEFAULT_ADDRESS, OpenError, TlsFiles};
 use crate::server::limits::CONNECTIONS_MAX;
 use crate::server::pages::{PAGES_CONNECTIONS_MAX, PagesConfig};
 use crate::server::{OverloadConfig, ServerConfig};
-use crate::source::watch::Timing;
 use crate::telemetry::InitError;
 use crate::telemetry::logs::{LogFormat, LogSettings};
 use crate::telemetry::settings::Export;
@@ -149,10 +150,9 @@ impl Serve {
         };
         let ended = run(Config {
             listen: self.listen,
-            policies: self.policies.map_or(Policies::Embedded, Policies::Directory),
+            source: source(self.policies),
             logs,
             export,
-            timing: Timing::default(),
             state_dir: self.state_dir,
             road: RoadConfig {
                 revisions_max: usize::from(self.revisions_max),
@@ -232,8 +232,11 @@ fn header(text: &str) -> Result<HeaderName, String> {
 fn failed(error: &RunError) -> (String, Exit) {
     let said = format!("error: {}", chain(error));
     match error {
-        RunError::Unreadable(error) => (unreadable(error), Exit::PolicyInvalid),
-        RunError::Rejected { report } => (format!("{report}\nerror: {error}"), Exit::PolicyInvalid),
+        RunError::Bootstrap(BootstrapError::Unreadable(error)) => (unreadable(error), Exit::PolicyInvalid),
+        RunError::Bootstrap(BootstrapError::Rejected { rejection, bundle }) => {
+            let report = render(&rejection.diagnostics, bundle, colour_of_reports());
+            (format!("{report}\nerror: {error}"), Exit::PolicyInvalid)
+        }
         RunError::Telemetry(InitError::Log(_)) | RunError::Runtime(_) | RunError::Serve(_) | RunError::Bug(_) => {
             (said, Exit::Unexpected)
         }
@@ -252,7 +255,7 @@ fn failed(error: &RunError) -> (String, Exit) {
             format!("{said}\n  help: choose another address with `--http-listen`, port 0 takes a free one"),
             Exit::Unexpected,
         ),
-        RunError::State(_) => (
+        RunError::Bootstrap(BootstrapError::State(_)) => (
             format!(
                 "{said}\n  help: give each server a state directory of its own with `--state-dir`, on a disk that it may write"
             ),

@@ -6,13 +6,13 @@ use clap::Args;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
+use crate::api::json::admin_to_json;
 use crate::cli::admin::{Access, Format, Right, Wanted, admin_address, exit_of, explain, runtime, status};
 use crate::cli::exit::Exit;
 use crate::cli::output::{Answer, answer, chain, say};
 use crate::cli::show::status::{Told, line, lines, page};
 use crate::cli::show::{short, visible};
-use crate::server::admin_client::{AdminClient, AdminError, Credentials, Refused};
-use crate::server::json::admin_to_json;
+use crate::client::admin::{AdminClient, AdminError, Credentials, Refused};
 
 /// Pause between two looks while replicas do not agree.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -58,7 +58,7 @@ pub(super) struct Status {
 }
 
 /// What a server said, or why it said nothing.
-type Asked = (String, Result<crate::server::pb::PolicyStatus, AdminError>);
+type Asked = (String, Result<crate::api::pb::PolicyStatus, AdminError>);
 
 impl Status {
     pub(super) fn run(self) -> Exit {

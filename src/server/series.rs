@@ -4,9 +4,9 @@
 
 use prost_reflect::{DescriptorPool, MessageDescriptor};
 
+use crate::api::pb::FILE_DESCRIPTOR_SET;
 use crate::server::admin;
-use crate::server::pb::FILE_DESCRIPTOR_SET;
-use crate::server::service::Method;
+use crate::server::data::service::Method;
 use crate::telemetry::requests::RequestMethod;
 use crate::telemetry::{self, KnownSeries};
 

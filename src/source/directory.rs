@@ -13,6 +13,8 @@ use std::time::Duration;
 use crate::domain::limits::{BUNDLE_BYTES_MAX, FILE_BYTES_MAX};
 use crate::policy::bundle::{Bundle, BundleError, BundleFile};
 use crate::source::scan::{Fault, Identity, Kind, Problem, ScannedFile, Shown, scan};
+use crate::source::watch::{Timing, watch};
+use crate::source::{Source, SourceError, SourceProblem, Watching};
 
 /// How often a directory that keeps changing is read before giving up.
 const ATTEMPTS_MAX: u32 = 5;
@@ -20,25 +22,39 @@ const ATTEMPTS_MAX: u32 = 5;
 /// Pause between two attempts: longer than an editor needs between its rename and its write.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Why a directory gives no bundle.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum ReadError {
-    /// There are paths that cannot be read or do not belong there; every one of them.
-    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
-    Problems(Vec<Problem>),
-    /// A file changed while it was read, again and again.
-    #[error("`{}` changed while it was read", Shown(.0))]
-    Unstable(PathBuf),
-    /// The file system does not answer.
-    #[error("reading the policies takes longer than {0:?}")]
-    Hanging(Duration),
-    /// The files together are not a bundle.
-    #[error(transparent)]
-    Bundle(#[from] BundleError),
+/// A directory as a source.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Directory {
+    /// Its path.
+    pub path: PathBuf,
+    /// How closely it is watched.
+    pub timing: Timing,
+}
+
+impl Directory {
+    /// The directory at this path, watched as closely as usual.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), timing: Timing::default() }
+    }
+}
+
+impl Source for Directory {
+    fn read(&self) -> Result<Bundle, SourceError> {
+        read(&self.path)
+    }
+
+    fn watch(&self, changed: Box<dyn FnMut() + Send>) -> Watching {
+        Box::pin(watch(self.path.clone(), self.timing, changed))
+    }
+
+    fn location(&self) -> String {
+        self.path.display().to_string()
+    }
 }
 
 /// Reads the bundle of a directory. May wait for a moment: not for a thread that serves requests.
-pub fn read(root: &Path) -> Result<Bundle, ReadError> {
+pub fn read(root: &Path) -> Result<Bundle, SourceError> {
     let mut attempts = 1;
     loop {
         match read_once(root) {
@@ -49,54 +65,44 @@ pub fn read(root: &Path) -> Result<Bundle, ReadError> {
     }
 }
 
-impl ReadError {
-    /// Whether another attempt may succeed, without anyone changing the directory.
-    #[must_use]
-    pub fn is_transient(&self) -> bool {
-        match self {
-            Self::Problems(problems) => problems.iter().any(Problem::is_transient),
-            Self::Unstable(_) | Self::Hanging(_) => true,
-            Self::Bundle(_) => false,
-        }
-    }
-
-    /// Each problem on its own, with what to do about it.
-    #[must_use]
-    pub fn lines(&self) -> Vec<(String, &'static str)> {
-        match self {
-            Self::Problems(problems) => problems.iter().map(|problem| (problem.to_string(), problem.help())).collect(),
-            Self::Unstable(_) => vec![(self.to_string(), "wait until whatever writes it has finished")],
-            Self::Hanging(_) => vec![(self.to_string(), "check the file system that holds them")],
-            Self::Bundle(_) => vec![(self.to_string(), "a bundle is a directory of `.yaml` files")],
-        }
-    }
+fn problems_of(problems: Vec<Problem>) -> SourceError {
+    let problem = |problem: &Problem| SourceProblem {
+        problem: problem.to_string(),
+        help: problem.help(),
+        is_transient: problem.is_transient(),
+    };
+    SourceError::Problems(problems.iter().map(problem).collect())
 }
 
-fn read_once(root: &Path) -> Result<Bundle, ReadError> {
+fn unstable(path: &Path) -> SourceError {
+    SourceError::Unstable(Shown(path).to_string())
+}
+
+fn read_once(root: &Path) -> Result<Bundle, SourceError> {
     let before = scan(root);
     if !before.problems.is_empty() {
-        return Err(ReadError::Problems(before.problems));
+        return Err(problems_of(before.problems));
     }
     within_bounds(&before.files)?;
     let (mut files, mut problems) = (Vec::with_capacity(before.files.len()), Vec::new());
     for scanned in &before.files {
         match read_file(scanned) {
             Ok(bytes) => files.push(BundleFile { path: scanned.name.clone(), bytes }),
-            Err(FileError::Unstable) => return Err(ReadError::Unstable(scanned.path.clone())),
+            Err(FileError::Unstable) => return Err(unstable(&scanned.path)),
             Err(FileError::Fault(fault)) => problems.push(Problem { path: scanned.path.clone(), fault }),
         }
     }
     if !problems.is_empty() {
-        return Err(ReadError::Problems(problems));
+        return Err(problems_of(problems));
     }
     if scan(root) != before {
-        return Err(ReadError::Unstable(root.to_owned()));
+        return Err(unstable(root));
     }
     Ok(Bundle::new(files)?)
 }
 
 /// Sizes are held against their limits before the first byte is read.
-fn within_bounds(files: &[ScannedFile]) -> Result<(), ReadError> {
+fn within_bounds(files: &[ScannedFile]) -> Result<(), SourceError> {
     let too_large = |file: &&ScannedFile| file.identity.size_bytes > FILE_BYTES_MAX as u64;
     let problems: Vec<Problem> = files
         .iter()
@@ -104,7 +110,7 @@ fn within_bounds(files: &[ScannedFile]) -> Result<(), ReadError> {
         .map(|file| Problem { path: file.path.clone(), fault: Fault::TooLarge { bytes: file.identity.size_bytes } })
         .collect();
     if !problems.is_empty() {
-        return Err(ReadError::Problems(problems));
+        return Err(problems_of(problems));
     }
     let total = files.iter().fold(0_u64, |total, file| total.saturating_add(file.identity.size_bytes));
     if total > BUNDLE_BYTES_MAX as u64 {

@@ -9,6 +9,7 @@ pub mod bad_fields;
 pub mod caller;
 pub mod codes;
 mod counts;
+pub mod cpu;
 pub mod event;
 mod log_escape;
 pub mod log_limit;

@@ -11,12 +11,12 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use prost::Message as _;
+use requite::api::pb;
+use requite::api::pb::policy_admin_service_server::{PolicyAdminService, PolicyAdminServiceServer};
 use requite::engine::admit::admit;
 use requite::policy::bundle::{Bundle, BundleFile};
 use requite::policy::diagnostic::{Diagnostic, Severity};
 use requite::policy::diff::{Change, ChangeKind, diff};
-use requite::server::pb;
-use requite::server::pb::policy_admin_service_server::{PolicyAdminService, PolicyAdminServiceServer};
 use requite::source::directory;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime::Runtime;

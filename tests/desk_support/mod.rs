@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use requite::api::pb;
+use requite::api::pb::policy_admin_service_client::PolicyAdminServiceClient;
 use requite::domain::money::Currency;
 use requite::domain::time::Timestamp;
 use requite::engine::activations::{Activations, Entry};
@@ -22,12 +24,10 @@ use requite::engine::status::{
 use requite::engine::{Activator, Engine, open};
 use requite::policy::bundle::{Bundle, BundleFile, Digest};
 use requite::policy::diff::{Changes, bounded_diff};
+use requite::reload::handle::{Ask, Asker, Desk, Files, Replace, Staged, Untried};
+use requite::reload::status_view::Shown;
 use requite::server::Drained;
-use requite::server::admin::desk::{Ask, Asker, Desk, Files, Replace, Staged, Untried};
 use requite::server::admin::{self, AdminAddress, AdminConfig, AdminLimits, OpenError, TlsFiles};
-use requite::server::pb;
-use requite::server::pb::policy_admin_service_client::PolicyAdminServiceClient;
-use requite::server::shown::Shown;
 use requite::telemetry::event::{ReloadResult, ReloadTrigger, Reloaded};
 use requite::telemetry::reloads::LastAttempt;
 use tempfile::TempDir;

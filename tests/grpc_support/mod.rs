@@ -7,6 +7,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
+use requite::client;
 use requite::domain::decision::ReasonCodes;
 use requite::domain::facts::FactId;
 use requite::domain::money::Currency;
@@ -21,7 +22,7 @@ use requite::plan::text::{ComparisonExcuses, TextRules};
 use requite::plan::vocabulary::{Labels, Vocabularies};
 use requite::plan::{Plan, TenderRules};
 use requite::policy::bundle::{Bundle, BundleFile};
-use requite::server::{Drained, ServerConfig, client, serve};
+use requite::server::{Drained, ServerConfig, serve};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::oneshot;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use requite::server::{json, pb};
+use requite::api::{json, pb};
 
 /// The wire types of protobuf.
 pub const VARINT: u64 = 0;

@@ -1,7 +1,7 @@
 //! Requests that tests begin with: orders of the standard policy, as callers write them.
 
-use requite::server::json::request_from_json;
-use requite::server::pb;
+use requite::api::json::request_from_json;
+use requite::api::pb;
 use serde_json::{Value, json};
 
 /// Boosting for 200.00, three eighths done, 16 hours late, with both pieces of evidence: 125.00

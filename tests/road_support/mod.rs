@@ -6,17 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use requite::app::begin::{Begun, begin};
-use requite::app::config::Policies;
-use requite::app::reload::flap::FlapLimits;
-use requite::app::reload::hints::Hints;
-use requite::app::reload::{GoodAfter, Loader, Road, RoadConfig, lay};
 use requite::engine::admit::admit_of;
 use requite::engine::status::{ActivationReport, Refusal, Status};
 use requite::engine::{Engine, open_in};
 use requite::policy::bundle::{Bundle, BundleFile, Digest};
-use requite::server::admin::desk::{Ask, Asker, Desk, Knowing, Replace, Reply, Staged};
-use requite::source::directory;
+use requite::reload::bootstrap::{Begun, begin};
+use requite::reload::flap_damper::FlapLimits;
+use requite::reload::handle::{Ask, Asker, Desk, Knowing, Replace, Reply, Staged};
+use requite::reload::signal::Hints;
+use requite::reload::{GoodAfter, Road, RoadConfig, lay};
+use requite::source::{Directory, Source, SourceError, Watching};
 use requite::telemetry::event::ReloadTrigger;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -113,17 +112,36 @@ impl Place {
 
     /// Lays the road, so that asks may wait before it is run.
     pub fn lay(&self, config: RoadConfig) -> Laid {
-        let policies = Policies::Directory(self.source());
-        let Begun { beginning, state } = begin(&policies, self.state.as_deref()).unwrap();
-        let (engine, activator) = open_in(Arc::clone(&beginning.first.plans));
         let reads = Arc::new(AtomicUsize::new(0));
-        let (source, counted) = (self.source(), Arc::clone(&reads));
-        let read = move || {
-            counted.fetch_add(1, Ordering::SeqCst);
-            directory::read(&source)
-        };
-        let road = lay(Loader { read: Box::new(read), admit: admit_of, state }, activator, beginning, config);
+        let source = Counted { directory: Directory::new(self.source()), reads: Arc::clone(&reads) };
+        let Begun { beginning, loader } = begin(Arc::new(source), admit_of, self.state.as_deref()).unwrap();
+        // The first one was for the start.
+        reads.store(0, Ordering::SeqCst);
+        let (engine, activator) = open_in(Arc::clone(&beginning.first.plans));
+        let road = lay(loader, activator, beginning, config);
         Laid { road, engine, reads, file: self.file() }
+    }
+}
+
+/// A directory that counts how often it is read.
+#[derive(Debug)]
+struct Counted {
+    directory: Directory,
+    reads: Arc<AtomicUsize>,
+}
+
+impl Source for Counted {
+    fn read(&self) -> Result<Bundle, SourceError> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        self.directory.read()
+    }
+
+    fn watch(&self, changed: Box<dyn FnMut() + Send>) -> Watching {
+        self.directory.watch(changed)
+    }
+
+    fn location(&self) -> String {
+        self.directory.location()
     }
 }
 

@@ -13,8 +13,9 @@ use std::sync::{Arc, Mutex};
 use std::thread::{JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
-use requite::server::pb::refund_policy_service_client::RefundPolicyServiceClient;
-use requite::server::{client, pb};
+use requite::api::pb;
+use requite::api::pb::refund_policy_service_client::RefundPolicyServiceClient;
+use requite::client;
 use requite::source::directory::read;
 use serde_json::Value;
 use tempfile::TempDir;

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use hyper::body::Bytes;
 use prost::Message as _;
-use requite::server::pb::EvaluateRefundResponse;
+use requite::api::pb::EvaluateRefundResponse;
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::time::{Instant, interval, sleep};
 

@@ -10,8 +10,8 @@ use std::time::Duration;
 use h2::client::SendRequest;
 use hyper::body::Bytes;
 use prost::Message;
-use requite::server::json;
-use requite::server::pb::{EvaluateRefundRequest, ExplainLevel};
+use requite::api::json;
+use requite::api::pb::{EvaluateRefundRequest, ExplainLevel};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -269,7 +269,7 @@ pub(crate) fn large_request() -> EvaluateRefundRequest {
     let line = order.lines[0].clone();
     order.tenders.clear();
     order.lines =
-        (0..256).map(|place| requite::server::pb::OrderLine { line_id: format!("l{place}"), ..line.clone() }).collect();
+        (0..256).map(|place| requite::api::pb::OrderLine { line_id: format!("l{place}"), ..line.clone() }).collect();
     if let Some(claim) = request.claim.as_mut() {
         claim.line_ids.clear();
         claim.requested_amount = None;

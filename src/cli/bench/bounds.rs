@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use crate::server::load::arrivals::RATE_PER_S_MAX;
-use crate::server::load::{DURATION_MAX, DURATION_MIN, RELOAD_EVERY_MIN, TIMEOUT_MAX, WARM_UP_MAX};
+use crate::load::arrivals::RATE_PER_S_MAX;
+use crate::load::{DURATION_MAX, DURATION_MIN, RELOAD_EVERY_MIN, TIMEOUT_MAX, WARM_UP_MAX};
 
 /// A rate: `500/s`, or `500`.
 pub(super) fn rate(text: &str) -> Result<u32, String> {

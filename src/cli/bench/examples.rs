@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::api::pb::EvaluateRefundRequest;
 use crate::cli::bench::refused;
 use crate::cli::exit::Exit;
 use crate::cli::input::{Input, request};
-use crate::server::load::EXAMPLES_MAX;
-use crate::server::load::mix::mix;
-use crate::server::pb::EvaluateRefundRequest;
+use crate::load::EXAMPLES_MAX;
+use crate::load::mix::mix;
 
 /// Requests, and where they are from.
 type Examples = (Vec<EvaluateRefundRequest>, String);

@@ -13,19 +13,19 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use tokio::sync::mpsc;
 
+use crate::api::limits::BATCH_ITEMS_MAX;
+use crate::api::pb::EvaluateRefundRequest;
 use crate::cli::bench::bounds::{duration, period, rate, share, timeout, warm_up};
 use crate::cli::bench::signals::Signals;
 use crate::cli::exit::Exit;
 use crate::cli::input::address;
 use crate::cli::output::{Answer, answer, chain, say};
-use crate::server::limits::BATCH_ITEMS_MAX;
-use crate::server::load::arrivals::Arrivals;
-use crate::server::load::report::Report;
-use crate::server::load::{
+use crate::load::arrivals::Arrivals;
+use crate::load::report::Report;
+use crate::load::{
     CONNECTIONS_MAX, Call, IN_FLIGHT_DEFAULT, IN_FLIGHT_MAX, Interrupt, Load, LoadError, Progress, Reload, THREADS_MAX,
     plot, run,
 };
-use crate::server::pb::EvaluateRefundRequest;
 
 const LONG: &str = "Load a server and measure its latency.\n\n\
     Requests are sent at the moments meant for them, whatever the answers do (an open loop), and latency \

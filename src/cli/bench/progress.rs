@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use crate::server::load::{Load, Progress};
+use crate::load::{Load, Progress};
 use crate::telemetry::terminal::obeys;
 
 /// Between two looks.

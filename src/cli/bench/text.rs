@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use crate::cli::show::visible;
-use crate::server::load::report::{Latency, Report, answers_needed, grouped};
+use crate::load::report::{Latency, Report, answers_needed, grouped};
 
 /// Width of the names of the lines.
 const NAME_WIDTH: usize = 14;
@@ -145,7 +145,7 @@ fn seconds(millis: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::load::report::samples;
+    use crate::load::report::samples;
 
     #[test]
     fn a_report_tells_what_matters_in_order() {

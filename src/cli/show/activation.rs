@@ -1,8 +1,8 @@
 //! What a reload, rollback or promotion came to.
 
+use crate::api::pb;
 use crate::cli::show::{changes, counted, diagnostics, moment, short, visible};
 use crate::policy::diagnostic::Colour;
-use crate::server::pb;
 
 /// What changed hands, what changed, and what follows.
 pub(in crate::cli) fn text(activation: &pb::Activation, colour: Colour) -> String {

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
+use crate::api::pb;
 use crate::cli::show::status::withdrawal;
 use crate::cli::show::{Side, counted, decimal, length, moment, row, short, spoken, table, visible};
-use crate::server::pb;
 
 /// All of the report.
 pub(in crate::cli) fn text(candidate: &pb::CandidateStatus) -> String {

@@ -3,10 +3,10 @@
 
 use similar::{ChangeTag, TextDiff};
 
+use crate::api::pb;
 use crate::cli::show::{Ink, counted, inked, visible};
 use crate::policy::diagnostic::Colour;
 use crate::policy::diff::{Change, ChangeKind};
-use crate::server::pb;
 
 /// Lines shown around a line that changed.
 const CONTEXT_LINES: usize = 3;

@@ -1,10 +1,10 @@
 //! Mistakes in policies as a server tells them: their places, without the lines around them.
 
+use crate::api::pb;
+use crate::api::pb::DiagnosticSeverity;
 use crate::cases::CASE_FAILED;
 use crate::cli::show::{counted, short, spoken, visible};
 use crate::policy::diagnostic::STRICTER_NOTE;
-use crate::server::pb;
-use crate::server::pb::DiagnosticSeverity;
 
 /// Why policies were not let in.
 pub(in crate::cli) fn rejection(rejection: &pb::PolicyRejection) -> String {

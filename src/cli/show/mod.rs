@@ -3,16 +3,17 @@
 pub(super) mod activation;
 pub(super) mod candidate;
 pub(super) mod changes;
+pub mod decision;
 pub(super) mod diagnostics;
 pub(super) mod status;
 
 use std::io;
 
+use crate::api::pb;
 use crate::cli::output::colour_of;
 use crate::domain::money::Currency;
 use crate::domain::printable::Printable;
 use crate::policy::diagnostic::Colour;
-use crate::server::pb;
 
 /// Hex digits of a digest that tell one from another at a glance.
 const SHORT_DIGEST_DIGITS: usize = 12;

@@ -1,8 +1,8 @@
 //! Where replicas stand: a page for one of them, a table for several.
 
+use crate::api::pb;
+use crate::api::pb::{RestartForecast, SourceHold, StartedFrom};
 use crate::cli::show::{Side, asked, candidate, counted, diagnostics, moment, origin, row, short, table};
-use crate::server::pb;
-use crate::server::pb::{RestartForecast, SourceHold, StartedFrom};
 
 /// Everything about one replica.
 pub(in crate::cli) fn page(addr: &str, status: &pb::PolicyStatus) -> String {

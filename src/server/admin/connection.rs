@@ -14,10 +14,10 @@ use crate::server::admin::gate::{Gate, Peer, Shared};
 use crate::server::admin::limits::{ADMIN_STREAM_WINDOW_BYTES, ADMIN_STREAMS_MAX};
 use crate::server::admin::listen::Stream;
 use crate::server::admin::tls;
-use crate::server::connection::{self, Bounds, without_delay};
 use crate::server::limits::{CONNECTION_AGE_MAX, CONNECTION_IDLE_MAX};
-use crate::server::stop::StopSignal;
+use crate::server::transport::connection::{self, Bounds, without_delay};
 use crate::server::transport::state::ConnectionState;
+use crate::server::transport::stop::StopSignal;
 use crate::server::transport::supervision::Stay;
 use crate::telemetry::event::{Closure, ConnectionClosed, Listener};
 

@@ -8,12 +8,12 @@ use prost_types::Any;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
+use crate::api::errors::{ERROR_DOMAIN, Failure, clip};
+use crate::api::pb;
 use crate::engine::activations::Withdrawal;
 use crate::engine::status::{Failed, HeldBack, Refusal, Revision, WhyFailed};
 use crate::server::admin::credentials::{Right, Unrecognised};
 use crate::server::admin::limits::REJECTION_BYTES_MAX;
-use crate::server::errors::{ERROR_DOMAIN, Failure, clip};
-use crate::server::pb;
 use crate::server::wire;
 
 /// Why a call of an admin ends without an answer.

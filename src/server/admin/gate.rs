@@ -19,22 +19,22 @@ use tonic::{Code, Status};
 use tower::{Service, ServiceExt as _};
 use tracing::Instrument as _;
 
+use crate::api::errors::Failure;
+use crate::reload::handle::{Asker, Desk};
 use crate::server::admin::config::AdminLimits;
 use crate::server::admin::credentials::{Caller, Shown, Unrecognised};
-use crate::server::admin::desk::{Asker, Desk};
 use crate::server::admin::failure::AdminFailure;
 use crate::server::admin::keep::Kept;
 use crate::server::admin::limits::SMALL_CALL_BYTES_MAX;
 use crate::server::admin::method::{Effect, Method};
 use crate::server::admin::record::{Mentions, Notes, Record};
-use crate::server::errors::Failure;
-use crate::server::guard::{Panic, catch_panic, parse_timeout, with_standard_status};
+use crate::server::data::guard::{Panic, catch_panic, parse_timeout, with_standard_status};
 use crate::server::transport::answer::send_by;
 use crate::server::transport::budget::{Account, ByteBudget};
 use crate::server::transport::message::{Message, MessageReader};
 use crate::server::transport::request_body::RequestBody;
 use crate::server::transport::state::{ConnectionState, Stage};
-use crate::server::unary::MESSAGE_PREFIX_BYTES;
+use crate::server::transport::unary::MESSAGE_PREFIX_BYTES;
 use crate::telemetry;
 use crate::telemetry::audit::Unauthenticated;
 

@@ -13,7 +13,7 @@ use crate::server::admin::credentials::{Certificates, Credentials, CredentialsEr
 use crate::server::admin::files::{self, Fingerprint, Readers};
 use crate::server::admin::limits::CREDENTIALS_BYTES_MAX;
 use crate::server::admin::tls::TlsTexts;
-use crate::server::stop::StopSignal;
+use crate::server::transport::stop::StopSignal;
 
 /// What the files say now. Clones see the same.
 #[derive(Clone, Debug)]

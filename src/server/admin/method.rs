@@ -132,7 +132,7 @@ impl Method {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::pb::policy_admin_service_server::SERVICE_NAME;
+    use crate::api::pb::policy_admin_service_server::SERVICE_NAME;
 
     #[test]
     fn methods_are_known_by_their_paths() {

@@ -6,7 +6,6 @@
 mod config;
 mod connection;
 mod credentials;
-pub mod desk;
 mod failure;
 mod files;
 mod gate;
@@ -35,8 +34,11 @@ pub use config::{
 pub use credentials::{CredentialsError, LineProblem, Right};
 pub use files::FileError;
 
+use crate::api::limits::SMALL_MESSAGE_BYTES_MAX;
+use crate::api::pb::ADMIN_DESCRIPTOR_SET;
+use crate::api::pb::policy_admin_service_server::{PolicyAdminServiceServer, SERVICE_NAME};
+use crate::reload::handle::Desk;
 use crate::server::admin::credentials::Unrecognised;
-use crate::server::admin::desk::Desk;
 use crate::server::admin::gate::Shared;
 use crate::server::admin::keep::{Kept, Seen};
 use crate::server::admin::limits::{ADMIN_HELD_BYTES_DIVISOR, ADMIN_HELD_BYTES_MAX, LARGE_CALL_BYTES_MAX};
@@ -44,13 +46,10 @@ use crate::server::admin::listen::Bound;
 use crate::server::admin::method::Method;
 use crate::server::admin::record::Mentions;
 use crate::server::admin::service::Admins;
-use crate::server::limits::SMALL_MESSAGE_BYTES_MAX;
-use crate::server::pb::ADMIN_DESCRIPTOR_SET;
-use crate::server::pb::policy_admin_service_server::{PolicyAdminServiceServer, SERVICE_NAME};
-use crate::server::stop::stop_signal;
 use crate::server::transport::budget::ByteBudget;
 use crate::server::transport::connections::{Connections, Drained, Places, peer_share};
 use crate::server::transport::state::ConnectionState;
+use crate::server::transport::stop::stop_signal;
 use crate::telemetry::event::Listener;
 
 /// The methods of admins by their full names, and those that are none, as panics are counted.

@@ -1,10 +1,10 @@
 //! The fields of admins' requests: each is read strictly, and all that is wrong is said at once.
 
+use crate::api::errors::Failure;
 use crate::domain::request::FieldViolation;
 use crate::policy::bundle::Digest;
 use crate::server::admin::failure::AdminFailure;
 use crate::server::admin::limits::REASON_BYTES_MAX;
-use crate::server::errors::Failure;
 
 /// Every live request is put to the candidate.
 pub(crate) const SAMPLE_ALL: u16 = 1_000;

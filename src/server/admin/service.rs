@@ -8,19 +8,19 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tonic::{Extensions, Request, Response, Status, async_trait};
 
+use crate::api::errors::Failure;
+use crate::api::pb;
+use crate::api::pb::policy_admin_service_server::PolicyAdminService;
 use crate::engine::status::Revisions;
 use crate::policy::bundle::Digest;
-use crate::server::admin::desk::{Ask, Desk, Files, Knowing, Replace, Reply, Staged, Untried, Upload, Withdrawn};
+use crate::reload::handle::{Ask, Desk, Files, Knowing, Replace, Reply, Staged, Untried, Upload, Withdrawn};
 use crate::server::admin::failure::AdminFailure;
 use crate::server::admin::gate::{Call, Share};
 use crate::server::admin::keep::Kept;
 use crate::server::admin::request::{Fields, SAMPLE_ALL};
 use crate::server::admin::watch::StatusStream;
-use crate::server::errors::Failure;
-use crate::server::evaluation;
-use crate::server::pb;
-use crate::server::pb::policy_admin_service_server::PolicyAdminService;
-use crate::server::stop::StopSignal;
+use crate::server::data::evaluation;
+use crate::server::transport::stop::StopSignal;
 use crate::server::wire::{bundle, candidate, status};
 
 /// Answers the calls of admins.

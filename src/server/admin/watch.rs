@@ -13,14 +13,14 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::WatchStream;
 use tonic::Status;
 
+use crate::api::errors::Failure;
+use crate::api::pb;
 use crate::engine::status;
+use crate::reload::status_view::Shown;
 use crate::server::admin::credentials::{Credentials, Right};
 use crate::server::admin::failure::AdminFailure;
 use crate::server::admin::gate::Call;
-use crate::server::errors::Failure;
-use crate::server::pb;
-use crate::server::shown::Shown;
-use crate::server::stop::{Stage, StopSignal};
+use crate::server::transport::stop::{Stage, StopSignal};
 use crate::server::wire;
 
 /// The status of the replica, now and after every change.

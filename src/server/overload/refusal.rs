@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::{HeaderMap, Response};
 use tonic::body::Body;
 
-use crate::server::errors::{OVERLOADED, retry_later};
+use crate::api::errors::{OVERLOADED, retry_later};
 use crate::telemetry::event::ShedReason;
 
 /// Delays that callers are told in turn: were it one, all would come back at once.
@@ -115,7 +115,7 @@ mod tests {
     use tonic_types::StatusExt as _;
 
     use super::*;
-    use crate::server::errors::{ERROR_DOMAIN, PUSHBACK};
+    use crate::api::errors::{ERROR_DOMAIN, PUSHBACK};
 
     #[test]
     fn a_refusal_says_why_and_when_to_come_back() {

@@ -22,12 +22,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::reload::status_view::Shown;
 use crate::server::series::declare_series;
-use crate::server::shown::Shown;
-use crate::server::stop::{StopSignal, stop_signal};
 use crate::server::transport::budget::ByteBudget;
 use crate::server::transport::connections::{Connections, Drained, Places, peer_share};
 use crate::server::transport::state::{ConnectionState, Stage};
+use crate::server::transport::stop::{StopSignal, stop_signal};
 use crate::telemetry::event::{Closure, ConnectionClosed, Listener, Panicked};
 use crate::telemetry::prometheus;
 

@@ -14,7 +14,7 @@ use hyper::body::{Body as HttpBody, Bytes, Frame, SizeHint};
 use tokio::time::Instant;
 use tonic::Status;
 
-use crate::server::errors::Failure;
+use crate::api::errors::Failure;
 use crate::server::limits::ANSWER_SLICE_BYTES;
 use crate::server::transport::budget::{Exhausted, Reservation};
 use crate::server::transport::state::OpenCall;

@@ -10,10 +10,11 @@ use std::task::Poll;
 
 use hyper::body::{Body as HttpBody, Bytes};
 
-use crate::server::errors::Failure;
-use crate::server::limits::{SMALL_FRAME_BYTES, SMALL_FRAMES_MAX, WAITING_CALL_BYTES};
+use crate::api::errors::Failure;
+use crate::api::limits::{SMALL_FRAME_BYTES, SMALL_FRAMES_MAX};
+use crate::server::limits::WAITING_CALL_BYTES;
 use crate::server::transport::budget::{Account, Exhausted, Reservation};
-use crate::server::unary::MESSAGE_PREFIX_BYTES;
+use crate::server::transport::unary::MESSAGE_PREFIX_BYTES;
 use crate::telemetry::event::BufferKind;
 
 /// A message with its prefix, whole. What it holds of the budget is given back when it is dropped.

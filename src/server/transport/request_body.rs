@@ -12,7 +12,8 @@ use hyper::body::{Body as HttpBody, Bytes, Frame, Incoming, SizeHint};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-use crate::server::limits::{MATERIAL_MESSAGE_BYTES_MAX, REST_OF_BODY_TIME_MAX};
+use crate::api::limits::MATERIAL_MESSAGE_BYTES_MAX;
+use crate::server::limits::REST_OF_BODY_TIME_MAX;
 
 /// The body of one request.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::server::limits::OPEN_ENDED_CALLS_MAX;
+use crate::api::limits::OPEN_ENDED_CALLS_MAX;
 use crate::server::overload::Payer;
 use crate::server::transport::budget::Account;
 use crate::server::transport::peer::Peer;

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use crate::api::path::Path;
+use crate::api::pb;
 use crate::domain::limits::{BUNDLE_BYTES_MAX, BUNDLE_FILES_MAX, FILE_BYTES_MAX};
 use crate::domain::request::FieldViolation;
 use crate::domain::violations::Violations;
 use crate::policy::bundle::{Bundle, BundleFile};
-use crate::server::pb;
-use crate::server::wire::path::Path;
 
 /// The path of one file, in bytes of UTF-8: what file systems take for one name, three parts deep.
 const PATH_BYTES_MAX: usize = 768;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use crate::api::pb;
 use crate::domain::money::Currency;
 use crate::domain::words::{Outcome, ReasonCode};
 use crate::engine::status::{CandidateReport, MoneyDifference, ReasonDifference, RuleDifference};
-use crate::server::pb;
 use crate::server::wire::status::{self, moment};
 use crate::server::wire::words::{to_outcome, to_reason_code};
 

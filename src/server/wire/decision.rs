@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU16;
 
+use crate::api::pb;
 use crate::decision::ENGINE_REVISION;
 use crate::domain::decision::{
     ComponentDecision, DateWindow, Decision, Deduction, DeductionSource, LineDecision, RuleRef, TenderRefund,
@@ -14,7 +15,6 @@ use crate::engine::snapshot::Snapshot;
 use crate::plan::Plan;
 use crate::plan::fact::{InputScope, Origin};
 use crate::plan::rule::{Action, Rule, Step, StepAmount, Verdict};
-use crate::server::pb;
 use crate::server::wire::evidence;
 use crate::server::wire::words::{
     to_deduction_kind, to_liable_party, to_outcome, to_primary_reason, to_reason_codes, to_refund_method,

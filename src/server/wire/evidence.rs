@@ -1,5 +1,6 @@
 //! From the state of the evidence to its message.
 
+use crate::api::pb;
 use crate::domain::decision::{EvidenceProblem, EvidenceReport, RejectedEvidence, TextFinding};
 use crate::domain::exact::Exact;
 use crate::domain::facts::FactId;
@@ -9,7 +10,6 @@ use crate::plan::evidence::{Conditions, MediaRange};
 use crate::plan::fact::Dimension;
 use crate::plan::show::show_quantity;
 use crate::plan::vocabulary::VocabularyId;
-use crate::server::pb;
 use crate::server::wire::words::{to_evidence_verdict, to_reason_code};
 
 /// The message of a report, with the names of kinds and pieces.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use prost::Message as _;
 
+use crate::api::pb;
 use crate::decision::explain::{Explanation, LineExplanation, NEAR_MISSES_MAX, NearMiss, Recorder, WorkedDeduction};
 use crate::domain::decision::{Decision, DeductionSource, RuleRef};
 use crate::domain::exact::Exact;
@@ -12,7 +13,6 @@ use crate::domain::money::Amount;
 use crate::plan::fact::Dimension;
 use crate::plan::show::show_quantity;
 use crate::plan::test::{Answer, Test};
-use crate::server::pb;
 use crate::server::wire::decision::Names;
 
 /// Hears everything, line by line.

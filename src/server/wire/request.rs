@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 
 use prost_types::{Duration as PbDuration, Timestamp as PbTimestamp};
 
+use crate::api::path::Path;
+use crate::api::pb;
 use crate::domain::request::{
     Claim, Component, EarlierAmount, Evidence, FieldViolation, Fraction, InputValue, Line, Money, Order,
     PromisedActual, Refundability, Request, Tender,
 };
 use crate::domain::time::{Elapsed, Timestamp};
 use crate::domain::violations::Violations;
-use crate::server::pb;
-use crate::server::wire::path::Path;
 use crate::server::wire::words::{amount_kind, liable_party, order_stage, request_type};
 
 /// The request for a decision, and what is wrong with it: order and claim are mandatory.

@@ -1,5 +1,6 @@
 //! Where a replica stands, what changed and what is wrong, as messages.
 
+use crate::api::pb;
 use crate::decision::ENGINE_REVISION;
 use crate::domain::time::Timestamp;
 use crate::engine::activations::{Activated, PolicyVersion, Withdrawal};
@@ -9,7 +10,6 @@ use crate::engine::status::{
 };
 use crate::policy::diagnostic::{Diagnostic, Severity};
 use crate::policy::diff::{Change, ChangeKind, Changes};
-use crate::server::pb;
 use crate::server::wire::candidate;
 use crate::telemetry::event::ReloadTrigger;
 

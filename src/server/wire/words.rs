@@ -1,12 +1,12 @@
 //! The closed sets: core and wire, word by word.
 
+use crate::api::path::Path;
+use crate::api::pb;
 use crate::domain::decision::{EvidenceVerdict, ReasonCodes};
 use crate::domain::violations::Violations;
 use crate::domain::words::{
     AmountKind, DeductionKind, LiableParty, OrderStage, Outcome, ReasonCode, RefundMethod, RequestType,
 };
-use crate::server::pb;
-use crate::server::wire::path::Path;
 
 /// Words that requests carry: unspecified is "not said", a number without a word is an error.
 macro_rules! words_received {

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use prost_types::value::Kind;
 use prost_types::{Timestamp, Value};
-use requite::server::pb;
-use requite::server::pb::refund_policy_service_client::RefundPolicyServiceClient;
+use requite::api::pb;
+use requite::api::pb::refund_policy_service_client::RefundPolicyServiceClient;
 use tonic::client::Grpc;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::{Channel, Endpoint};

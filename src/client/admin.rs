@@ -1,0 +1,510 @@
+//! Calls to the admin service of one replica: who calls, over which connection, and what to do
+//! where it does not work. What the answers mean is known above.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use prost::Message as _;
+use tokio::time::timeout;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tonic::{Code, Request, Response, Status, Streaming};
+use tonic_types::StatusExt as _;
+
+use crate::api::pb;
+use crate::api::pb::policy_admin_service_client::PolicyAdminServiceClient;
+use crate::client::CONNECT_TIMEOUT;
+use crate::domain::printable::Printable;
+use crate::telemetry::codes::code_name;
+
+/// How long an answer about the state may take.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long an answer may take for which policies are read, checked and rehearsed.
+const WORK_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Silence on a connection until the server is asked whether it is there.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+
+/// Largest answer taken, in bytes: two bundles of the largest size, as text.
+const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Largest header list taken, in bytes: the report of a rejection comes as one.
+const HEADERS_BYTES_MAX: u32 = 4 * 1024 * 1024;
+
+/// Largest file of a token or certificate, in bytes.
+const CREDENTIAL_BYTES_MAX: u64 = 1024 * 1024;
+
+/// What a caller shows of itself, and how the connection is kept from others.
+#[derive(Clone, Debug, Default)]
+pub struct Credentials {
+    token: Option<Token>,
+    tls: Option<Tls>,
+}
+
+/// A bearer token. It is never shown.
+#[derive(Clone)]
+struct Token(MetadataValue<Ascii>);
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+/// A connection with TLS.
+#[derive(Clone)]
+struct Tls {
+    ca: Vec<u8>,
+    identity: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tls(…)")
+    }
+}
+
+/// The files that hold credentials.
+#[derive(Clone, Debug, Default)]
+pub struct CredentialFiles {
+    /// A token, and nothing else.
+    pub token: Option<PathBuf>,
+    /// The certificates of whoever vouches for the server; with it the connection has TLS.
+    pub tls_ca: Option<PathBuf>,
+    /// The certificate and the key of the caller.
+    pub tls_identity: Option<(PathBuf, PathBuf)>,
+}
+
+/// Why there are no credentials.
+#[derive(Debug, thiserror::Error)]
+pub enum CredentialError {
+    /// A file cannot be read.
+    #[error("cannot read `{}`: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A file does not hold what TLS needs.
+    #[error("`{}` holds no {expected} in PEM", path.display())]
+    NotPem {
+        /// The file.
+        path: PathBuf,
+        /// What it should hold.
+        expected: &'static str,
+    },
+    /// A file does not hold one token.
+    #[error("`{}` does not hold one token: {problem}", path.display())]
+    NoToken {
+        /// The file.
+        path: PathBuf,
+        /// What it holds.
+        problem: &'static str,
+    },
+}
+
+/// Why a call has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// The address is none.
+    #[error("`{addr}` is not an address")]
+    Address {
+        /// As given.
+        addr: String,
+    },
+    /// A certificate or key cannot be used.
+    #[error("cannot use TLS with {addr}")]
+    Tls {
+        /// As given.
+        addr: String,
+        /// What is wrong.
+        #[source]
+        source: tonic::transport::Error,
+    },
+    /// No connection was made.
+    #[error("cannot connect to {addr}")]
+    Connect {
+        /// As given.
+        addr: String,
+        /// What the network said.
+        #[source]
+        source: tonic::transport::Error,
+    },
+    /// No connection or no answer in time.
+    #[error("{addr} gave no answer within {} s", after.as_secs())]
+    Timeout {
+        /// As given.
+        addr: String,
+        /// How long was waited.
+        after: Duration,
+        /// Whether a request that was to change something may have reached it.
+        changes: bool,
+    },
+    /// The connection broke after the request went out.
+    #[error("the connection to {addr} broke before the answer")]
+    Broken {
+        /// As given.
+        addr: String,
+        /// Whether the request was to change something: it may have.
+        changes: bool,
+        /// What the network said.
+        #[source]
+        source: Box<Status>,
+    },
+    /// The server said no.
+    #[error("{addr} said no: {}", said(status))]
+    Refused {
+        /// As given.
+        addr: String,
+        /// What it said.
+        status: Box<Status>,
+    },
+}
+
+/// What kind of no it was.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refused {
+    /// There are no valid credentials.
+    Unauthenticated,
+    /// They do not reach so far.
+    Forbidden,
+    /// The request is wrong.
+    BadRequest,
+    /// Something else is in force, or staged, than was expected.
+    Overtaken,
+    /// A colleague's candidate is staged.
+    Staged,
+    /// The candidate was asked about no request yet.
+    Untried,
+    /// The candidate was rolled back from.
+    RolledBack,
+    /// All that there is to go back to was rolled back from.
+    Withdrawn,
+    /// What the source holds is kept out.
+    HeldBack,
+    /// The policies may not be put in force.
+    Rejected,
+    /// The source of the policies cannot be read.
+    Unreadable,
+    /// There is no such revision or candidate.
+    Missing,
+    /// The server has no admin service at this address.
+    NoService,
+    /// Anything else.
+    Other,
+}
+
+impl AdminError {
+    /// A call without an answer: a no comes out of headers and has no cause; what has one was found on this side.
+    fn of_call(addr: &str, changes: bool, status: Status) -> Self {
+        let (addr, status) = (addr.to_owned(), Box::new(status));
+        match std::error::Error::source(status.as_ref()) {
+            Some(_) => Self::Broken { addr, changes, source: status },
+            None => Self::Refused { addr, status },
+        }
+    }
+
+    /// The right that is missing, where that is what the server said.
+    #[must_use]
+    pub fn missing_right(&self) -> Option<String> {
+        let Self::Refused { status, .. } = self else { return None };
+        let info = status.get_details_error_info().filter(|info| info.reason == "RIGHT_MISSING")?;
+        info.metadata.get("right").cloned()
+    }
+
+    /// What kind of no it was; `None` where the server said nothing.
+    #[must_use]
+    pub fn refused(&self) -> Option<Refused> {
+        let Self::Refused { status, .. } = self else { return None };
+        Some(match status.code() {
+            Code::Unauthenticated => Refused::Unauthenticated,
+            Code::PermissionDenied => Refused::Forbidden,
+            Code::InvalidArgument => Refused::BadRequest,
+            Code::Aborted => match status.get_details_error_info() {
+                Some(info) if info.reason == "CANDIDATE_STAGED" => Refused::Staged,
+                Some(_) | None => Refused::Overtaken,
+            },
+            Code::NotFound => Refused::Missing,
+            Code::Unimplemented => Refused::NoService,
+            Code::FailedPrecondition => match status.get_details_error_info() {
+                Some(info) if info.reason == "POLICY_SOURCE_UNREADABLE" => Refused::Unreadable,
+                Some(info) if info.reason == "POLICY_REJECTED" => Refused::Rejected,
+                Some(info) if info.reason == "CANDIDATE_UNTRIED" => Refused::Untried,
+                Some(info) if info.reason == "CANDIDATE_WITHDRAWN" => Refused::RolledBack,
+                Some(info) if info.reason == "POLICY_REVISIONS_WITHDRAWN" => Refused::Withdrawn,
+                Some(info) if info.reason == "POLICY_SOURCE_HELD_BACK" => Refused::HeldBack,
+                Some(_) | None => Refused::Other,
+            },
+            Code::Ok
+            | Code::Cancelled
+            | Code::Unknown
+            | Code::DeadlineExceeded
+            | Code::AlreadyExists
+            | Code::ResourceExhausted
+            | Code::OutOfRange
+            | Code::Internal
+            | Code::Unavailable
+            | Code::DataLoss => Refused::Other,
+        })
+    }
+
+    /// Why policies were not let in, where that is what the server said.
+    #[must_use]
+    pub fn rejection(&self) -> Option<pb::PolicyRejection> {
+        let Self::Refused { status, .. } = self else { return None };
+        let details = tonic_types::pb::Status::decode(status.details()).ok()?;
+        let named = |url: &str| url.rsplit('/').next() == Some("requite.v1.PolicyRejection");
+        let found = details.details.into_iter().find(|detail| named(&detail.type_url))?;
+        pb::PolicyRejection::decode(found.value.as_slice()).ok()
+    }
+}
+
+/// Code, message, and every bad field on a line of its own.
+fn said(status: &Status) -> String {
+    let details = status.get_error_details();
+    let violations = details.bad_request().map(|it| it.field_violations.as_slice()).unwrap_or_default();
+    let lines: String = violations
+        .iter()
+        .map(|violation| format!("\n  {}: {}", Printable(&violation.field), Printable(&violation.description)))
+        .collect();
+    format!("{}: {}{lines}", code_name(status.code() as i32), status.message())
+}
+
+impl Credentials {
+    /// Reads credentials from their files.
+    pub fn read(files: &CredentialFiles) -> Result<Self, CredentialError> {
+        let token = files.token.as_deref().map(token).transpose()?;
+        let identity = |(cert, key): &(PathBuf, PathBuf)| Ok((pem(cert, CERTIFICATE)?, pem(key, PRIVATE_KEY)?));
+        let tls = match &files.tls_ca {
+            Some(ca) => {
+                let identity = files.tls_identity.as_ref().map(identity).transpose()?;
+                Some(Tls { ca: pem(ca, CERTIFICATE)?, identity })
+            }
+            None => None,
+        };
+        Ok(Self { token, tls })
+    }
+
+    /// Whether a token would go over the network for everyone to read.
+    #[must_use]
+    pub fn token_goes_in_the_clear(&self, addr: &str) -> bool {
+        let host = addr.rsplit_once(':').map_or(addr, |(host, _)| host).trim_matches(['[', ']']);
+        let here = host == "localhost" || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
+        self.token.is_some() && self.tls.is_none() && !here && !addr.starts_with("unix:")
+    }
+}
+
+fn bytes(path: &Path) -> Result<Vec<u8>, CredentialError> {
+    use std::io::Read as _;
+    let mut bytes = Vec::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(CREDENTIAL_BYTES_MAX).read_to_end(&mut bytes));
+    read.map_err(|source| CredentialError::Unreadable { path: path.to_owned(), source })?;
+    Ok(bytes)
+}
+
+/// How people call a thing in PEM, and how it begins there.
+type Pem = (&'static str, &'static str);
+
+const CERTIFICATE: Pem = ("certificate", "BEGIN CERTIFICATE-----");
+
+const PRIVATE_KEY: Pem = ("private key", "PRIVATE KEY-----");
+
+fn pem(path: &Path, (expected, mark): Pem) -> Result<Vec<u8>, CredentialError> {
+    let bytes = bytes(path)?;
+    match String::from_utf8_lossy(&bytes).contains(mark) {
+        true => Ok(bytes),
+        false => Err(CredentialError::NotPem { path: path.to_owned(), expected }),
+    }
+}
+
+fn token(path: &Path) -> Result<Token, CredentialError> {
+    let problem = |problem| CredentialError::NoToken { path: path.to_owned(), problem };
+    let text = String::from_utf8(bytes(path)?).map_err(|_| problem("it is not text"))?;
+    let token = text.trim();
+    if token.is_empty() {
+        return Err(problem("it is empty"));
+    }
+    if token.contains(char::is_whitespace) {
+        return Err(problem("it holds several words; write the token alone, without name and rights"));
+    }
+    let not_ascii = || problem("a token is plain ASCII");
+    if !token.is_ascii() {
+        return Err(not_ascii());
+    }
+    let mut value: MetadataValue<Ascii> = format!("Bearer {token}").parse().map_err(|_| not_ascii())?;
+    value.set_sensitive(true);
+    Ok(Token(value))
+}
+
+/// The admin service of one replica.
+#[derive(Clone, Debug)]
+pub struct AdminClient {
+    addr: String,
+    token: Option<Token>,
+    service: PolicyAdminServiceClient<Channel>,
+}
+
+impl AdminClient {
+    /// Connects to `HOST:PORT` or `unix:/PATH`.
+    pub async fn connect(addr: &str, credentials: &Credentials) -> Result<Self, AdminError> {
+        let endpoint = endpoint(addr, credentials)?;
+        let channel = match timeout(CONNECT_TIMEOUT, endpoint.connect_timeout(CONNECT_TIMEOUT).connect()).await {
+            Ok(Ok(channel)) => channel,
+            Ok(Err(source)) => return Err(AdminError::Connect { addr: addr.to_owned(), source }),
+            Err(_elapsed) => {
+                return Err(AdminError::Timeout { addr: addr.to_owned(), after: CONNECT_TIMEOUT, changes: false });
+            }
+        };
+        let service = PolicyAdminServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
+        Ok(Self { addr: addr.to_owned(), token: credentials.token.clone(), service })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn addr(&self) -> &str {
+        &self.addr
+    }
+
+    fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        if let Some(Token(token)) = &self.token {
+            request.metadata_mut().insert("authorization", token.clone());
+        }
+        request
+    }
+
+    async fn answer<T>(
+        &self,
+        after: Duration,
+        changes: bool,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, AdminError> {
+        match timeout(after, call).await {
+            Ok(Ok(response)) => Ok(response.into_inner()),
+            Ok(Err(status)) => Err(AdminError::of_call(&self.addr, changes, status)),
+            Err(_elapsed) => Err(AdminError::Timeout { addr: self.addr.clone(), after, changes }),
+        }
+    }
+
+    /// Where the replica stands, now and after every change.
+    pub async fn watch(&self) -> Result<Watch, AdminError> {
+        let call = self.request(pb::WatchPolicyStatusRequest {});
+        let mut service = self.service.clone();
+        let statuses = self.answer(READ_TIMEOUT, false, service.watch_policy_status(call)).await?;
+        Ok(Watch { addr: self.addr.clone(), statuses })
+    }
+}
+
+/// What a replica tells of itself until one of the two ends it.
+#[derive(Debug)]
+pub struct Watch {
+    addr: String,
+    statuses: Streaming<pb::WatchPolicyStatusResponse>,
+}
+
+impl Watch {
+    /// The next status; `None` once the server has ended it.
+    pub async fn next(&mut self) -> Result<Option<pb::WatchPolicyStatusResponse>, AdminError> {
+        self.statuses.message().await.map_err(|status| AdminError::of_call(&self.addr, false, status))
+    }
+}
+
+/// Whether a call is to change something.
+const READS: bool = false;
+const CHANGES: bool = true;
+
+/// One method for each call: what it asks, what it gets, how long that may take, and whether it is to change something.
+macro_rules! calls {
+    ($( $(#[$meta:meta])* $name:ident($request:ident) -> $response:ident via $method:ident within $time:ident, $changes:ident; )+) => {
+        impl AdminClient {
+            $( $(#[$meta])*
+            pub async fn $name(&self, message: pb::$request) -> Result<pb::$response, AdminError> {
+                let call = self.request(message);
+                let mut service = self.service.clone();
+                self.answer($time, $changes, service.$method(call)).await
+            } )+
+        }
+    };
+}
+
+calls! {
+    /// Where the replica stands.
+    status(GetPolicyStatusRequest) -> GetPolicyStatusResponse via get_policy_status within READ_TIMEOUT, READS;
+    /// The revisions that can be gone back to.
+    revisions(ListPolicyRevisionsRequest) -> ListPolicyRevisionsResponse via list_policy_revisions within READ_TIMEOUT, READS;
+    /// The files of a revision.
+    policy(GetPolicyRequest) -> GetPolicyResponse via get_policy within WORK_TIMEOUT, READS;
+    /// Reads the source again and puts what it holds in force.
+    reload(ReloadPolicyRequest) -> ReloadPolicyResponse via reload_policy within WORK_TIMEOUT, CHANGES;
+    /// Puts an earlier revision in force again.
+    rollback(RollbackPolicyRequest) -> RollbackPolicyResponse via rollback_policy within WORK_TIMEOUT, CHANGES;
+    /// Takes a candidate.
+    stage(StageCandidateRequest) -> StageCandidateResponse via stage_candidate within WORK_TIMEOUT, CHANGES;
+    /// Puts the candidate in force.
+    promote(PromoteCandidateRequest) -> PromoteCandidateResponse via promote_candidate within WORK_TIMEOUT, CHANGES;
+    /// Lets the candidate go.
+    discard(DiscardCandidateRequest) -> DiscardCandidateResponse via discard_candidate within READ_TIMEOUT, CHANGES;
+}
+
+fn endpoint(addr: &str, credentials: &Credentials) -> Result<Endpoint, AdminError> {
+    let bad_address = |_| AdminError::Address { addr: addr.to_owned() };
+    let bad_tls = |source| AdminError::Tls { addr: addr.to_owned(), source };
+    let endpoint = match (&credentials.tls, addr.starts_with("unix:")) {
+        (_, true) => Endpoint::from_shared(addr.to_owned()).map_err(bad_address)?,
+        (None, false) => Endpoint::from_shared(format!("http://{addr}")).map_err(bad_address)?,
+        (Some(tls), false) => {
+            let mut config = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(&tls.ca));
+            if let Some((cert, key)) = &tls.identity {
+                config = config.identity(Identity::from_pem(cert, key));
+            }
+            let endpoint = Endpoint::from_shared(format!("https://{addr}")).map_err(bad_address)?;
+            endpoint.tls_config(config).map_err(bad_tls)?
+        }
+    };
+    Ok(endpoint
+        .http2_max_header_list_size(HEADERS_BYTES_MAX)
+        // A watch that hears nothing still notices a server that is gone.
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(READ_TIMEOUT))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Credentials, String> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("token");
+        std::fs::write(&path, text).unwrap();
+        let files = CredentialFiles { token: Some(path), ..CredentialFiles::default() };
+        Credentials::read(&files).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_token_stands_alone_in_its_file_and_is_never_shown() {
+        let credentials = read("  s3cret\n").unwrap();
+        assert!(!format!("{credentials:?}").contains("s3cret"), "{credentials:?}");
+        for (text, expected) in
+            [("", "it is empty"), ("alice read s3cret\n", "several words"), ("schlüssel", "plain ASCII")]
+        {
+            let error = read(text).unwrap_err();
+            assert!(error.contains(expected) && !error.contains("s3cret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_in_the_clear_only_where_others_can_listen() {
+        let credentials = read("s3cret").unwrap();
+        for addr in ["127.0.0.1:1", "[::1]:1", "localhost:1", "unix:/run/requite.sock"] {
+            assert!(!credentials.token_goes_in_the_clear(addr), "{addr}");
+        }
+        assert!(credentials.token_goes_in_the_clear("requite-0.example:50052"));
+        assert!(!Credentials::default().token_goes_in_the_clear("requite-0.example:50052"));
+    }
+}

@@ -1,0 +1,296 @@
+//! What admins ask for, one arm each.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::limits::BUNDLE_BYTES_MAX;
+use crate::engine::history::Kept;
+use crate::engine::snapshot::Snapshot;
+use crate::engine::status::{ActivationReport, Assessment, Failed, Refusal, WhyFailed};
+use crate::policy::bundle::{Bundle, Digest};
+use crate::policy::diff::{Changes, Content, bounded_diff};
+use crate::reload::candidate::Candidate;
+use crate::reload::clock;
+use crate::reload::handle::{Ask, Asker, Files, Reply, Upload};
+use crate::reload::loader::{Known, Loaded, Loader, Ready, Wants};
+use crate::reload::refresh::{Waiting, answer, other_in_force};
+use crate::reload::state::Seen;
+use crate::reload::{Reloader, VALIDATIONS_MAX};
+use crate::source::SourceError;
+use crate::telemetry::event::{Panicked, ReloadResult, ReloadTrigger};
+
+/// How long the answer to a rollback or a promotion waits to say what the source holds.
+const OVERRIDDEN_READ_MAX: Duration = Duration::from_secs(1);
+
+impl Reloader {
+    /// Does what is asked for, and answers. What takes long and changes nothing is done beside the
+    /// road.
+    pub(super) async fn answer(&mut self, ask: Ask) {
+        match ask {
+            Ask::Reload { expected, asker, reply } => {
+                let waiting = self.with_all_who_wait(vec![Waiting { expected, asker, reply }]);
+                self.reload(None, waiting).await;
+            }
+            Ask::Rollback { to, expected, asker, reply } => {
+                let result = self.roll_back(to, expected, &asker).await;
+                self.answer_when_kept(reply, result, |report| &mut report.notices);
+                self.changed();
+            }
+            Ask::Revisions { reply } => answer(reply, Ok(self.standing.revisions())),
+            Ask::Validate { bundle, reply } => self.validate(bundle, reply),
+            Ask::Files { digest, reply } => self.files(digest, reply),
+            Ask::Stage { bundle, sample_per_thousand, replace, asker, reply } => {
+                let result = self.stage(bundle, sample_per_thousand, replace, asker).await;
+                answer(reply, result);
+            }
+            Ask::Promote { digest, expected, knowing, asker, reply } => {
+                let result = self.promote(digest, expected, knowing, &asker).await;
+                self.answer_when_kept(reply, result, |(report, _)| &mut report.notices);
+                self.changed();
+            }
+            Ask::Discard { digest, asker, reply } => answer(reply, self.discard(digest, &asker)),
+        }
+    }
+
+    /// Those who ask for a reload next share the look.
+    pub(super) fn with_all_who_wait(&mut self, mut waiting: Vec<Waiting>) -> Vec<Waiting> {
+        while let Some(ask) = self.backlog.pop_front().or_else(|| self.asks.try_recv().ok()) {
+            match ask {
+                Ask::Reload { expected, asker, reply } => waiting.push(Waiting { expected, asker, reply }),
+                other @ (Ask::Validate { .. }
+                | Ask::Rollback { .. }
+                | Ask::Revisions { .. }
+                | Ask::Files { .. }
+                | Ask::Stage { .. }
+                | Ask::Promote { .. }
+                | Ask::Discard { .. }) => {
+                    self.backlog.push_front(other);
+                    break;
+                }
+            }
+        }
+        waiting
+    }
+
+    async fn roll_back(
+        &mut self,
+        to: Option<Digest>,
+        expected: Digest,
+        asker: &Asker,
+    ) -> Result<ActivationReport, Refusal> {
+        let over = self.activator.current();
+        if over.digest != expected {
+            return Err(other_in_force(Some(expected), over.digest));
+        }
+        let kept = match to {
+            Some(digest) => self.standing.history.find(digest).ok_or(Refusal::NoRevision { wanted: to })?,
+            None => self.standing.back()?,
+        };
+        let kept = kept.clone();
+        if kept.revision.digest == over.digest {
+            let mut report = self.nothing_changed(over.digest);
+            report.notices.push("it is in force already".to_owned());
+            report.notices.extend(self.in_force_is_named());
+            return Ok(report);
+        }
+        let before = Arc::clone(&self.standing.history.current().bundle);
+        let later = self.standing.history.after(kept.place);
+        let withdraws = self.standing.activations.left_by(kept.content(), later);
+        let marked = self.marked_by(&withdraws);
+        let ready = self.ready_again(kept).await?;
+        let mut report = self.put_in_force(&over, &ready, ReloadTrigger::Rollback, asker, withdraws)?;
+        self.attempted(ReloadTrigger::Rollback, ReloadResult::Applied);
+        self.changed();
+        self.leave_source_out(ReloadTrigger::Rollback).await;
+        report.notices.extend(marked);
+        report.notices.extend(self.still_in_the_source());
+        report.changes = self.changes_since(before).await;
+        Ok(report)
+    }
+
+    /// What a rollback marks as rolled back from that was not yet.
+    fn marked_by(&self, withdraws: &[Content]) -> Option<String> {
+        let new = withdraws.iter().filter(|content| self.standing.activations.withdrawal(**content).is_none());
+        let new: Vec<String> = new.map(|content| content.digest.to_string()).collect();
+        (!new.is_empty()).then(|| format!("marked as rolled back from: {}", new.join(", ")))
+    }
+
+    /// Notes that an admin put in force by its digest what is in force: it is not withdrawn any more.
+    pub(super) fn in_force_is_named(&mut self) -> Option<String> {
+        let content = self.standing.history.current().content;
+        let withdrawal = self.standing.activations.withdrawal(content)?.told();
+        self.standing.activations.reinstate(content);
+        tracing::info!(digest = %content.digest, "what is in force was named: it is not marked as rolled back from any more");
+        self.changed();
+        Some(format!("it is not marked as rolled back from any more, as it was: {withdrawal}"))
+    }
+
+    /// What is different now. Worked out afterwards: it must not delay what was asked for.
+    pub(super) async fn changes_since(&self, before: Arc<Bundle>) -> Changes {
+        let after = Arc::clone(&self.standing.history.current().bundle);
+        off_the_road(move || bounded_diff(&before, &after)).await.unwrap_or_default()
+    }
+
+    /// The policies of a revision: those in memory as they are, those on the disk admitted again.
+    async fn ready_again(&mut self, kept: Kept) -> Result<Ready, Refusal> {
+        if let Some(held) = kept.held {
+            return Ok(Ready { held, changes: Changes::default() });
+        }
+        let (loader, known) = (Arc::clone(&self.loader), self.known(ReloadTrigger::Rollback, Wants::Nothing));
+        let digest = kept.revision.digest;
+        match off_the_road(move || loader.recall(digest, &known)).await {
+            Some(Ok(ready)) => Ok(ready),
+            Some(Err(why)) => {
+                tracing::error!(%digest, ?why, "the revision cannot be put in force again");
+                let result = match why {
+                    WhyFailed::Unreadable(_) => ReloadResult::Unreadable,
+                    WhyFailed::Rejected { .. } => ReloadResult::Rejected,
+                };
+                self.attempted(ReloadTrigger::Rollback, result);
+                Err(Refusal::Failed(self.note_failure(ReloadTrigger::Rollback, why)))
+            }
+            None => Err(Refusal::Bug),
+        }
+    }
+
+    /// What the source holds now stays out until something else of it comes into force, and what is wrong with it is
+    /// noted. Going back waits for no file system that hangs: what cannot be read soon holds what it held before, as far
+    /// as anyone knows.
+    pub(super) async fn leave_source_out(&mut self, trigger: ReloadTrigger) {
+        self.standing.source.out = None;
+        // Whether it is good is asked of what was rolled back from, too.
+        let known = Known { withdrawn: Vec::new(), ..self.known(trigger, Wants::Nothing) };
+        let failed_before = self.standing.last_failure.take();
+        let failed = match self.load(known, OVERRIDDEN_READ_MAX.min(self.config.read_max)).await {
+            Some(Loaded::Rejected(rejection)) => Some(WhyFailed::from(rejection)),
+            Some(Loaded::Unreadable(error)) => Some(WhyFailed::from(&error)),
+            Some(Loaded::InForce(_) | Loaded::Out(_) | Loaded::Ready(_) | Loaded::KnownBad(_)) | None => None,
+        };
+        self.standing.last_failure = failed.map(|why| {
+            let as_before = failed_before.filter(|before| before.why == why);
+            as_before.unwrap_or_else(|| Arc::new(Failed { at: clock::now(), trigger: ReloadTrigger::FileChange, why }))
+        });
+        let in_force = self.activator.digest();
+        let held = self.standing.source.last_held.and_then(Seen::good);
+        self.standing.source.out = held.filter(|held| held.digest != in_force);
+        if let Some(out) = self.standing.source.out {
+            tracing::warn!(
+                source = %out.digest,
+                %in_force,
+                "the source holds other policies than those in force: they stay out until it changes or is asked for, a restart takes them"
+            );
+        }
+    }
+
+    /// What an admin should know of the source after something else was put in force.
+    pub(super) fn still_in_the_source(&self) -> Option<String> {
+        let in_force = self.activator.digest();
+        let holds = match self.standing.source.seen {
+            Seen::Unreadable => "the source cannot be read now; when it last could it held",
+            Seen::Good(_) | Seen::Bad(_) => "the source holds",
+        };
+        match self.standing.source.last_held? {
+            Seen::Good(Content { digest, .. }) if digest == in_force => None,
+            Seen::Good(held) => Some(match self.standing.activations.withdrawal(held) {
+                Some(withdrawal) => format!(
+                    "{holds} {}, which {}: it stays out until the source says something else, also with another layout, and \
+                     a restart would put it in force",
+                    held.digest,
+                    withdrawal.of(held.digest)
+                ),
+                None => format!(
+                    "{holds} {}: it stays out until the source says something else or a reload over what is in force is \
+                     asked for, and a restart would put it in force",
+                    held.digest
+                ),
+            }),
+            Seen::Bad(held) => Some(format!("{holds} {held}, which has mistakes: a restart would not take it")),
+            Seen::Unreadable => None,
+        }
+    }
+
+    fn validate(&mut self, upload: Option<Upload>, reply: Reply<Assessment>) {
+        let bytes = upload.as_ref().map_or(BUNDLE_BYTES_MAX, |upload| upload.bundle.bytes());
+        self.beside(bytes, reply, move |loader, known| {
+            let (bundle, _share) = upload.map_or((None, None), |Upload { bundle, share }| (Some(bundle), share));
+            let assessed = loader.assess(bundle, &known);
+            assessed.map_err(|error| unreadable(&error))
+        });
+    }
+
+    fn files(&mut self, digest: Option<Digest>, reply: Reply<Files>) {
+        let history = &self.standing.history;
+        let digest = digest.unwrap_or_else(|| history.in_force().digest);
+        let Some(kept) = history.find(digest) else {
+            let candidate = self.standing.candidate.as_ref().filter(|candidate| candidate.digest() == digest);
+            let files = candidate.map(Candidate::files).ok_or(Refusal::NoRevision { wanted: Some(digest) });
+            return answer(reply, files);
+        };
+        let generation = kept.revision.generation;
+        match &kept.held {
+            Some(held) => {
+                let snapshot = Arc::new(Snapshot::new(Arc::clone(&held.plans), generation));
+                answer(reply, Ok(Files { bundle: Arc::clone(&held.bundle), snapshot }));
+            }
+            None => self.beside(BUNDLE_BYTES_MAX, reply, move |loader, known| {
+                let Ready { held, .. } =
+                    loader.recall(digest, &known).map_err(|why| failed(ReloadTrigger::Admin, why))?;
+                let snapshot = Arc::new(Snapshot::new(held.plans, generation));
+                Ok(Files { bundle: held.bundle, snapshot })
+            }),
+        }
+    }
+
+    /// Work that changes nothing, on a bundle of so many bytes, beside the road: a bounded number at once, and of
+    /// bytes, the others wait, and whoever does not wait for the answer any more is forgotten at once.
+    fn beside<T: Send + 'static>(
+        &mut self,
+        bytes: usize,
+        mut reply: Reply<T>,
+        work: impl FnOnce(&Loader, Known) -> Result<T, Refusal> + Send + 'static,
+    ) {
+        let (loader, slots, share) = (Arc::clone(&self.loader), Arc::clone(&self.slots), share_of(bytes));
+        let known = self.known(ReloadTrigger::Admin, Wants::Nothing);
+        self.beside.spawn(async move {
+            let _slot = tokio::select! {
+                slot = slots.acquire_many(share) => slot,
+                () = reply.closed() => return,
+            };
+            let result = off_the_road(move || work(&loader, known)).await;
+            answer(reply, result.unwrap_or(Err(Refusal::Bug)));
+        });
+    }
+}
+
+/// Bytes of bundles for which one permit of the work beside the road stands.
+const PERMIT_BYTES: usize = 1024;
+
+/// Permits for all work beside the road: bundles of [`BUNDLE_BYTES_MAX`] together. Reading one takes up to forty times
+/// its size and what its policies share, which has limits of its own, so this is what bounds the memory for validations.
+pub(super) const PERMITS: usize = BUNDLE_BYTES_MAX / PERMIT_BYTES;
+
+/// The permits that work on a bundle of so many bytes takes: at least so many that no more than
+/// [`VALIDATIONS_MAX`] run at once.
+fn share_of(bytes: usize) -> u32 {
+    let permits = bytes.div_ceil(PERMIT_BYTES).clamp(PERMITS / VALIDATIONS_MAX, PERMITS);
+    u32::try_from(permits).unwrap_or(u32::MAX)
+}
+
+/// Runs on a thread that may block; `None` where it panicked, which was counted and logged.
+pub(super) async fn off_the_road<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => Some(done),
+        Err(_panicked) => {
+            Panicked { method: "reload" }.record();
+            None
+        }
+    }
+}
+
+pub(super) fn unreadable(error: &SourceError) -> Refusal {
+    failed(ReloadTrigger::Admin, error.into())
+}
+
+fn failed(trigger: ReloadTrigger, why: WhyFailed) -> Refusal {
+    Refusal::Failed(Arc::new(Failed { at: clock::now(), trigger, why }))
+}

@@ -1,0 +1,170 @@
+//! From the source to policies that may be put in force: everything that takes long. Runs on
+//! threads that may block, and changes nothing.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::engine::admit::{Admission, Rejection};
+use crate::engine::history::{Held, precedent};
+use crate::engine::status::{Admissible, Assessment, WhyFailed};
+use crate::policy::bundle::{Bundle, Digest};
+use crate::policy::diagnostic::Precedent;
+use crate::policy::diff::{Changes, Content, bounded_diff};
+use crate::source::{Source, SourceError};
+use crate::state_dir::StateDir;
+
+/// Lets a bundle in, or says why not.
+pub type Admit = fn(&Bundle, Precedent) -> Result<Admission, Rejection>;
+
+/// Where bundles come from and what lets them in.
+pub struct Loader {
+    /// Where they come from.
+    pub source: Arc<dyn Source>,
+    /// Whether it may be put in force.
+    pub admit: Admit,
+    /// Where earlier revisions are kept, if anywhere.
+    pub state: Option<Arc<StateDir>>,
+}
+
+/// What is known before a look, so that nothing is done twice.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    /// What is in force.
+    pub(super) in_force: Held,
+    /// What was found bad, and is not tried again.
+    pub(super) bad: Option<Digest>,
+    /// What an admin keeps out.
+    pub(super) out: Option<Content>,
+    /// What the source held before, as far as it was good.
+    pub(super) seen: Option<Content>,
+    /// What was in force, which stricter checks do not refuse.
+    pub(super) was_in_force: Arc<[Digest]>,
+    /// What was rolled back from, and stays out.
+    pub(super) withdrawn: Vec<Content>,
+    /// Whether someone wants to know what changes.
+    pub(super) changes: Wants,
+}
+
+/// Whether someone wants to know what changes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Wants {
+    Changes,
+    Nothing,
+}
+
+/// What a look at the source found.
+#[derive(Debug)]
+pub(super) enum Loaded {
+    Unreadable(SourceError),
+    InForce(Content),
+    /// Found bad before.
+    KnownBad(Digest),
+    /// An admin keeps it out, or went back from it: from the very same, or from what says the same.
+    Out(Content),
+    Rejected(Rejection),
+    Ready(Ready),
+}
+
+/// Policies that may be put in force.
+#[derive(Debug)]
+pub(super) struct Ready {
+    pub(super) held: Held,
+    /// What they change; empty where nobody wants to know.
+    pub(super) changes: Changes,
+}
+
+impl Known {
+    fn precedent(&self, bundle: &Bundle) -> Precedent {
+        precedent(self.was_in_force.iter().copied(), bundle.digest())
+    }
+
+    /// What this bundle is, if it stays out. It is read only where there is anything to hold it against that it is not
+    /// known by already.
+    fn kept_out(&self, bundle: &Bundle) -> Option<Content> {
+        let mut out = self.withdrawn.iter().chain(&self.out).peekable();
+        out.peek()?;
+        let known = out.clone().chain(&self.seen).find(|content| content.digest == bundle.digest()).copied();
+        let content = known.unwrap_or_else(|| Content::of(bundle));
+        out.any(|other| other.says_as(content)).then_some(content)
+    }
+}
+
+impl Loader {
+    /// What is to be said of what was read.
+    pub(super) fn judge(&self, read: Result<Bundle, SourceError>, known: &Known) -> Loaded {
+        let bundle = match read {
+            Ok(bundle) => bundle,
+            Err(error) => return Loaded::Unreadable(error),
+        };
+        let digest = bundle.digest();
+        if digest == known.in_force.content.digest {
+            return Loaded::InForce(known.in_force.content);
+        }
+        if Some(digest) == known.bad {
+            return Loaded::KnownBad(digest);
+        }
+        if let Some(content) = known.kept_out(&bundle) {
+            return Loaded::Out(content);
+        }
+        match self.build(bundle, known) {
+            Ok(ready) => Loaded::Ready(ready),
+            Err(rejection) => Loaded::Rejected(rejection),
+        }
+    }
+
+    /// Policies that may be put in force, or why they may not.
+    pub(super) fn build(&self, bundle: Bundle, known: &Known) -> Result<Ready, Rejection> {
+        let admission = (self.admit)(&bundle, known.precedent(&bundle))?;
+        let changes = match known.changes {
+            Wants::Changes => bounded_diff(&known.in_force.bundle, &bundle),
+            Wants::Nothing => Changes::default(),
+        };
+        Ok(Ready { held: Held::new(Arc::new(bundle), admission), changes })
+    }
+
+    /// A revision of an earlier run, admitted again by this program.
+    pub(super) fn recall(&self, digest: Digest, known: &Known) -> Result<Ready, WhyFailed> {
+        let Some(state) = &self.state else {
+            return Err(WhyFailed::Unreadable(vec!["there is no state directory to read it from".to_owned()]));
+        };
+        let bundle = state.recall(digest).map_err(|error| WhyFailed::Unreadable(vec![error.to_string()]))?;
+        self.build(bundle, known).map_err(WhyFailed::from)
+    }
+
+    /// Holds policies, or what the source holds, against everything.
+    pub(super) fn assess(&self, bundle: Option<Bundle>, known: &Known) -> Result<Assessment, SourceError> {
+        let bundle = match bundle {
+            Some(bundle) => bundle,
+            None => self.source.read()?,
+        };
+        let (digest, in_force) = (bundle.digest(), known.in_force.content.digest);
+        let (verdict, diagnostics, cases_passed, changes) = match (self.admit)(&bundle, known.precedent(&bundle)) {
+            Ok(Admission { mut stricter_errors, warnings, cases_passed, .. }) => {
+                let changes = bounded_diff(&known.in_force.bundle, &bundle);
+                stricter_errors.extend(warnings);
+                (Admissible::Yes, stricter_errors, cases_passed, changes)
+            }
+            Err(rejection) => (Admissible::No, rejection.diagnostics, rejection.cases_passed, Changes::default()),
+        };
+        Ok(Assessment { digest, verdict, diagnostics, cases_passed, changes, in_force })
+    }
+}
+
+impl From<Rejection> for WhyFailed {
+    fn from(rejection: Rejection) -> Self {
+        let Rejection { digest, diagnostics, cases_passed, only_cases_failed: _ } = rejection;
+        Self::Rejected { digest, diagnostics, cases_passed }
+    }
+}
+
+impl From<&SourceError> for WhyFailed {
+    fn from(error: &SourceError) -> Self {
+        Self::Unreadable(error.lines().into_iter().map(|(problem, help)| format!("{problem} (help: {help})")).collect())
+    }
+}
+
+impl fmt::Debug for Loader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loader").finish_non_exhaustive()
+    }
+}

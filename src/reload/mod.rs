@@ -1,0 +1,396 @@
+//! The one task that puts bundles in force.
+//!
+//! A file change, the slow poll, SIGHUP and what an admin asks for all come to it as messages, one
+//! after the other. Reading, admitting and comparing run off the request threads; a bundle that
+//! cannot be read or may not be put in force is reported, and the one before keeps serving.
+//!
+//! Automatic triggers leave out what an admin went back from, and what the source held when an admin put something
+//! else in force, and hold down a source that flaps. SIGHUP gets what the source holds now, but for what was gone back
+//! from; so does an admin, who must say over what where something else than the source was put in force. Who may ask is
+//! not known here.
+
+pub mod bootstrap;
+mod candidate;
+pub mod clock;
+mod commands;
+pub mod flap_damper;
+pub mod handle;
+mod loader;
+mod log;
+pub mod persist;
+mod refresh;
+pub mod signal;
+mod state;
+pub mod status_view;
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
+
+use crate::domain::time::Timestamp;
+use crate::engine::Activator;
+use crate::engine::activations::{Activated, Activations, Entry, replaces};
+use crate::engine::history::{Held, History, Kept};
+use crate::engine::snapshot::Snapshot;
+use crate::engine::status::{Failed, KnownGood, Revision, StartedFrom, Status, WhyFailed};
+use crate::policy::bundle::Bundle;
+use crate::policy::diff::Content;
+use crate::reload::flap_damper::{FlapLimits, Flapping};
+use crate::reload::handle::{Ask, Desk};
+pub use crate::reload::loader::{Admit, Loader};
+pub use crate::reload::log::{let_in, report};
+use crate::reload::persist::{Disk, Keeper, Keeping, Wanted};
+use crate::reload::refresh::Retry;
+use crate::reload::signal::Hints;
+use crate::reload::state::{Moving, Seen, Source, Standing, is_news};
+use crate::reload::status_view::Shown;
+use crate::source::SourceError;
+use crate::telemetry::event::{ReloadResult, ReloadTrigger, Reloaded};
+use crate::telemetry::reloads::LastAttempt;
+
+/// Asks that may wait. Whoever asks when there are more waits for a place.
+const ASKS_MAX: usize = 32;
+
+/// Bundles held against everything at once, beside the road.
+const VALIDATIONS_MAX: usize = 2;
+
+/// How often it is looked at whether what is in force is known as good by now.
+const TICK: Duration = Duration::from_secs(1);
+
+/// How long reading the source may take; the largest bundle of a slow disk takes a second.
+pub const READ_MAX: Duration = Duration::from_secs(10);
+
+/// How the road is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RoadConfig {
+    /// Between two looks at the source that no notice asked for.
+    pub poll: Duration,
+    /// How long reading the source may take before it counts as unreadable.
+    pub read_max: Duration,
+    /// When a source is held down because it flaps.
+    pub flap: FlapLimits,
+    /// When a revision is known as good.
+    pub known_good: GoodAfter,
+    /// Revisions that are remembered, at least two.
+    pub revisions_max: usize,
+}
+
+impl Default for RoadConfig {
+    fn default() -> Self {
+        Self {
+            poll: Duration::from_secs(30),
+            read_max: READ_MAX,
+            flap: FlapLimits::default(),
+            known_good: GoodAfter { served: Duration::from_secs(600), decisions: 100 },
+            revisions_max: 10,
+        }
+    }
+}
+
+/// When a revision is known as good: after both.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct GoodAfter {
+    /// So long in force, without a break.
+    pub served: Duration,
+    /// So many claims decided.
+    pub decisions: u64,
+}
+
+/// How a run begins.
+#[derive(Debug)]
+pub struct Beginning {
+    /// What is in force.
+    pub first: Held,
+    /// Where it came from.
+    pub started_from: StartedFrom,
+    /// When the program was started.
+    pub started_at: Timestamp,
+    /// What the source is, for people.
+    pub location: String,
+    /// What is wrong with the source, where it did not give what is in force.
+    pub failure: Option<WhyFailed>,
+    /// What earlier runs left in the state directory.
+    pub earlier: Vec<Kept>,
+    /// The history of activations that they left there.
+    pub activations: Activations,
+    /// What is to be told for as long as the program runs.
+    pub notices: Vec<String>,
+}
+
+/// The road and everything that leads to it.
+#[derive(Debug)]
+pub struct Road {
+    /// The task, to be run.
+    pub reloader: Reloader,
+    /// Takes asks, and shows the status.
+    pub desk: Desk,
+    /// Takes hints.
+    pub hints: Hints,
+    /// Keeps the state directory, to be run; `None` without one. Ends after the task has.
+    pub keeper: Option<Keeper>,
+}
+
+/// The task that puts bundles in force.
+#[derive(Debug)]
+pub struct Reloader {
+    loader: Arc<Loader>,
+    activator: Activator,
+    config: RoadConfig,
+    standing: Standing,
+    flapping: Flapping,
+    in_force_since: Instant,
+    hints: Hints,
+    asks: mpsc::Receiver<Ask>,
+    /// Asks that were taken and not answered yet.
+    backlog: VecDeque<Ask>,
+    /// A read that took too long and has not ended yet.
+    hanging: Option<JoinHandle<Result<Bundle, SourceError>>>,
+    /// When to try again by ourselves.
+    retry: Option<Retry>,
+    next_poll: Instant,
+    tick: Interval,
+    beside: JoinSet<()>,
+    slots: Arc<Semaphore>,
+    disk: Option<(watch::Sender<Wanted>, watch::Receiver<Disk>)>,
+    status: watch::Sender<Arc<Status>>,
+}
+
+/// What comes to the road.
+#[derive(Debug)]
+enum Message {
+    /// The source may have changed.
+    Hint(ReloadTrigger),
+    /// Someone asks for something.
+    Ask(Ask),
+    /// A second has passed.
+    Tick,
+    /// The state directory is doing otherwise than before.
+    Disk,
+}
+
+/// Lays the road for an engine on which `beginning` is in force as generation 1.
+#[must_use]
+pub fn lay(loader: Loader, activator: Activator, beginning: Beginning, config: RoadConfig) -> Road {
+    let (ask, asks) = mpsc::channel(ASKS_MAX);
+    let hints = Hints::default();
+    let (disk, keeper) = match &loader.state {
+        Some(state) => {
+            let (wanted, receiver) = watch::channel(Wanted::default());
+            let (keeper, disk) = Keeper::new(Arc::clone(state), &beginning.earlier, receiver);
+            (Some((wanted, disk)), Some(keeper))
+        }
+        None => (None, None),
+    };
+    let standing = beginning.standing(&activator.current(), config.revisions_max);
+    let now = disk.as_ref().map(|(_, disk)| disk.borrow().clone());
+    let moving = Moving { snapshot: &activator.current(), held_until: None, disk: now.as_ref() };
+    let (status, told) = watch::channel(Arc::new(standing.status(&moving)));
+    let desk = Desk { asks: ask, shown: Shown { told, engine: activator.engine(), clock: clock::now } };
+    let mut tick = interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut reloader = Reloader {
+        loader: Arc::new(loader),
+        activator,
+        config,
+        standing,
+        flapping: Flapping::new(config.flap),
+        in_force_since: Instant::now(),
+        hints: hints.clone(),
+        asks,
+        backlog: VecDeque::new(),
+        hanging: None,
+        retry: None,
+        next_poll: Instant::now() + config.poll,
+        tick,
+        beside: JoinSet::new(),
+        slots: Arc::new(Semaphore::new(commands::PERMITS)),
+        disk,
+        status,
+    };
+    reloader.changed();
+    Road { reloader, desk, hints, keeper }
+}
+
+impl Beginning {
+    fn standing(self, snapshot: &Snapshot, revisions_max: usize) -> Standing {
+        let Self { first, started_from, started_at, location, failure, earlier, mut activations, notices } = self;
+        let content = first.content;
+        let digest = content.digest;
+        let reason = replaced_by_start(&activations, &earlier, content).unwrap_or_default();
+        let revision = Revision {
+            digest,
+            semantic: content.semantic,
+            generation: snapshot.generation,
+            activated_at: started_at,
+            trigger: ReloadTrigger::Start,
+            actor: String::new(),
+            reason: reason.clone(),
+            known_good: KnownGood::NotYet,
+        };
+        let seen = Seen::after(failure.as_ref(), content);
+        let result = match seen {
+            Seen::Good(_) => ReloadResult::Applied,
+            Seen::Bad(_) => ReloadResult::Rejected,
+            Seen::Unreadable => ReloadResult::Unreadable,
+        };
+        Reloaded { trigger: ReloadTrigger::Start, result }.record();
+        let in_sync_at = failure.is_none().then_some(started_at);
+        activations.enter(Entry {
+            snapshot,
+            semantic: content.semantic,
+            before: None,
+            withdraws: Vec::new(),
+            trigger: ReloadTrigger::Start,
+            actor: String::new(),
+            reason,
+            at: started_at,
+        });
+        if let Some(withdrawal) = activations.withdrawal(content) {
+            tracing::warn!(%digest, "what is in force {}: {}", withdrawal.of(digest), withdrawal.told());
+        }
+        Standing {
+            history: History::new(revision, first, earlier, revisions_max),
+            activations,
+            started_from,
+            started_at,
+            source: Source {
+                location,
+                checked_at: started_at,
+                in_sync_at,
+                seen,
+                last_held: Some(seen).filter(|seen| *seen != Seen::Unreadable),
+                out: None,
+            },
+            candidate: None,
+            last_failure: failure.map(|why| Arc::new(Failed { at: started_at, trigger: ReloadTrigger::Start, why })),
+            last_attempt: LastAttempt::first(result, started_at),
+            notices,
+        }
+    }
+}
+
+/// What an admin had put in force before this start, where it puts something else in force.
+fn replaced_by_start(activations: &Activations, earlier: &[Kept], content: Content) -> Option<String> {
+    let Activated { digest, trigger, actor, at, .. } = activations.entries().next()?;
+    let by_admin = matches!(trigger, ReloadTrigger::Rollback | ReloadTrigger::Promotion);
+    let kept = earlier.iter().find(|kept| kept.revision.digest == *digest).map(Kept::content);
+    let before = kept.unwrap_or(Content { digest: *digest, semantic: None });
+    if !by_admin || before.says_as(content) {
+        return None;
+    }
+    let reason = replaces(*digest, *trigger, actor, *at);
+    tracing::warn!(digest = %content.digest, "the start {reason}");
+    Some(reason)
+}
+
+impl Reloader {
+    /// Works until it is told to end, or nobody can ask for anything any more.
+    pub async fn run(mut self, end: impl Future<Output = ()>) {
+        tokio::pin!(end);
+        loop {
+            let message = tokio::select! {
+                biased;
+                () = &mut end => break,
+                message = self.next() => message,
+            };
+            match message {
+                Some(Message::Hint(trigger)) => {
+                    let waiting = self.with_all_who_wait(Vec::new());
+                    self.reload(Some(trigger), waiting).await;
+                }
+                Some(Message::Ask(ask)) => self.answer(ask).await,
+                Some(Message::Tick) => self.tick(),
+                Some(Message::Disk) => self.publish(),
+                None => break,
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Option<Message> {
+        if let Some(ask) = self.backlog.pop_front() {
+            return Some(Message::Ask(ask));
+        }
+        let (due, trigger) = self.due();
+        let disk = async {
+            let told = match &mut self.disk {
+                Some((_, disk)) => disk.changed().await.is_ok(),
+                None => false,
+            };
+            if !told {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            ask = self.asks.recv() => ask.map(Message::Ask),
+            trigger = self.hints.heard() => Some(Message::Hint(trigger)),
+            () = disk => Some(Message::Disk),
+            () = sleep_until(due) => Some(Message::Hint(trigger)),
+            _ = self.tick.tick() => Some(Message::Tick),
+        }
+    }
+
+    /// When to look at the source by ourselves, and why.
+    fn due(&self) -> (Instant, ReloadTrigger) {
+        let retry = self.retry.map(|retry| (retry.at, ReloadTrigger::FileChange));
+        let held = self.flapping.until().map(|until| (until, ReloadTrigger::FileChange));
+        let poll = (self.next_poll, ReloadTrigger::Poll);
+        [retry, held].into_iter().flatten().fold(poll, |first, other| if other.0 < first.0 { other } else { first })
+    }
+
+    fn tick(&mut self) {
+        // Nobody waits for these; a panic in one was logged where it was caught.
+        while self.beside.try_join_next().is_some() {}
+        if self.becomes_good() {
+            self.changed();
+        }
+    }
+
+    /// Something else is in force, or known of it: for the disk, the gauges and all who watch.
+    fn changed(&mut self) {
+        self.becomes_good();
+        if let Some((wanted, _)) = &self.disk {
+            let revisions = self.standing.history.revisions().cloned().collect();
+            wanted.send_replace(Arc::new(Keeping { revisions, activations: self.standing.activations.clone() }));
+        }
+        self.publish();
+    }
+
+    /// Whether what is in force becomes known as good by now.
+    fn becomes_good(&mut self) -> bool {
+        let GoodAfter { served, decisions } = self.config.known_good;
+        let good = self.standing.history.in_force().known_good == KnownGood::NotYet
+            && served <= self.in_force_since.elapsed()
+            && decisions <= self.activator.current().decisions();
+        if good {
+            self.standing.history.in_force_is_good();
+            self.standing.activations.reinstate(self.standing.history.current().content);
+            tracing::info!(digest = %self.activator.digest(), "policies are known as good");
+        }
+        good
+    }
+
+    /// Shows the status. Who watches it is woken where it says something new: times of looks and counts
+    /// change without a word.
+    fn publish(&mut self) {
+        let disk = self.disk.as_mut().map(|(_, disk)| disk.borrow().clone());
+        let held_until =
+            self.flapping.until().map(|until| clock::after(until.saturating_duration_since(Instant::now())));
+        let moving = Moving { snapshot: &self.activator.current(), held_until, disk: disk.as_ref() };
+        let status = Arc::new(self.standing.status(&moving));
+        self.status.send_if_modified(|shown| {
+            let news = is_news(shown, &status);
+            *shown = status;
+            news
+        });
+        self.standing.gauges().show();
+    }
+
+    fn disk(&self) -> Option<Disk> {
+        self.disk.as_ref().map(|(_, disk)| disk.borrow().clone())
+    }
+}

@@ -1,0 +1,243 @@
+//! Makes the state directory hold what it should, beside the road: a disk that is slow, full or
+//! read-only delays and fails no reload.
+//!
+//! Told is only what should be there; what is missing is written, what is too much is let go. So a
+//! burst comes to its last state, and a failed write is tried again by itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use crate::engine::activations::Activations;
+use crate::engine::history::Kept;
+use crate::engine::status::{KnownGood, Refusal};
+use crate::policy::bundle::Digest;
+use crate::reload::Reloader;
+use crate::reload::handle::Reply;
+use crate::reload::refresh::answer;
+use crate::state_dir::StateDir;
+use crate::telemetry::event::NotKept;
+
+/// First pause after a write that failed; doubles each time.
+const RETRY_PAUSE_MIN: Duration = Duration::from_secs(1);
+
+/// Longest such pause.
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// What should be kept.
+#[derive(Clone, Debug, Default)]
+pub struct Keeping {
+    /// The revisions, the latest first.
+    pub revisions: Vec<Kept>,
+    /// The history of activations.
+    pub activations: Activations,
+}
+
+/// What should be kept, as it is told.
+pub type Wanted = Arc<Keeping>;
+
+/// How the state directory is doing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Disk {
+    /// The latest revision on it that is known as good: what a start falls back to.
+    pub last_known_good: Option<Digest>,
+    /// What keeps it from holding what it should.
+    pub trouble: Option<String>,
+    /// The number of the latest activation that it holds; 0: none.
+    pub activations: u64,
+}
+
+/// Keeps the state directory.
+#[derive(Debug)]
+pub struct Keeper {
+    store: Store,
+    wanted: watch::Receiver<Wanted>,
+    disk: watch::Sender<Disk>,
+}
+
+/// What is on the disk, as far as it is known.
+#[derive(Debug)]
+struct Store {
+    state: Arc<StateDir>,
+    /// Revisions with a whole record there.
+    there: BTreeMap<Digest, (u64, KnownGood)>,
+    /// Bundles written by this run.
+    written: BTreeSet<Digest>,
+    /// The history of activations there; `None`: it is not known.
+    activations: Option<Activations>,
+}
+
+impl Keeper {
+    /// A keeper of this directory, which holds these revisions. Its history of activations is written anew: what was
+    /// read may have been put aside.
+    #[must_use]
+    pub fn new(state: Arc<StateDir>, there: &[Kept], wanted: watch::Receiver<Wanted>) -> (Self, watch::Receiver<Disk>) {
+        let there = there.iter().map(entry).collect();
+        let store = Store { state, there, written: BTreeSet::new(), activations: None };
+        let disk = watch::Sender::new(Disk { last_known_good: store.last_known_good(), trouble: None, activations: 0 });
+        let receiver = disk.subscribe();
+        (Self { store, wanted, disk }, receiver)
+    }
+
+    /// Works until nobody can want anything else, and then brings the last wish to an end.
+    pub async fn run(mut self) {
+        let mut pause = RETRY_PAUSE_MIN;
+        while self.wanted.changed().await.is_ok() {
+            loop {
+                let wanted = Arc::clone(&self.wanted.borrow_and_update());
+                if self.reconcile(wanted).await {
+                    pause = RETRY_PAUSE_MIN;
+                    break;
+                }
+                // Whatever is wanted next is a reason to try at once.
+                if let Ok(Err(_)) = timeout_at(Instant::now() + pause, self.wanted.changed()).await {
+                    return;
+                }
+                pause = pause.saturating_mul(2).min(RETRY_PAUSE_MAX);
+            }
+        }
+    }
+
+    /// Whether the disk holds what is wanted now.
+    async fn reconcile(&mut self, wanted: Wanted) -> bool {
+        let store = Store {
+            state: Arc::clone(&self.store.state),
+            there: std::mem::take(&mut self.store.there),
+            written: std::mem::take(&mut self.store.written),
+            activations: self.store.activations.take(),
+        };
+        let work = tokio::task::spawn_blocking(move || {
+            let mut store = store;
+            let trouble = store.reconcile(&wanted).err();
+            (store, trouble)
+        });
+        let trouble = match work.await {
+            Ok((store, trouble)) => {
+                self.store = store;
+                trouble
+            }
+            Err(error) => {
+                // It is not known any more what is there: everything is written again.
+                sleep(RETRY_PAUSE_MIN).await;
+                Some(format!("a bug: {error}"))
+            }
+        };
+        self.tell(trouble)
+    }
+
+    fn tell(&self, trouble: Option<String>) -> bool {
+        let (before, done) = (self.disk.borrow().trouble.clone(), trouble.is_none());
+        match (&before, &trouble) {
+            (_, Some(trouble)) => {
+                NotKept.record(trouble, before.as_ref() != Some(trouble));
+            }
+            (Some(_), None) => tracing::info!("the state directory can be written again"),
+            (None, None) => {}
+        }
+        let last_known_good = self.store.last_known_good();
+        let activations = self.store.activations.as_ref().map_or(0, Activations::latest);
+        self.disk.send_if_modified(|disk| {
+            let next = Disk { last_known_good, trouble, activations };
+            let changed = *disk != next;
+            *disk = next;
+            changed
+        });
+        done
+    }
+}
+
+impl Store {
+    fn reconcile(&mut self, wanted: &Keeping) -> Result<(), String> {
+        let Keeping { revisions: wanted, activations } = wanted;
+        // The oldest first: what is written last is the latest.
+        for kept in wanted.iter().rev() {
+            let (digest, entry) = entry(kept);
+            if self.there.get(&digest) == Some(&entry) {
+                continue;
+            }
+            let bundle =
+                kept.held.as_ref().map(|held| held.bundle.as_ref()).filter(|_| !self.written.contains(&digest));
+            self.state
+                .keep(kept, bundle)
+                .map_err(|error| format!("revision {digest} cannot be kept in the state directory: {error}"))?;
+            if bundle.is_some() {
+                self.written.insert(digest);
+            }
+            self.there.insert(digest, entry);
+        }
+        // After the records: one that was rolled back from is not known as good before anything else is known of it.
+        if self.activations.as_ref() != Some(activations) {
+            self.state.keep_activations(activations).map_err(|error| {
+                format!("the history of activations cannot be kept in the state directory: {error}")
+            })?;
+            self.activations = Some(activations.clone());
+        }
+        let wanted: BTreeSet<Digest> = wanted.iter().map(|kept| kept.revision.digest).collect();
+        let surplus: Vec<Digest> = self.there.keys().filter(|digest| !wanted.contains(digest)).copied().collect();
+        for digest in surplus {
+            self.state
+                .forget(digest)
+                .map_err(|error| format!("revision {digest} cannot be let go from the state directory: {error}"))?;
+            self.there.remove(&digest);
+            self.written.remove(&digest);
+        }
+        Ok(())
+    }
+
+    fn last_known_good(&self) -> Option<Digest> {
+        let good = self.there.iter().filter(|(_, (_, known_good))| *known_good == KnownGood::Yes);
+        good.max_by_key(|(_, (place, _))| *place).map(|(digest, _)| *digest)
+    }
+}
+
+fn entry(kept: &Kept) -> (Digest, (u64, KnownGood)) {
+    (kept.revision.digest, (kept.place, kept.revision.known_good))
+}
+
+/// How long an answer waits until the history of activations is on the disk.
+const KEPT_WAIT_MAX: Duration = Duration::from_secs(2);
+
+impl Reloader {
+    /// Gives the answer to a change once the history on the disk has it, so that what was answered is remembered
+    /// however the process ends. A slow disk delays nothing but the answer, and that for a while only.
+    pub(super) fn answer_when_kept<T: Send + 'static>(
+        &self,
+        reply: Reply<T>,
+        result: Result<T, Refusal>,
+        notices: fn(&mut T) -> &mut Vec<String>,
+    ) {
+        let number = self.standing.activations.latest();
+        let waits = move |disk: &Disk| disk.activations < number && disk.trouble.is_none();
+        let (mut disk, mut done) = match (self.disk.as_ref().map(|(_, disk)| disk.clone()), result) {
+            (Some(disk), Ok(done)) => (disk, done),
+            (None, result) | (Some(_), result @ Err(_)) => return answer(reply, result),
+        };
+        if !waits(&disk.borrow()) {
+            notices(&mut done).extend(not_kept(&disk.borrow(), number));
+            return answer(reply, Ok(done));
+        }
+        tokio::spawn(async move {
+            // What it came to is seen next, however the wait ended.
+            let _ = timeout(KEPT_WAIT_MAX, disk.wait_for(|disk| !waits(disk))).await;
+            notices(&mut done).extend(not_kept(&disk.borrow(), number));
+            answer(reply, Ok(done));
+        });
+    }
+}
+
+/// That the disk does not hold the activation of this number.
+fn not_kept(disk: &Disk, number: u64) -> Option<String> {
+    if number <= disk.activations {
+        return None;
+    }
+    Some(match &disk.trouble {
+        None => "the state directory is slow: it does not hold this change yet".to_owned(),
+        Some(trouble) => format!(
+            "the state directory does not hold this change: until it can be written again, a restart would not know of it, \
+             nor of what it marks as rolled back from: {trouble}"
+        ),
+    })
+}

@@ -1,0 +1,473 @@
+//! Looking at the source, and putting in force what it holds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::task::JoinError;
+use tokio::time::{Instant, timeout};
+
+use crate::engine::activations::{Entry, Withdrawal, replaces};
+use crate::engine::snapshot::Snapshot;
+use crate::engine::status::{ActivationReport, Failed, HeldBack, KnownGood, Refusal, Revision, WhyFailed};
+use crate::policy::bundle::{Bundle, Digest};
+use crate::policy::diff::{Changes, Content};
+use crate::reload::Reloader;
+use crate::reload::clock;
+use crate::reload::flap_damper::{Course, Quality};
+use crate::reload::handle::{Asker, Reply};
+use crate::reload::loader::{Known, Loaded, Ready, Wants};
+use crate::reload::log::{self, Before};
+use crate::reload::state::Seen;
+use crate::source::SourceError;
+use crate::telemetry::event::{Flapped, Panicked, ReloadResult, ReloadTrigger, Reloaded};
+
+/// First pause before a bundle that could not be read for now is read again; doubles each time.
+const RETRY_PAUSE_MIN: Duration = Duration::from_millis(200);
+
+/// Longest such pause.
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(10);
+
+/// When to try again by ourselves, and how long to wait the time after.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Retry {
+    pub(super) at: Instant,
+    pause: Duration,
+}
+
+/// An admin who waits for a reload.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) expected: Option<Digest>,
+    pub(super) asker: Asker,
+    pub(super) reply: Reply<ActivationReport>,
+}
+
+/// What one look came to.
+enum Outcome {
+    Applied(ActivationReport),
+    Unchanged,
+    Failed(Arc<Failed>),
+    /// The source is good, and what it holds is kept out on purpose.
+    KeptOut,
+    /// The same, where an admin asked for it.
+    HeldBack(Box<HeldBack>),
+    /// Nothing is known that was not known before.
+    Nothing,
+    Bug,
+}
+
+impl Reloader {
+    /// One look at the source, for a hint, for those who wait, or for both.
+    pub(super) async fn reload(&mut self, hint: Option<ReloadTrigger>, waiting: Vec<Waiting>) {
+        let over = self.activator.current();
+        let (mut waiting, overtaken): (Vec<_>, Vec<_>) =
+            waiting.into_iter().partition(|one| one.expected.is_none_or(|expected| expected == over.digest));
+        for Waiting { expected, reply, .. } in overtaken {
+            answer(reply, Err(other_in_force(expected, over.digest)));
+        }
+        // What is read from here on is newer than every hint until now.
+        let hint = hint.max(self.hints.take());
+        let asked = waiting.first().map(|_| ReloadTrigger::Admin);
+        let Some(trigger) = asked.max(hint) else { return };
+        // Who says over what is who may replace what was put in force: it is done for them, as if they had asked first.
+        waiting.sort_by_key(|one| one.expected.is_none());
+        let knowing = waiting.first().filter(|one| one.expected.is_some());
+        let asker = waiting.first().map(|one| one.asker.clone()).unwrap_or_default();
+        let wants = if asked.is_some() { Wants::Changes } else { Wants::Nothing };
+        let mut known = self.known(trigger, wants);
+        if knowing.is_none() && hint != Some(ReloadTrigger::Signal) {
+            // Nobody says over what: what an admin put in force is not replaced by what the source held then.
+            known.out = self.standing.source.out;
+        }
+        let outcome = self.look(trigger, &asker, &over, known).await;
+        if let Some(result) = outcome.result() {
+            self.attempted(trigger, result);
+        }
+        if matches!(outcome, Outcome::KeptOut) {
+            // It is no attempt, but the source is good: one that failed before is made up for.
+            self.standing.last_attempt = self.standing.last_attempt.then(ReloadResult::Unchanged, clock::now());
+        }
+        self.flapping.looked(Instant::now());
+        match outcome {
+            Outcome::Applied(_) => self.changed(),
+            Outcome::Unchanged
+            | Outcome::Failed(_)
+            | Outcome::KeptOut
+            | Outcome::HeldBack(_)
+            | Outcome::Nothing
+            | Outcome::Bug => self.publish(),
+        }
+        let mut waiting = waiting.into_iter();
+        if let Some(first) = waiting.next() {
+            let report = self.report(&outcome, over.digest);
+            self.answer_when_kept(first.reply, report, |report| &mut report.notices);
+        }
+        // The others asked after the first, and find what it has made.
+        for Waiting { expected, reply, .. } in waiting {
+            let found = self.activator.digest();
+            let result = match expected {
+                Some(expected) if expected != found => Err(other_in_force(Some(expected), found)),
+                Some(_) | None => self.report(&outcome.again(), found),
+            };
+            answer(reply, result);
+        }
+    }
+
+    /// Counts an attempt.
+    pub(super) fn attempted(&mut self, trigger: ReloadTrigger, result: ReloadResult) {
+        Reloaded { trigger, result }.record();
+        self.standing.last_attempt = self.standing.last_attempt.then(result, clock::now());
+    }
+
+    fn report(&self, outcome: &Outcome, in_force: Digest) -> Result<ActivationReport, Refusal> {
+        match outcome {
+            Outcome::Applied(report) => Ok(report.clone()),
+            Outcome::Unchanged | Outcome::KeptOut | Outcome::Nothing => Ok(self.nothing_changed(in_force)),
+            Outcome::HeldBack(held) => Err(Refusal::HeldBack(held.clone())),
+            Outcome::Failed(failed) => Err(Refusal::Failed(Arc::clone(failed))),
+            Outcome::Bug => Err(Refusal::Bug),
+        }
+    }
+
+    /// What is in force, as the report of one who asked for just that.
+    pub(super) fn nothing_changed(&self, in_force: Digest) -> ActivationReport {
+        let Revision { generation, activated_at, .. } = *self.standing.history.in_force();
+        let held = self.standing.history.current();
+        ActivationReport {
+            before: in_force,
+            after: in_force,
+            generation,
+            at: activated_at,
+            warnings: held.diagnostics(),
+            changes: Changes::default(),
+            cases_passed: held.cases_passed,
+            notices: self.notices(),
+        }
+    }
+
+    /// What an admin should know where nothing was put in force.
+    pub(super) fn notices(&self) -> Vec<String> {
+        self.disk().and_then(|disk| disk.trouble).into_iter().collect()
+    }
+
+    /// Reads, for so long at most, and admits off the request threads.
+    pub(super) async fn load(&mut self, known: Known, within: Duration) -> Option<Loaded> {
+        let read = self.read(within).await;
+        self.next_poll = Instant::now() + self.config.poll;
+        let loader = Arc::clone(&self.loader);
+        let loaded = match read {
+            Ok(read) => tokio::task::spawn_blocking(move || loader.judge(read, &known)).await,
+            Err(error) => Err(error),
+        };
+        match loaded {
+            Ok(loaded) => {
+                self.readable_again(&loaded);
+                self.standing.source.looked(clock::now(), &loaded);
+                Some(loaded)
+            }
+            Err(error) => {
+                Panicked { method: "reload" }.record();
+                let in_force = self.activator.digest();
+                self.retry = None;
+                tracing::error!(%error, %in_force, "loading the policies failed, this is a bug: the ones in force keep serving");
+                None
+            }
+        }
+    }
+
+    /// Reads the source, for as long as that may take: going back must not wait for a file system
+    /// that hangs. One thread at most hangs with it.
+    pub(super) async fn read(&mut self, within: Duration) -> Result<Result<Bundle, SourceError>, JoinError> {
+        if self.hanging.as_ref().is_some_and(|reading| !reading.is_finished()) {
+            return Ok(Err(SourceError::Hanging(within)));
+        }
+        let loader = Arc::clone(&self.loader);
+        let mut reading = tokio::task::spawn_blocking(move || loader.source.read());
+        match timeout(within, &mut reading).await {
+            Ok(read) => {
+                self.hanging = None;
+                read
+            }
+            Err(_) => {
+                self.hanging = Some(reading);
+                Ok(Err(SourceError::Hanging(within)))
+            }
+        }
+    }
+
+    /// What is known now. Who asks by name wants to hear again what is wrong, and wants what was kept out, but not
+    /// what was rolled back from: that is put in force by its own name.
+    pub(super) fn known(&self, trigger: ReloadTrigger, changes: Wants) -> Known {
+        let in_force = self.standing.history.current().clone();
+        let was_in_force = self.standing.history.revisions().map(|kept| kept.revision.digest).collect();
+        let withdrawn = self.standing.activations.withdrawn().iter().map(Withdrawal::content).collect();
+        let seen = self.standing.source.seen.good();
+        let (bad, out) = match kind(trigger) {
+            Kind::Asked => (None, None),
+            Kind::Automatic => (self.last_rejected(), self.standing.source.out),
+        };
+        Known { in_force, bad, out, seen, withdrawn, was_in_force, changes }
+    }
+
+    fn last_rejected(&self) -> Option<Digest> {
+        match self.standing.last_failure.as_deref() {
+            Some(Failed { why: WhyFailed::Rejected { digest, .. }, .. }) => Some(*digest),
+            Some(Failed { why: WhyFailed::Unreadable(_), .. }) | None => None,
+        }
+    }
+
+    async fn look(&mut self, trigger: ReloadTrigger, asker: &Asker, over: &Arc<Snapshot>, known: Known) -> Outcome {
+        let seen = self.standing.source.seen;
+        let before = match seen {
+            Seen::Bad(_) => Before::Bad,
+            Seen::Good(_) | Seen::Unreadable => Before::Good,
+        };
+        let Some(loaded) = self.load(known, self.config.read_max).await else { return Outcome::Bug };
+        if kind(trigger) == Kind::Asked {
+            self.flapping.forgive();
+        } else if self.held_down(&loaded) {
+            self.standing.last_failure = None;
+            return Outcome::KeptOut;
+        }
+        match loaded {
+            Loaded::Unreadable(error) => {
+                let why = WhyFailed::from(&error);
+                let said_before = self.standing.last_failure.as_ref().is_some_and(|failed| failed.why == why);
+                if !said_before || kind(trigger) == Kind::Asked {
+                    log::unreadable(trigger, over.digest, &error, &self.standing.restart(self.disk().as_ref()));
+                }
+                self.failed(trigger, why)
+            }
+            Loaded::InForce(content) => {
+                log::unchanged(trigger, content.digest, before);
+                self.standing.last_failure = None;
+                Outcome::Unchanged
+            }
+            Loaded::Out(content) => self.kept_out(trigger, content, seen),
+            Loaded::KnownBad(digest) => match &self.standing.last_failure {
+                // Nobody has touched it: it is as bad as it was.
+                Some(_) | None if trigger == ReloadTrigger::Poll => {
+                    // It may have been good to go back while the source is bad; the source is no better for it.
+                    self.standing.last_attempt = self.standing.last_attempt.then(ReloadResult::Rejected, clock::now());
+                    Outcome::Nothing
+                }
+                Some(failed) => {
+                    log::known_bad(digest, over.digest);
+                    Outcome::Failed(Arc::clone(failed))
+                }
+                None => Outcome::Bug,
+            },
+            Loaded::Rejected(rejection) => {
+                log::rejected(trigger, over.digest, &rejection, &self.standing.restart(self.disk().as_ref()));
+                self.failed(trigger, rejection.into())
+            }
+            Loaded::Ready(ready) => match self.put_in_force(over, &ready, trigger, asker, Vec::new()) {
+                Ok(report) => {
+                    self.standing.last_failure = None;
+                    self.standing.source.in_sync_at = Some(report.at);
+                    self.standing.source.out = None;
+                    Outcome::Applied(report)
+                }
+                Err(_) => Outcome::Bug,
+            },
+        }
+    }
+
+    /// The source holds what stays out. It is told to whoever asked, and in the log where it is news; before, the
+    /// source held what was `seen`.
+    fn kept_out(&mut self, trigger: ReloadTrigger, content: Content, seen: Seen) -> Outcome {
+        let Content { digest, .. } = content;
+        let withdrawal = self.standing.activations.withdrawal(content).cloned();
+        if seen.digest() != Some(digest) || kind(trigger) == Kind::Asked {
+            log::kept_out(trigger, digest, self.activator.digest(), withdrawal.as_ref());
+        }
+        if trigger == ReloadTrigger::Admin {
+            let in_force = self.standing.history.in_force().clone();
+            return Outcome::HeldBack(Box::new(HeldBack { source: digest, withdrawal, in_force }));
+        }
+        self.standing.last_failure = None;
+        Outcome::KeptOut
+    }
+
+    /// Whether a source that flaps keeps this out, for now.
+    fn held_down(&mut self, loaded: &Loaded) -> bool {
+        let (digest, quality) = match loaded {
+            Loaded::Unreadable(_) | Loaded::Out(_) => return false,
+            Loaded::InForce(content) => (content.digest, Quality::Good),
+            Loaded::KnownBad(digest) => (*digest, Quality::Bad),
+            Loaded::Rejected(rejection) => (rejection.digest, Quality::Bad),
+            Loaded::Ready(ready) => (ready.held.bundle.digest(), Quality::Good),
+        };
+        let course = self.flapping.look(Instant::now(), digest, quality);
+        match course {
+            Course::Begun => {
+                Flapped.record();
+                tracing::warn!(
+                    %digest,
+                    "the policies change between good and bad again and again: from now on only what stays the same is put in force; SIGHUP or a reload ask takes it at once"
+                );
+            }
+            Course::Lifted => tracing::info!(%digest, "the policies have stayed the same: they are heeded again"),
+            Course::Open | Course::Held => {}
+        }
+        // What is wrong is said all the same.
+        matches!((course, loaded), (Course::Begun | Course::Held, Loaded::Ready(_)))
+    }
+
+    /// Puts policies in force, and notes it everywhere but on the disk and in the status; what is wrong with the source is
+    /// not looked at. It is the way back from what it withdraws.
+    pub(super) fn put_in_force(
+        &mut self,
+        over: &Arc<Snapshot>,
+        ready: &Ready,
+        trigger: ReloadTrigger,
+        asker: &Asker,
+        withdraws: Vec<Content>,
+    ) -> Result<ActivationReport, Refusal> {
+        let Ready { held, changes } = ready;
+        let activation = self.activator.activate(over, Arc::clone(&held.plans)).map_err(|overtaken| {
+            tracing::error!(%overtaken, trigger = trigger.slug(), "policies not applied, this is a bug");
+            Refusal::OtherInForce { expected: over.digest, found: overtaken.found }
+        })?;
+        let at = clock::now();
+        self.in_force_since = Instant::now();
+        let Asker { actor, reason } = asker;
+        let reason = self.replaced_by(trigger, held.content).unwrap_or_else(|| reason.clone());
+        let revision = Revision {
+            digest: activation.after,
+            semantic: held.content.semantic,
+            generation: activation.generation,
+            activated_at: at,
+            trigger,
+            actor: actor.clone(),
+            reason: reason.clone(),
+            known_good: KnownGood::NotYet,
+        };
+        let gone_back_from = self.gone_back_from(held.content);
+        self.standing.history.put(revision, held.clone());
+        self.standing.history.not_good(&withdraws);
+        self.standing.activations.enter(Entry {
+            snapshot: &self.activator.current(),
+            semantic: held.content.semantic,
+            before: Some(activation.before),
+            withdraws,
+            trigger,
+            actor: actor.clone(),
+            reason,
+            at,
+        });
+        log::applied(trigger, actor, activation, ready);
+        Ok(ActivationReport {
+            before: activation.before,
+            after: activation.after,
+            generation: activation.generation,
+            at,
+            warnings: held.diagnostics(),
+            changes: changes.clone(),
+            cases_passed: held.cases_passed,
+            notices: gone_back_from.into_iter().collect(),
+        })
+    }
+
+    /// What an admin put in force, where SIGHUP lets in over it what the source held all along.
+    fn replaced_by(&self, trigger: ReloadTrigger, content: Content) -> Option<String> {
+        let in_force = self.standing.history.in_force();
+        let Revision { digest, trigger: before, actor, activated_at, .. } = in_force;
+        let held_back = self.standing.source.out.is_some_and(|out| out.says_as(content));
+        if trigger != ReloadTrigger::Signal || !held_back || in_force.content().says_as(content) {
+            return None;
+        }
+        let reason = replaces(*digest, *before, actor, *activated_at);
+        tracing::warn!(trigger = trigger.slug(), source = %content.digest, "the source {reason}");
+        Some(reason)
+    }
+
+    /// What whoever puts this in force should know, where it was rolled back from.
+    pub(super) fn gone_back_from(&self, content: Content) -> Option<String> {
+        let withdrawal = self.standing.activations.withdrawal(content)?;
+        let Content { digest, .. } = content;
+        Some(format!("{digest} {} before: {}", withdrawal.of(digest), withdrawal.told()))
+    }
+
+    pub(super) fn note_failure(&mut self, trigger: ReloadTrigger, why: WhyFailed) -> Arc<Failed> {
+        let failed = Arc::new(Failed { at: clock::now(), trigger, why });
+        self.standing.last_failure = Some(Arc::clone(&failed));
+        failed
+    }
+
+    fn failed(&mut self, trigger: ReloadTrigger, why: WhyFailed) -> Outcome {
+        Outcome::Failed(self.note_failure(trigger, why))
+    }
+
+    /// Plans another try where one may help by itself, and forgets it where it did.
+    fn readable_again(&mut self, loaded: &Loaded) {
+        if let Loaded::Unreadable(error) = loaded {
+            self.retry = error.is_transient().then(|| {
+                let pause =
+                    self.retry.map_or(RETRY_PAUSE_MIN, |retry| retry.pause.saturating_mul(2).min(RETRY_PAUSE_MAX));
+                Retry { at: Instant::now() + pause, pause }
+            });
+            return;
+        }
+        self.retry = None;
+        if self.standing.source.seen == Seen::Unreadable {
+            tracing::info!("policies are readable again");
+        }
+    }
+}
+
+impl Outcome {
+    fn result(&self) -> Option<ReloadResult> {
+        match self {
+            Self::Applied(_) => Some(ReloadResult::Applied),
+            Self::Unchanged => Some(ReloadResult::Unchanged),
+            Self::KeptOut | Self::HeldBack(_) | Self::Nothing => None,
+            Self::Failed(failed) => Some(match failed.why {
+                WhyFailed::Unreadable(_) => ReloadResult::Unreadable,
+                WhyFailed::Rejected { .. } => ReloadResult::Rejected,
+            }),
+            Self::Bug => Some(ReloadResult::Rejected),
+        }
+    }
+
+    /// The same look, for one who asked a moment later.
+    fn again(&self) -> Self {
+        match self {
+            Self::Applied(_) | Self::Unchanged | Self::KeptOut | Self::Nothing => Self::Unchanged,
+            Self::HeldBack(held) => Self::HeldBack(held.clone()),
+            Self::Failed(failed) => Self::Failed(Arc::clone(failed)),
+            Self::Bug => Self::Bug,
+        }
+    }
+}
+
+/// Who is behind a trigger.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    /// Nobody: the source was seen to change, or it is time to look.
+    Automatic,
+    /// Someone who wants what the source holds now.
+    Asked,
+}
+
+const fn kind(trigger: ReloadTrigger) -> Kind {
+    match trigger {
+        ReloadTrigger::Start | ReloadTrigger::Poll | ReloadTrigger::FileChange => Kind::Automatic,
+        ReloadTrigger::Signal | ReloadTrigger::Admin | ReloadTrigger::Rollback | ReloadTrigger::Promotion => {
+            Kind::Asked
+        }
+    }
+}
+
+pub(super) const fn other_in_force(expected: Option<Digest>, found: Digest) -> Refusal {
+    match expected {
+        Some(expected) => Refusal::OtherInForce { expected, found },
+        None => Refusal::Bug,
+    }
+}
+
+/// Gives an answer. Whoever asked may be gone: what was done is done all the same.
+pub(super) fn answer<T>(reply: oneshot::Sender<Result<T, Refusal>>, result: Result<T, Refusal>) {
+    let _ = reply.send(result);
+}

@@ -1,0 +1,561 @@
+//! From a request message to an answer message, on one snapshot: no socket, no task.
+//!
+//! The server and the command line both call this, so they cannot disagree.
+
+use std::time::{Duration, Instant};
+
+use tonic::Status;
+
+use crate::api::bounds::{self, Asked};
+use crate::api::errors::Failure;
+use crate::api::limits::ANSWER_BYTES_MAX;
+use crate::api::pb;
+use crate::decision::explain::{Recorder, Silent};
+use crate::decision::{
+    ENGINE_REVISION, EvidenceAssessment, Purpose, Rows, assess_evidence, decide, intake, intake_into,
+};
+use crate::domain::decision::Decision;
+use crate::domain::facts::Facts;
+use crate::domain::limits::SHORT_TEXT_BYTES_MAX;
+use crate::domain::money::Currency;
+use crate::domain::request::{Claim, FieldViolation, Order, Request};
+use crate::domain::words::{Outcome, ReasonCode};
+use crate::engine::snapshot::Snapshot;
+use crate::plan::Plan;
+use crate::plan::vocabulary::VocabularyId;
+use crate::server::fast_path;
+use crate::server::fast_path::answer::{DECISION_ID_BYTES, Heading, policy, write};
+use crate::server::fast_path::writer::Writer;
+use crate::server::limits::{DECODED_BYTES_INLINE_MAX, EXPLAINED_TESTS_INLINE_MAX};
+use crate::server::wire::decision::{Names, next_steps, policy_ref, response, rule_id};
+use crate::server::wire::explanation::{Transcript, message};
+use crate::server::wire::identity::Identity;
+use crate::server::wire::words::{to_primary_reason, to_reason_codes};
+use crate::server::wire::{evidence, hex, request};
+
+/// An answer, and what is counted about it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Evaluated {
+    /// The answer.
+    pub response: pb::EvaluateRefundResponse,
+    /// The outcome in it.
+    pub outcome: Outcome,
+    /// The primary reason in it.
+    pub reason: Option<ReasonCode>,
+    /// From facts to decision.
+    pub elapsed: Duration,
+}
+
+/// Decides one claim by what is in force in this snapshot.
+pub fn evaluate(
+    snapshot: &Snapshot,
+    request: &pb::EvaluateRefundRequest,
+) -> Result<pb::EvaluateRefundResponse, Status> {
+    answer(snapshot, request).map(|evaluated| evaluated.response).map_err(Status::from)
+}
+
+/// Decides one claim, and says what is counted about it.
+pub fn answer(snapshot: &Snapshot, request: &pb::EvaluateRefundRequest) -> Result<Evaluated, Failure> {
+    let pb::EvaluateRefundRequest {
+        request_id,
+        policy_id,
+        policy_digest,
+        min_generation,
+        explain,
+        order,
+        claim,
+        language,
+    } = request;
+    let mut checks = Checks::default();
+    checks.names([
+        ("request_id", request_id),
+        ("policy_id", policy_id),
+        ("policy_digest", policy_digest),
+        ("language", language),
+    ]);
+    let explain = checks.explain(*explain);
+    let said = checks.converted(request::for_decision(order.as_ref(), claim.as_ref()));
+    let plan = checks.plan(plan_for(snapshot, policy_id, policy_digest, *min_generation, &said))?;
+    let language = checks.language(plan, language);
+    let mut facts = intake(plan, &said, Purpose::Decision);
+    let facts = checks.facts(&mut facts)?;
+    // Both are there: `for_decision` has checked it.
+    let (Some(order), Some(claim)) = (order, claim) else { return Err(Failure::Bug) };
+    let currency = currency(plan, facts)?;
+    let names = Names { plan, order: &said.order, claim: &said.claim, currency, language };
+    let (decision, elapsed, explanation) = match explain {
+        Explain::Nothing => {
+            let (decision, elapsed) = timed(plan, facts, &mut Silent);
+            (decision, elapsed, None)
+        }
+        Explain::Everything => {
+            let mut transcript = Transcript::default();
+            let (decision, elapsed) = timed(plan, facts, &mut transcript);
+            let explanation = message(&transcript.explanation(), &decision, names, ANSWER_BYTES_MAX)
+                .ok_or(Failure::AnswerTooLarge)?;
+            (decision, elapsed, Some(explanation))
+        }
+    };
+    let mut identity = Identity::new(snapshot, plan);
+    identity.begin(request_id);
+    identity.message(order).and_then(|()| identity.message(claim)).map_err(|_| Failure::Bug)?;
+    let mut response = response(&decision, names);
+    response.decision_id = hex::text(identity.id());
+    response.request_id.clone_from(request_id);
+    response.policy = Some(policy_ref(snapshot, plan));
+    response.explanation = explanation;
+    Ok(Evaluated { response, outcome: decision.outcome, reason: decision.reason_codes.first(), elapsed })
+}
+
+/// How long a request takes to answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Work {
+    /// Less than other calls can wait for.
+    Light,
+    /// Perhaps more: it is not for a thread that answers other calls.
+    Heavy,
+}
+
+impl Work {
+    /// The work of a request for one decision that has to be decoded, by its bytes.
+    pub(crate) fn of_decision(snapshot: &Snapshot, message: &[u8]) -> Self {
+        if DECODED_BYTES_INLINE_MAX < message.len() {
+            return Self::Heavy;
+        }
+        let Asked { lines, explained } = bounds::asked(message);
+        let rules = match explained {
+            true => snapshot.plans().map(|plan| plan.rules.len()).max().unwrap_or(0),
+            false => 1,
+        };
+        if lines.saturating_mul(rules.max(1)) <= EXPLAINED_TESTS_INLINE_MAX { Self::Light } else { Self::Heavy }
+    }
+
+    /// The work of a question about evidence, by its bytes.
+    pub(crate) const fn of_evidence(message: &[u8]) -> Self {
+        if message.len() <= DECODED_BYTES_INLINE_MAX { Self::Light } else { Self::Heavy }
+    }
+}
+
+/// What was written, as far as the span of its call tells of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Written<'s> {
+    pub(crate) decision_id: [u8; DECISION_ID_BYTES],
+    pub(crate) policy_id: &'s str,
+    pub(crate) policy_version: &'s str,
+    /// The rule that decided the first line.
+    pub(crate) rule: &'s str,
+    pub(crate) counted: Counted<'s>,
+}
+
+/// What was decided, as far as it is counted and asked of the candidate.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counted<'s> {
+    pub(crate) outcome: Outcome,
+    pub(crate) reason: Option<ReasonCode>,
+    pub(crate) order_id: &'s str,
+    pub(crate) request_id: &'s str,
+    pub(crate) elapsed: Duration,
+}
+
+/// Where the plain requests of one call are answered, one after the other: what room one of them
+/// took, the next one uses again.
+#[derive(Debug)]
+pub(crate) struct Desk<'m> {
+    snapshot: &'m Snapshot,
+    request: Request<'m>,
+    rows: Rows,
+    policy: Option<OfPolicy<'m>>,
+}
+
+/// What all answers by one plan have in common.
+#[derive(Debug)]
+struct OfPolicy<'m> {
+    plan: &'m Plan,
+    /// What they say about it, in the bytes of their messages.
+    written: Vec<u8>,
+    identity: Identity,
+}
+
+impl<'m> Desk<'m> {
+    /// A desk for what this snapshot answers.
+    pub(crate) fn new(snapshot: &'m Snapshot) -> Self {
+        // Most orders have one line, and a line is large.
+        let order = Order { lines: Vec::with_capacity(1), ..Order::default() };
+        let request = Request { order, claim: Claim::default() };
+        Self { snapshot, request, rows: Rows::default(), policy: None }
+    }
+
+    /// Decides a plain request from its bytes and writes the answer. `None`, and nothing written,
+    /// where [`answer`] must look at it: it comes to the same answer, or says what is wrong.
+    pub(crate) fn answer(&mut self, message: &'m [u8], response: &mut Writer<'_>) -> Option<Written<'m>> {
+        let Self { snapshot, request: said, rows, policy } = self;
+        let fast_path::request::PlainRequest {
+            request_id,
+            policy_id,
+            policy_digest,
+            min_generation,
+            language,
+            order,
+            claim,
+        } = fast_path::request::read(message, said)?;
+        let plan = plan_for(snapshot, policy_id, policy_digest, min_generation, said).ok()?;
+        let language = plan.language(language)?;
+        let mut facts = intake_into(rows, plan, said, Purpose::Decision);
+        let facts = facts.as_mut().ok()?;
+        let currency = currency(plan, facts).ok()?;
+        let names = Names { plan, order: &said.order, claim: &said.claim, currency, language };
+        let begun = Instant::now();
+        let decision = decide(plan, facts, &mut Silent);
+        let elapsed = begun.elapsed();
+        rows.take_back(facts);
+        // Most requests of a call are decided by the same plan.
+        policy.take_if(|last| !std::ptr::eq(last.plan, plan));
+        let OfPolicy { plan: _, written, identity } = policy.get_or_insert_with(|| OfPolicy::new(snapshot, plan));
+        identity.begin(request_id);
+        identity.part(order);
+        identity.part(claim);
+        let decision_id = identity.id();
+        let heading = Heading { decision_id, request_id, policy: written };
+        write(response, heading, &decision, names);
+        let rule = decision.lines.first().map_or("", |line| rule_id(plan, line.rule));
+        let reason = decision.reason_codes.first();
+        let (policy_id, policy_version) = (plan.id.as_str(), plan.version.as_str());
+        let counted = Counted { outcome: decision.outcome, reason, order_id: said.order.id, request_id, elapsed };
+        Some(Written { decision_id, policy_id, policy_version, rule, counted })
+    }
+}
+
+impl<'m> OfPolicy<'m> {
+    fn new(snapshot: &Snapshot, plan: &'m Plan) -> Self {
+        let mut written = Vec::with_capacity(USUAL_POLICY_BYTES);
+        policy(&mut Writer::at_end_of(&mut written), plan, snapshot.digest_text(), snapshot.generation);
+        Self { plan, written, identity: Identity::new(snapshot, plan) }
+    }
+}
+
+/// Tells whether the material of a claim is enough.
+pub fn validate_evidence(
+    snapshot: &Snapshot,
+    request: &pb::ValidateEvidenceRequest,
+) -> Result<pb::ValidateEvidenceResponse, Failure> {
+    let pb::ValidateEvidenceRequest { request_id, policy_id, policy_digest, order, claim, language } = request;
+    let mut checks = Checks::default();
+    checks.names([
+        ("request_id", request_id),
+        ("policy_id", policy_id),
+        ("policy_digest", policy_digest),
+        ("language", language),
+    ]);
+    let said = checks.converted(request::for_assessment(order.as_ref(), claim.as_ref()));
+    let plan = checks.plan(plan_for(snapshot, policy_id, policy_digest, 0, &said))?;
+    let language = checks.language(plan, language);
+    let mut facts = intake(plan, &said, Purpose::Evidence);
+    let facts = checks.facts(&mut facts)?;
+    let EvidenceAssessment { reason_codes, report, next_steps: steps } = assess_evidence(plan, facts);
+    Ok(pb::ValidateEvidenceResponse {
+        request_id: request_id.clone(),
+        reason_code: to_primary_reason(reason_codes),
+        reason_codes: to_reason_codes(reason_codes),
+        evidence: Some(evidence::report(&report, plan, &said.claim, language)),
+        next_steps: next_steps(&steps, plan, language),
+        policy: Some(policy_ref(snapshot, plan)),
+    })
+}
+
+/// Tells what is in force.
+#[must_use]
+pub fn server_info(snapshot: &Snapshot) -> pb::GetServerInfoResponse {
+    pb::GetServerInfoResponse {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        default_policy_id: snapshot.default_policy().to_owned(),
+        generation: snapshot.generation,
+        digest: snapshot.digest_text().to_owned(),
+        policies: snapshot.plans().map(|plan| policy_info(snapshot, plan)).collect(),
+        engine_revision: ENGINE_REVISION,
+    }
+}
+
+fn policy_info(snapshot: &Snapshot, plan: &Plan) -> pb::PolicyInfo {
+    let words = |id| plan.vocabularies.get(id).map(|words| words.words().to_vec()).unwrap_or_default();
+    pb::PolicyInfo {
+        policy: Some(policy_ref(snapshot, plan)),
+        languages: plan.languages.clone(),
+        currency_codes: plan.currencies.iter().map(|currency| currency.code.clone()).collect(),
+        product_types: words(VocabularyId::PRODUCT_TYPE),
+        reasons: words(VocabularyId::REASON),
+        channels: words(VocabularyId::CHANNEL),
+        evidence_kinds: words(VocabularyId::EVIDENCE_KIND),
+        time_zone: plan.zone.iana_name().unwrap_or_default().to_owned(),
+        rule_count: u32::try_from(plan.rules.len()).unwrap_or(u32::MAX),
+    }
+}
+
+/// The version of the policy asked for that governs the order, if what is in force is what the
+/// caller pinned.
+fn plan_for<'a>(
+    snapshot: &'a Snapshot,
+    policy_id: &str,
+    pinned_digest: &str,
+    min_generation: u64,
+    said: &Request<'_>,
+) -> Result<&'a Plan, Failure> {
+    let digest = snapshot.digest_text();
+    if (!pinned_digest.is_empty() && pinned_digest != digest) || snapshot.generation < min_generation {
+        return Err(Failure::RevisionNotAvailable { digest: digest.to_owned(), generation: snapshot.generation });
+    }
+    snapshot.plan_for(policy_id, said).ok_or_else(|| Failure::PolicyNotFound { policy_id: policy_id.to_owned() })
+}
+
+fn currency<'a>(plan: &'a Plan, facts: &Facts<'_>) -> Result<&'a Currency, Failure> {
+    // Facts are only good for the plan that they were made for; these were.
+    plan.currencies.get(usize::from(facts.currency)).ok_or(Failure::Bug)
+}
+
+fn timed(plan: &Plan, facts: &Facts<'_>, recorder: &mut impl Recorder) -> (Decision, Duration) {
+    let begun = Instant::now();
+    let decision = decide(plan, facts, recorder);
+    (decision, begun.elapsed())
+}
+
+/// How much of the way to a decision is told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Explain {
+    Nothing,
+    Everything,
+}
+
+/// What is wrong with a request, gathered over all of it.
+#[derive(Debug, Default)]
+struct Checks(Vec<FieldViolation>);
+
+impl Checks {
+    /// Texts that are looked at before the facts are. One above its bound names no policy, so everything that is
+    /// bad so far is said at once.
+    fn names(&mut self, names: [(&str, &str); 4]) {
+        for (field, text) in names {
+            if SHORT_TEXT_BYTES_MAX < text.len() {
+                let problem = format!("must have at most {SHORT_TEXT_BYTES_MAX} bytes, got {}", text.len());
+                self.0.push(FieldViolation::new(field, problem));
+            }
+        }
+    }
+
+    /// The plan asked for. Where its name or digest is above its bound, that is what is wrong, with all else that
+    /// was found so far.
+    fn plan<'a>(&mut self, plan: Result<&'a Plan, Failure>) -> Result<&'a Plan, Failure> {
+        let unnamed = |bad: &FieldViolation| bad.field == "policy_id" || bad.field == "policy_digest";
+        match plan {
+            Err(_) if self.0.iter().any(unnamed) => Err(Failure::BadRequest(std::mem::take(&mut self.0))),
+            plan => plan,
+        }
+    }
+
+    fn language(&mut self, plan: &Plan, language: &str) -> usize {
+        plan.language(language).unwrap_or_else(|| {
+            if SHORT_TEXT_BYTES_MAX < language.len() {
+                // It is bad already.
+                return 0;
+            }
+            let known = plan.languages.join(", ");
+            let problem = format!("the policy has no labels in `{language}`; it has {known}");
+            self.0.push(FieldViolation::new("language", problem));
+            0
+        })
+    }
+
+    fn explain(&mut self, level: i32) -> Explain {
+        match pb::ExplainLevel::try_from(level) {
+            Ok(pb::ExplainLevel::Unspecified | pb::ExplainLevel::None) => Explain::Nothing,
+            Ok(pb::ExplainLevel::Full) => Explain::Everything,
+            Err(_) => {
+                self.0.push(FieldViolation::new("explain", format!("`{level}` is not a value of ExplainLevel")));
+                Explain::Nothing
+            }
+        }
+    }
+
+    #[inline]
+    fn converted<'a>(&mut self, (request, violations): (Request<'a>, Vec<FieldViolation>)) -> Request<'a> {
+        self.0.extend(violations);
+        request
+    }
+
+    /// The facts, if nothing was wrong anywhere. What `intake` says of a field that is bad already,
+    /// or of a part of it, only follows from that. Facts are large to move, so they stay where they are.
+    #[inline]
+    fn facts<'f, 'a>(self, facts: &'f mut Result<Facts<'a>, Vec<FieldViolation>>) -> Result<&'f Facts<'a>, Failure> {
+        match facts {
+            Ok(facts) if self.0.is_empty() => Ok(facts),
+            Ok(_) => Err(Failure::BadRequest(self.0)),
+            Err(further) => Err(self.and(std::mem::take(further))),
+        }
+    }
+
+    #[cold]
+    fn and(self, further: Vec<FieldViolation>) -> Failure {
+        let mut violations = self.0;
+        let known = violations.len();
+        for violation in further {
+            let follows = violations.iter().take(known).any(|bad| is_part_of(&violation.field, &bad.field));
+            if !follows {
+                violations.push(violation);
+            }
+        }
+        Failure::BadRequest(violations)
+    }
+}
+
+/// Whether a path is the whole or a part of what another path leads to.
+fn is_part_of(path: &str, whole: &str) -> bool {
+    path.strip_prefix(whole).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+/// Room for what answers say about a usual policy.
+const USUAL_POLICY_BYTES: usize = 192;
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+
+    use super::*;
+    use crate::engine::admit::Admission;
+    use crate::policy::bundle::{Bundle, BundleFile};
+    use crate::server::wire::samples;
+
+    fn snapshot(generation: u64) -> Snapshot {
+        let files = vec![BundleFile { path: "guide.policy.yaml".into(), bytes: b"-".to_vec() }];
+        let admission = Admission {
+            digest: Bundle::new(files).unwrap().digest(),
+            default_policy: "guide".into(),
+            plans: vec![samples::plan()],
+            warnings: Vec::new(),
+            stricter_errors: Vec::new(),
+            cases_passed: 0,
+        };
+        Snapshot::new(admission, generation)
+    }
+
+    fn nothing() -> Request<'static> {
+        use crate::domain::request::{Claim, Order};
+        Request { order: Order::default(), claim: Claim::default() }
+    }
+
+    #[test]
+    fn a_plain_answer_is_the_answer_byte_for_byte() {
+        let admission = crate::engine::admit::admit(&crate::source::embedded::read().unwrap()).unwrap();
+        let snapshot = Snapshot::new(admission, 7);
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/policies/standard/requests");
+        let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+        let request = |path| {
+            let text = std::fs::read_to_string(path).unwrap();
+            let mut request = crate::api::json::request_from_json(&text).unwrap();
+            request.explain = pb::ExplainLevel::None.into();
+            (request.encode_to_vec(), request)
+        };
+        let mut requests: Vec<_> = files.map(request).collect();
+        // Each comes after each of two others: what is left on the desk makes no difference.
+        requests.extend(requests.clone().into_iter().rev());
+        let mut desk = Desk::new(&snapshot);
+        let mut compared = 0;
+        for (message, request) in &requests {
+            let mut bytes = Vec::new();
+            let written = desk.answer(message, &mut Writer::at_end_of(&mut bytes)).unwrap();
+            let Evaluated { response, outcome, reason, elapsed: _ } = answer(&snapshot, request).unwrap();
+            assert_eq!(bytes, response.encode_to_vec(), "{}", request.request_id);
+            assert_eq!(
+                (written.counted.outcome, written.counted.reason, written.rule),
+                (outcome, reason, response.lines[0].rule_id.as_str())
+            );
+            // What cannot be read leaves nothing, either.
+            assert!(desk.answer(&message[..message.len() - 1], &mut Writer::at_end_of(&mut bytes)).is_none());
+            compared += 1;
+        }
+        assert!(20 < compared, "only {compared} requests");
+    }
+
+    #[test]
+    fn a_policy_that_is_not_here_is_not_found() {
+        let failure = plan_for(&snapshot(1), "other", "", 0, &nothing()).unwrap_err();
+        assert_eq!(failure, Failure::PolicyNotFound { policy_id: "other".into() });
+        assert_eq!(plan_for(&snapshot(1), "", "", 0, &nothing()).unwrap().id, "guide");
+    }
+
+    #[test]
+    fn pins_hold_or_the_call_ends() {
+        let snapshot = snapshot(3);
+        let digest = snapshot.digest.to_string();
+        assert!(plan_for(&snapshot, "", &digest, 3, &nothing()).is_ok());
+        let not_here = Failure::RevisionNotAvailable { digest, generation: 3 };
+        assert_eq!(plan_for(&snapshot, "", "blake3:00", 0, &nothing()).unwrap_err(), not_here);
+        assert_eq!(plan_for(&snapshot, "", "", 4, &nothing()).unwrap_err(), not_here);
+    }
+
+    #[test]
+    fn the_id_follows_from_what_was_asked_and_by_which_policy() {
+        let (snapshot, plan) = (snapshot(1), samples::plan());
+        let (order, claim) = (samples::order(), samples::claim());
+        let id_of = |snapshot: &Snapshot, request_id: &str, order: &pb::Order, claim: &pb::Claim| {
+            let mut identity = Identity::new(snapshot, &plan);
+            identity.begin(request_id);
+            identity.part(&order.encode_to_vec());
+            identity.part(&claim.encode_to_vec());
+            let id = identity.id();
+            // The same from the messages themselves; whatever was asked before makes no difference.
+            identity.begin(request_id);
+            identity.message(order).and_then(|()| identity.message(claim)).unwrap();
+            assert_eq!(identity.id(), id);
+            id
+        };
+        let id = id_of(&snapshot, "r-1", &order, &claim);
+        assert_eq!(id, id_of(&self::snapshot(9), "r-1", &order, &claim));
+        let other_claim = pb::Claim { text: "late".into(), ..samples::claim() };
+        assert_ne!(id, id_of(&snapshot, "r-2", &order, &claim));
+        assert_ne!(id, id_of(&snapshot, "r-1", &order, &other_claim));
+    }
+
+    #[test]
+    fn what_follows_from_a_bad_field_is_not_said_again() {
+        let said = |field: &str| FieldViolation::new(field, "bad");
+        let checks = Checks(vec![said("claim.requested_at"), said("order")]);
+        let further = vec![said("claim.requested_at"), said("order.lines"), said("claim.requested_at_all")];
+        let Err(Failure::BadRequest(violations)) = checks.facts(&mut Err(further)) else { panic!("must be bad") };
+        assert_eq!(violations, [said("claim.requested_at"), said("order"), said("claim.requested_at_all")]);
+    }
+
+    #[test]
+    fn a_language_that_the_policy_lacks_is_named() {
+        let mut checks = Checks::default();
+        assert_eq!(checks.language(&samples::plan(), ""), 0);
+        assert_eq!(checks.language(&samples::plan(), "EN"), 1);
+        checks.language(&samples::plan(), "fr");
+        assert_eq!(checks.0, [FieldViolation::new("language", "the policy has no labels in `fr`; it has zh, en")]);
+    }
+
+    #[test]
+    fn a_name_above_its_bound_is_a_bad_field() {
+        let long = "x".repeat(SHORT_TEXT_BYTES_MAX + 1);
+        let request = pb::EvaluateRefundRequest {
+            policy_id: long.clone(),
+            policy_digest: long.clone(),
+            language: long,
+            order: Some(samples::order()),
+            claim: Some(samples::claim()),
+            ..pb::EvaluateRefundRequest::default()
+        };
+        let Err(Failure::BadRequest(violations)) = answer(&snapshot(1), &request) else { panic!("it is taken") };
+        let fields: Vec<&str> = violations.iter().map(|bad| bad.field.as_str()).collect();
+        assert_eq!(fields, ["policy_id", "policy_digest", "language"]);
+    }
+
+    #[test]
+    fn server_info_names_the_policies_in_force() {
+        let info = server_info(&snapshot(4));
+        assert_eq!((info.default_policy_id.as_str(), info.generation), ("guide", 4));
+        let policy = &info.policies[0];
+        assert_eq!(
+            (policy.languages.as_slice(), policy.rule_count),
+            (["zh".to_owned(), "en".to_owned()].as_slice(), 3)
+        );
+        assert_eq!(policy.evidence_kinds, ["order_record", "chat_record"]);
+    }
+}

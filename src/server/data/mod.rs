@@ -1,0 +1,13 @@
+//! The service of callers, `RefundPolicyService`, with health and reflection beside it: its listener, its methods, and
+//! what stands around each call.
+
+mod beside;
+pub mod evaluation;
+pub mod guard;
+mod health;
+mod heavy;
+pub mod listener;
+mod observation;
+mod server_info;
+pub(crate) mod service;
+mod shadow;
