@@ -65,7 +65,7 @@ pub fn of_comparison(text: &str) -> Option<(&'static str, &'static str)> {
 /// The spelling that a value should have, where it is nearly right.
 pub fn of_literal(text: &str, dimension: Dimension) -> Option<String> {
     let text = text.trim();
-    let count = text.find(|character: char| !character.is_ascii_digit()).map_or(text.len(), |at| at);
+    let count = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
     let (digits, unit) = text.split_at(count);
     let unit = unit.trim().to_ascii_lowercase();
     let meant = match dimension {
