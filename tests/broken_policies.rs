@@ -21,99 +21,10 @@ use std::path::{Path, PathBuf};
 use requite::engine::admit::{admit, admit_of};
 use requite::policy::bundle::{Bundle, BundleFile};
 use requite::policy::diagnostic::{Colour, Diagnostic, Precedent, Severity, render};
+use requite::policy::explanations::{codes as codes_that_are_explained, explanation};
 
-/// Every code that a report can hold. A new one needs a broken policy that shows it.
-const CODES: &[&str] = &[
-    "alias",
-    "amount-too-fine",
-    "bad-count",
-    "bad-fact-name",
-    "bad-language",
-    "bad-literal",
-    "bad-media-type",
-    "bad-range",
-    "bad-window",
-    "blank-value",
-    "bounds-crossed",
-    "calendar-day",
-    "case-failed",
-    "claim-again-pays-more",
-    "comma-in-braces",
-    "compensation-shifts",
-    "component-modes-differ",
-    "component-shifts",
-    "division-by-zero",
-    "duplicate-case",
-    "duplicate-fact",
-    "duplicate-key",
-    "duplicate-policy",
-    "duplicate-rule",
-    "duplicate-word",
-    "empty-expectation",
-    "empty-file",
-    "empty-list",
-    "empty-phrase",
-    "empty-range",
-    "empty-when",
-    "fact-order",
-    "forbidden-deduction",
-    "formula-syntax",
-    "formula-too-complex",
-    "formula-type",
-    "input-in-effective",
-    "key-not-text",
-    "layer-and-order-scope",
-    "line-fact-in-order",
-    "many-documents",
-    "misplaced-key",
-    "missing-key",
-    "missing-label",
-    "no-answer",
-    "no-calendar",
-    "no-default-policy",
-    "no-policy",
-    "not-a-character",
-    "not-a-slug",
-    "not-text",
-    "number-too-large",
-    "order-amount-not-last",
-    "order-amount-shifts",
-    "order-deduction-twice",
-    "otherwise-not-last",
-    "requirement-shape",
-    "reserved-name",
-    "table-row",
-    "tag",
-    "test-mixed",
-    "test-of-text",
-    "test-unquoted",
-    "tiers-gap",
-    "tiers-overlap",
-    "too-deep",
-    "too-many-alternatives",
-    "too-many-facts",
-    "too-many-words",
-    "two-answers",
-    "unknown-calendar",
-    "unknown-currency",
-    "unknown-file",
-    "unknown-function",
-    "unknown-key",
-    "unknown-language",
-    "unknown-name",
-    "unknown-timezone",
-    "unknown-word",
-    "unreachable-rule",
-    "version-anchor",
-    "version-hole",
-    "version-overlap",
-    "version-without-time",
-    "window-shape",
-    "wrong-type",
-    "yaml-syntax",
-];
-
-/// Codes of bounds that take a large file to reach; `bounds_of_a_bundle_are_named` shows them.
+/// Codes of bounds that take a large file to reach: tests below show them, and no file does. Every other one that is
+/// explained needs a broken policy that shows it.
 const CODES_OF_LARGE_BUNDLES: &[&str] = &["too-large", "too-many-cases", "too-many-mistakes", "too-many-rules"];
 
 fn folder() -> PathBuf {
@@ -228,20 +139,44 @@ fn every_report_has_its_bundle() {
 #[test]
 fn every_code_is_shown_by_a_broken_bundle() {
     let shown: BTreeSet<&str> = bundles().values().flat_map(codes).collect();
-    let listed: BTreeSet<&str> = CODES.iter().copied().collect();
-    assert_eq!(listed.difference(&shown).collect::<Vec<_>>(), Vec::<&&str>::new(), "listed, but never shown");
-    assert_eq!(shown.difference(&listed).collect::<Vec<_>>(), Vec::<&&str>::new(), "shown, but not listed");
+    let explained: BTreeSet<&str> = codes_that_are_explained().collect();
+    let large: BTreeSet<&str> = CODES_OF_LARGE_BUNDLES.iter().copied().collect();
+    let missing: Vec<&str> = explained.difference(&shown).copied().filter(|code| !large.contains(code)).collect();
+    assert_eq!(missing, Vec::<&str>::new(), "explained, but never shown");
+    assert_eq!(shown.difference(&explained).collect::<Vec<_>>(), Vec::<&&str>::new(), "shown, but not explained");
 }
 
 #[test]
-fn every_code_in_the_sources_is_listed() {
+fn severities_are_those_that_are_explained() {
+    let mut seen: BTreeMap<&str, BTreeSet<Severity>> = BTreeMap::new();
+    for diagnostic in bundles().values().flat_map(diagnostics) {
+        seen.entry(diagnostic.code).or_default().insert(diagnostic.severity);
+    }
+    let mut wrong = String::new();
+    for code in codes_that_are_explained() {
+        let explained: BTreeSet<Severity> = explanation(code).unwrap().severities.into_iter().collect();
+        let seen = seen.remove(code).unwrap_or_default();
+        // Of some, large files alone show all severities.
+        let all = CODES_OF_LARGE_BUNDLES.contains(&code) || code == "too-many-words" || seen == explained;
+        if !(seen.is_subset(&explained) && all) {
+            wrong.push_str(&format!("{code} is {seen:?}, but explained as {explained:?}\n"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn every_code_in_the_sources_is_explained() {
     let mut sources = Vec::new();
     for part in ["src/policy", "src/cases"] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(part);
         files_under(&folder, &folder, &mut sources);
     }
-    // The reference has names of its own, and reports nothing.
-    for source in sources.into_iter().filter(|source| !source.path.ends_with("reference.rs")) {
+    let explained: BTreeSet<&str> = codes_that_are_explained().collect();
+    // The reference has names of its own, and reports nothing; nor do explanations.
+    let reports =
+        |source: &BundleFile| !source.path.ends_with("reference.rs") && !source.path.contains("explanations/");
+    for source in sources.into_iter().filter(reports) {
         let text = String::from_utf8(source.bytes).unwrap();
         let text = text.split("#[cfg(test)]").next().unwrap();
         // A code is a literal of lower-case words with dashes; so is one word of the messages.
@@ -249,9 +184,8 @@ fn every_code_in_the_sources_is_listed() {
             let words: Vec<&str> = literal.split('-').collect();
             let code = 1 < words.len()
                 && words.iter().all(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase()));
-            let listed =
-                literal == "sub-stage" || CODES.contains(&literal) || CODES_OF_LARGE_BUNDLES.contains(&literal);
-            assert!(!code || listed, "`{literal}` of {} is not listed", source.path);
+            let known = literal == "sub-stage" || explained.contains(literal);
+            assert!(!code || known, "`{literal}` of {} is not explained", source.path);
         }
     }
 }

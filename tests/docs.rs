@@ -1,6 +1,7 @@
 //! Keeps the pages true. In `docs/policy-reference.md`, the tables are those that the program makes,
 //! every key is there with an example, and every example is admitted with its cases. In `README.md`,
-//! the policy, its cases and the decisions are what the program makes of them.
+//! the policy, its cases and the decisions are what the program makes of them. `docs/diagnostics.md` holds the explanations
+//! of the program.
 //!
 //! `REQUITE_UPDATE_DOCS=1 cargo test --test docs` rewrites what is generated.
 #![allow(
@@ -25,6 +26,7 @@ use requite::engine::open;
 use requite::plan::fact::BuiltIn;
 use requite::policy::bundle::{Bundle, BundleFile};
 use requite::policy::diagnostic::{Colour, render};
+use requite::policy::explanations;
 use requite::policy::formula::functions::FUNCTIONS;
 use requite::policy::merge::SHARED_KEYS;
 use requite::policy::reference::{generated_sections, keys_of};
@@ -158,6 +160,11 @@ fn decided(admission: Admission, request: &str) -> String {
 #[test]
 fn tables_are_those_that_the_program_makes() {
     hold("docs/policy-reference.md", generated());
+}
+
+#[test]
+fn diagnostics_are_explained_as_the_program_explains_them() {
+    hold("docs/diagnostics.md", explanations::generated_sections());
 }
 
 #[test]

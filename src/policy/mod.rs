@@ -8,6 +8,7 @@ pub mod diagnostic;
 pub mod diff;
 pub mod document;
 mod excerpt;
+pub mod explanations;
 pub mod format;
 pub mod formula;
 pub mod literal;
