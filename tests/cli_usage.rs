@@ -6,10 +6,11 @@ use std::fs;
 use std::process::{Command, Output, Stdio};
 
 /// Every verb of the program.
-const VERBS: [&str; 15] = [
+const VERBS: [&str; 16] = [
     "serve",
     "check",
     "test",
+    "explain",
     "fmt",
     "eval",
     "call",
@@ -113,6 +114,7 @@ fn a_wrong_command_line_is_exit_code_2() {
         &["serve", "--http-listen", "9090"],
         &["eval"],
         &["eval", "--output", "yaml", "-"],
+        &["explain", "no-such-code"],
     ] {
         let output = output(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
@@ -273,7 +275,7 @@ fn a_request_that_cannot_be_read_is_exit_code_2() {
 
 #[test]
 fn a_reader_that_goes_away_is_no_failure() {
-    for arguments in [&["schema"][..], &["version"], &["--help"]] {
+    for arguments in [&["schema"][..], &["version"], &["explain"], &["--help"]] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let output = requite(arguments).stdout(writer).stderr(Stdio::piped()).output().unwrap();

@@ -140,7 +140,52 @@ fn check_reports_every_mistake_with_its_place_and_what_to_do() {
     {
         assert!(report.contains(part), "{part}: {report}");
     }
-    assert!(report.ends_with("2 errors\n"), "{report}");
+    assert!(report.ends_with("2 errors\nhelp: `requite explain CODE` says more\n"), "{report}");
+    let dir = changed("deny: ORDER_CANCELLED", "deny: ORDER_CANCELED");
+    let ran = requite(&["check", path(&dir)]);
+    let report = ran.complaint(3);
+    assert!(report.ends_with("1 error\nhelp: `requite explain unknown-word` says more\n"), "{report}");
+}
+
+#[test]
+fn explain_says_what_a_code_means_and_how_it_is_mended() {
+    let ran = requite(&["explain", "tiers-gap"]);
+    let text = ran.answer().to_owned();
+    assert!(text.starts_with("error[tiers-gap]: the tiers of a deduction leave values out\n\nEvery value "), "{text}");
+    let (wrong, mended) = text.split_once("\nMended:\n\n    ").unwrap();
+    assert!(wrong.contains("\nWrong:\n\n    times: [departs_at]\n    rules:\n      - id: any\n"), "{text}");
+    assert!(wrong.contains("\"> 24h\": 10%") && mended.contains("\">= 24h\": 10%"), "{text}");
+    for pasted in ["error[tiers-gap]", "error[tiers-gap]:", "[tiers-gap]", "TIERS-GAP"] {
+        assert_eq!(requite(&["explain", pasted]).answer(), text, "{pasted}");
+    }
+    let ran = requite(&["explain", "case-failed"]);
+    assert!(ran.answer().contains("\nWrong, `shop.cases.yaml`:\n\n    given:"), "{}", ran.out);
+    let ran = requite(&["explain", "unreachable-rule"]);
+    assert!(ran.answer().starts_with("warning[unreachable-rule]: "), "{}", ran.out);
+    assert!(ran.answer().ends_with("note: a warning keeps no policy from being put in force\n"), "{}", ran.out);
+    let ran = requite(&["explain", "empty-expectation"]);
+    assert!(ran.answer().contains("\nnote: earlier versions took this"), "{}", ran.out);
+}
+
+#[test]
+fn explain_lists_all_codes_and_names_those_that_were_meant() {
+    let ran = requite(&["explain"]);
+    let listed: Vec<&str> = ran.answer().lines().map(|line| line.split_once("  ").unwrap().0).collect();
+    assert!(80 < listed.len() && listed.is_sorted(), "{listed:?}");
+    assert!(
+        ran.answer().contains("\nunknown-word            a word is not one of those that can stand here\n"),
+        "{}",
+        ran.out
+    );
+    for (wrong, near) in [
+        ("tier-gap", "did you mean `tiers-gap`? "),
+        ("tiers", "did you mean `tiers-gap`, `tiers-overlap`? "),
+        ("nonsense", ""),
+    ] {
+        let ran = requite(&["explain", wrong]);
+        let expected = format!("error: there is no code `{wrong}`\n  help: {near}`requite explain` lists all codes\n");
+        assert_eq!(ran.complaint(2), expected);
+    }
 }
 
 #[test]

@@ -7,14 +7,13 @@ use clap::{Args, Subcommand};
 use crate::api::json::admin_to_json;
 use crate::api::pb;
 use crate::cli::admin::{Change, Format, Replica, Right, Wanted, expected, status};
-use crate::cli::check::exit_of as exit_of_check;
+use crate::cli::check::{exit_of as exit_of_check, say_report};
 use crate::cli::exit::Exit;
-use crate::cli::output::{Answer, answer, colour_of_reports, say, say_unreadable};
+use crate::cli::output::{Answer, answer, say, say_unreadable};
 use crate::cli::show::{activation, candidate, changes, colour, diagnostics, moment, origin, short, visible};
 use crate::client::admin::{AdminClient, AdminError, Refused};
 use crate::engine::admit::admit;
 use crate::policy::bundle::Bundle;
-use crate::policy::diagnostic::render;
 use crate::source::directory;
 
 /// Try policies on live requests before they decide any
@@ -176,7 +175,7 @@ impl Stage {
     fn rejected(&self, error: AdminError, bundle: Option<&Bundle>) -> Result<Exit, AdminError> {
         let here = bundle.filter(|_| error.refused() == Some(Refused::Rejected));
         let Some((bundle, Err(rejection))) = here.map(|bundle| (bundle, admit(bundle))) else { return Err(error) };
-        say(&render(&rejection.diagnostics, bundle, colour_of_reports()));
+        say_report(&rejection.diagnostics, bundle);
         let dir = self.dir.as_deref().unwrap_or(Path::new("."));
         say(&format!("nothing was staged\n  help: mend the policies; `requite check {}` says the same", dir.display()));
         // What was found here is all of it; an answer has room for some.

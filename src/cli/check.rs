@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use crate::cases::CASE_FAILED;
 use crate::cli::exit::Exit;
 use crate::cli::output::{answer, colour_of_reports, say, say_unreadable};
 use crate::cli::show::visible;
@@ -18,7 +19,8 @@ use crate::source::directory;
     long_about = "Say whether a directory of policies would be put in force.\n\n\
         Reads every `.yaml` file in DIR, DIR/calendars and DIR/cases, reports every mistake with its \
         file, line and what to do about it, and runs the policies' own cases: exactly what `serve` \
-        does before it puts them in force.",
+        does before it puts them in force. `requite explain CODE` says more about the code in \
+        brackets, such as `unknown-word`.",
     after_long_help = "Example:\n  requite check policies/standard\n\n\
         Exit codes:\n  0  it would be put in force\n  3  there are mistakes in the policies, or they cannot be read\n  \
         4  the policies are valid, but a case does not come out as expected"
@@ -45,7 +47,7 @@ pub(super) fn admitted(dir: &Path) -> Result<(Admission, Bundle), Exit> {
     match admit(&bundle) {
         Ok(admission) => Ok((admission, bundle)),
         Err(rejection) => {
-            say(&render(&rejection.diagnostics, &bundle, colour_of_reports()));
+            say_report(&rejection.diagnostics, &bundle);
             if let Some(failed) = rejection.only_cases_failed {
                 say(&format!("{} failed, {} passed", counted(failed, "case"), rejection.cases_passed));
             }
@@ -54,10 +56,26 @@ pub(super) fn admitted(dir: &Path) -> Result<(Admission, Bundle), Exit> {
     }
 }
 
+/// The report on a bundle, and how to read more about its codes.
+pub(super) fn say_report(diagnostics: &[Diagnostic], bundle: &Bundle) {
+    say(&render(diagnostics, bundle, colour_of_reports()));
+    if let Some(help) = further_help(diagnostics) {
+        say(&help);
+    }
+}
+
+/// The verb that says more about the codes of a report; `None` where only cases failed, which say all there is.
+pub(super) fn further_help(diagnostics: &[Diagnostic]) -> Option<String> {
+    let mut codes = diagnostics.iter().map(|diagnostic| diagnostic.code).filter(|code| *code != CASE_FAILED);
+    let first = codes.next()?;
+    let code = if codes.all(|code| code == first) { first } else { "CODE" };
+    Some(format!("help: `requite explain {code}` says more"))
+}
+
 /// Warnings of a bundle that is good enough.
 pub(super) fn say_warnings(warnings: &[Diagnostic], bundle: &Bundle) {
     if !warnings.is_empty() {
-        say(&render(warnings, bundle, colour_of_reports()));
+        say_report(warnings, bundle);
     }
 }
 

@@ -6,15 +6,14 @@ use clap::Args;
 
 use crate::api::limits::EVALUATION_MESSAGE_BYTES_MAX;
 use crate::api::{json, pb};
-use crate::cli::check::exit_of;
+use crate::cli::check::{exit_of, say_report};
 use crate::cli::exit::Exit;
 use crate::cli::input::{Format, Input, request, source};
-use crate::cli::output::{Answer, answer, colour_of_reports, say, say_unreadable};
+use crate::cli::output::{Answer, answer, say, say_unreadable};
 use crate::cli::show::decision;
 use crate::cli::show::visible;
 use crate::engine::admit::admit;
 use crate::engine::{Engine, open};
-use crate::policy::diagnostic::render;
 use crate::server::data::evaluation;
 use crate::source::Source;
 
@@ -91,7 +90,7 @@ fn engine(source: &dyn Source) -> Result<Engine, Exit> {
     match admit(&bundle) {
         Ok(admission) => Ok(open(admission).0),
         Err(rejection) => {
-            say(&render(&rejection.diagnostics, &bundle, colour_of_reports()));
+            say_report(&rejection.diagnostics, &bundle);
             Err(exit_of(&rejection))
         }
     }

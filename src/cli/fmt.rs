@@ -7,12 +7,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::cases::CasesKey;
-use crate::cli::check::counted;
+use crate::cli::check::{counted, say_report};
 use crate::cli::exit::Exit;
-use crate::cli::output::{answer, colour_of_reports, say, say_unreadable};
+use crate::cli::output::{answer, say, say_unreadable};
 use crate::cli::show::visible;
 use crate::policy::bundle::Bundle;
-use crate::policy::diagnostic::render;
 use crate::policy::document::{CalendarKey, Policy};
 use crate::policy::format::{FormatError, format};
 use crate::policy::load::{FileRole, role};
@@ -88,7 +87,7 @@ fn changes(bundle: &Bundle) -> Result<Vec<(String, String)>, Exit> {
     if diagnostics.is_empty() {
         return Ok(changes);
     }
-    say(&render(&diagnostics, bundle, colour_of_reports()));
+    say_report(&diagnostics, bundle);
     Err(Exit::PolicyInvalid)
 }
 

@@ -12,6 +12,7 @@ mod diff;
 mod environment;
 mod eval;
 mod exit;
+mod explain;
 mod fmt;
 mod input;
 mod output;
@@ -55,6 +56,7 @@ enum Verb {
     Serve(serve::Serve),
     Check(check::Check),
     Test(test::Test),
+    Explain(explain::Explain),
     Fmt(fmt::Fmt),
     Eval(eval::Eval),
     Call(call::Call),
@@ -102,6 +104,7 @@ fn run(verb: Verb) -> Exit {
         Verb::Serve(verb) => verb.run(),
         Verb::Check(verb) => verb.run(),
         Verb::Test(verb) => verb.run(),
+        Verb::Explain(verb) => verb.run(),
         Verb::Fmt(verb) => verb.run(),
         Verb::Eval(verb) => verb.run(),
         Verb::Call(verb) => verb.run(),

@@ -10,6 +10,7 @@ use jiff::SignedDuration;
 
 use crate::app::config::Config;
 use crate::app::run::{Ended, RunError, run};
+use crate::cli::check::further_help;
 use crate::cli::exit::Exit;
 use crate::cli::input::{address, source};
 use crate::cli::output::{chain, colour_of_reports, say, say_and_end, unreadable};
@@ -235,7 +236,8 @@ fn failed(error: &RunError) -> (String, Exit) {
         RunError::Bootstrap(BootstrapError::Unreadable(error)) => (unreadable(error), Exit::PolicyInvalid),
         RunError::Bootstrap(BootstrapError::Rejected { rejection, bundle }) => {
             let report = render(&rejection.diagnostics, bundle, colour_of_reports());
-            (format!("{report}\nerror: {error}"), Exit::PolicyInvalid)
+            let help = further_help(&rejection.diagnostics).map_or(String::new(), |help| help + "\n");
+            (format!("{report}{help}\nerror: {error}"), Exit::PolicyInvalid)
         }
         RunError::Telemetry(InitError::Log(_)) | RunError::Runtime(_) | RunError::Serve(_) | RunError::Bug(_) => {
             (said, Exit::Unexpected)
