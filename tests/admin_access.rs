@@ -11,14 +11,14 @@
 )]
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of the support")]
 
-mod desk_support;
+mod fake_reloader;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use desk_support::{
+use fake_reloader::{
     Client, LEAD, PATIENCE, READER, Shows, client_on, config, credentials, start, start_in, start_with, tls_files,
     until, write_secret,
 };

@@ -11,13 +11,13 @@
 )]
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of the support")]
 
-mod desk_support;
+mod fake_reloader;
 
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use desk_support::{
+use fake_reloader::{
     LEAD, NOBODY, READER, RELOADER, ROLLER, Shows, broken, bundle, credentials, sent, start, until, write_secret,
 };
 use requite::api::pb::{

@@ -13,7 +13,7 @@
 
 mod admin_model_support;
 mod admin_support;
-mod road_support;
+mod reload_support;
 mod serve_support;
 
 use std::collections::BTreeSet;
@@ -21,15 +21,15 @@ use std::fs;
 
 use admin_model_support::served::Served;
 use admin_model_support::{BROKEN, Cause, Entry, Model, Outcome, Verb, Version, came, reason_of, says};
+use reload_support::{BY_HAND, Place, Running, bundle, digest, text};
 use requite::domain::money::{Amount, Currency};
 use requite::domain::words;
 use requite::engine::candidate::Observed;
 use requite::engine::status::{Hold, Refusal};
 use requite::policy::bundle::Digest;
-use requite::reload::RoadConfig;
-use requite::reload::handle::{Ask, Asker, Knowing, Replace, Reply, Untried, Withdrawn};
+use requite::reload::ReloadConfig;
+use requite::reload::handle::{Knowing, ReloadCommand, Replace, Reply, Requester, Untried, Withdrawn};
 use requite::telemetry::event::{ReloadTrigger, Success};
-use road_support::{BY_HAND, Place, Running, bundle, digest, text};
 
 const ADMINS: [&str; 2] = ["alice", "bob"];
 const VERSIONS: [Version; 6] = ['a', 'b', 'B', 'c', 'd', 'e'];
@@ -135,17 +135,17 @@ fn outcome<T>(result: Result<T, Refusal>, done: impl FnOnce(T) -> Version) -> Ou
 
 /// Has the road do it, as this admin and for this reason.
 async fn admin(running: &Running, who: &str, verb: Verb, reason: &str) -> Outcome {
-    let asker = Asker { actor: who.to_owned(), reason: reason.to_owned() };
+    let requester = Requester { actor: who.to_owned(), reason: reason.to_owned() };
     let in_force = || version_of(running.digest());
     match verb {
         Verb::Stage { version, replace } => {
             let bundle = version.map(|version| bundle(&content(version)).into());
             let replace = if replace { Replace::Anyones } else { Replace::OwnOnly };
-            let ask = |reply| Ask::Stage { bundle, sample_per_thousand: 1_000, replace, asker, reply };
+            let ask = |reply| ReloadCommand::Stage { bundle, sample_per_thousand: 1_000, replace, requester, reply };
             outcome(running.ask(ask).await, |_| in_force())
         }
         Verb::Discard { version } => {
-            let ask = |reply| Ask::Discard { digest: version.map(digest_of), asker, reply };
+            let ask = |reply| ReloadCommand::Discard { digest: version.map(digest_of), requester, reply };
             outcome(running.ask(ask).await, |_| in_force())
         }
         Verb::Promote { version, expected, untried, rolled_back } => {
@@ -154,24 +154,26 @@ async fn admin(running: &Running, who: &str, verb: Verb, reason: &str) -> Outcom
                 untried: if untried { Untried::Allowed } else { Untried::Refused },
                 withdrawn: if rolled_back { Withdrawn::Allowed } else { Withdrawn::Refused },
             };
-            let ask = |reply| Ask::Promote { digest, expected, knowing, asker, reply };
+            let ask = |reply| ReloadCommand::Promote { digest, expected, knowing, requester, reply };
             outcome(running.ask(ask).await, |(report, _)| version_of(report.after))
         }
         Verb::Rollback { to, expected } => {
             let (to, expected) = (to.map(digest_of), digest_of(expected));
-            let ask = |reply| Ask::Rollback { to, expected, asker, reply };
+            let ask = |reply| ReloadCommand::Rollback { to, expected, requester, reply };
             outcome(running.ask(ask).await, |report| version_of(report.after))
         }
         Verb::Reload { expected } => {
-            let ask = |reply| Ask::Reload { expected: expected.map(digest_of), asker, reply };
+            let ask = |reply| ReloadCommand::Reload { expected: expected.map(digest_of), requester, reply };
             outcome(running.ask(ask).await, |report| version_of(report.after))
         }
-        Verb::Ask | Verb::Change { .. } | Verb::Signal | Verb::Restart => panic!("no admin asks for {verb:?}"),
+        Verb::Ask | Verb::Change { .. } | Verb::Signal | Verb::Restart => {
+            panic!("no admin asks for {verb:?}")
+        }
     }
 }
 
-fn config() -> RoadConfig {
-    let mut config = RoadConfig { revisions_max: REVISIONS_MAX, ..BY_HAND };
+fn config() -> ReloadConfig {
+    let mut config = ReloadConfig { revisions_max: REVISIONS_MAX, ..BY_HAND };
     config.flap.turns = usize::MAX;
     config
 }
@@ -211,7 +213,7 @@ async fn nobody(place: &Place, running: Running, verb: &Verb) -> Running {
 
 /// Where the replica stands, in the words of the model; asked on the road, so that what was begun is done.
 async fn stands(running: &Running, model: &Model) -> Model {
-    let listed = running.ask(|reply| Ask::Revisions { reply }).await.unwrap();
+    let listed = running.ask(|reply| ReloadCommand::Revisions { reply }).await.unwrap();
     let status = running.status();
     let cause = |trigger: ReloadTrigger| match trigger {
         ReloadTrigger::Start => Cause::Start,
@@ -376,7 +378,7 @@ async fn work(seed: u64, steps: usize, met: &mut BTreeSet<String>) {
                 }
                 _ => panic!("one or two"),
             };
-            let now = running.ask(|reply| Ask::Revisions { reply }).await.unwrap();
+            let now = running.ask(|reply| ReloadCommand::Revisions { reply }).await.unwrap();
             let newest = now.activations.first().map(|entry| reason_of(&entry.actor, &entry.reason)).unwrap();
             let found = one_after_the_other(&model, &asks, &came, &newest);
             let Some(next) = found else { panic!("seed {seed}: {came:?} after {done:#?} of {model:#?}") };

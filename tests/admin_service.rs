@@ -10,11 +10,11 @@
 )]
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of the support")]
 
-mod desk_support;
+mod fake_reloader;
 
 use std::time::{Duration, Instant};
 
-use desk_support::{
+use fake_reloader::{
     Client, LEAD, NOBODY, PATIENCE, READER, RELOADER, ROLLER, Running, Shows, VALIDATOR, broken, bundle, sent, start,
     start_with, until, write_secret,
 };
@@ -378,7 +378,7 @@ async fn a_watch_ends_at_its_deadline_and_with_its_right() {
 
     let mut news = client.watch_policy_status(WatchPolicyStatusRequest {}).await.unwrap().into_inner();
     assert!(news.message().await.unwrap().is_some());
-    desk_support::write_secret(&server.tokens(), &format!("lea read,reload {LEAD}\n"));
+    fake_reloader::write_secret(&server.tokens(), &format!("lea read,reload {LEAD}\n"));
     until("the token is gone", async || {
         client.get_policy_status(GetPolicyStatusRequest {}).await.is_err_and(|it| it.code() == Code::Unauthenticated)
     })

@@ -77,8 +77,8 @@ fn named(plan: &Plan, decision: &Decision) -> Vec<(&'static str, &'static str, i
     for line in &decision.lines {
         let id = IDS[usize::from(line.line)];
         let RuleRef::Rule(place) = line.rule else { continue };
-        let verdict = &plan.rules[place as usize].verdict;
-        let Action::Refund(steps) = &verdict.action else { continue };
+        let effect = &plan.rules[place as usize].effect;
+        let Action::Refund(steps) = &effect.action else { continue };
         for deduction in &line.deductions {
             if let DeductionSource::Step { step, .. } = deduction.source
                 && steps[usize::from(step)].order_amount.is_some()

@@ -18,7 +18,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use requite::api::json::request_from_json;
-use requite::cases::{CaseKey, CasesKey};
+use requite::cases::{CaseNode, CasesNode};
 use requite::cli::show::decision::response_to_text;
 use requite::domain::words::{DeductionKind, LiableParty, OrderStage, Outcome, ReasonCode, RefundMethod, RequestType};
 use requite::engine::admit::{Admission, admit};
@@ -51,7 +51,7 @@ fn readme() -> String {
 /// What the program makes for the page, by the names of the markers.
 fn generated() -> Vec<(&'static str, String)> {
     let mut sections = generated_sections();
-    sections.extend([("cases", keys_of::<CasesKey>()), ("case", keys_of::<CaseKey>())]);
+    sections.extend([("cases", keys_of::<CasesNode>()), ("case", keys_of::<CaseNode>())]);
     sections
 }
 

@@ -22,7 +22,7 @@ use requite::domain::time::Timestamp;
 use requite::domain::words::OrderStage;
 use requite::engine::admit::admit;
 use requite::plan::Plan;
-use requite::plan::rule::{Extra, Verdict};
+use requite::plan::rule::{Extra, RuleEffect};
 use requite::policy::bundle::{Bundle, BundleFile};
 use requite::policy::diagnostic::{Colour, render};
 use requite::policy::load::load;
@@ -318,7 +318,7 @@ fn decided(example: &str, request: &Request<'_>) -> Settled {
     let named = |amounts: &[ExtraAmount], extras: &[Extra]| -> Vec<(String, i64)> {
         amounts.iter().map(|extra| (extras[usize::from(extra.place)].name.clone(), extra.amount.minor())).collect()
     };
-    let Verdict { compensations, amounts_due, .. } = &rule.verdict;
+    let RuleEffect { compensations, amounts_due, .. } = &rule.effect;
     Settled {
         rule: rule.id.clone(),
         compensations: named(&line.compensations, compensations),

@@ -10,15 +10,15 @@
 )]
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of the support")]
 
-mod desk_support;
+mod fake_reloader;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use desk_support::{PATIENCE, Teller, broken, bundle, sent};
+use fake_reloader::{PATIENCE, Teller, broken, bundle, sent};
 use requite::domain::words::{Outcome, ReasonCode};
-use requite::reload::handle::{Ask, Desk, Knowing, Replace};
+use requite::reload::handle::{Knowing, ReloadCommand, ReloadHandle, Replace};
 use requite::server::Drained;
 use requite::server::pages::{self, PagesConfig, Readiness, Sources};
 use requite::telemetry::event::{Decided, Panicked};
@@ -31,24 +31,24 @@ use tokio::time::timeout;
 /// Pages that are served.
 struct Running {
     address: SocketAddr,
-    desk: Desk,
+    reload: ReloadHandle,
     readiness: watch::Sender<Readiness>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<Drained>,
 }
 
 async fn start(config: PagesConfig) -> Running {
-    let (desk, (teller, asked)) = Teller::open();
+    let (reload, (teller, asked)) = Teller::open();
     tokio::spawn(teller.run(asked));
     let (readiness, ready) = watch::channel(Readiness::Starting);
     let listener = pages::open("127.0.0.1:0").await.unwrap();
     let address = listener.address();
     let (stop, stopped) = oneshot::channel::<()>();
-    let sources = Sources { readiness: ready, shown: desk.shown.clone() };
+    let sources = Sources { readiness: ready, shown: reload.shown.clone() };
     let task = tokio::spawn(async move {
         pages::serve(listener, sources, config, async { stopped.await.unwrap_or_default() }).await
     });
-    Running { address, desk, readiness, stop, task }
+    Running { address, reload, readiness, stop, task }
 }
 
 /// An answer: status, headers in small letters, text.
@@ -83,7 +83,7 @@ impl Running {
 
     async fn reload(&self) -> bool {
         let (reply, answer) = oneshot::channel();
-        self.desk.asks.send(Ask::Reload { expected: None, asker: "lea".into(), reply }).await.unwrap();
+        self.reload.asks.send(ReloadCommand::Reload { expected: None, requester: "lea".into(), reply }).await.unwrap();
         answer.await.unwrap().is_ok()
     }
 
@@ -196,23 +196,23 @@ async fn readiness_follows_the_server_and_not_the_policies() {
 
     // A rejected reload changes the metrics and nothing else.
     let (reply, _staged) = oneshot::channel();
-    let ask = Ask::Stage {
+    let ask = ReloadCommand::Stage {
         bundle: Some(broken().into()),
         sample_per_thousand: 1_000,
         replace: Replace::OwnOnly,
-        asker: "lea".into(),
+        requester: "lea".into(),
         reply,
     };
-    server.desk.asks.send(ask).await.unwrap();
+    server.reload.asks.send(ask).await.unwrap();
     let (reply, promoted) = oneshot::channel();
-    let ask = Ask::Promote {
+    let ask = ReloadCommand::Promote {
         digest: broken().digest(),
         expected: bundle("1").digest(),
         knowing: Knowing::ALL,
-        asker: "lea".into(),
+        requester: "lea".into(),
         reply,
     };
-    server.desk.asks.send(ask).await.unwrap();
+    server.reload.asks.send(ask).await.unwrap();
     promoted.await.unwrap().unwrap_err();
     assert_eq!((server.get("/-/ready").await.status, server.get("/-/healthy").await.status), (200, 200));
     assert_eq!(server.metrics().await.value("requite_config_last_reload_successful"), 0.0);
@@ -305,14 +305,14 @@ async fn metrics_tell_of_the_candidate_by_currency() {
     let (reply, staged) = oneshot::channel();
     let files = sent(&bundle("2"));
     assert_eq!(files.files.len(), 1);
-    let ask = Ask::Stage {
+    let ask = ReloadCommand::Stage {
         bundle: Some(bundle("2").into()),
         sample_per_thousand: 250,
         replace: Replace::OwnOnly,
-        asker: "lea".into(),
+        requester: "lea".into(),
         reply,
     };
-    server.desk.asks.send(ask).await.unwrap();
+    server.reload.asks.send(ask).await.unwrap();
     staged.await.unwrap().unwrap();
     let metrics = server.metrics().await;
     let digest = bundle("2").digest();

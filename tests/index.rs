@@ -34,15 +34,15 @@ use proptest::prelude::*;
 use requite::decision::explain::{NEAR_MISSES_MAX, Recorder, Silent};
 use requite::decision::{Purpose, decide, intake};
 use requite::domain::decision::{Decision, DeductionSource, RuleRef};
-use requite::domain::exact::Exact;
 use requite::domain::facts::{FactId, Value};
 use requite::domain::money::Amount;
+use requite::domain::ratio::Ratio;
 use requite::domain::request::Request;
 use requite::domain::words::{ReasonCode, RefundMethod};
 use requite::engine::admit::admit;
 use requite::plan::Plan;
 use requite::plan::fact::BuiltIn;
-use requite::plan::rule::{Action, Rule, Verdict};
+use requite::plan::rule::{Action, Rule, RuleEffect};
 use requite::plan::rules::Rules;
 use requite::plan::test::{Accepts, Answer, Interval, Test, WordSet};
 use requite::policy::bundle::{Bundle, BundleFile};
@@ -57,7 +57,7 @@ enum Fact {
 }
 
 fn rule(tests: Vec<Test>) -> Rule {
-    let verdict = Verdict {
+    let effect = RuleEffect {
         action: Action::Review(std::iter::once(ReasonCode::NoMatchingRule).collect()),
         demands: Vec::new(),
         next_steps: Vec::new(),
@@ -68,7 +68,7 @@ fn rule(tests: Vec<Test>) -> Rule {
         compensations: Vec::new(),
         amounts_due: Vec::new(),
     };
-    Rule { id: String::new(), layer: None, tests, verdict }
+    Rule { id: String::new(), layer: None, tests, effect }
 }
 
 fn says_no(test: &Test, facts: &[Fact]) -> bool {
@@ -125,14 +125,14 @@ fn accepts(chance: &mut Chance, fact: u16, wide: u64) -> Accepts {
         },
         _ => {
             let pieces = 1 + below(chance, 2);
-            let mut edges: Vec<Exact> = (0..2 * pieces).map(|_| quantity(chance, fact, wide)).collect();
+            let mut edges: Vec<Ratio> = (0..2 * pieces).map(|_| quantity(chance, fact, wide)).collect();
             edges.sort();
             let bound = |chance: &mut Chance, edge| match below(chance, 5) {
                 0 | 1 => Bound::Included(edge),
                 2 | 3 => Bound::Excluded(edge),
                 _ => Bound::Unbounded,
             };
-            let interval = |pair: &[Exact], chance: &mut Chance| Interval {
+            let interval = |pair: &[Ratio], chance: &mut Chance| Interval {
                 lower: bound(chance, pair[0]),
                 upper: bound(chance, pair[1]),
             };
@@ -142,13 +142,13 @@ fn accepts(chance: &mut Chance, fact: u16, wide: u64) -> Accepts {
 }
 
 /// Whole numbers, fractions of one kind, and fractions of every kind.
-fn quantity(chance: &mut Chance, fact: u16, wide: u64) -> Exact {
+fn quantity(chance: &mut Chance, fact: u16, wide: u64) -> Ratio {
     let number = i128::from(below(chance, wide)) - i128::from(wide / 3);
     match fact {
-        4 => Exact::whole(number),
-        5 => Exact::fraction(number, 100).unwrap(),
-        _ if below(chance, 30) == 0 => Exact::whole(number * (i128::MAX / 1_000_000)),
-        _ => Exact::fraction(number, 1 + i128::from(below(chance, 1_000_003))).unwrap(),
+        4 => Ratio::whole(number),
+        5 => Ratio::fraction(number, 100).unwrap(),
+        _ if below(chance, 30) == 0 => Ratio::whole(number * (i128::MAX / 1_000_000)),
+        _ => Ratio::fraction(number, 1 + i128::from(below(chance, 1_000_003))).unwrap(),
     }
 }
 
@@ -215,7 +215,7 @@ fn the_index_of_thousands_of_rules_leaves_what_reading_from_the_top_leaves() {
 fn ranges(count: u64, range: impl Fn(u64) -> (u64, u64)) -> Rules {
     let of = |at: u64| {
         let (from, to) = range(at);
-        let edge = |edge: u64| Exact::whole(edge.into());
+        let edge = |edge: u64| Ratio::whole(edge.into());
         let interval = Interval { lower: Bound::Included(edge(from)), upper: Bound::Excluded(edge(to)) };
         Test { fact: FactId(0), accepts: Accepts::Within([interval].into_iter().collect()), text: String::new() }
     };
@@ -238,7 +238,7 @@ fn an_index_of_ranges_that_overlap_keeps_to_its_room_and_its_answers() {
         let per_rule = rules.index().bytes() / usize::try_from(COUNT).unwrap();
         assert!(per_rule <= 256, "{name}: {per_rule} bytes for each rule");
         for value in (0..4 * COUNT).step_by(1_777) {
-            let facts = [Fact::Known(Some(Value::Quantity(Exact::whole(value.into()))))];
+            let facts = [Fact::Known(Some(Value::Quantity(Ratio::whole(value.into()))))];
             let (left, found) = left_by_index(&rules, 0, &facts);
             assert_eq!(found, without_a_no(&rules, 0, &facts), "{name} at {value}");
             let more = left.len() - found.len();
@@ -254,7 +254,7 @@ fn table(rows: &[tables::Row]) -> Rules {
         Test { fact: FactId(fact), accepts: Accepts::Words(words), text: String::new() }
     };
     let within = |fact, (from, below): tables::Range, per_one: u64| {
-        let edge = |edge: u64| Exact::fraction(edge.into(), per_one.into()).unwrap();
+        let edge = |edge: u64| Ratio::fraction(edge.into(), per_one.into()).unwrap();
         let interval = Interval { lower: Bound::Included(edge(from)), upper: Bound::Excluded(edge(below)) };
         Test { fact: FactId(fact), accepts: Accepts::Within([interval].into_iter().collect()), text: String::new() }
     };
@@ -277,7 +277,7 @@ fn every_row_of_every_table_is_found_at_once() {
         let rules = table(&rows);
         for at in (0..size).step_by(size / 12).chain([size - 1]) {
             let asked = rows[at].asked();
-            let quantity = |number: u64, per_one| Value::Quantity(Exact::fraction(number.into(), per_one).unwrap());
+            let quantity = |number: u64, per_one| Value::Quantity(Ratio::fraction(number.into(), per_one).unwrap());
             let values = [
                 Value::Word(u16::try_from(asked.product).unwrap()),
                 Value::Word(u16::try_from(asked.reason).unwrap()),
@@ -296,7 +296,7 @@ fn every_row_of_every_table_is_found_at_once() {
 
 /// A rule that looks like another and never decides: the moment of the request, which every request has, says no.
 fn filler(like: &Rule, chance: &mut Chance) -> Rule {
-    let never = Interval { lower: Bound::Unbounded, upper: Bound::Included(Exact::whole(0)) };
+    let never = Interval { lower: Bound::Unbounded, upper: Bound::Included(Ratio::whole(0)) };
     let never = Test {
         fact: FactId(BuiltIn::RequestedAt as u16),
         accepts: Accepts::Within([never].into_iter().collect()),
@@ -389,7 +389,7 @@ impl<const NEAR: usize> Recorder for Heard<NEAR> {
             Some(_) | None => rules.push((rule, vec![answer])),
         }
     }
-    fn deduction(&mut self, _source: DeductionSource, _exact: Exact, _taken: Amount) {}
+    fn deduction(&mut self, _source: DeductionSource, _exact: Ratio, _taken: Amount) {}
 }
 
 /// The nearest rules of those heard of: the fewest tests in the way, then the most that held.

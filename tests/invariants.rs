@@ -23,9 +23,9 @@ use proptest::sample::select;
 use requite::decision::explain::Recorder;
 use requite::decision::{Purpose, decide, intake};
 use requite::domain::decision::{Decision, Deduction, DeductionSource, LineDecision, ReasonCodes, RuleRef};
-use requite::domain::exact::Exact;
 use requite::domain::facts::{FactId, Value};
 use requite::domain::money::Amount;
+use requite::domain::ratio::Ratio;
 use requite::domain::request::{Claim, Fraction, InputValue, Line, Order, Refundability, Request, Tender};
 use requite::domain::time::Elapsed;
 use requite::domain::words::{LiableParty, OrderStage, Outcome, ReasonCode, RequestType};
@@ -47,7 +47,7 @@ const fn is_approved(outcome: Outcome) -> bool {
 /// Whether an amount was worked out for a line: its rule refunds, and nothing was missing.
 fn has_amount(plan: &Plan, line: &LineDecision) -> bool {
     let refunds = match line.rule {
-        RuleRef::Rule(place) => matches!(plan.rules[place as usize].verdict.action, Action::Refund(_)),
+        RuleRef::Rule(place) => matches!(plan.rules[place as usize].effect.action, Action::Refund(_)),
         RuleRef::Otherwise => false,
     };
     refunds && !matches!(line.outcome, Outcome::MoreInfoRequired | Outcome::ManualReview)
@@ -394,7 +394,7 @@ impl Recorder for Heard {
     fn test(&mut self, rule: u32, _test: u16, answer: Answer) {
         self.lines.entry(self.line).or_default().push((rule, answer));
     }
-    fn deduction(&mut self, _source: DeductionSource, _exact: Exact, _taken: Amount) {}
+    fn deduction(&mut self, _source: DeductionSource, _exact: Ratio, _taken: Amount) {}
 }
 
 // 10.

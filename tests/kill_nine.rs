@@ -12,7 +12,7 @@
 )]
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of the support")]
 
-mod road_support;
+mod reload_support;
 mod serve_support;
 
 use std::fs;
@@ -22,10 +22,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
+use reload_support::{Place, digest, text};
 use requite::api::pb;
 use requite::api::pb::refund_policy_service_client::RefundPolicyServiceClient;
 use requite::client;
-use road_support::{Place, digest, text};
 use serve_support::{Process, Service, serve};
 
 /// From the start of the process to the first answer. The aim is a second with the release build on

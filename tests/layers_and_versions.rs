@@ -28,7 +28,8 @@ fn cases_passed(files: &[(&str, &str)]) -> usize {
 
 fn codes(files: &[(&str, &str)]) -> Vec<(&'static str, String)> {
     let rejection = admit(&bundle(files)).expect_err("the bundle is wrong");
-    let place = |place: Option<requite::policy::diagnostic::Place>| place.map_or(String::new(), |place| place.file);
+    let place =
+        |place: Option<requite::policy::diagnostic::SourceLocation>| place.map_or(String::new(), |place| place.file);
     rejection.diagnostics.into_iter().map(|it| (it.code, place(it.place))).collect()
 }
 

@@ -51,7 +51,7 @@ use requite::domain::decision::{
 };
 use requite::domain::request::Request;
 use requite::engine::admit::admit;
-use requite::plan::rule::{Action, Verdict};
+use requite::plan::rule::{Action, RuleEffect};
 use requite::plan::{self, Plan};
 use requite::policy::bundle::{Bundle, BundleFile};
 use requite::policy::diagnostic::{Colour, render};
@@ -110,13 +110,13 @@ fn said(plan: &Plan, policy: &Policy, decision: &Decision) -> Expected {
     };
     let named = |source: DeductionSource| {
         let DeductionSource::Step { rule: RuleRef::Rule(place), step, tier: _ } = source else { return None };
-        let Action::Refund(steps) = &plan.rules[usize::try_from(place).unwrap()].verdict.action else { return None };
+        let Action::Refund(steps) = &plan.rules[usize::try_from(place).unwrap()].effect.action else { return None };
         let amount = &plan.order_amounts[usize::from(steps[usize::from(step)].order_amount?)];
         ORDER_AMOUNTS.iter().copied().find(|name| *name == amount.name)
     };
-    let extras = |line: &LineDecision, amounts: &[ExtraAmount], of: fn(&Verdict) -> &Vec<plan::rule::Extra>| {
+    let extras = |line: &LineDecision, amounts: &[ExtraAmount], of: fn(&RuleEffect) -> &Vec<plan::rule::Extra>| {
         let RuleRef::Rule(place) = line.rule else { return Vec::new() };
-        let list = of(&plan.rules[usize::try_from(place).unwrap()].verdict);
+        let list = of(&plan.rules[usize::try_from(place).unwrap()].effect);
         let name = |extra: &ExtraAmount| {
             *EXTRAS.iter().chain(ORDER_AMOUNTS).find(|name| **name == list[usize::from(extra.place)].name).unwrap()
         };
@@ -130,8 +130,8 @@ fn said(plan: &Plan, policy: &Policy, decision: &Decision) -> Expected {
         base: line.base.minor(),
         refund: line.refund.minor(),
         deductions: line.deductions.iter().map(|of| (of.kind, named(of.source), of.amount.minor())).collect(),
-        compensations: extras(line, &line.compensations, |verdict| &verdict.compensations),
-        amounts_due: extras(line, &line.amounts_due, |verdict| &verdict.amounts_due),
+        compensations: extras(line, &line.compensations, |effect| &effect.compensations),
+        amounts_due: extras(line, &line.amounts_due, |effect| &effect.amounts_due),
         missing: line.missing_facts.iter().map(|fact| plan.fact(*fact).unwrap().name.clone()).collect(),
     });
     let component = |of: &ComponentDecision| ExpectedComponent {

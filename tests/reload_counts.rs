@@ -4,16 +4,16 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test may panic to fail")]
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of the support")]
 
-mod road_support;
+mod reload_support;
 
 use std::fs;
 use std::time::Duration;
 
-use requite::reload::RoadConfig;
+use reload_support::{BY_HAND, Place, text};
+use requite::reload::ReloadConfig;
 use requite::reload::flap_damper::FlapLimits;
 use requite::telemetry::event::ReloadTrigger::{FileChange, Signal};
 use requite::telemetry::prometheus;
-use road_support::{BY_HAND, Place, text};
 
 /// The reloads that were counted, each as `trigger result count`.
 fn reloads() -> Vec<String> {
@@ -33,7 +33,7 @@ fn counter(name: &str) -> u64 {
 async fn every_attempt_hold_and_failed_write_is_counted_once() {
     let place = Place::with_state("1");
     let flap = FlapLimits { turns: 2, window: Duration::from_secs(600), ..BY_HAND.flap };
-    let running = place.run(RoadConfig { flap, ..BY_HAND });
+    let running = place.run(ReloadConfig { flap, ..BY_HAND });
     assert_eq!(reloads(), ["start applied 1"]);
     running.put("2").await;
     running.put("2").await;

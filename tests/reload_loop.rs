@@ -10,14 +10,14 @@ use std::time::Duration;
 use requite::domain::time::Timestamp;
 use requite::engine::activations::Activations;
 use requite::engine::admit::{Admission, Rejection};
-use requite::engine::history::Held;
+use requite::engine::history::LoadedBundle;
 use requite::engine::status::{Admissible, StartedFrom, WhyFailed};
 use requite::engine::{Engine, open, open_in};
 use requite::policy::bundle::{Bundle, BundleFile};
 use requite::policy::diagnostic::{Diagnostic, Severity};
-use requite::reload::handle::{Ask, Desk};
-use requite::reload::signal::Hints;
-use requite::reload::{Beginning, Loader, Road, RoadConfig, lay};
+use requite::reload::handle::{ReloadCommand, ReloadHandle};
+use requite::reload::signal::ReloadSignal;
+use requite::reload::{InitialState, Loader, ReloadConfig, ReloadHandles, lay};
 use requite::source::{Source, SourceError, Watching};
 use requite::telemetry::event::ReloadTrigger;
 use tokio::sync::oneshot;
@@ -91,8 +91,8 @@ struct Service {
     engine: Engine,
     answers: Arc<Mutex<VecDeque<Result<Bundle, SourceError>>>>,
     reads: Arc<AtomicUsize>,
-    hints: Hints,
-    desk: Desk,
+    signal: ReloadSignal,
+    reload: ReloadHandle,
     task: JoinHandle<()>,
 }
 
@@ -124,16 +124,16 @@ impl Source for Script {
 }
 
 fn service() -> Service {
-    service_with(RoadConfig::default())
+    service_with(ReloadConfig::default())
 }
 
-fn service_with(config: RoadConfig) -> Service {
-    let first = Held::new(Arc::new(bundle("first")), admit(&bundle("first")).unwrap());
+fn service_with(config: ReloadConfig) -> Service {
+    let first = LoadedBundle::new(Arc::new(bundle("first")), admit(&bundle("first")).unwrap());
     let (engine, activator) = open_in(Arc::clone(&first.plans));
     let answers = Arc::new(Mutex::new(VecDeque::from([Ok(bundle("first"))])));
     let reads = Arc::new(AtomicUsize::new(0));
     let source = Script { answers: Arc::clone(&answers), reads: Arc::clone(&reads) };
-    let beginning = Beginning {
+    let beginning = InitialState {
         first,
         started_from: StartedFrom::Source,
         started_at: Timestamp::EPOCH,
@@ -144,9 +144,9 @@ fn service_with(config: RoadConfig) -> Service {
         notices: vec![],
     };
     let loader = Loader { source: Arc::new(source), admit: |bundle, _| admit(bundle), state: None };
-    let Road { reloader, desk, hints, keeper: _ } = lay(loader, activator, beginning, config);
+    let ReloadHandles { reloader, reload, signal, persister: _ } = lay(loader, activator, beginning, config);
     let task = tokio::spawn(reloader.run(std::future::pending()));
-    Service { engine, answers, reads, hints, desk, task }
+    Service { engine, answers, reads, signal, reload, task }
 }
 
 impl Service {
@@ -154,7 +154,7 @@ impl Service {
     async fn change(&self, answers: impl IntoIterator<Item = Result<Bundle, SourceError>>, trigger: ReloadTrigger) {
         *self.answers.lock().unwrap() = answers.into_iter().collect();
         let reads = self.reads();
-        self.hints.give(trigger);
+        self.signal.notify(trigger);
         self.until("the source is read", || self.reads() > reads).await;
     }
 
@@ -178,7 +178,7 @@ impl Service {
 
     /// Ends the task, which has then finished everything it began.
     async fn end(self) -> Engine {
-        drop(self.desk);
+        drop(self.reload);
         self.task.await.unwrap();
         self.engine
     }
@@ -265,7 +265,7 @@ async fn policies_that_are_only_looked_into_do_not_hold_up_the_road() {
     // More than may be looked into at once.
     for _ in 0..4 {
         let (reply, assessment) = oneshot::channel();
-        service.desk.asks.send(Ask::Validate { bundle: Some(bundle("slow").into()), reply }).await.unwrap();
+        service.reload.asks.send(ReloadCommand::Validate { bundle: Some(bundle("slow").into()), reply }).await.unwrap();
         assessments.push(assessment);
     }
     service.until("two are looked into", || DOOR_ASKED.load(Ordering::SeqCst) == asked + 2).await;
@@ -284,7 +284,7 @@ async fn policies_that_are_only_looked_into_do_not_hold_up_the_road() {
 
 #[tokio::test]
 async fn a_source_that_hangs_does_not_keep_anyone_from_going_back() {
-    let service = service_with(RoadConfig { read_max: Duration::from_millis(50), ..RoadConfig::default() });
+    let service = service_with(ReloadConfig { read_max: Duration::from_millis(50), ..ReloadConfig::default() });
     service.change([Ok(bundle("second"))], FileChange).await;
     service.serves("second", 2).await;
     // Whoever reads the source now waits for this.
@@ -298,21 +298,26 @@ async fn a_source_that_hangs_does_not_keep_anyone_from_going_back() {
     });
     service.until("it hangs", || service.answers.try_lock().is_err()).await;
     let reads = service.reads();
-    service.hints.give(Signal);
+    service.signal.notify(Signal);
     service.until("it is read", || service.reads() > reads).await;
     let (reply, answer) = oneshot::channel();
     let expected = bundle("second").digest();
-    service.desk.asks.send(Ask::Rollback { to: None, expected, asker: "".into(), reply }).await.unwrap();
+    service
+        .reload
+        .asks
+        .send(ReloadCommand::Rollback { to: None, expected, requester: "".into(), reply })
+        .await
+        .unwrap();
     let report = timeout(Duration::from_secs(10), answer).await.unwrap().unwrap().unwrap();
     assert_eq!((report.after, report.generation), (bundle("first").digest(), 3));
     sleep(Duration::from_millis(500)).await;
     assert_eq!(service.reads(), reads + 1, "one thread hangs, and not one more for each try");
-    let problem = service.desk.shown.told.borrow().last_failure.clone();
+    let problem = service.reload.shown.told.borrow().last_failure.clone();
     assert!(problem.is_none_or(|failed| matches!(failed.why, WhyFailed::Unreadable(_))));
-    assert_eq!(service.desk.shown.told.borrow().source.digest, None);
+    assert_eq!(service.reload.shown.told.borrow().source.digest, None);
     drop(held);
     locked.join().unwrap();
-    service.until("it is read again", || service.desk.shown.told.borrow().source.digest.is_some()).await;
+    service.until("it is read again", || service.reload.shown.told.borrow().source.digest.is_some()).await;
     assert_eq!(
         (service.engine.current().digest, hanging.len()),
         (bundle("first").digest(), 1),
@@ -326,7 +331,7 @@ async fn a_burst_is_one_reload() {
     *service.answers.lock().unwrap() = VecDeque::from([Ok(bundle("second"))]);
     // The task does not run before the test waits: all of them are there at once.
     for trigger in [FileChange, Signal, FileChange, FileChange] {
-        service.hints.give(trigger);
+        service.signal.notify(trigger);
     }
     service.serves("second", 2).await;
     assert_eq!(service.reads(), 1);

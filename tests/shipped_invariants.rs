@@ -30,7 +30,7 @@ use requite::domain::time::{Elapsed, Timestamp};
 use requite::domain::words::{AmountKind, LiableParty, OrderStage, Outcome, RequestType};
 use requite::engine::admit::admit;
 use requite::plan::fact::{Dimension, FactType, InputRange, InputScope, Origin};
-use requite::plan::rule::{Action, Verdict};
+use requite::plan::rule::{Action, RuleEffect};
 use requite::plan::vocabulary::VocabularyId;
 use requite::plan::{Plan, TenderOrder};
 use requite::policy::bundle::{Bundle, BundleFile};
@@ -322,19 +322,19 @@ impl<'p> Customer<'_, 'p> {
     }
 }
 
-fn verdict(plan: &Plan, rule: RuleRef) -> &Verdict {
+fn effect(plan: &Plan, rule: RuleRef) -> &RuleEffect {
     match rule {
-        RuleRef::Rule(place) => &plan.rules[place as usize].verdict,
+        RuleRef::Rule(place) => &plan.rules[place as usize].effect,
         RuleRef::Otherwise => &plan.otherwise,
     }
 }
 
 /// The amounts of a line that have a name.
 fn named<'p>(plan: &'p Plan, line: &LineDecision) -> Vec<(&'p str, i64, AmountKind)> {
-    let verdict = verdict(plan, line.rule);
+    let effect = effect(plan, line.rule);
     let mut named = Vec::new();
     for deduction in &line.deductions {
-        if let (DeductionSource::Step { step, .. }, Action::Refund(steps)) = (deduction.source, &verdict.action)
+        if let (DeductionSource::Step { step, .. }, Action::Refund(steps)) = (deduction.source, &effect.action)
             && let Some(place) = steps[usize::from(step)].order_amount
         {
             let name = plan.order_amounts[usize::from(place)].name.as_str();
@@ -342,8 +342,8 @@ fn named<'p>(plan: &'p Plan, line: &LineDecision) -> Vec<(&'p str, i64, AmountKi
         }
     }
     for (amounts, extras, what) in [
-        (&line.compensations, &verdict.compensations, AmountKind::Compensation),
-        (&line.amounts_due, &verdict.amounts_due, AmountKind::AmountDue),
+        (&line.compensations, &effect.compensations, AmountKind::Compensation),
+        (&line.amounts_due, &effect.amounts_due, AmountKind::AmountDue),
     ] {
         named.extend(amounts.iter().map(|amount| {
             let name = extras[usize::from(amount.place)].name.as_str();
@@ -408,7 +408,7 @@ fn permute<'p>(versions: &'p [Plan], request: &Request<'p>, decision: &Decision,
         customer.chance.shuffle(&mut other.order.tenders);
     }
     let (plan, permuted) = decided(versions, &other);
-    let spreads = plan.rules.iter().any(|rule| rule.verdict.is_shared())
+    let spreads = plan.rules.iter().any(|rule| rule.effect.is_shared())
         || request.order.tenders.iter().any(|tender| {
             tender.refundability == Refundability::NotRefundable
                 || plan.tenders.not_refundable.iter().any(|method| method == tender.method)

@@ -9,7 +9,7 @@
 )]
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of the support")]
 
-mod road_support;
+mod reload_support;
 mod serve_support;
 
 use std::fs;
@@ -18,18 +18,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
+use reload_support::{BY_HAND, GOOD_AT_ONCE, Place, Running, bundle, digest, text};
 use requite::domain::time::Timestamp;
-use requite::engine::history::Kept;
+use requite::engine::history::HistoryEntry;
 use requite::engine::status::{Hold, KnownGood, Refusal, RestartForecast, Revision, StartedFrom, WhyFailed};
 use requite::policy::bundle::Digest;
-use requite::reload::handle::Ask;
-use requite::reload::{GoodAfter, RoadConfig};
+use requite::reload::handle::ReloadCommand;
+use requite::reload::{GoodAfter, ReloadConfig};
 use requite::state_dir::{StateDir, StateError};
 use requite::telemetry::event::ReloadTrigger;
-use road_support::{BY_HAND, GOOD_AT_ONCE, Place, Running, bundle, digest, text};
 use serve_support::{PATIENCE, Service, serve};
 
-const GOOD: RoadConfig = RoadConfig { known_good: GOOD_AT_ONCE, ..BY_HAND };
+const GOOD: ReloadConfig = ReloadConfig { known_good: GOOD_AT_ONCE, ..BY_HAND };
 
 fn state(place: &Place) -> &Path {
     place.state.as_deref().unwrap()
@@ -48,7 +48,7 @@ fn file_of(place: &Place, digest: Digest, extension: &str) -> PathBuf {
 }
 
 /// A record by hand.
-fn kept(digest: Digest, place: u64, known_good: KnownGood) -> Kept {
+fn kept(digest: Digest, place: u64, known_good: KnownGood) -> HistoryEntry {
     let revision = Revision {
         digest,
         semantic: None,
@@ -59,7 +59,7 @@ fn kept(digest: Digest, place: u64, known_good: KnownGood) -> Kept {
         reason: String::new(),
         known_good,
     };
-    Kept { revision, place, text_bytes: 1, held: None }
+    HistoryEntry { revision, place, text_bytes: 1, held: None }
 }
 
 /// A run that put these versions in force, one after the other, each as good as it may be.
@@ -250,12 +250,12 @@ fn two_servers_do_not_share_a_state_directory() {
 async fn what_was_in_force_is_listed_by_the_next_run_and_can_be_gone_back_to() {
     let place = after_a_run(&["1", "2", "3"]).await;
     let running = place.run(GOOD);
-    let revisions = running.ask(|reply| Ask::Revisions { reply }).await.unwrap();
+    let revisions = running.ask(|reply| ReloadCommand::Revisions { reply }).await.unwrap();
     let revisions: Vec<_> = revisions.kept.into_iter().map(|(revision, _)| revision).collect();
     let listed: Vec<_> = revisions.iter().map(|revision| (revision.digest, revision.generation)).collect();
     assert_eq!(listed, [(digest("3"), 1), (digest("2"), 0), (digest("1"), 0)]);
     assert_eq!((revisions[1].trigger, revisions[1].actor.as_str()), (ReloadTrigger::Admin, "ops"));
-    let files = running.ask(|reply| Ask::Files { digest: Some(digest("1")), reply }).await.unwrap();
+    let files = running.ask(|reply| ReloadCommand::Files { digest: Some(digest("1")), reply }).await.unwrap();
     assert_eq!((&*files.bundle, files.snapshot.generation), (&bundle(&text("1")), 0));
 
     let report = running.roll_back(None).await.unwrap();
@@ -312,7 +312,7 @@ async fn the_history_of_activations_outlives_restarts_with_every_reason() {
     running.roll_back_because(None, "too dear: \u{202e}").await.unwrap();
     running.end().await;
     let running = place.run(BY_HAND);
-    let listed = running.ask(|reply| Ask::Revisions { reply }).await.unwrap();
+    let listed = running.ask(|reply| ReloadCommand::Revisions { reply }).await.unwrap();
     let history: Vec<_> = listed
         .activations
         .iter()
@@ -442,7 +442,7 @@ async fn a_revision_that_this_program_does_not_let_in_is_not_used_and_told_of() 
 async fn no_more_is_kept_than_asked_for_and_the_last_known_good_in_any_case() {
     let place = Place::with_state("0");
     let good = GoodAfter { decisions: 1, ..GOOD_AT_ONCE };
-    let running = place.run(RoadConfig { revisions_max: 3, known_good: good, ..BY_HAND });
+    let running = place.run(ReloadConfig { revisions_max: 3, known_good: good, ..BY_HAND });
     running.engine.current().count(1);
     is_kept(&running, "0").await;
     for version in ["1", "2", "3", "4", "5"] {

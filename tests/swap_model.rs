@@ -15,16 +15,16 @@ use loom::sync::Mutex;
 use loom::thread;
 use requite::domain::time::Timestamp;
 use requite::engine::admit::Admission;
-use requite::engine::history::{Held, History};
-use requite::engine::place::Place;
+use requite::engine::history::{History, LoadedBundle};
 use requite::engine::snapshot::Snapshot;
+use requite::engine::snapshot_cell::SnapshotCell;
 use requite::engine::status::{KnownGood, Revision};
-use requite::engine::{Activation, Activator, Engine, Overtaken, open_in};
+use requite::engine::{Activation, Activator, Conflict, Engine, open_in};
 use requite::policy::bundle::{Bundle, BundleFile, Digest};
 use requite::telemetry::event::ReloadTrigger;
 
 /// A place where every access may be overtaken.
-struct ModelPlace(Mutex<Arc<Snapshot>>);
+struct ModelCell(Mutex<Arc<Snapshot>>);
 
 struct Taken(Arc<Snapshot>);
 
@@ -36,7 +36,7 @@ impl Deref for Taken {
     }
 }
 
-impl Place for ModelPlace {
+impl SnapshotCell for ModelCell {
     type Taken = Taken;
 
     fn holding(first: Arc<Snapshot>) -> Self {
@@ -57,7 +57,7 @@ impl Place for ModelPlace {
     }
 }
 
-fn held(text: &str) -> Held {
+fn held(text: &str) -> LoadedBundle {
     let bundle = Bundle::new(vec![BundleFile { path: "a.policy.yaml".into(), bytes: text.into() }]).unwrap();
     let digest = bundle.digest();
     let admission = Admission {
@@ -68,7 +68,7 @@ fn held(text: &str) -> Held {
         stricter_errors: vec![],
         cases_passed: 0,
     };
-    Held::new(Arc::new(bundle), admission)
+    LoadedBundle::new(Arc::new(bundle), admission)
 }
 
 fn revision(digest: Digest, generation: u64) -> Revision {
@@ -85,15 +85,15 @@ fn revision(digest: Digest, generation: u64) -> Revision {
 }
 
 /// The one task's belongings. Whoever has the lock is the message that is being heeded.
-struct Road {
-    activator: Activator<ModelPlace>,
+struct ReloaderModel {
+    activator: Activator<ModelCell>,
     history: History,
     /// Everything that was ever in force: generation and digest.
     activated: BTreeMap<u64, Digest>,
 }
 
-impl Road {
-    fn put(&mut self, over: &Arc<Snapshot>, held: Held) -> Result<Activation, Overtaken> {
+impl ReloaderModel {
+    fn put(&mut self, over: &Arc<Snapshot>, held: LoadedBundle) -> Result<Activation, Conflict> {
         let activation = self.activator.activate(over, Arc::clone(&held.plans))?;
         let Activation { after, generation, .. } = activation;
         assert_eq!(self.activated.insert(generation, after), None, "a generation is given once");
@@ -102,40 +102,40 @@ impl Road {
     }
 }
 
-type Shared = Arc<Mutex<Road>>;
+type Shared = Arc<Mutex<ReloaderModel>>;
 
-fn road() -> (Engine<ModelPlace>, Shared) {
+fn reloader() -> (Engine<ModelCell>, Shared) {
     let first = held("first");
     let (engine, activator) = open_in(Arc::clone(&first.plans));
     let digest = first.bundle.digest();
     let history = History::new(revision(digest, 1), first, vec![], 10);
     let activated = BTreeMap::from([(1, digest)]);
-    (engine, Arc::new(Mutex::new(Road { activator, history, activated })))
+    (engine, Arc::new(Mutex::new(ReloaderModel { activator, history, activated })))
 }
 
 /// A reload: what is in force is taken, the work takes its time, and then it is put in force.
 fn reload(shared: &Shared, text: &str) -> Option<Activation> {
     let over = shared.lock().unwrap().activator.current();
     let built = held(text);
-    let mut road = shared.lock().unwrap();
-    let now = road.activator.current().generation;
-    exactly_when_overtaken(over.generation, now, road.put(&over, built))
+    let mut reloader = shared.lock().unwrap();
+    let now = reloader.activator.current().generation;
+    exactly_when_overtaken(over.generation, now, reloader.put(&over, built))
 }
 
 /// Going back to what was in force before.
 fn roll_back(shared: &Shared) -> Option<Activation> {
     let over = shared.lock().unwrap().activator.current();
-    let mut road = shared.lock().unwrap();
-    let now = road.activator.current().generation;
-    let to = road.history.before().next()?.held.clone()?;
+    let mut reloader = shared.lock().unwrap();
+    let now = reloader.activator.current().generation;
+    let to = reloader.history.before().next()?.held.clone()?;
     let digest = to.bundle.digest();
-    let activation = exactly_when_overtaken(over.generation, now, road.put(&over, to))?;
+    let activation = exactly_when_overtaken(over.generation, now, reloader.put(&over, to))?;
     assert_eq!(activation.after, digest);
     Some(activation)
 }
 
 /// It is put in force exactly when nothing else was since the work began, as the next generation.
-fn exactly_when_overtaken(began: u64, now: u64, result: Result<Activation, Overtaken>) -> Option<Activation> {
+fn exactly_when_overtaken(began: u64, now: u64, result: Result<Activation, Conflict>) -> Option<Activation> {
     match result {
         Ok(activation) => {
             assert_eq!((began, activation.generation), (now, began + 1));
@@ -149,7 +149,7 @@ fn exactly_when_overtaken(began: u64, now: u64, result: Result<Activation, Overt
 }
 
 /// Two requests, one after the other; gives what they were decided by.
-fn ask_twice(engine: &Engine<ModelPlace>) -> [(u64, Digest); 2] {
+fn ask_twice(engine: &Engine<ModelCell>) -> [(u64, Digest); 2] {
     let decided_by = || {
         let snapshot = engine.current();
         (snapshot.generation, snapshot.digest)
@@ -173,23 +173,23 @@ fn explore(name: &str, scenario: impl Fn() + Sync + Send + 'static) {
 
 /// After everything: each answer was made by a pair that was activated together, and every
 /// activation counts one.
-fn settle(engine: &Engine<ModelPlace>, shared: &Shared, answers: &[(u64, Digest)], succeeded: usize) {
-    let road = shared.lock().unwrap();
+fn settle(engine: &Engine<ModelCell>, shared: &Shared, answers: &[(u64, Digest)], succeeded: usize) {
+    let reloader = shared.lock().unwrap();
     for (generation, digest) in answers {
-        assert_eq!(road.activated.get(generation), Some(digest), "an answer mixes two bundles");
+        assert_eq!(reloader.activated.get(generation), Some(digest), "an answer mixes two bundles");
     }
     let last = engine.current();
     assert_eq!(usize::try_from(last.generation).unwrap(), 1 + succeeded);
-    assert_eq!(road.activated.len(), 1 + succeeded);
-    assert_eq!(road.activated.get(&last.generation), Some(&last.digest));
-    let in_force = road.history.in_force();
+    assert_eq!(reloader.activated.len(), 1 + succeeded);
+    assert_eq!(reloader.activated.get(&last.generation), Some(&last.digest));
+    let in_force = reloader.history.in_force();
     assert_eq!((in_force.generation, in_force.digest), (last.generation, last.digest));
 }
 
 #[test]
 fn two_reloads_and_a_caller() {
     explore("two reloads and a caller", || {
-        let (engine, shared) = road();
+        let (engine, shared) = reloader();
         let workers = ["a", "b"].map(|text| {
             let shared = Arc::clone(&shared);
             thread::spawn(move || reload(&shared, text))
@@ -204,7 +204,7 @@ fn two_reloads_and_a_caller() {
 #[test]
 fn a_reload_against_going_back_and_a_caller() {
     explore("a reload against going back and a caller", || {
-        let (engine, shared) = road();
+        let (engine, shared) = reloader();
         reload(&shared, "a").unwrap();
         let reloading = {
             let shared = Arc::clone(&shared);
@@ -230,7 +230,7 @@ fn the_same_content_again_does_not_let_an_old_plan_in() {
     let (came_back, kept_out) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let (seen, refused) = (Arc::clone(&came_back), Arc::clone(&kept_out));
     explore("the same content again", move || {
-        let (engine, shared) = road();
+        let (engine, shared) = reloader();
         // Work begins on "first", and then "first" may be in force again, as another generation.
         let old = shared.lock().unwrap().activator.current();
         let worker = {
@@ -238,10 +238,10 @@ fn the_same_content_again_does_not_let_an_old_plan_in() {
             thread::spawn(move || [reload(&shared, "a"), roll_back(&shared)].into_iter().flatten().count())
         };
         let late = {
-            let mut road = shared.lock().unwrap();
-            let now = road.activator.current();
+            let mut reloader = shared.lock().unwrap();
+            let now = reloader.activator.current();
             let same_content = now.digest == old.digest && now.generation != old.generation;
-            let late = exactly_when_overtaken(old.generation, now.generation, road.put(&old, held("late")));
+            let late = exactly_when_overtaken(old.generation, now.generation, reloader.put(&old, held("late")));
             seen.fetch_add(usize::from(same_content), Ordering::Relaxed);
             refused.fetch_add(usize::from(same_content && late.is_none()), Ordering::Relaxed);
             late

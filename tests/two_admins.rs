@@ -10,19 +10,19 @@
 )]
 #![allow(dead_code, reason = "each test binary uses a part of the support")]
 
-mod road_support;
+mod reload_support;
 
 use std::fs;
 
 use ReloadTrigger::{FileChange, Poll, Signal};
+use reload_support::{BY_HAND, Place, Running, bundle, digest, text};
 use requite::domain::money::{Amount, Currency};
 use requite::domain::words;
 use requite::engine::candidate::Observed;
 use requite::engine::status::{ActivationReport, Hold, Refusal, WhyFailed};
 use requite::policy::bundle::Digest;
-use requite::reload::handle::{Ask, Knowing, Replace, Untried, Withdrawn};
+use requite::reload::handle::{Knowing, ReloadCommand, Replace, Untried, Withdrawn};
 use requite::telemetry::event::{ReloadTrigger, Success};
-use road_support::{BY_HAND, Place, Running, bundle, digest, text};
 
 /// The policy of this version in another layout.
 fn again(version: &str) -> String {
@@ -103,7 +103,7 @@ async fn a_plain_rollback_passes_over_another_layout_of_what_was_rolled_back_fro
         running.reload(None).await.unwrap();
     }
     running.roll_back(Some(digest("2"))).await.unwrap();
-    let listed = running.ask(|reply| Ask::Revisions { reply }).await.unwrap();
+    let listed = running.ask(|reply| ReloadCommand::Revisions { reply }).await.unwrap();
     let marked: Vec<bool> = listed.kept.iter().map(|(_, withdrawal)| withdrawal.is_some()).collect();
     assert_eq!(marked, [false, true, false, false], "to say the same is no way back");
     // From one layout to the other is no way back, either.
@@ -245,7 +245,7 @@ async fn a_history_that_is_missing_is_told_and_every_revision_may_have_been_roll
 
 async fn promote(running: &Running, digest: Digest, knowing: Knowing) -> Result<ActivationReport, Refusal> {
     let expected = running.digest();
-    let ask = |reply| Ask::Promote { digest, expected, knowing, asker: "bob".into(), reply };
+    let ask = |reply| ReloadCommand::Promote { digest, expected, knowing, requester: "bob".into(), reply };
     running.ask(ask).await.map(|(report, _)| report)
 }
 
@@ -268,11 +268,11 @@ async fn a_candidate_that_was_rolled_back_from_is_promoted_only_knowingly() {
         let running = gone_back(&place).await;
         let candidate = bundle(&content);
         let digest_of_it = candidate.digest();
-        let stage = |reply| Ask::Stage {
+        let stage = |reply| ReloadCommand::Stage {
             bundle: Some(candidate.into()),
             sample_per_thousand: 1_000,
             replace: Replace::OwnOnly,
-            asker: "alice".into(),
+            requester: "alice".into(),
             reply,
         };
         running.ask(stage).await.unwrap();
@@ -316,8 +316,11 @@ async fn who_replaces_a_candidate_is_told_what_is_gone() {
     ask_candidate(&running);
     running.engine.candidate().unwrap().not_comparable(1);
     let bundle = Some(bundle(&text("3")).into());
-    let (sample_per_thousand, replace, asker) = (1_000, Replace::Anyones, "bob".into());
-    let staged = running.ask(|reply| Ask::Stage { bundle, sample_per_thousand, replace, asker, reply }).await.unwrap();
+    let (sample_per_thousand, replace, requester) = (1_000, Replace::Anyones, "bob".into());
+    let staged = running
+        .ask(|reply| ReloadCommand::Stage { bundle, sample_per_thousand, replace, requester, reply })
+        .await
+        .unwrap();
     let said = said(&staged.notices);
     let gone = format!("it takes the place of the candidate {}, staged by `alice` at 2", digest("2"));
     assert!(said.starts_with(&gone), "{said}");
@@ -387,8 +390,8 @@ async fn a_rejected_candidate_is_no_promotion() {
     let place = Place::new("1");
     let running = place.run(BY_HAND);
     running.write("policy: [\n");
-    let (sample_per_thousand, replace, asker) = (1_000, Replace::OwnOnly, "alice".into());
-    let ask = |reply| Ask::Stage { bundle: None, sample_per_thousand, replace, asker, reply };
+    let (sample_per_thousand, replace, requester) = (1_000, Replace::OwnOnly, "alice".into());
+    let ask = |reply| ReloadCommand::Stage { bundle: None, sample_per_thousand, replace, requester, reply };
     let Err(Refusal::Failed(failed)) = running.ask(ask).await else { panic!("it has mistakes") };
     assert_eq!(failed.trigger, ReloadTrigger::Admin);
     running.end().await;

@@ -11,7 +11,7 @@ use requite::api::pb::refund_policy_service_server::{RefundPolicyService, Refund
 use requite::app::config::Config;
 use requite::engine::admit::admit;
 use requite::engine::open;
-use requite::reload::RoadConfig;
+use requite::reload::ReloadConfig;
 use requite::server::pages::PagesConfig;
 use requite::server::{OverloadConfig, ServerConfig, evaluate, serve_routes};
 use requite::source::Embedded;
@@ -127,7 +127,7 @@ pub(crate) fn run(role: Role) {
                 logs: LogSettings { format: LogFormat::Text, filter: "warn".to_owned() },
                 export: Export::default(),
                 state_dir: None,
-                road: RoadConfig::default(),
+                handles: ReloadConfig::default(),
                 server: never_overloaded(),
                 admin: None,
                 pages: None,

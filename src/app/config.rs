@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::reload::RoadConfig;
+use crate::reload::ReloadConfig;
 use crate::server::ServerConfig;
 use crate::server::admin::AdminConfig;
 use crate::server::pages::PagesConfig;
@@ -26,7 +26,7 @@ pub struct Config {
     /// Where revisions are kept over restarts, if anywhere.
     pub state_dir: Option<PathBuf>,
     /// How policies are put in force.
-    pub road: RoadConfig,
+    pub handles: ReloadConfig,
     /// The limits of the server.
     pub server: ServerConfig,
     /// How admins are served; `None`: they are not.

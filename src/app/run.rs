@@ -21,10 +21,10 @@ use crate::domain::printable::Printable;
 use crate::engine::admit::admit_of;
 use crate::engine::status::StartedFrom;
 use crate::engine::{self, Activator, Engine};
-use crate::reload::bootstrap::{Begun, BootstrapError, begin};
-use crate::reload::handle::Desk;
-use crate::reload::signal::Hints;
-use crate::reload::{Beginning, Loader, Road, lay};
+use crate::reload::bootstrap::{BootstrapError, Bootstrapped, begin};
+use crate::reload::handle::ReloadHandle;
+use crate::reload::signal::ReloadSignal;
+use crate::reload::{InitialState, Loader, ReloadHandles, lay};
 use crate::server::admin::{self, AdminListener, OpenError};
 use crate::server::limits::EVENT_INTERVAL;
 use crate::server::pages::{self, PagesConfig, PagesError, PagesListener, Readiness, Sources};
@@ -104,9 +104,9 @@ pub enum Ended {
     /// Stopped as asked; everything in flight was answered or cut in time.
     Stopped,
     /// Stopped with requests in flight: they took too long.
-    Overdue,
+    DrainTimeout,
     /// Stopped at once, asked a second time.
-    Cut,
+    Aborted,
 }
 
 /// Runs the service until it is asked to stop.
@@ -119,7 +119,7 @@ pub fn run(config: Config) -> Result<Ended, RunError> {
     for runtime in [runtime, background] {
         runtime.shutdown_timeout(latest.saturating_duration_since(Instant::now()));
     }
-    logs::flush(if matches!(ended, Ok(Ended::Cut)) { LOG_FLUSH_AT_ONCE_MAX } else { LOG_FLUSH_MAX });
+    logs::flush(if matches!(ended, Ok(Ended::Aborted)) { LOG_FLUSH_AT_ONCE_MAX } else { LOG_FLUSH_MAX });
     ended
 }
 
@@ -140,7 +140,7 @@ async fn run_on_runtime(config: Config, background: &Handle) -> Result<Ended, Ru
         Err(error) => Err(error),
     };
     // Whoever asks twice does not want to wait for a collector.
-    if !matches!(ended, Ok(Ended::Cut)) {
+    if !matches!(ended, Ok(Ended::Aborted)) {
         tokio::select! {
             () = guard.shut_down() => {}
             () = signals.stop() => tracing::warn!("asked to stop again: the last traces and metrics may be lost"),
@@ -156,14 +156,14 @@ struct Opened {
     pages: Option<PagesListener>,
     engine: Engine,
     activator: Activator,
-    beginning: Beginning,
+    beginning: InitialState,
     loader: Loader,
 }
 
 async fn open(config: &Config) -> Result<Opened, RunError> {
     let (source, state_dir) = (Arc::clone(&config.source), config.state_dir.clone());
     let begun = tokio::task::spawn_blocking(move || begin(source, admit_of, state_dir.as_deref()));
-    let Begun { beginning, loader } = begun.await.map_err(|_| RunError::Bug("loading the policies"))??;
+    let Bootstrapped { beginning, loader } = begun.await.map_err(|_| RunError::Bug("loading the policies"))??;
     let (engine, activator) = engine::open_in(Arc::clone(&beginning.first.plans));
     let unbound = |source| RunError::Listen { address: config.listen.clone(), source };
     let listener = TcpListener::bind(&config.listen).await.map_err(unbound)?;
@@ -250,24 +250,24 @@ enum Phase {
 }
 
 async fn serve(config: Config, opened: Opened, signals: &mut Signals, background: &Handle) -> Result<Ended, RunError> {
-    let Config { source, road, server: server_config, pages_config, .. } = config;
+    let Config { source, handles, server: server_config, pages_config, .. } = config;
     let Opened { listener, admins, pages, engine, activator, beginning, loader } = opened;
     let (phase, reached) = watch::channel(Phase::Serving);
     let (readiness, ready) = watch::channel(Readiness::Starting);
-    let Road { reloader, desk, hints, keeper } = {
+    let ReloadHandles { reloader, reload, signal, persister } = {
         // Its timers go with it.
         let _behind = background.enter();
-        lay(loader, activator, beginning, road)
+        lay(loader, activator, beginning, handles)
     };
-    let watcher = background.spawn(watch_source(source, hints.clone(), reached.clone()));
-    let keeper = keeper.map(|keeper| background.spawn(keeper.run()));
-    let sources = Sources { readiness: ready, shown: desk.shown.clone() };
+    let watcher = background.spawn(watch_source(source, signal.clone(), reached.clone()));
+    let persister = persister.map(|persister| background.spawn(persister.run()));
+    let sources = Sources { readiness: ready, shown: reload.shown.clone() };
     let pages = pages
         .map(|pages| tokio::spawn(serve_pages(pages, sources, pages_config, until(Phase::Served, reached.clone()))));
     // The road outlives those who are served on it, so that whoever asked gets an answer.
     let reloader = background.spawn(reloader.run(until(Phase::Served, reached.clone())));
-    let mut admins =
-        admins.map(|admins| tokio::spawn(serve_admins(admins, desk.clone(), until(Phase::Stopping, reached.clone()))));
+    let mut admins = admins
+        .map(|admins| tokio::spawn(serve_admins(admins, reload.clone(), until(Phase::Stopping, reached.clone()))));
 
     let serving = async {
         readiness.send_replace(Readiness::Serving);
@@ -284,18 +284,18 @@ async fn serve(config: Config, opened: Opened, signals: &mut Signals, background
         readiness.send_replace(Readiness::Draining);
         phase.send_replace(Phase::Stopping);
     };
-    let end = until_served(serving, stopping, &hints, signals).await;
+    let end = until_served(serving, stopping, &signal, signals).await;
 
     // However serving ended, the other tasks end now: first those that begin something, then the
     // one that brings it to the disk.
     stopping();
     tokio::join!(join("watching the policies", Some(watcher)), join("serving admins", admins));
     phase.send_replace(Phase::Served);
-    drop(desk);
+    drop(reload);
     tokio::join!(
         async {
             join("reloading the policies", Some(reloader)).await;
-            join("keeping the state directory", keeper).await;
+            join("keeping the state directory", persister).await;
         },
         join("serving pages", pages)
     );
@@ -303,8 +303,8 @@ async fn serve(config: Config, opened: Opened, signals: &mut Signals, background
 }
 
 /// Serves admins. Where that fails, callers are served all the same.
-async fn serve_admins(listener: AdminListener, desk: Desk, stop: impl Future<Output = ()>) {
-    match admin::serve(listener, desk, stop).await {
+async fn serve_admins(listener: AdminListener, reload: ReloadHandle, stop: impl Future<Output = ()>) {
+    match admin::serve(listener, reload, stop).await {
         Ok(Drained { connections_closed, connections_cut }) => {
             tracing::info!(connections_closed, connections_cut, "stopped serving admins");
         }
@@ -323,7 +323,7 @@ async fn serve_pages(listener: PagesListener, sources: Sources, config: PagesCon
 async fn until_served(
     serving: impl Future<Output = Result<Drained, ServeError>>,
     stopping: impl Fn(),
-    hints: &Hints,
+    signal: &ReloadSignal,
     signals: &mut Signals,
 ) -> Result<Ended, RunError> {
     tokio::pin!(serving);
@@ -333,12 +333,12 @@ async fn until_served(
             served = &mut serving => return served.map(drained).map_err(RunError::from),
             () = due(overdue) => {
                 tracing::error!(limit = ?DRAIN_MAX, "draining took too long: stopping at once");
-                return Ok(Ended::Overdue);
+                return Ok(Ended::DrainTimeout);
             }
             asked = signals.next() => asked,
         };
         match (asked, overdue) {
-            (Asked::Reload, _) => hints.give(ReloadTrigger::Signal),
+            (Asked::Reload, _) => signal.notify(ReloadTrigger::Signal),
             (Asked::Stop, None) => {
                 tracing::info!("asked to stop: finishing what has begun; ask again to stop at once");
                 stopping();
@@ -346,7 +346,7 @@ async fn until_served(
             }
             (Asked::Stop, Some(_)) => {
                 tracing::warn!("asked to stop again: stopping at once");
-                return Ok(Ended::Cut);
+                return Ok(Ended::Aborted);
             }
         }
     }
@@ -358,8 +358,8 @@ fn drained(drained: Drained) -> Ended {
     Ended::Stopped
 }
 
-async fn watch_source(source: Arc<dyn Source>, hints: Hints, reached: watch::Receiver<Phase>) {
-    let changed = Box::new(move || hints.give(ReloadTrigger::FileChange));
+async fn watch_source(source: Arc<dyn Source>, signal: ReloadSignal, reached: watch::Receiver<Phase>) {
+    let changed = Box::new(move || signal.notify(ReloadTrigger::FileChange));
     tokio::select! {
         () = source.watch(changed) => {}
         () = until(Phase::Stopping, reached) => {}

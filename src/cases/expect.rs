@@ -8,9 +8,9 @@ use crate::domain::facts::Facts;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::request::{FieldViolation, Request};
 use crate::plan::Plan;
-use crate::plan::rule::{Extra, Verdict};
+use crate::plan::rule::{Extra, RuleEffect};
 use crate::plan::vocabulary::VocabularyId;
-use crate::policy::read::{Raw, Reader, Table};
+use crate::policy::read::{Diagnostics, Raw, Table};
 use crate::policy::source::Located;
 use crate::policy::tree::{Node, NodeKind};
 use crate::policy::unknown::unknown_word;
@@ -44,18 +44,22 @@ const INVALID: &str = "invalid";
 const LINES: &str = "lines";
 
 /// What came out differently, each as a phrase.
-pub fn differences(expected: &Table<Raw>, observed: &Observed<'_, '_>, reader: &mut Reader<'_, '_>) -> Vec<String> {
+pub fn differences(
+    expected: &Table<Raw>,
+    observed: &Observed<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
+) -> Vec<String> {
     let mut differences = Vec::new();
     for (key, Raw(value)) in &expected.entries {
         match key.value.as_str() {
-            LINES => differences.extend(lines(key, value, observed, reader)),
+            LINES => differences.extend(lines(key, value, observed, diagnostics)),
             INVALID => differences.extend(
-                invalid(expected, reader).map(|fields| format!("the request is valid, expected invalid {fields}")),
+                invalid(expected, diagnostics).map(|fields| format!("the request is valid, expected invalid {fields}")),
             ),
             _ => {
-                if let Some(form) = form_of(key, &KEYS, &[LINES, INVALID], reader) {
+                if let Some(form) = form_of(key, &KEYS, &[LINES, INVALID], diagnostics) {
                     let got = observed.of_order(&key.value);
-                    differences.extend(difference(&key.value, (key, form, value), got, observed, reader));
+                    differences.extend(difference(&key.value, (key, form, value), got, observed, diagnostics));
                 }
             }
         }
@@ -64,11 +68,15 @@ pub fn differences(expected: &Table<Raw>, observed: &Observed<'_, '_>, reader: &
 }
 
 /// What came out differently where the request is bad: a case may expect just that.
-pub fn of_violations(expected: &Table<Raw>, violations: &[FieldViolation], reader: &mut Reader<'_, '_>) -> Vec<String> {
+pub fn of_violations(
+    expected: &Table<Raw>,
+    violations: &[FieldViolation],
+    diagnostics: &mut Diagnostics<'_, '_>,
+) -> Vec<String> {
     let fields: Vec<&str> = violations.iter().map(|violation| violation.field.as_str()).collect();
     if expected.entries.iter().any(|(key, _)| key.value == INVALID) {
         let got = format!("[{}]", fields.join(", "));
-        let differs = invalid(expected, reader).filter(|wanted| *wanted != got);
+        let differs = invalid(expected, diagnostics).filter(|wanted| *wanted != got);
         return differs.map(|wanted| format!("invalid is {got}, expected {wanted}")).into_iter().collect();
     }
     let listed: Vec<String> =
@@ -77,29 +85,34 @@ pub fn of_violations(expected: &Table<Raw>, violations: &[FieldViolation], reade
 }
 
 /// The fields that are expected to be bad, as a list; `None` after a report. Nothing else can be expected then.
-fn invalid(expected: &Table<Raw>, reader: &mut Reader<'_, '_>) -> Option<String> {
+fn invalid(expected: &Table<Raw>, diagnostics: &mut Diagnostics<'_, '_>) -> Option<String> {
     let others = expected.entries.iter().filter(|(key, _)| key.value != INVALID);
-    let before = reader.diagnostics.len();
+    let before = diagnostics.diagnostics.len();
     for (key, _) in others {
         let message = format!("`{}` cannot be expected beside `{INVALID}`", key.value);
-        reader.error("misplaced-key", key.span, message, "a bad request comes to no decision: remove one of them");
+        diagnostics.error("misplaced-key", key.span, message, "a bad request comes to no decision: remove one of them");
     }
     let (key, Raw(node)) = expected.entries.iter().find(|(key, _)| key.value == INVALID)?;
-    let fields = read(key, Form::Texts, node, None, reader).filter(|_| before == reader.diagnostics.len())?;
+    let fields = read(key, Form::Texts, node, None, diagnostics).filter(|_| before == diagnostics.diagnostics.len())?;
     if let Value::List(fields) = fields {
         return Some(format!("[{}]", fields.join(", ")));
     }
     let help = "name the fields, such as `[order.lines[0].paid]`";
-    reader.error("wrong-type", node.span, format!("`{INVALID}` names no field"), help);
+    diagnostics.error("wrong-type", node.span, format!("`{INVALID}` names no field"), help);
     None
 }
 
 /// The form of what is expected under a key; `None` after a report that there is no such key.
-fn form_of(key: &Located<String>, keys: &[(&str, Form)], others: &[&str], reader: &mut Reader<'_, '_>) -> Option<Form> {
+fn form_of(
+    key: &Located<String>,
+    keys: &[(&str, Form)],
+    others: &[&str],
+    diagnostics: &mut Diagnostics<'_, '_>,
+) -> Option<Form> {
     let form = keys.iter().find(|(name, _)| *name == key.value).map(|(_, form)| *form);
     if form.is_none() {
         let known: Vec<&str> = keys.iter().map(|(name, _)| *name).chain(others.iter().copied()).collect();
-        unknown_key(key, &known, reader);
+        unknown_key(key, &known, diagnostics);
     }
     form
 }
@@ -129,7 +142,7 @@ impl Observed<'_, '_> {
             "components" => Value::Amounts(decision.components.iter().map(|part| self.component(part)).collect()),
             "compensations" => self.compensations(&decision.lines),
             "amounts_due" => self.amounts_due(&decision.lines),
-            "evidence" => Value::Text(verdict(report.verdict).to_owned()),
+            "evidence" => Value::Text(effect(report.verdict).to_owned()),
             "missing_evidence" => {
                 let set = |set| kinds(plan, report.missing_kinds(set));
                 Value::Lists((0..report.missing.len()).map(set).collect())
@@ -217,11 +230,11 @@ impl Observed<'_, '_> {
     }
 
     fn compensations(&self, lines: &[LineDecision]) -> Value {
-        self.extras(lines, |line| &line.compensations, |verdict| &verdict.compensations)
+        self.extras(lines, |line| &line.compensations, |effect| &effect.compensations)
     }
 
     fn amounts_due(&self, lines: &[LineDecision]) -> Value {
-        self.extras(lines, |line| &line.amounts_due, |verdict| &verdict.amounts_due)
+        self.extras(lines, |line| &line.amounts_due, |effect| &effect.amounts_due)
     }
 
     /// Amounts beside the refund: sums by name, over these lines.
@@ -229,16 +242,16 @@ impl Observed<'_, '_> {
         &self,
         lines: &[LineDecision],
         given: impl Fn(&LineDecision) -> &[ExtraAmount],
-        written: impl Fn(&Verdict) -> &[Extra],
+        written: impl Fn(&RuleEffect) -> &[Extra],
     ) -> Value {
         let mut sums = Vec::new();
         for line in lines {
-            let verdict = match line.rule {
-                RuleRef::Rule(place) => self.plan.rules.get(place as usize).map(|rule| &rule.verdict),
+            let effect = match line.rule {
+                RuleRef::Rule(place) => self.plan.rules.get(place as usize).map(|rule| &rule.effect),
                 RuleRef::Otherwise => Some(&self.plan.otherwise),
             };
             for extra in given(line) {
-                let named = verdict.and_then(|verdict| written(verdict).get(usize::from(extra.place)));
+                let named = effect.and_then(|effect| written(effect).get(usize::from(extra.place)));
                 add(&mut sums, named.map_or("", |extra| extra.name.as_str()), extra.amount);
             }
         }
@@ -250,8 +263,8 @@ impl Observed<'_, '_> {
     }
 }
 
-const fn verdict(verdict: EvidenceVerdict) -> &'static str {
-    match verdict {
+const fn effect(effect: EvidenceVerdict) -> &'static str {
+    match effect {
         EvidenceVerdict::Sufficient => "sufficient",
         EvidenceVerdict::Insufficient => "insufficient",
         EvidenceVerdict::NotRequired => "not_required",
@@ -286,27 +299,34 @@ fn window(window: Option<DateWindow>) -> Value {
     }
 }
 
-fn lines(key: &Located<String>, node: &Node, observed: &Observed<'_, '_>, reader: &mut Reader<'_, '_>) -> Vec<String> {
-    let Some(lines) = filled(key, node, "from line ids to what is expected of them", reader) else { return Vec::new() };
+fn lines(
+    key: &Located<String>,
+    node: &Node,
+    observed: &Observed<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
+) -> Vec<String> {
+    let Some(lines) = filled(key, node, "from line ids to what is expected of them", diagnostics) else {
+        return Vec::new();
+    };
     let mut differences = Vec::new();
     for (id, expected) in lines {
         let sent: Vec<String> = observed.request.order.lines.iter().map(|line| line.id.to_owned()).collect();
         if !sent.contains(&id.value) {
-            unknown_word(&id.value, id.span, "line of this case", &sent, reader);
+            unknown_word(&id.value, id.span, "line of this case", &sent, diagnostics);
             continue;
         }
-        let Some(expected) = filled(id, expected, "of what is expected of a line", reader) else { continue };
+        let Some(expected) = filled(id, expected, "of what is expected of a line", diagnostics) else { continue };
         let decided =
             observed.decision.lines.iter().find(|line| {
                 observed.facts.lines.get(usize::from(line.line)).is_some_and(|facts| facts.id == id.value)
             });
         for (key, value) in expected {
-            let Some(form) = form_of(key, KEYS.get(..LINE_KEYS).unwrap_or(&[]), &[], reader) else { continue };
+            let Some(form) = form_of(key, KEYS.get(..LINE_KEYS).unwrap_or(&[]), &[], diagnostics) else { continue };
             let name = format!("{} of line {}", key.value, id.value);
             match decided {
                 Some(line) => {
                     let got = observed.of_line(line, &key.value);
-                    differences.extend(difference(&name, (key, form, value), got, observed, reader));
+                    differences.extend(difference(&name, (key, form, value), got, observed, diagnostics));
                 }
                 None => differences.push(format!("the line `{}` is not decided", id.value)),
             }
@@ -320,17 +340,17 @@ fn filled<'n>(
     key: &Located<String>,
     node: &'n Node,
     what: &str,
-    reader: &mut Reader<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
 ) -> Option<&'n [(Located<String>, Node)]> {
     match &node.kind {
         NodeKind::Mapping(entries) if entries.is_empty() => {
             let message = format!("`{}` expects nothing", key.value);
-            reader.stricter_error("empty-expectation", node.span, message, "say what must come out, or remove it");
+            diagnostics.stricter_error("empty-expectation", node.span, message, "say what must come out, or remove it");
             None
         }
         NodeKind::Mapping(entries) => Some(entries),
         NodeKind::Scalar(..) | NodeKind::List(_) => {
-            reader.expected(node, &format!("a mapping {what}"));
+            diagnostics.expected(node, &format!("a mapping {what}"));
             None
         }
     }
@@ -343,11 +363,11 @@ fn difference(
     (key, form, node): (&Located<String>, Form, &Node),
     got: Option<Value>,
     observed: &Observed<'_, '_>,
-    reader: &mut Reader<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
 ) -> Option<String> {
-    let expected = read(key, form, node, observed.currency(), reader)?;
+    let expected = read(key, form, node, observed.currency(), diagnostics)?;
     let got = got.unwrap_or(Value::Nothing);
-    if same(&expected, &got) || unknown_words(form, node, observed.scope(), reader) {
+    if same(&expected, &got) || unknown_words(form, node, observed.scope(), diagnostics) {
         return None;
     }
     Some(format!("{name} is {}, expected {}", show(&got, observed.currency()), show(&expected, observed.currency())))

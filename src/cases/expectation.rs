@@ -6,10 +6,10 @@ use crate::domain::time::Date;
 use crate::domain::words::{DeductionKind, LiableParty, Outcome, ReasonCode, RefundMethod};
 use crate::plan::Plan;
 use crate::plan::fact::Dimension;
-use crate::plan::rule::{Extra, Verdict};
+use crate::plan::rule::{Extra, RuleEffect};
 use crate::plan::vocabulary::VocabularyId;
 use crate::policy::literal;
-use crate::policy::read::{Reader, quoted_list};
+use crate::policy::read::{Diagnostics, quoted_list};
 use crate::policy::source::{Located, Span};
 use crate::policy::tree::{Node, NodeKind};
 use crate::policy::unknown::unknown_word;
@@ -60,7 +60,7 @@ pub(super) enum Vocabulary {
     Rule,
     Party,
     Deduction,
-    Verdict,
+    RuleEffect,
     EvidenceKind,
     Evidence,
     Fact,
@@ -86,7 +86,7 @@ pub(super) const KEYS: [(&str, Form); 22] = [
     ("missing_facts", Form::Words(Vocabulary::Fact)),
     ("version", Form::Word(Vocabulary::Version)),
     ("components", Form::Amounts(Vocabulary::Component)),
-    ("evidence", Form::Word(Vocabulary::Verdict)),
+    ("evidence", Form::Word(Vocabulary::RuleEffect)),
     ("missing_evidence", Form::WordLists(Vocabulary::EvidenceKind)),
     ("satisfied_by", Form::Words(Vocabulary::Evidence)),
     ("rejected", Form::Problems),
@@ -117,15 +117,15 @@ pub(super) fn read(
     form: Form,
     node: &Node,
     currency: Option<&Currency>,
-    reader: &mut Reader<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
 ) -> Option<Value> {
     if node.is_blank() {
         let help = format!("expected {}", describe(form));
         let message = format!("`{}` has no value", key.value);
         if was_passed_over(form, node) {
-            reader.stricter_error("blank-value", key.span, message, help);
+            diagnostics.stricter_error("blank-value", key.span, message, help);
         } else {
-            reader.error("blank-value", key.span, message, help);
+            diagnostics.error("blank-value", key.span, message, help);
         }
         return None;
     }
@@ -137,14 +137,14 @@ pub(super) fn read(
         Form::Words(_) | Form::Texts => texts(node).map(Value::List),
         Form::WordLists(_) => lists(node).map(Value::Lists),
         Form::Money => match scalar(node) {
-            Some(text) => return money(text, node.span, currency, reader).map(Value::Money),
+            Some(text) => return money(text, node.span, currency, diagnostics).map(Value::Money),
             None => None,
         },
         Form::Amounts(_) => match pairs(node) {
             Some(pairs) => {
                 let mut amounts = Vec::with_capacity(pairs.len());
                 for (name, text, span) in pairs {
-                    amounts.push((name, money(&text, span, currency, reader)));
+                    amounts.push((name, money(&text, span, currency, diagnostics)));
                 }
                 let known = |(name, amount): (String, Option<Amount>)| Some((name, amount?));
                 return amounts.into_iter().map(known).collect::<Option<_>>().map(Value::Amounts);
@@ -154,14 +154,14 @@ pub(super) fn read(
         Form::Problems => {
             pairs(node).map(|pairs| Value::Pairs(pairs.into_iter().map(|(name, text, _)| (name, text)).collect()))
         }
-        Form::Window => return window(node, reader),
+        Form::Window => return window(node, diagnostics),
     };
     if value.is_none() {
         let message = format!("expected for `{}` {}, got {}", key.value, describe(form), node.describe());
         if was_passed_over(form, node) {
-            reader.stricter_error("wrong-type", node.span, message, "");
+            diagnostics.stricter_error("wrong-type", node.span, message, "");
         } else {
-            reader.error("wrong-type", node.span, message, "");
+            diagnostics.error("wrong-type", node.span, message, "");
         }
     }
     value
@@ -191,44 +191,51 @@ fn describe(form: Form) -> &'static str {
 }
 
 /// Reports each word that is not known; whether there is one.
-pub(super) fn unknown_words(form: Form, node: &Node, scope: Scope<'_, '_>, reader: &mut Reader<'_, '_>) -> bool {
-    let before = reader.diagnostics.len();
+pub(super) fn unknown_words(
+    form: Form,
+    node: &Node,
+    scope: Scope<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
+) -> bool {
+    let before = diagnostics.diagnostics.len();
     match form {
         Form::Word(vocabulary) | Form::Words(vocabulary) | Form::WordLists(vocabulary) => {
-            scope.look_up_all(vocabulary, node, reader);
+            scope.look_up_all(vocabulary, node, diagnostics);
         }
-        Form::Amounts(vocabulary) => scope.look_up_keys(vocabulary, node, reader),
+        Form::Amounts(vocabulary) => scope.look_up_keys(vocabulary, node, diagnostics),
         Form::Problems => {
-            scope.look_up_keys(Vocabulary::Evidence, node, reader);
-            scope.look_up_all(Vocabulary::ReasonCode, node, reader);
+            scope.look_up_keys(Vocabulary::Evidence, node, diagnostics);
+            scope.look_up_all(Vocabulary::ReasonCode, node, diagnostics);
         }
         Form::Texts | Form::Money | Form::Window => {}
     }
-    before != reader.diagnostics.len()
+    before != diagnostics.diagnostics.len()
 }
 
 impl Scope<'_, '_> {
-    fn look_up_all(&self, vocabulary: Vocabulary, node: &Node, reader: &mut Reader<'_, '_>) {
+    fn look_up_all(&self, vocabulary: Vocabulary, node: &Node, diagnostics: &mut Diagnostics<'_, '_>) {
         match &node.kind {
-            NodeKind::Scalar(word, _) => self.look_up(vocabulary, word, node.span, reader),
-            NodeKind::List(items) => items.iter().for_each(|item| self.look_up_all(vocabulary, item, reader)),
+            NodeKind::Scalar(word, _) => self.look_up(vocabulary, word, node.span, diagnostics),
+            NodeKind::List(items) => items.iter().for_each(|item| self.look_up_all(vocabulary, item, diagnostics)),
             NodeKind::Mapping(entries) => {
-                entries.iter().for_each(|(_, value)| self.look_up_all(vocabulary, value, reader));
+                entries.iter().for_each(|(_, value)| self.look_up_all(vocabulary, value, diagnostics));
             }
         }
     }
 
-    fn look_up_keys(&self, vocabulary: Vocabulary, node: &Node, reader: &mut Reader<'_, '_>) {
+    fn look_up_keys(&self, vocabulary: Vocabulary, node: &Node, diagnostics: &mut Diagnostics<'_, '_>) {
         let NodeKind::Mapping(entries) = &node.kind else { return };
         for (key, _) in entries {
-            self.look_up(vocabulary, &key.value, key.span, reader);
+            self.look_up(vocabulary, &key.value, key.span, diagnostics);
         }
     }
 
-    fn look_up(&self, vocabulary: Vocabulary, word: &str, span: Span, reader: &mut Reader<'_, '_>) {
+    fn look_up(&self, vocabulary: Vocabulary, word: &str, span: Span, diagnostics: &mut Diagnostics<'_, '_>) {
         let is_rule = |plan: &&Plan| plan.rules.iter().any(|rule| rule.id == word);
         // There may be a hundred thousand rules, and a failed case for each.
-        if word == NOTHING || reader.is_full() || (vocabulary == Vocabulary::Rule && self.versions.iter().any(is_rule))
+        if word == NOTHING
+            || diagnostics.is_full()
+            || (vocabulary == Vocabulary::Rule && self.versions.iter().any(is_rule))
         {
             return;
         }
@@ -240,11 +247,11 @@ impl Scope<'_, '_> {
         let message = format!("`{word}` is not a known {noun}");
         let capitals = word.to_ascii_uppercase();
         if vocabulary == Vocabulary::ReasonCode && known.contains(&capitals) {
-            reader.error("unknown-word", span, message, format!("write `{capitals}`"));
+            diagnostics.error("unknown-word", span, message, format!("write `{capitals}`"));
         } else if known.is_empty() && matches!(vocabulary, Vocabulary::Evidence | Vocabulary::Tender) {
-            reader.error("unknown-word", span, message, format!("the case gives no {noun}"));
+            diagnostics.error("unknown-word", span, message, format!("the case gives no {noun}"));
         } else {
-            unknown_word(word, span, noun, &known, reader);
+            unknown_word(word, span, noun, &known, diagnostics);
         }
     }
 
@@ -256,7 +263,7 @@ impl Scope<'_, '_> {
             Vocabulary::Party => slugs(LiableParty::ALL.iter().map(|word| word.slug()).collect()),
             Vocabulary::Deduction => slugs(DeductionKind::ALL.iter().map(|word| word.slug()).collect()),
             Vocabulary::Method => slugs(RefundMethod::ALL.iter().map(|word| word.slug()).collect()),
-            Vocabulary::Verdict => slugs(vec!["sufficient", "insufficient", "not_required"]),
+            Vocabulary::RuleEffect => slugs(vec!["sufficient", "insufficient", "not_required"]),
             Vocabulary::Evidence => self.request.claim.evidence.iter().map(|piece| piece.id.to_owned()).collect(),
             Vocabulary::Tender => self.request.order.tenders.iter().map(|tender| tender.id.to_owned()).collect(),
             Vocabulary::Version => self.of_plans(|plan| vec![plan.version.clone()]),
@@ -271,8 +278,8 @@ impl Scope<'_, '_> {
             }
             Vocabulary::EvidenceKind => self.of_vocabulary(VocabularyId::EVIDENCE_KIND),
             Vocabulary::Component => self.of_vocabulary(VocabularyId::COMPONENT),
-            Vocabulary::Compensation => self.extras(|verdict| &verdict.compensations),
-            Vocabulary::AmountDue => self.extras(|verdict| &verdict.amounts_due),
+            Vocabulary::Compensation => self.extras(|effect| &effect.compensations),
+            Vocabulary::AmountDue => self.extras(|effect| &effect.amounts_due),
         }
     }
 
@@ -287,9 +294,9 @@ impl Scope<'_, '_> {
         self.of_plans(|plan| plan.vocabularies.get(id).map_or_else(Vec::new, |words| words.words().to_vec()))
     }
 
-    fn extras(&self, of: impl Fn(&Verdict) -> &[Extra]) -> Vec<String> {
+    fn extras(&self, of: impl Fn(&RuleEffect) -> &[Extra]) -> Vec<String> {
         self.of_plans(|plan| {
-            let verdicts = plan.rules.iter().map(|rule| &rule.verdict).chain([&plan.otherwise]);
+            let verdicts = plan.rules.iter().map(|rule| &rule.effect).chain([&plan.otherwise]);
             verdicts.flat_map(&of).map(|extra| extra.name.clone()).collect()
         })
     }
@@ -305,7 +312,7 @@ impl Vocabulary {
             Self::Rule => "rule",
             Self::Party => "liable party",
             Self::Deduction => "kind of deduction",
-            Self::Verdict => "verdict on evidence",
+            Self::RuleEffect => "verdict on evidence",
             Self::EvidenceKind => "kind of evidence",
             Self::Evidence => "piece of evidence",
             Self::Fact => "fact",
@@ -325,11 +332,11 @@ pub(super) fn written(code: ReasonCode) -> String {
 }
 
 /// Reports a key that means nothing here.
-pub(super) fn unknown_key(key: &Located<String>, known: &[&str], reader: &mut Reader<'_, '_>) {
-    let help = reader
+pub(super) fn unknown_key(key: &Located<String>, known: &[&str], diagnostics: &mut Diagnostics<'_, '_>) {
+    let help = diagnostics
         .suggestion(&key.value, known.iter().copied())
         .map_or_else(|| format!("known are {}", quoted_list(known)), |near| format!("did you mean `{near}`?"));
-    reader.error("unknown-key", key.span, format!("nothing called `{}` can be expected", key.value), help);
+    diagnostics.error("unknown-key", key.span, format!("nothing called `{}` can be expected", key.value), help);
 }
 
 /// The word for nothing.
@@ -379,23 +386,23 @@ fn pairs(node: &Node) -> Option<Vec<(String, String, Span)>> {
     entries.iter().map(pair).collect()
 }
 
-fn money(text: &str, span: Span, currency: Option<&Currency>, reader: &mut Reader<'_, '_>) -> Option<Amount> {
+fn money(text: &str, span: Span, currency: Option<&Currency>, diagnostics: &mut Diagnostics<'_, '_>) -> Option<Amount> {
     let nanos = literal::quantity(text, Dimension::Money);
     let amount = nanos.and_then(|nanos| currency?.from_nanos(nanos).ok());
     if amount.is_none() {
         let message = format!("`{text}` is not an amount of the order's currency");
-        reader.error("bad-literal", span, message, "write it like `125.00`");
+        diagnostics.error("bad-literal", span, message, "write it like `125.00`");
     }
     amount
 }
 
-fn window(node: &Node, reader: &mut Reader<'_, '_>) -> Option<Value> {
+fn window(node: &Node, diagnostics: &mut Diagnostics<'_, '_>) -> Option<Value> {
     match &node.kind {
         NodeKind::Scalar(text, _) if text == "beyond_calendar" => Some(Value::Text(text.clone())),
         NodeKind::List(_) => match texts(node) {
             Some(days) if days.len() == 2 && days.iter().all(|day| is_day(day)) => Some(Value::List(days)),
             Some(_) | None => {
-                reader.error(
+                diagnostics.error(
                     "bad-literal",
                     node.span,
                     "a window is a first and a last day",
@@ -405,7 +412,7 @@ fn window(node: &Node, reader: &mut Reader<'_, '_>) -> Option<Value> {
             }
         },
         NodeKind::Scalar(..) | NodeKind::Mapping(_) => {
-            reader.expected(node, describe(Form::Window));
+            diagnostics.expected(node, describe(Form::Window));
             None
         }
     }

@@ -7,9 +7,9 @@ use crate::cases::expect::{Observed, rule_id};
 use crate::decision::decide;
 use crate::decision::explain::Recorder;
 use crate::domain::decision::{DeductionSource, LineDecision, RuleRef};
-use crate::domain::exact::Exact;
 use crate::domain::facts::{FactId, Value};
 use crate::domain::money::Amount;
+use crate::domain::ratio::Ratio;
 use crate::plan::Plan;
 use crate::plan::test::{Answer, Test};
 use crate::plan::vocabulary::VocabularyId;
@@ -166,5 +166,5 @@ impl Recorder for Tried {
         }
     }
 
-    fn deduction(&mut self, _source: DeductionSource, _exact: Exact, _taken: Amount) {}
+    fn deduction(&mut self, _source: DeductionSource, _exact: Ratio, _taken: Amount) {}
 }

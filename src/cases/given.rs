@@ -2,8 +2,8 @@
 
 mod earlier;
 
-use crate::cases::CaseKey;
-use crate::domain::exact::Exact;
+use crate::cases::CaseNode;
+use crate::domain::ratio::Ratio;
 use crate::domain::request::{
     Claim, Component, Evidence, Fraction, InputValue, Line, Money, Order, PromisedActual, Refundability, Request,
     Tender,
@@ -13,7 +13,7 @@ use crate::domain::words::{LiableParty, OrderStage, RequestType};
 use crate::plan::Plan;
 use crate::plan::fact::{Dimension, FactType, InputScope, Origin};
 use crate::policy::literal;
-use crate::policy::read::{Raw, Reader, Table};
+use crate::policy::read::{Diagnostics, Raw, Table};
 use crate::policy::slip;
 use crate::policy::source::{Located, Span};
 use crate::policy::tree::{Node, NodeKind};
@@ -24,7 +24,7 @@ type Entry<'c> = (&'c Located<String>, &'c Node);
 /// What a case gives: the file's part, and the case's own on top of it.
 pub struct Given<'c> {
     entries: Vec<Entry<'c>>,
-    case: &'c CaseKey,
+    case: &'c CaseNode,
     plan: &'c Plan,
 }
 
@@ -80,7 +80,7 @@ fn overlay<'c>(below: Vec<Entry<'c>>, above: &'c Table<Raw>) -> Vec<Entry<'c>> {
 
 impl<'c> Given<'c> {
     /// What the file and the case give together.
-    pub fn new(common: Option<&'c Table<Raw>>, case: &'c CaseKey, plan: &'c Plan) -> Self {
+    pub fn new(common: Option<&'c Table<Raw>>, case: &'c CaseNode, plan: &'c Plan) -> Self {
         let mut entries = Vec::new();
         for table in [common, case.given.as_ref()].into_iter().flatten() {
             entries = overlay(entries, table);
@@ -89,42 +89,42 @@ impl<'c> Given<'c> {
     }
 
     /// The request; `None` after a report.
-    pub fn request(&self, reader: &mut Reader<'_, '_>) -> Option<Request<'c>> {
+    pub fn request(&self, diagnostics: &mut Diagnostics<'_, '_>) -> Option<Request<'c>> {
         let all = Names { entries: &self.entries, plan: self.plan };
-        let mistakes = reader.diagnostics.len();
-        self.within_bounds(reader)?;
-        all.known(reader);
+        let mistakes = diagnostics.diagnostics.len();
+        self.within_bounds(diagnostics)?;
+        all.known(diagnostics);
         let lines = match &self.case.lines {
-            None => vec![all.line(reader)],
+            None => vec![all.line(diagnostics)],
             Some(lines) => lines
                 .iter()
                 .map(|line| {
                     let entries = overlay(self.entries.clone(), line);
                     let names = Names { entries: &entries, plan: self.plan };
-                    names.known(reader);
-                    names.line(reader)
+                    names.known(diagnostics);
+                    names.line(diagnostics)
                 })
                 .collect(),
         };
         let tenders =
-            self.case.tenders.as_deref().unwrap_or(&[]).iter().map(|tender| all.tender(tender, reader)).collect();
+            self.case.tenders.as_deref().unwrap_or(&[]).iter().map(|tender| all.tender(tender, diagnostics)).collect();
         let written = self.case.components.as_deref().unwrap_or(&[]);
-        let components = written.iter().map(|component| all.component(component, reader)).collect();
-        let order = all.order(lines, tenders, components, reader);
-        let claim = all.claim(reader);
-        (mistakes == reader.diagnostics.len()).then_some(Request { order, claim })
+        let components = written.iter().map(|component| all.component(component, diagnostics)).collect();
+        let order = all.order(lines, tenders, components, diagnostics);
+        let claim = all.claim(diagnostics);
+        (mistakes == diagnostics.diagnostics.len()).then_some(Request { order, claim })
     }
 }
 
 impl Given<'_> {
     /// Names are looked up one after the other, for each line again: so there are not many of either.
-    fn within_bounds(&self, reader: &mut Reader<'_, '_>) -> Option<()> {
+    fn within_bounds(&self, diagnostics: &mut Diagnostics<'_, '_>) -> Option<()> {
         let lines = self.case.lines.as_deref().unwrap_or(&[]);
         let names = lines.iter().map(|line| line.entries.len()).chain([self.entries.len()]).max().unwrap_or(0);
         for (what, found, most) in [("names", names, GIVEN_NAMES_MAX), ("lines", lines.len(), GIVEN_ITEMS_MAX)] {
             if most < found {
                 let message = format!("a case gives at most {most} {what}, this one {found}");
-                reader.stricter_error("too-large", self.case.case.span, message, "split the case")?;
+                diagnostics.stricter_error("too-large", self.case.case.span, message, "split the case")?;
             }
         }
         Some(())
@@ -152,15 +152,15 @@ impl<'c> Names<'_, 'c> {
     }
 
     /// Reports every name that means nothing.
-    fn known(&self, reader: &mut Reader<'_, '_>) {
+    fn known(&self, diagnostics: &mut Diagnostics<'_, '_>) {
         for (name, _) in self.entries {
             let known =
                 || NAMES.into_iter().chain(LISTS).chain(self.moments()).chain(self.inputs().map(|(name, ..)| name));
             if known().all(|known| known != name.value) {
-                let help = reader
+                let help = diagnostics
                     .suggestion(&name.value, known())
                     .map_or(String::new(), |near| format!("did you mean `{near}`?"));
-                reader.error("unknown-key", name.span, format!("a case cannot give `{}`", name.value), help);
+                diagnostics.error("unknown-key", name.span, format!("a case cannot give `{}`", name.value), help);
             }
         }
     }
@@ -169,37 +169,37 @@ impl<'c> Names<'_, 'c> {
         self.entries.iter().find(|(known, _)| known.value == name).map(|(_, node)| *node)
     }
 
-    fn text(&self, name: &str, reader: &mut Reader<'_, '_>) -> Option<(&'c str, Span)> {
-        scalar(self.node(name)?, reader)
+    fn text(&self, name: &str, diagnostics: &mut Diagnostics<'_, '_>) -> Option<(&'c str, Span)> {
+        scalar(self.node(name)?, diagnostics)
     }
 
-    fn str(&self, name: &str, reader: &mut Reader<'_, '_>) -> &'c str {
-        self.text(name, reader).map_or("", |(text, _)| text)
+    fn str(&self, name: &str, diagnostics: &mut Diagnostics<'_, '_>) -> &'c str {
+        self.text(name, diagnostics).map_or("", |(text, _)| text)
     }
 
-    fn quantity(&self, name: &str, dimension: Dimension, reader: &mut Reader<'_, '_>) -> Option<Exact> {
-        let (text, span) = self.text(name, reader)?;
-        quantity(text, span, dimension, reader)
+    fn quantity(&self, name: &str, dimension: Dimension, diagnostics: &mut Diagnostics<'_, '_>) -> Option<Ratio> {
+        let (text, span) = self.text(name, diagnostics)?;
+        quantity(text, span, dimension, diagnostics)
     }
 
-    fn money(&self, name: &str, reader: &mut Reader<'_, '_>) -> Option<Money<'c>> {
-        let nanos = self.quantity(name, Dimension::Money, reader)?;
-        money(nanos, self.currency(reader)?)
+    fn money(&self, name: &str, diagnostics: &mut Diagnostics<'_, '_>) -> Option<Money<'c>> {
+        let nanos = self.quantity(name, Dimension::Money, diagnostics)?;
+        money(nanos, self.currency(diagnostics)?)
     }
 
     /// The currency of the order: the case's, or the policy's first.
-    fn currency(&self, reader: &mut Reader<'_, '_>) -> Option<&'c str> {
-        let own = self.node("currency").and_then(|node| scalar(node, reader)).map(|(text, _)| text);
+    fn currency(&self, diagnostics: &mut Diagnostics<'_, '_>) -> Option<&'c str> {
+        let own = self.node("currency").and_then(|node| scalar(node, diagnostics)).map(|(text, _)| text);
         own.or_else(|| self.plan.currencies.first().map(|currency| currency.code.as_str()))
     }
 
     /// A moment as written, or another one moved: `placed_at + 24h`.
-    fn moment(&self, name: &str, reader: &mut Reader<'_, '_>) -> Option<Timestamp> {
-        let (text, span) = self.text(name, reader)?;
-        self.moment_of(text, span, reader)
+    fn moment(&self, name: &str, diagnostics: &mut Diagnostics<'_, '_>) -> Option<Timestamp> {
+        let (text, span) = self.text(name, diagnostics)?;
+        self.moment_of(text, span, diagnostics)
     }
 
-    fn moment_of(&self, text: &str, span: Span, reader: &mut Reader<'_, '_>) -> Option<Timestamp> {
+    fn moment_of(&self, text: &str, span: Span, diagnostics: &mut Diagnostics<'_, '_>) -> Option<Timestamp> {
         let moved = |sign: &str| {
             text.split_once(sign).map(|(base, offset)| {
                 (base.trim(), format!("{}{}", if sign == " - " { "-" } else { "" }, offset.trim()))
@@ -209,11 +209,12 @@ impl<'c> Names<'_, 'c> {
             let known =
                 matches!(base, "placed_at" | "paid_at" | "requested_at") || self.moments().any(|name| name == base);
             let base_node = self.node(base).filter(|_| known);
-            let written = base_node.and_then(|node| scalar(node, reader)).map_or("", |(text, _)| text);
+            let written = base_node.and_then(|node| scalar(node, diagnostics)).map_or("", |(text, _)| text);
             // A moment that is itself moved is no moment to count from; anything else that is wrong is reported there.
             let is_moved = written.contains(" + ") || written.contains(" - ");
-            let base = base_node.and_then(|node| scalar(node, reader)).and_then(|(text, _)| Timestamp::parse(text));
-            let length = literal::elapsed(&offset).map(Exact::numerator);
+            let base =
+                base_node.and_then(|node| scalar(node, diagnostics)).and_then(|(text, _)| Timestamp::parse(text));
+            let length = literal::elapsed(&offset).map(Ratio::numerator);
             match (base, length) {
                 (Some(base), Some(offset)) => return Timestamp::from_nanos(base.nanos() + offset),
                 (None, Some(_)) if base_node.is_some() && !is_moved => return None,
@@ -221,7 +222,7 @@ impl<'c> Names<'_, 'c> {
                     let meant = slip::of_literal(&offset, Dimension::Elapsed);
                     let help = meant
                         .map_or_else(|| "a length of time such as `24h` or `8d`".to_owned(), |it| format!("`{it}`"));
-                    reader.error(
+                    diagnostics.error(
                         "bad-literal",
                         span,
                         format!("`{offset}` is not a length of time"),
@@ -236,7 +237,7 @@ impl<'c> Names<'_, 'c> {
         if let Some(base) = base.filter(|base| self.moments().any(|known| known == *base) && self.node(base).is_none())
         {
             let help = "give it, or write this moment out";
-            reader.error(
+            diagnostics.error(
                 "bad-literal",
                 span,
                 format!("`{text}` counts from `{base}`, which the case does not give"),
@@ -246,7 +247,7 @@ impl<'c> Names<'_, 'c> {
         }
         let moment = Timestamp::parse(text);
         if moment.is_none() {
-            reader.error(
+            diagnostics.error(
                 "bad-literal",
                 span,
                 format!("`{text}` is not a moment"),
@@ -262,60 +263,60 @@ impl<'c> Names<'_, 'c> {
         what: &str,
         all: &[T],
         slug: fn(T) -> &'static str,
-        reader: &mut Reader<'_, '_>,
+        diagnostics: &mut Diagnostics<'_, '_>,
     ) -> Option<T> {
-        let (text, span) = self.text(name, reader)?;
+        let (text, span) = self.text(name, diagnostics)?;
         let found = all.iter().copied().find(|&word| slug(word) == text);
         if found.is_none() {
             let known: Vec<String> = all.iter().map(|&word| slug(word).to_owned()).collect();
-            unknown_word(text, span, what, &known, reader);
+            unknown_word(text, span, what, &known, diagnostics);
         }
         found
     }
 
-    fn list(&self, name: &str, reader: &mut Reader<'_, '_>) -> &'c [Node] {
+    fn list(&self, name: &str, diagnostics: &mut Diagnostics<'_, '_>) -> &'c [Node] {
         match self.node(name) {
             None => &[],
             Some(Node { kind: NodeKind::List(items), span }) if GIVEN_ITEMS_MAX < items.len() => {
                 let message =
                     format!("a case gives at most {GIVEN_ITEMS_MAX} items of a list, here are {}", items.len());
-                match reader.stricter_error("too-large", *span, message, "shorten the list") {
+                match diagnostics.stricter_error("too-large", *span, message, "shorten the list") {
                     Some(()) => items,
                     None => &[],
                 }
             }
             Some(Node { kind: NodeKind::List(items), .. }) => items,
             Some(node) => {
-                reader.expected(node, "a list");
+                diagnostics.expected(node, "a list");
                 &[]
             }
         }
     }
 
-    fn texts(&self, name: &str, reader: &mut Reader<'_, '_>) -> Vec<&'c str> {
-        self.list(name, reader).iter().filter_map(|node| scalar(node, reader)).map(|(text, _)| text).collect()
+    fn texts(&self, name: &str, diagnostics: &mut Diagnostics<'_, '_>) -> Vec<&'c str> {
+        self.list(name, diagnostics).iter().filter_map(|node| scalar(node, diagnostics)).map(|(text, _)| text).collect()
     }
 
-    fn inputs_of(&self, scope: InputScope, reader: &mut Reader<'_, '_>) -> Vec<(&'c str, InputValue<'c>)> {
+    fn inputs_of(&self, scope: InputScope, diagnostics: &mut Diagnostics<'_, '_>) -> Vec<(&'c str, InputValue<'c>)> {
         let mut inputs = Vec::new();
         for (name, fact_type, _) in self.inputs().filter(|(_, _, of)| *of == scope) {
-            let Some((text, span)) = self.text(name, reader) else { continue };
+            let Some((text, span)) = self.text(name, diagnostics) else { continue };
             let value = match fact_type {
                 FactType::Flag if text == "true" || text == "false" => Some(InputValue::Flag(text == "true")),
                 FactType::Flag => {
-                    reader.error("wrong-type", span, format!("expected `true` or `false`, got `{text}`"), "");
+                    diagnostics.error("wrong-type", span, format!("expected `true` or `false`, got `{text}`"), "");
                     None
                 }
                 FactType::Word(_) | FactType::Set(_) | FactType::Text => Some(InputValue::Text(text)),
                 FactType::Quantity(Dimension::Timestamp) => {
-                    self.moment_of(text, span, reader).map(InputValue::Timestamp)
+                    self.moment_of(text, span, diagnostics).map(InputValue::Timestamp)
                 }
-                FactType::Quantity(Dimension::Money) => self.money(name, reader).map(InputValue::Money),
+                FactType::Quantity(Dimension::Money) => self.money(name, diagnostics).map(InputValue::Money),
                 FactType::Quantity(Dimension::Elapsed) => {
-                    quantity(text, span, Dimension::Elapsed, reader).and_then(elapsed).map(InputValue::Duration)
+                    quantity(text, span, Dimension::Elapsed, diagnostics).and_then(elapsed).map(InputValue::Duration)
                 }
                 FactType::Quantity(Dimension::Number | Dimension::Days | Dimension::BusinessDays) => {
-                    quantity(text, span, Dimension::Number, reader).and_then(fraction).map(InputValue::Fraction)
+                    quantity(text, span, Dimension::Number, diagnostics).and_then(fraction).map(InputValue::Fraction)
                 }
             };
             inputs.extend(value.map(|value| (name, value)));
@@ -328,61 +329,69 @@ impl<'c> Names<'_, 'c> {
         lines: Vec<Line<'c>>,
         tenders: Vec<Tender<'c>>,
         components: Vec<Component<'c>>,
-        reader: &mut Reader<'_, '_>,
+        diagnostics: &mut Diagnostics<'_, '_>,
     ) -> Order<'c> {
         let mut times = Vec::new();
         for name in self.moments() {
-            times.extend(self.moment(name, reader).map(|at| (name, at)));
+            times.extend(self.moment(name, diagnostics).map(|at| (name, at)));
         }
         Order {
-            id: self.str("order_id", reader),
-            placed_at: self.moment("placed_at", reader),
-            paid_at: self.moment("paid_at", reader),
+            id: self.str("order_id", diagnostics),
+            placed_at: self.moment("placed_at", diagnostics),
+            paid_at: self.moment("paid_at", diagnostics),
             times,
-            customer_caused_delay: self.quantity("customer_caused_delay", Dimension::Elapsed, reader).and_then(elapsed),
+            customer_caused_delay: self
+                .quantity("customer_caused_delay", Dimension::Elapsed, diagnostics)
+                .and_then(elapsed),
             lines,
             tenders,
             components,
             tags: Vec::new(),
-            inputs: self.inputs_of(InputScope::Order, reader),
-            earlier: self.earlier(reader),
+            inputs: self.inputs_of(InputScope::Order, diagnostics),
+            earlier: self.earlier(diagnostics),
         }
     }
 
-    fn line(&self, reader: &mut Reader<'_, '_>) -> Line<'c> {
+    fn line(&self, diagnostics: &mut Diagnostics<'_, '_>) -> Line<'c> {
         Line {
-            id: self.text("line_id", reader).map_or("line", |(id, _)| id),
-            product_type: self.str("product_type", reader),
-            stage: self.word("stage", "stage", OrderStage::ALL, OrderStage::slug, reader),
-            sub_stage: self.str("sub_stage", reader),
-            paid: self.money("paid", reader),
-            list_price: self.money("list_price", reader),
-            refunded: self.money("refunded", reader),
-            completed: self.completed(reader),
-            declared_cost: self.money("declared_cost", reader),
-            tags: self.texts("tags", reader),
-            inputs: self.inputs_of(InputScope::Line, reader),
+            id: self.text("line_id", diagnostics).map_or("line", |(id, _)| id),
+            product_type: self.str("product_type", diagnostics),
+            stage: self.word("stage", "stage", OrderStage::ALL, OrderStage::slug, diagnostics),
+            sub_stage: self.str("sub_stage", diagnostics),
+            paid: self.money("paid", diagnostics),
+            list_price: self.money("list_price", diagnostics),
+            refunded: self.money("refunded", diagnostics),
+            completed: self.completed(diagnostics),
+            declared_cost: self.money("declared_cost", diagnostics),
+            tags: self.texts("tags", diagnostics),
+            inputs: self.inputs_of(InputScope::Line, diagnostics),
             ..Line::default()
         }
     }
 
     /// `3/8` as sent; a decimal as its fraction.
-    fn completed(&self, reader: &mut Reader<'_, '_>) -> Option<Fraction> {
-        let (text, span) = self.text("completed", reader)?;
+    fn completed(&self, diagnostics: &mut Diagnostics<'_, '_>) -> Option<Fraction> {
+        let (text, span) = self.text("completed", diagnostics)?;
         if let Some((numerator, denominator)) = text.split_once('/')
             && let (Ok(numerator), Ok(denominator)) = (numerator.trim().parse(), denominator.trim().parse())
         {
             return Some(Fraction { numerator, denominator });
         }
-        fraction(quantity(text, span, Dimension::Number, reader)?)
+        fraction(quantity(text, span, Dimension::Number, diagnostics)?)
     }
 
     /// The entries of a tender or component, with the currency of the case.
-    fn part(&self, written: &'c Table<Raw>, keys: &[&str], name: &str, reader: &mut Reader<'_, '_>) -> Vec<Entry<'c>> {
+    fn part(
+        &self,
+        written: &'c Table<Raw>,
+        keys: &[&str],
+        name: &str,
+        diagnostics: &mut Diagnostics<'_, '_>,
+    ) -> Vec<Entry<'c>> {
         for (key, _) in &written.entries {
             if !keys.contains(&key.value.as_str()) {
                 let help = format!("its keys are {}", keys.join(", "));
-                reader.error("unknown-key", key.span, format!("{name} has no key `{}`", key.value), help);
+                diagnostics.error("unknown-key", key.span, format!("{name} has no key `{}`", key.value), help);
             }
         }
         let mut entries = overlay(Vec::new(), written);
@@ -390,68 +399,72 @@ impl<'c> Names<'_, 'c> {
         entries
     }
 
-    fn component(&self, written: &'c Table<Raw>, reader: &mut Reader<'_, '_>) -> Component<'c> {
-        let entries = self.part(written, &["name", "line_id", "paid", "refunded"], "a component", reader);
+    fn component(&self, written: &'c Table<Raw>, diagnostics: &mut Diagnostics<'_, '_>) -> Component<'c> {
+        let entries = self.part(written, &["name", "line_id", "paid", "refunded"], "a component", diagnostics);
         let own = Names { entries: &entries, plan: self.plan };
         Component {
-            name: own.str("name", reader),
-            paid: own.money("paid", reader),
-            refunded: own.money("refunded", reader),
-            line_id: own.str("line_id", reader),
+            name: own.str("name", diagnostics),
+            paid: own.money("paid", diagnostics),
+            refunded: own.money("refunded", diagnostics),
+            line_id: own.str("line_id", diagnostics),
         }
     }
 
-    fn tender(&self, written: &'c Table<Raw>, reader: &mut Reader<'_, '_>) -> Tender<'c> {
+    fn tender(&self, written: &'c Table<Raw>, diagnostics: &mut Diagnostics<'_, '_>) -> Tender<'c> {
         let keys = ["tender_id", "method", "paid", "refunded", "not_refundable"];
-        let entries = self.part(written, &keys, "a tender", reader);
+        let entries = self.part(written, &keys, "a tender", diagnostics);
         let own = Names { entries: &entries, plan: self.plan };
-        let refundability = match own.text("not_refundable", reader) {
+        let refundability = match own.text("not_refundable", diagnostics) {
             None | Some(("false", _)) => Refundability::Refundable,
             Some(("true", _)) => Refundability::NotRefundable,
             Some((other, span)) => {
-                reader.error("wrong-type", span, format!("expected `true` or `false`, got `{other}`"), "");
+                diagnostics.error("wrong-type", span, format!("expected `true` or `false`, got `{other}`"), "");
                 Refundability::Refundable
             }
         };
         Tender {
-            id: own.str("tender_id", reader),
-            method: own.str("method", reader),
-            paid: own.money("paid", reader),
-            refunded: own.money("refunded", reader),
+            id: own.str("tender_id", diagnostics),
+            method: own.str("method", diagnostics),
+            paid: own.money("paid", diagnostics),
+            refunded: own.money("refunded", diagnostics),
             refundability,
         }
     }
 
-    fn claim(&self, reader: &mut Reader<'_, '_>) -> Claim<'c> {
+    fn claim(&self, diagnostics: &mut Diagnostics<'_, '_>) -> Claim<'c> {
         Claim {
-            request_type: self.word("request_type", "request type", RequestType::ALL, RequestType::slug, reader),
-            reason: self.str("reason", reader),
-            liable_party: self.word("liable_party", "liable party", LiableParty::ALL, LiableParty::slug, reader),
-            text: self.str("text", reader),
-            promised_actual: self.list("promised_actual", reader).iter().map(|node| self.pair(node, reader)).collect(),
-            evidence: self.list("evidence", reader).iter().map(|node| self.evidence(node, reader)).collect(),
-            channel: self.str("channel", reader),
-            requested_at: self.moment("requested_at", reader),
-            requested_amount: self.money("requested_amount", reader),
-            line_ids: self.texts("line_ids", reader),
-            components: self.texts("claimed_components", reader),
+            request_type: self.word("request_type", "request type", RequestType::ALL, RequestType::slug, diagnostics),
+            reason: self.str("reason", diagnostics),
+            liable_party: self.word("liable_party", "liable party", LiableParty::ALL, LiableParty::slug, diagnostics),
+            text: self.str("text", diagnostics),
+            promised_actual: self
+                .list("promised_actual", diagnostics)
+                .iter()
+                .map(|node| self.pair(node, diagnostics))
+                .collect(),
+            evidence: self.list("evidence", diagnostics).iter().map(|node| self.evidence(node, diagnostics)).collect(),
+            channel: self.str("channel", diagnostics),
+            requested_at: self.moment("requested_at", diagnostics),
+            requested_amount: self.money("requested_amount", diagnostics),
+            line_ids: self.texts("line_ids", diagnostics),
+            components: self.texts("claimed_components", diagnostics),
         }
     }
 
-    fn pair(&self, node: &'c Node, reader: &mut Reader<'_, '_>) -> PromisedActual<'c> {
-        let own = mapping(node, &["subject", "promised", "actual"], "a promised/actual pair", reader);
-        let text = |name: &str, reader: &mut Reader<'_, '_>| {
-            find(own, name).and_then(|node| scalar(node, reader)).map_or("", |(text, _)| text)
+    fn pair(&self, node: &'c Node, diagnostics: &mut Diagnostics<'_, '_>) -> PromisedActual<'c> {
+        let own = mapping(node, &["subject", "promised", "actual"], "a promised/actual pair", diagnostics);
+        let text = |name: &str, diagnostics: &mut Diagnostics<'_, '_>| {
+            find(own, name).and_then(|node| scalar(node, diagnostics)).map_or("", |(text, _)| text)
         };
         PromisedActual {
-            subject: text("subject", reader),
-            promised: text("promised", reader),
-            actual: text("actual", reader),
+            subject: text("subject", diagnostics),
+            promised: text("promised", diagnostics),
+            actual: text("actual", diagnostics),
         }
     }
 
     /// A kind alone, or a mapping with more about the piece.
-    fn evidence(&self, node: &'c Node, reader: &mut Reader<'_, '_>) -> Evidence<'c> {
+    fn evidence(&self, node: &'c Node, diagnostics: &mut Diagnostics<'_, '_>) -> Evidence<'c> {
         if let NodeKind::Scalar(kind, _) = &node.kind {
             return Evidence { id: kind, kind, ..Evidence::default() };
         }
@@ -459,39 +472,41 @@ impl<'c> Names<'_, 'c> {
             node,
             &["evidence_id", "kind", "media_type", "size_bytes", "captured_at", "order_id", "fields", "sha256"],
             "a piece of evidence",
-            reader,
+            diagnostics,
         );
-        let text = |name: &str, reader: &mut Reader<'_, '_>| find(own, name).and_then(|node| scalar(node, reader));
-        let kind = text("kind", reader).map_or("", |(kind, _)| kind);
+        let text = |name: &str, diagnostics: &mut Diagnostics<'_, '_>| {
+            find(own, name).and_then(|node| scalar(node, diagnostics))
+        };
+        let kind = text("kind", diagnostics).map_or("", |(kind, _)| kind);
         let fields = match find(own, "fields").map(|node| &node.kind) {
             Some(NodeKind::Mapping(fields)) => fields.as_slice(),
             Some(NodeKind::Scalar(..) | NodeKind::List(_)) | None => &[],
         };
         Evidence {
-            id: text("evidence_id", reader).map_or(kind, |(id, _)| id),
+            id: text("evidence_id", diagnostics).map_or(kind, |(id, _)| id),
             kind,
-            media_type: text("media_type", reader).map_or("", |(media, _)| media),
-            size_bytes: text("size_bytes", reader)
-                .and_then(|(size, span)| quantity(size, span, Dimension::Number, reader))
+            media_type: text("media_type", diagnostics).map_or("", |(media, _)| media),
+            size_bytes: text("size_bytes", diagnostics)
+                .and_then(|(size, span)| quantity(size, span, Dimension::Number, diagnostics))
                 .and_then(|size| i64::try_from(size.floor()).ok())
                 .unwrap_or(0),
-            sha256: text("sha256", reader).map_or("", |(digest, _)| digest),
-            captured_at: text("captured_at", reader).and_then(|(at, span)| self.moment_of(at, span, reader)),
-            order_id: text("order_id", reader).map_or("", |(id, _)| id),
+            sha256: text("sha256", diagnostics).map_or("", |(digest, _)| digest),
+            captured_at: text("captured_at", diagnostics).and_then(|(at, span)| self.moment_of(at, span, diagnostics)),
+            order_id: text("order_id", diagnostics).map_or("", |(id, _)| id),
             source: "",
             fields: fields
                 .iter()
-                .filter_map(|(name, node)| Some((name.value.as_str(), scalar(node, reader)?.0)))
+                .filter_map(|(name, node)| Some((name.value.as_str(), scalar(node, diagnostics)?.0)))
                 .collect(),
         }
     }
 }
 
-fn scalar<'c>(node: &'c Node, reader: &mut Reader<'_, '_>) -> Option<(&'c str, Span)> {
+fn scalar<'c>(node: &'c Node, diagnostics: &mut Diagnostics<'_, '_>) -> Option<(&'c str, Span)> {
     match &node.kind {
         NodeKind::Scalar(text, _) => Some((text, node.span)),
         NodeKind::List(_) | NodeKind::Mapping(_) => {
-            reader.expected(node, "a text");
+            diagnostics.expected(node, "a text");
             None
         }
     }
@@ -501,19 +516,19 @@ fn mapping<'c>(
     node: &'c Node,
     keys: &[&str],
     name: &str,
-    reader: &mut Reader<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
 ) -> &'c [(Located<String>, Node)] {
-    crate::policy::read::entries(node, name, keys, reader).unwrap_or(&[])
+    crate::policy::read::entries(node, name, keys, diagnostics).unwrap_or(&[])
 }
 
 fn find<'c>(entries: &'c [(Located<String>, Node)], name: &str) -> Option<&'c Node> {
     entries.iter().find(|(known, _)| known.value == name).map(|(_, node)| node)
 }
 
-fn quantity(text: &str, span: Span, dimension: Dimension, reader: &mut Reader<'_, '_>) -> Option<Exact> {
+fn quantity(text: &str, span: Span, dimension: Dimension, diagnostics: &mut Diagnostics<'_, '_>) -> Option<Ratio> {
     let value = literal::quantity(text, dimension);
     if value.is_none() {
-        reader.error(
+        diagnostics.error(
             "bad-literal",
             span,
             format!("`{text}` has another form than expected"),
@@ -527,7 +542,7 @@ fn quantity(text: &str, span: Span, dimension: Dimension, reader: &mut Reader<'_
 }
 
 /// Billionths of a unit as units and nanos of the same sign.
-fn money(nanos: Exact, currency: &str) -> Option<Money<'_>> {
+fn money(nanos: Ratio, currency: &str) -> Option<Money<'_>> {
     let total = nanos.is_whole().then(|| nanos.numerator())?;
     Some(Money {
         currency,
@@ -536,12 +551,12 @@ fn money(nanos: Exact, currency: &str) -> Option<Money<'_>> {
     })
 }
 
-fn elapsed(nanos: Exact) -> Option<Elapsed> {
+fn elapsed(nanos: Ratio) -> Option<Elapsed> {
     let total = nanos.numerator();
     Elapsed::from_seconds(i64::try_from(total / NANOS_PER_SECOND).ok()?, i32::try_from(total % NANOS_PER_SECOND).ok()?)
 }
 
-fn fraction(number: Exact) -> Option<Fraction> {
+fn fraction(number: Ratio) -> Option<Fraction> {
     Some(Fraction {
         numerator: i64::try_from(number.numerator()).ok()?,
         denominator: i64::try_from(number.denominator()).ok()?,

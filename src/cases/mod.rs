@@ -18,24 +18,24 @@ use crate::plan::Plan;
 use crate::policy::bundle::{Bundle, BundleFile};
 use crate::policy::diagnostic::Diagnostic;
 use crate::policy::load::{FileRole, Loaded, RulePlaces, read_file, role};
-use crate::policy::read::{Raw, Read, Reader, Slug, Table, Text, record};
+use crate::policy::read::{Diagnostics, Raw, Read, Slug, Table, Text, record};
 use crate::policy::tree::NodeBudget;
 
 record! {
     /// A file of cases.
-    pub struct CasesKey = "a file of cases" {
+    pub struct CasesNode = "a file of cases" {
         /// The policy that decides. Absent: the bundle's default one.
         policy: Option<Slug>,
         /// What every case of the file begins with.
         given: Option<Table<Raw>>,
         /// The cases.
-        cases: Vec<CaseKey>,
+        cases: Vec<CaseNode>,
     }
 }
 
 record! {
     /// A case: an order and a claim, and the decision expected.
-    pub struct CaseKey = "a case" {
+    pub struct CaseNode = "a case" {
         /// What the case shows; unique in the file.
         case: Text,
         /// The rules of the published text that it covers, for readers.
@@ -93,21 +93,21 @@ fn rehearse_file(
 ) {
     let Loaded { plans, default_policy, rules: _, precedent: _ } = loaded;
     let mut diagnostics = Vec::new();
-    read_file(file, budget, &mut diagnostics, |node, reader| {
-        let written = CasesKey::read(node, reader)?;
+    read_file(file, budget, &mut diagnostics, |node, diagnostics| {
+        let written = CasesNode::read(node, diagnostics)?;
         let id = written.policy.as_ref().map_or(default_policy.as_str(), Slug::text);
         let mut versions: Vec<&Plan> = plans.iter().filter(|plan| plan.id == id).collect();
         versions.sort_by_key(|plan| begins(plan));
         if versions.is_empty() {
             let span = written.policy.as_ref().map_or(node.span, Slug::span);
             let known: Vec<String> = plans.iter().map(|plan| plan.id.clone()).collect();
-            crate::policy::unknown::unknown_word(id, span, "policy of this bundle", &known, reader);
+            crate::policy::unknown::unknown_word(id, span, "policy of this bundle", &known, diagnostics);
             return None;
         };
         let mut names = HashSet::new();
         for case in &written.cases {
             if !names.insert(case.case.value.as_str()) {
-                reader.error(
+                diagnostics.error(
                     "duplicate-case",
                     case.case.span,
                     format!("there are two cases `{}`", case.case.value),
@@ -115,7 +115,7 @@ fn rehearse_file(
                 );
             }
             if CASES_MAX <= rehearsal.passed + rehearsal.failed {
-                reader.error(
+                diagnostics.error(
                     "too-many-cases",
                     case.case.span,
                     format!("a bundle holds at most {CASES_MAX} cases"),
@@ -123,7 +123,7 @@ fn rehearse_file(
                 );
                 return None;
             }
-            run(case, (written.given.as_ref(), &versions, places), rehearsal, reader);
+            run(case, (written.given.as_ref(), &versions, places), rehearsal, diagnostics);
         }
         Some(())
     });
@@ -134,22 +134,22 @@ fn rehearse_file(
 
 /// Runs one case; notes what is wrong with it, or what came out differently.
 fn run(
-    case: &CaseKey,
+    case: &CaseNode,
     (common, versions, places): (Option<&Table<Raw>>, &[&Plan], &RulePlaces<'_>),
     rehearsal: &mut Rehearsal,
-    reader: &mut Reader<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
 ) {
-    let mistakes = reader.diagnostics.len();
+    let mistakes = diagnostics.diagnostics.len();
     if case.expect.entries.is_empty() && case.expect.broken.is_empty() {
         let help = "say what must come out, such as `expect: { outcome: approved_full }`";
-        reader.stricter_error("empty-expectation", case.case.span, "the case expects nothing", help);
+        diagnostics.stricter_error("empty-expectation", case.case.span, "the case expects nothing", help);
         return;
     }
     // Names and types are those of the newest version; which one decides follows from the order.
     let Some(newest) = versions.last() else { return };
     let given = given::Given::new(common, case, newest);
-    let request = given.request(reader);
-    let Some(request) = request.filter(|_| mistakes == reader.diagnostics.len()) else { return };
+    let request = given.request(diagnostics);
+    let Some(request) = request.filter(|_| mistakes == diagnostics.diagnostics.len()) else { return };
     let Some(plan) = governing(versions.iter().copied(), &request) else { return };
     let mut why = String::from("change the policy or the expectation");
     let differences = match intake(plan, &request, Purpose::Decision) {
@@ -159,16 +159,16 @@ fn run(
                 rehearsal.exercised.insert((plan.id.clone(), expect::rule_id(plan, line.rule).to_owned()));
             }
             let observed = expect::Observed { plan, versions, facts: &facts, decision: &decision, request: &request };
-            let differences = expect::differences(&case.expect, &observed, reader);
+            let differences = expect::differences(&case.expect, &observed, diagnostics);
             // The others are only counted.
             if !differences.is_empty() && rehearsal.failed < DIAGNOSTICS_MAX {
                 why = explain::explain(&observed, &case.expect, places);
             }
             differences
         }
-        Err(violations) => expect::of_violations(&case.expect, &violations, reader),
+        Err(violations) => expect::of_violations(&case.expect, &violations, diagnostics),
     };
-    if mistakes != reader.diagnostics.len() {
+    if mistakes != diagnostics.diagnostics.len() {
         return;
     }
     if differences.is_empty() {
@@ -176,7 +176,7 @@ fn run(
     } else {
         rehearsal.failed += 1;
         let list = differences.join("; ");
-        reader.error(
+        diagnostics.error(
             CASE_FAILED,
             case.case.span,
             format!("the case `{}` comes out differently: {list}", case.case.value),

@@ -133,7 +133,7 @@ impl Replica {
                         (Exit::PolicyInvalid, Some(all)) if diagnostics::only_cases_failed(&all) => Exit::CasesFailed,
                         (exit, _) => exit,
                     };
-                    if error.refused() == Some(Refused::Overtaken) {
+                    if error.refused() == Some(Refused::Conflict) {
                         say_in_force(&client).await;
                     }
                     Err(exit)
@@ -166,7 +166,7 @@ pub(super) fn explain(error: &AdminError, right: Right) -> Exit {
             error.missing_right().map_or_else(|| right.name().to_owned(), |right| visible(&right))
         ),
         Some(Refused::BadRequest) => "mend what is named".to_owned(),
-        Some(Refused::Overtaken) => "look again with `requite status`, then decide again".to_owned(),
+        Some(Refused::Conflict) => "look again with `requite status`, then decide again".to_owned(),
         Some(Refused::Staged) => "`requite candidate status` shows it; `requite candidate stage --replace` takes its place, \
              `requite candidate discard --digest DIGEST` lets it go"
             .to_owned(),
@@ -232,7 +232,7 @@ pub(super) fn exit_of(error: &AdminError) -> Exit {
         Some(
             Refused::Unauthenticated
             | Refused::Forbidden
-            | Refused::Overtaken
+            | Refused::Conflict
             | Refused::Staged
             | Refused::Untried
             | Refused::RolledBack

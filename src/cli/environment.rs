@@ -20,7 +20,7 @@ fn is_empty(arg: &Arg) -> bool {
 /// Which variables a mistake may come from, as a line below it; nothing where the flags were written.
 pub(super) fn blamed(command: &Command, words: &[OsString], error: &Error) -> Option<String> {
     let verb = verb_of(command, words)?;
-    let spoken: Vec<&Arg> = verb.get_arguments().filter(|arg| speaks(arg, words)).collect();
+    let humanize: Vec<&Arg> = verb.get_arguments().filter(|arg| speaks(arg, words)).collect();
     let named = |arg: &Arg| Some(arg.get_env()?.to_string_lossy().into_owned());
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.clone()),
@@ -29,12 +29,12 @@ pub(super) fn blamed(command: &Command, words: &[OsString], error: &Error) -> Op
     if matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue) {
         let flag = text(ContextKind::InvalidArg)?;
         let arg =
-            spoken.into_iter().find(|arg| flag_of(arg).is_some_and(|long| flag.split(' ').next() == Some(&long)))?;
+            humanize.into_iter().find(|arg| flag_of(arg).is_some_and(|long| flag.split(' ').next() == Some(&long)))?;
         return Some(format!("the value comes from the variable `{}`", named(arg)?));
     }
     if matches!(error.kind(), ErrorKind::MissingRequiredArgument | ErrorKind::ArgumentConflict) {
         let of = |arg: &Arg| Some(format!("`{}` ({})", named(arg)?, flag_of(arg)?));
-        let all: Vec<String> = spoken.into_iter().filter_map(of).collect();
+        let all: Vec<String> = humanize.into_iter().filter_map(of).collect();
         return (!all.is_empty()).then(|| format!("variables that count as flags here: {}", all.join(", ")));
     }
     None

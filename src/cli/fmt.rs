@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::cases::CasesKey;
+use crate::cases::CasesNode;
 use crate::cli::check::{counted, say_report};
 use crate::cli::exit::Exit;
 use crate::cli::output::{answer, say, say_unreadable};
 use crate::cli::show::visible;
 use crate::policy::bundle::Bundle;
-use crate::policy::document::{CalendarKey, Policy};
+use crate::policy::document::{CalendarNode, Policy};
 use crate::policy::format::{FormatError, format};
 use crate::policy::load::{FileRole, role};
 use crate::policy::merge::{fragment_shape, layer_shape};
@@ -96,8 +96,8 @@ fn shape(role: FileRole) -> Option<Shape> {
         FileRole::Policy => Some(Policy::shape()),
         FileRole::Fragment => Some(fragment_shape()),
         FileRole::Layer => Some(layer_shape()),
-        FileRole::Cases => Some(CasesKey::shape()),
-        FileRole::Calendar => Some(CalendarKey::shape()),
+        FileRole::Cases => Some(CasesNode::shape()),
+        FileRole::Calendar => Some(CalendarNode::shape()),
         FileRole::Manifest | FileRole::Unknown => None,
     }
 }

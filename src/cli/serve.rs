@@ -16,7 +16,7 @@ use crate::cli::input::{address, source};
 use crate::cli::output::{chain, colour_of_reports, say, say_and_end, unreadable};
 use crate::policy::diagnostic::render;
 use crate::reload::bootstrap::BootstrapError;
-use crate::reload::{GoodAfter, RoadConfig};
+use crate::reload::{GoodAfter, ReloadConfig};
 use crate::server::admin::limits::ADMIN_CONNECTIONS_MAX;
 use crate::server::admin::{AdminAddress, AdminConfig, AdminLimits, DEFAULT_ADDRESS, OpenError, TlsFiles};
 use crate::server::limits::CONNECTIONS_MAX;
@@ -155,10 +155,10 @@ impl Serve {
             logs,
             export,
             state_dir: self.state_dir,
-            road: RoadConfig {
+            handles: ReloadConfig {
                 revisions_max: usize::from(self.revisions_max),
                 known_good: GoodAfter { served: self.known_good_after, decisions: self.known_good_decisions },
-                ..RoadConfig::default()
+                ..ReloadConfig::default()
             },
             server: ServerConfig {
                 overload: OverloadConfig {
@@ -177,7 +177,7 @@ impl Serve {
         });
         match ended {
             Ok(Ended::Stopped) => Exit::Done,
-            Ok(Ended::Overdue | Ended::Cut) => Exit::Unexpected,
+            Ok(Ended::DrainTimeout | Ended::Aborted) => Exit::Unexpected,
             Err(error) => {
                 let (mut said, exit) = failed(&error);
                 if matches!(error, RunError::Telemetry(InitError::Filter { .. })) {

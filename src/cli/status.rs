@@ -169,7 +169,7 @@ fn is_final(error: &AdminError) -> bool {
     match error.refused() {
         Some(Refused::Unauthenticated | Refused::Forbidden | Refused::BadRequest | Refused::NoService) => true,
         Some(
-            Refused::Overtaken
+            Refused::Conflict
             | Refused::Staged
             | Refused::Untried
             | Refused::RolledBack

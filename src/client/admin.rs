@@ -177,7 +177,7 @@ pub enum Refused {
     /// The request is wrong.
     BadRequest,
     /// Something else is in force, or staged, than was expected.
-    Overtaken,
+    Conflict,
     /// A colleague's candidate is staged.
     Staged,
     /// The candidate was asked about no request yet.
@@ -228,7 +228,7 @@ impl AdminError {
             Code::InvalidArgument => Refused::BadRequest,
             Code::Aborted => match status.get_details_error_info() {
                 Some(info) if info.reason == "CANDIDATE_STAGED" => Refused::Staged,
-                Some(_) | None => Refused::Overtaken,
+                Some(_) | None => Refused::Conflict,
             },
             Code::NotFound => Refused::Missing,
             Code::Unimplemented => Refused::NoService,

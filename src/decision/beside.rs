@@ -3,13 +3,13 @@
 use smallvec::SmallVec;
 
 use crate::decision::deduct::{NoAmount, extra_amount};
+use crate::decision::evaluate::Claim;
 use crate::decision::explain::Recorder;
-use crate::decision::line::{Line, MissingFacts, Standing};
+use crate::decision::line::{Line, MissingFacts, Remaining};
 use crate::decision::machine::Fault;
-use crate::decision::verdict::Claim;
 use crate::domain::decision::ExtraAmount;
 use crate::domain::words::AmountKind;
-use crate::plan::rule::{Extra, Verdict};
+use crate::plan::rule::{Extra, RuleEffect};
 
 type Beside = (SmallVec<[ExtraAmount; 1]>, SmallVec<[ExtraAmount; 1]>);
 
@@ -18,15 +18,15 @@ type Beside = (SmallVec<[ExtraAmount; 1]>, SmallVec<[ExtraAmount; 1]>);
 pub fn beside<R: Recorder>(
     claim: &Claim<'_, '_, '_>,
     place: u16,
-    verdict: &Verdict,
+    effect: &RuleEffect,
     line: &mut Line<'_, '_, '_, R>,
 ) -> Result<Beside, NoAmount> {
-    if verdict.compensations.is_empty() && verdict.amounts_due.is_empty() {
+    if effect.compensations.is_empty() && effect.amounts_due.is_empty() {
         return Ok((SmallVec::new(), SmallVec::new()));
     }
     let mut missing = MissingFacts::new();
-    let compensations = extras(&verdict.compensations, AmountKind::Compensation, (claim, place), line, &mut missing)?;
-    let amounts_due = extras(&verdict.amounts_due, AmountKind::AmountDue, (claim, place), line, &mut missing)?;
+    let compensations = extras(&effect.compensations, AmountKind::Compensation, (claim, place), line, &mut missing)?;
+    let amounts_due = extras(&effect.amounts_due, AmountKind::AmountDue, (claim, place), line, &mut missing)?;
     if missing.is_empty() { Ok((compensations, amounts_due)) } else { Err(NoAmount::Missing(missing)) }
 }
 
@@ -37,12 +37,12 @@ pub fn with_beside<R: Recorder>(
     no_amount: NoAmount,
     claim: &Claim<'_, '_, '_>,
     place: u16,
-    verdict: &Verdict,
+    effect: &RuleEffect,
     line: &mut Line<'_, '_, '_, R>,
 ) -> NoAmount {
     let NoAmount::Missing(mut missing) = no_amount else { return no_amount };
-    line.standing = Standing { left: None, previous: None };
-    match beside(claim, place, verdict, line) {
+    line.standing = Remaining { left: None, previous: None };
+    match beside(claim, place, effect, line) {
         Ok(_) => {}
         Err(NoAmount::Missing(more)) => {
             more.into_iter().for_each(|fact| {

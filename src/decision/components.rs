@@ -5,11 +5,11 @@
 
 use smallvec::SmallVec;
 
-use crate::decision::verdict::{Claim, is_refunding, verdict_of};
+use crate::decision::evaluate::{Claim, effect_of, is_refunding};
 use crate::domain::decision::{ComponentDecision, Deduction, DeductionSource, LineDecision};
-use crate::domain::exact::{Exact, Rounding, RoundingMode};
 use crate::domain::facts::{ComponentFacts, Coverage, LineFacts};
 use crate::domain::money::Amount;
+use crate::domain::ratio::{Ratio, Rounding, RoundingMode};
 use crate::domain::words::DeductionKind;
 use crate::plan::rule::ComponentRefund;
 
@@ -63,7 +63,7 @@ fn amounts(claim: &Claim<'_, '_, '_>, component: &ComponentFacts, lines: &[LineD
 
 /// What the rule of a line says of a component.
 fn rule_of(claim: &Claim<'_, '_, '_>, component: &ComponentFacts, line: &LineDecision) -> ComponentRefund {
-    let own = verdict_of(claim.plan, line.rule).components.iter().find(|(name, _)| *name == component.name);
+    let own = effect_of(claim.plan, line.rule).components.iter().find(|(name, _)| *name == component.name);
     let usual = claim.plan.components.get(usize::from(component.name)).copied();
     own.map_or(usual.unwrap_or(ComponentRefund::Never), |(_, rule)| *rule)
 }
@@ -162,6 +162,6 @@ fn number(lines: usize) -> Amount {
 /// `amount * part / whole` in whole minor units; `None` where it cannot be worked out.
 pub fn share_of(amount: Amount, part: Amount, whole: Amount, mode: RoundingMode) -> Option<Amount> {
     let exact = amount.exact().times(part.exact()).ok()?.over(whole.exact())?.ok()?;
-    let rounding = Rounding { increment: Exact::ONE, mode };
+    let rounding = Rounding { increment: Ratio::ONE, mode };
     Amount::from_exact(exact.round(rounding).ok()?).ok()
 }

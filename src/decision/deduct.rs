@@ -8,13 +8,13 @@ use std::num::NonZeroU16;
 use smallvec::SmallVec;
 
 use crate::decision::explain::Recorder;
-use crate::decision::line::{Held, Line, MissingFacts, Standing};
+use crate::decision::line::{Line, MissingFacts, Remaining, TestResult};
 use crate::decision::machine::{Environment as _, Fault, carried, run};
 use crate::domain::allocate::{Share, allocate};
 use crate::domain::decision::{Deduction, DeductionSource, RuleRef};
-use crate::domain::exact::{Exact, Rounding, RoundingMode, Short};
 use crate::domain::facts::{LineFacts, Value};
 use crate::domain::money::{Amount, Currency};
+use crate::domain::ratio::{Ratio, Rounding, RoundingMode, SmallRatio};
 use crate::plan::formula::Formula;
 use crate::plan::rule::{Extra, Rounded, Step, StepAmount, StepScope};
 
@@ -93,10 +93,10 @@ impl Taken {
         self.previous = amount;
     }
 
-    fn standing(&self) -> Standing {
+    fn standing(&self) -> Remaining {
         match self.known {
-            Known::Yes => Standing { left: Some(self.left), previous: Some(self.previous) },
-            Known::No => Standing { left: None, previous: None },
+            Known::Yes => Remaining { left: Some(self.left), previous: Some(self.previous) },
+            Known::No => Remaining { left: None, previous: None },
         }
     }
 }
@@ -129,7 +129,7 @@ pub fn deduct_together(
     steps: &[Step],
     rule: RuleRef,
     lines: &mut [Taken],
-    mut with: impl FnMut(usize, &Step, DeductionSource, Standing, &mut MissingFacts) -> Result<StepResult, Fault>,
+    mut with: impl FnMut(usize, &Step, DeductionSource, Remaining, &mut MissingFacts) -> Result<StepResult, Fault>,
 ) -> Result<(), NoAmount> {
     let mut missing = MissingFacts::new();
     for (place, step) in steps.iter().enumerate() {
@@ -155,7 +155,7 @@ pub fn deduct_together(
             StepScope::Order => {
                 let known = lines.iter().all(|taken| taken.known == Known::Yes);
                 let sum = |of: fn(&Taken) -> Amount| known.then(|| Amount::sum(lines.iter().map(of)));
-                let standing = Standing { left: sum(|taken| taken.left), previous: sum(|taken| taken.previous) };
+                let standing = Remaining { left: sum(|taken| taken.left), previous: sum(|taken| taken.previous) };
                 let (amount, source) = match with(0, step, source, standing, &mut missing)? {
                     StepResult::Takes(amount, source) => (amount, source),
                     StepResult::NotTaken => continue,
@@ -194,16 +194,16 @@ pub fn step_amount<R: Recorder>(
     step: &Step,
     source: DeductionSource,
     currency: &Currency,
-    standing: Standing,
+    standing: Remaining,
     line: &mut Line<'_, '_, '_, R>,
     missing: &mut MissingFacts,
 ) -> Result<StepResult, Fault> {
     line.standing = standing;
     match line.holds(&step.tests) {
-        Held::Yes => {}
-        Held::No => return Ok(StepResult::NotTaken),
-        Held::Faulty(fault) => return Err(fault),
-        Held::Missing => {
+        TestResult::Yes => {}
+        TestResult::No => return Ok(StepResult::NotTaken),
+        TestResult::Faulty(fault) => return Err(fault),
+        TestResult::Missing => {
             line.missing_in_tests(&step.tests, missing);
             return Ok(StepResult::Unknown);
         }
@@ -233,7 +233,7 @@ fn taken_plainly<R: Recorder>(
     step: &Step,
     currency: &Currency,
     line: &mut Line<'_, '_, '_, R>,
-) -> Option<(Short, Amount)> {
+) -> Option<(SmallRatio, Amount)> {
     let Step { amount: StepAmount::Formula(formula), at_least: None, at_most: None, rounding: None, .. } = step else {
         return None;
     };
@@ -271,10 +271,10 @@ pub fn extra_amount<R: Recorder>(
     missing: &mut MissingFacts,
 ) -> Result<Option<Amount>, Fault> {
     match line.holds(&extra.tests) {
-        Held::Yes => {}
-        Held::No => return Ok(None),
-        Held::Faulty(fault) => return Err(fault),
-        Held::Missing => {
+        TestResult::Yes => {}
+        TestResult::No => return Ok(None),
+        TestResult::Faulty(fault) => return Err(fault),
+        TestResult::Missing => {
             line.missing_in_tests(&extra.tests, missing);
             return Ok(None);
         }
@@ -291,13 +291,13 @@ fn exact_amount<R: Recorder>(
     amount: &StepAmount,
     line: &mut Line<'_, '_, '_, R>,
     missing: &mut MissingFacts,
-) -> Result<Option<(Exact, Option<NonZeroU16>)>, Fault> {
+) -> Result<Option<(Ratio, Option<NonZeroU16>)>, Fault> {
     match amount {
         StepAmount::Formula(formula) => Ok(number(formula, line, missing)?.map(|exact| (exact, None))),
         StepAmount::Tiers { on, tiers, of } => {
             let (on, base) = match of {
                 Some(of) => (number(on, line, missing)?, number(of, line, missing)?),
-                None => (number(on, line, missing)?, Some(Exact::ONE)),
+                None => (number(on, line, missing)?, Some(Ratio::ONE)),
             };
             let (Some(on), Some(base)) = (on, base) else { return Ok(None) };
             // The checker leaves no number without a tier.
@@ -314,7 +314,7 @@ fn number<R: Recorder>(
     formula: &Formula,
     line: &mut Line<'_, '_, '_, R>,
     missing: &mut MissingFacts,
-) -> Result<Option<Exact>, Fault> {
+) -> Result<Option<Ratio>, Fault> {
     match run(formula, line.plan, line)? {
         Some(Value::Quantity(number)) => Ok(Some(number)),
         Some(Value::Flag(_) | Value::Word(_) | Value::Set(_) | Value::Text) => Err(Fault::NotComputable),
@@ -329,7 +329,7 @@ fn number<R: Recorder>(
 const TO_MINOR_UNIT: RoundingMode = RoundingMode::HalfUp;
 
 fn to_minor_unit(currency: &Currency) -> Rounding {
-    Rounding { increment: Exact::whole(i128::from(currency.nanos_per_minor())), mode: TO_MINOR_UNIT }
+    Rounding { increment: Ratio::whole(i128::from(currency.nanos_per_minor())), mode: TO_MINOR_UNIT }
 }
 
 /// The rounding of a step; without an increment of its own, to the currency's minor unit.
@@ -345,13 +345,13 @@ fn rounding(own: Option<Rounding>, currency: &Currency) -> Rounding {
 /// Bounds come after rounding: a floor of 2.00 is 2.00 whatever the step of the rounding is. Never
 /// below zero; `None` where a fact is missing and noted.
 fn bounded<R: Recorder>(
-    amount: Exact,
+    amount: Ratio,
     at_least: Option<&Formula>,
     at_most: Option<&Formula>,
     currency: &Currency,
     line: &mut Line<'_, '_, '_, R>,
     missing: &mut MissingFacts,
-) -> Result<Option<Exact>, Fault> {
+) -> Result<Option<Ratio>, Fault> {
     let mut bounded = Some(amount);
     if let Some(low) = at_least {
         let low = number(low, line, missing)?.map(|low| low.round(to_minor_unit(currency))).transpose()?;
@@ -361,5 +361,5 @@ fn bounded<R: Recorder>(
         let high = number(high, line, missing)?.map(|high| high.round(to_minor_unit(currency))).transpose()?;
         bounded = bounded.zip(high).map(|(amount, high)| amount.min(high));
     }
-    Ok(bounded.map(|amount| amount.max(Exact::ZERO)))
+    Ok(bounded.map(|amount| amount.max(Ratio::ZERO)))
 }

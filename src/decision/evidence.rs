@@ -5,9 +5,9 @@ use smallvec::{SmallVec, smallvec};
 use crate::domain::decision::{
     EvidenceProblem, EvidenceReport, EvidenceVerdict, MissingMore, RejectedEvidence, TextFinding,
 };
-use crate::domain::exact::Exact;
 use crate::domain::facts::{About, EvidenceFacts, FactId, Facts, Value};
 use crate::domain::limits::EVIDENCE_ALTERNATIVES_MAX;
+use crate::domain::ratio::Ratio;
 use crate::domain::time::Timestamp;
 use crate::plan::Plan;
 use crate::plan::evidence::{Conditions, EvidenceKind, Pieces, Requirement, Unstated};
@@ -137,7 +137,7 @@ fn captured(
         Some(Value::Quantity(nanos)) => Some(*nanos),
         Some(_) | None => None,
     };
-    let at = Exact::whole(captured_at.nanos());
+    let at = Ratio::whole(captured_at.nanos());
     if bound(conditions.captured_after).is_some_and(|after| at < after) {
         return Some(EvidenceProblem::CapturedTooEarly);
     }

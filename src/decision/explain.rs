@@ -4,9 +4,9 @@
 //! nothing.
 
 use crate::domain::decision::{DeductionSource, RuleRef};
-use crate::domain::exact::Exact;
 use crate::domain::facts::{FactId, Value};
 use crate::domain::money::Amount;
+use crate::domain::ratio::Ratio;
 use crate::plan::test::Answer;
 
 /// Rules named that nearly matched. More would be a listing of the policy.
@@ -24,7 +24,7 @@ pub trait Recorder {
     /// came nearest to a match.
     fn test(&mut self, rule: u32, test: u16, answer: Answer);
     /// A deduction was worked out: exactly, and as it was taken.
-    fn deduction(&mut self, source: DeductionSource, exact: Exact, taken: Amount);
+    fn deduction(&mut self, source: DeductionSource, exact: Ratio, taken: Amount);
 }
 
 /// Hears nothing.
@@ -37,7 +37,7 @@ impl Recorder for Silent {
     fn line(&mut self, _line: u16) {}
     fn fact(&mut self, _fact: FactId, _value: Option<Value>) {}
     fn test(&mut self, _rule: u32, _test: u16, _answer: Answer) {}
-    fn deduction(&mut self, _source: DeductionSource, _exact: Exact, _taken: Amount) {}
+    fn deduction(&mut self, _source: DeductionSource, _exact: Ratio, _taken: Amount) {}
 }
 
 /// An explanation as data, without the plan's names.
@@ -76,7 +76,7 @@ pub struct WorkedDeduction {
     /// What took it.
     pub source: DeductionSource,
     /// What it came to exactly, in billionths of a unit.
-    pub exact: Exact,
+    pub exact: Ratio,
     /// What was taken.
     pub taken: Amount,
 }

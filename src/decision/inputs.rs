@@ -6,9 +6,9 @@ use smallvec::SmallVec;
 
 use crate::decision::field::Shown;
 use crate::decision::intake::{Intake, place, set};
-use crate::domain::exact::Exact;
 use crate::domain::facts::{FactId, Value, Values};
 use crate::domain::limits::{DECIMAL_DIGITS_MAX, DECIMAL_PLACES_MAX};
+use crate::domain::ratio::Ratio;
 use crate::domain::request::{Fraction, InputValue};
 use crate::plan::Plan;
 use crate::plan::fact::{BuiltIn, Dimension, FactType, Input, InputScope, Origin};
@@ -119,10 +119,10 @@ fn quantity(
     dimension: Dimension,
     value: InputValue<'_>,
     field: impl Display + Copy,
-) -> Option<Exact> {
+) -> Option<Ratio> {
     match (dimension, value) {
         (Dimension::Number, InputValue::Decimal(text)) => {
-            let number = Exact::parse_decimal(text);
+            let number = Ratio::parse_decimal(text);
             if number.is_none() {
                 intake.bad(field, format_args!("`{}` is not a decimal: write digits, at most {DECIMAL_DIGITS_MAX} before the point and {DECIMAL_PLACES_MAX} after it", Shown(text)));
             }
@@ -130,7 +130,7 @@ fn quantity(
         }
         (Dimension::Number, InputValue::Fraction(Fraction { numerator, denominator })) => {
             let number =
-                (0 < denominator).then(|| Exact::fraction(i128::from(numerator), i128::from(denominator))).flatten();
+                (0 < denominator).then(|| Ratio::fraction(i128::from(numerator), i128::from(denominator))).flatten();
             if number.is_none() {
                 intake.bad(format_args!("{field}.denominator"), format_args!("must be above zero, got {denominator}"));
             }
@@ -141,8 +141,8 @@ fn quantity(
             let currency = intake.plan.currencies.iter().find(|currency| currency.code == money.currency)?;
             Some(currency.nanos(amount))
         }
-        (Dimension::Elapsed, InputValue::Duration(elapsed)) => Some(Exact::whole(elapsed.nanos())),
-        (Dimension::Timestamp, InputValue::Timestamp(at)) => Some(Exact::whole(at.nanos())),
+        (Dimension::Elapsed, InputValue::Duration(elapsed)) => Some(Ratio::whole(elapsed.nanos())),
+        (Dimension::Timestamp, InputValue::Timestamp(at)) => Some(Ratio::whole(at.nanos())),
         (dimension, _) => {
             intake.bad(field, format_args!("must be {}", wanted(FactType::Quantity(dimension))));
             None

@@ -14,13 +14,13 @@ use std::fmt::{self, Display};
 
 use crate::decision::field::{Of, Shown};
 use crate::decision::intake::payment::count_what_was_kept;
-use crate::domain::exact::Exact;
 use crate::domain::facts::{FactId, Facts, Value, Values};
 use crate::domain::limits::{
     CLAIM_TEXT_BYTES_MAX, COMPONENTS_MAX, EARLIER_MAX, ENTRIES_MAX, EVIDENCE_MAX, LINES_MAX, PROMISED_ACTUAL_MAX,
     SHORT_TEXT_BYTES_MAX, TENDERS_MAX,
 };
 use crate::domain::money::Currency;
+use crate::domain::ratio::Ratio;
 use crate::domain::request::{Claim, FieldViolation, Order, Request};
 use crate::domain::time::Timestamp;
 use crate::domain::violations::Violations;
@@ -129,7 +129,7 @@ pub(super) fn set(values: &mut Values, fact: FactId, value: Option<Value>) {
 }
 
 fn moment(at: Option<Timestamp>) -> Option<Value> {
-    at.map(|at| Value::Quantity(Exact::whole(at.nanos())))
+    at.map(|at| Value::Quantity(Ratio::whole(at.nanos())))
 }
 
 /// The words that a policy declares, or the first of them.

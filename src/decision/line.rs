@@ -7,10 +7,10 @@ use smallvec::SmallVec;
 
 use crate::decision::explain::Recorder;
 use crate::decision::machine::{Environment, Evaluated, Fault, run, wanting};
-use crate::domain::exact::Exact;
 use crate::domain::facts::{FactId, LineFacts, Value};
 use crate::domain::limits::DERIVED_FACTS_MAX;
 use crate::domain::money::{Amount, Currency};
+use crate::domain::ratio::Ratio;
 use crate::plan::Plan;
 use crate::plan::fact::{Derived, Row};
 use crate::plan::formula::Formula;
@@ -30,7 +30,7 @@ pub struct Line<'p, 'f, 'r, R> {
     /// Hears what is looked at.
     pub recorder: &'r mut R,
     /// What earlier deductions have done.
-    pub standing: Standing,
+    pub standing: Remaining,
     /// Derived facts worked out so far, in the order in which they were asked for.
     derived: SmallVec<[Evaluated; 8]>,
     /// For each derived fact, how many were worked out when it was: one more than its place among them. Zero: not yet.
@@ -41,7 +41,7 @@ const _: () = assert!(DERIVED_FACTS_MAX < u8::MAX as usize, "the derived facts o
 
 /// What is left of a line or an order, and what the step before took; `None` where a fact is missing for it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Standing {
+pub struct Remaining {
     /// What is left.
     pub left: Option<Amount>,
     /// What the step before took.
@@ -50,7 +50,7 @@ pub struct Standing {
 
 /// What several tests come to together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Held {
+pub enum TestResult {
     /// All of them hold.
     Yes,
     /// One of them does not.
@@ -61,7 +61,7 @@ pub enum Held {
     Faulty(Fault),
 }
 
-impl Held {
+impl TestResult {
     /// The same with one more test that cannot be answered, for a fault or for want of a fact: the first fault counts,
     /// and any fault before a missing fact.
     const fn beside(self, fault: Option<Fault>) -> Self {
@@ -79,11 +79,11 @@ impl<R: Recorder> Environment for Line<'_, '_, '_, R> {
         self.value(fact)
     }
 
-    fn remaining(&self) -> Option<Exact> {
+    fn remaining(&self) -> Option<Ratio> {
         self.standing.left.map(|left| self.currency.nanos(left))
     }
 
-    fn previous(&self) -> Option<Exact> {
+    fn previous(&self) -> Option<Ratio> {
         self.standing.previous.map(|previous| self.currency.nanos(previous))
     }
 }
@@ -91,7 +91,7 @@ impl<R: Recorder> Environment for Line<'_, '_, '_, R> {
 impl<'p, 'f, 'r, R: Recorder> Line<'p, 'f, 'r, R> {
     /// A line of which nothing has been worked out yet.
     pub fn new(plan: &'p Plan, currency: &'p Currency, facts: &'f LineFacts<'f>, recorder: &'r mut R) -> Self {
-        let standing = Standing { left: Some(Amount::ZERO), previous: Some(Amount::ZERO) };
+        let standing = Remaining { left: Some(Amount::ZERO), previous: Some(Amount::ZERO) };
         let worked_out = [0; DERIVED_FACTS_MAX];
         Self { plan, facts, currency, recorder, standing, derived: SmallVec::new(), worked_out }
     }
@@ -140,18 +140,18 @@ impl<'p, 'f, 'r, R: Recorder> Line<'p, 'f, 'r, R> {
         match self.row(rows) {
             Ok(Some(row)) => run(&row.value, self.plan, self),
             Ok(None) => run(otherwise, self.plan, self),
-            Err(Held::Faulty(fault)) => Err(fault),
-            Err(Held::Missing | Held::Yes | Held::No) => Ok(None),
+            Err(TestResult::Faulty(fault)) => Err(fault),
+            Err(TestResult::Missing | TestResult::Yes | TestResult::No) => Ok(None),
         }
     }
 
     /// The first row whose tests hold; an error where that cannot be told.
-    fn row(&mut self, rows: &'p [Row]) -> Result<Option<&'p Row>, Held> {
+    fn row(&mut self, rows: &'p [Row]) -> Result<Option<&'p Row>, TestResult> {
         for row in rows {
             match self.holds(&row.tests) {
-                Held::Yes => return Ok(Some(row)),
-                Held::No => {}
-                unknown @ (Held::Missing | Held::Faulty(_)) => return Err(unknown),
+                TestResult::Yes => return Ok(Some(row)),
+                TestResult::No => {}
+                unknown @ (TestResult::Missing | TestResult::Faulty(_)) => return Err(unknown),
             }
         }
         Ok(None)
@@ -175,12 +175,12 @@ impl<'p, 'f, 'r, R: Recorder> Line<'p, 'f, 'r, R> {
     }
 
     /// What tests come to together: one no decides, whatever else is unknown.
-    pub fn holds(&mut self, tests: &[Test]) -> Held {
-        let mut held = Held::Yes;
+    pub fn holds(&mut self, tests: &[Test]) -> TestResult {
+        let mut held = TestResult::Yes;
         for test in tests {
             match self.answer(test) {
                 (Answer::Yes, _) => {}
-                (Answer::No, _) => return Held::No,
+                (Answer::No, _) => return TestResult::No,
                 (Answer::Unknown, fault) => held = held.beside(fault),
             }
         }
@@ -215,9 +215,11 @@ impl<'p, 'f, 'r, R: Recorder> Line<'p, 'f, 'r, R> {
             Some(Derived::Table { rows, otherwise }) => {
                 for row in rows {
                     match self.holds(&row.tests) {
-                        Held::No => {}
-                        Held::Yes => return self.missing_in_formula(&row.value, missing),
-                        Held::Missing | Held::Faulty(_) => return self.missing_in_tests(&row.tests, missing),
+                        TestResult::No => {}
+                        TestResult::Yes => return self.missing_in_formula(&row.value, missing),
+                        TestResult::Missing | TestResult::Faulty(_) => {
+                            return self.missing_in_tests(&row.tests, missing);
+                        }
                     }
                 }
                 self.missing_in_formula(otherwise, missing);

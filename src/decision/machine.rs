@@ -4,8 +4,8 @@
 
 use smallvec::{SmallVec, smallvec};
 
-use crate::domain::exact::{Exact, Overflow, Rounding, RoundingMode, Short};
 use crate::domain::facts::{FactId, Value};
+use crate::domain::ratio::{Overflow, Ratio, Rounding, RoundingMode, SmallRatio};
 use crate::domain::time::{Day, Timestamp};
 use crate::plan::Plan;
 use crate::plan::formula::{Binary, Formula, Leaf, Numeric, Op, Unary};
@@ -33,9 +33,9 @@ pub trait Environment {
     /// The value of a fact; `None` where it is missing.
     fn fact(&mut self, fact: FactId) -> Result<Option<&Value>, Fault>;
     /// What earlier deductions have left, in billionths of a unit; `None` where one of them is not known.
-    fn remaining(&self) -> Option<Exact>;
+    fn remaining(&self) -> Option<Ratio>;
     /// What the deduction before took, in billionths of a unit; `None` where it is not known.
-    fn previous(&self) -> Option<Exact>;
+    fn previous(&self) -> Option<Ratio>;
 }
 
 /// Runs a formula.
@@ -55,7 +55,7 @@ pub fn run(formula: &Formula, plan: &Plan, environment: &mut impl Environment) -
 /// The result of a formula that carries one number of 64 bits through sums, products and bounds; `None` where
 /// anything else is met, and the long way is to be taken.
 #[inline]
-pub fn carried(formula: &Formula, environment: &mut impl Environment) -> Option<Short> {
+pub fn carried(formula: &Formula, environment: &mut impl Environment) -> Option<SmallRatio> {
     let Some((Op::Put(first), rest)) = formula.ops.split_first() else { return None };
     let mut so_far = short(first, environment)?;
     for op in rest {
@@ -86,7 +86,7 @@ pub fn carried(formula: &Formula, environment: &mut impl Environment) -> Option<
 /// A leaf that is a number of 64 bits.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "it mostly reads one value, and a call takes longer")]
-fn short(leaf: &Leaf, environment: &mut impl Environment) -> Option<Short> {
+fn short(leaf: &Leaf, environment: &mut impl Environment) -> Option<SmallRatio> {
     if let Leaf::Fact(fact) = leaf {
         return if let Ok(Some(Value::Quantity(number))) = environment.fact(*fact) { number.short() } else { None };
     }
@@ -135,7 +135,7 @@ fn put(leaf: &Leaf, environment: &mut impl Environment) -> Evaluated {
     }
 }
 
-fn number(value: Exact) -> Evaluated {
+fn number(value: Ratio) -> Evaluated {
     Ok(Some(Value::Quantity(value)))
 }
 
@@ -144,12 +144,12 @@ fn unary(op: Unary, a: Evaluated, plan: &Plan) -> Evaluated {
     match (op, a) {
         (Unary::Not, Value::Flag(flag)) => Ok(Some(Value::Flag(!flag))),
         (Unary::Negate, Value::Quantity(a)) => number(a.negate()?),
-        (Unary::Floor, Value::Quantity(a)) => number(Exact::whole(a.floor())),
-        (Unary::Ceil, Value::Quantity(a)) => number(Exact::whole(a.ceil())),
+        (Unary::Floor, Value::Quantity(a)) => number(Ratio::whole(a.floor())),
+        (Unary::Ceil, Value::Quantity(a)) => number(Ratio::whole(a.ceil())),
         (Unary::StartOfDay, Value::Quantity(a)) => number(start(a, 0, plan)?),
         (Unary::NextDay, Value::Quantity(a)) => number(start(a, 1, plan)?),
         (Unary::OnOrNextBusinessDay, Value::Quantity(a)) => number(on_or_next_business_day(a, plan)?),
-        (Unary::EndOfDay, Value::Quantity(a)) => number(start(a, 1, plan)?.minus(Exact::ONE)?),
+        (Unary::EndOfDay, Value::Quantity(a)) => number(start(a, 1, plan)?.minus(Ratio::ONE)?),
         // The checker gives operations operands of their types.
         (
             Unary::Not
@@ -200,7 +200,7 @@ fn either(a: Evaluated, b: Evaluated, decisive: bool) -> Evaluated {
 }
 
 #[inline]
-fn numbers(op: Numeric, a: Exact, b: Exact, plan: &Plan) -> Evaluated {
+fn numbers(op: Numeric, a: Ratio, b: Ratio, plan: &Plan) -> Evaluated {
     match op {
         Numeric::Add => number(a.plus(b)?),
         Numeric::Subtract => number(a.minus(b)?),
@@ -214,47 +214,47 @@ fn numbers(op: Numeric, a: Exact, b: Exact, plan: &Plan) -> Evaluated {
         Numeric::AddDays => number(shifted(a, b, plan)?),
         Numeric::SubtractDays => number(shifted(a, b.negate()?, plan)?),
         Numeric::DaysBetween => {
-            number(Exact::whole(i128::from(day(b, plan)?.number()) - i128::from(day(a, plan)?.number())))
+            number(Ratio::whole(i128::from(day(b, plan)?.number()) - i128::from(day(a, plan)?.number())))
         }
         Numeric::BusinessDaysBetween => {
             let calendar = plan.calendar.as_ref().ok_or(Fault::BeyondCalendar)?;
             let days = calendar.business_days_between(day(a, plan)?, day(b, plan)?).ok_or(Fault::BeyondCalendar)?;
-            number(Exact::whole(i128::from(days)))
+            number(Ratio::whole(i128::from(days)))
         }
     }
 }
 
-fn round(value: Exact, increment: Exact, mode: RoundingMode) -> Result<Exact, Fault> {
+fn round(value: Ratio, increment: Ratio, mode: RoundingMode) -> Result<Ratio, Fault> {
     Ok(value.round(Rounding { increment, mode })?)
 }
 
 /// A moment from its nanoseconds; those of a formula may lie between two or outside of all years.
-fn moment(nanos: Exact) -> Result<Timestamp, Fault> {
+fn moment(nanos: Ratio) -> Result<Timestamp, Fault> {
     Timestamp::from_nanos(nanos.floor()).ok_or(Fault::NotComputable)
 }
 
-fn day(nanos: Exact, plan: &Plan) -> Result<Day, Fault> {
+fn day(nanos: Ratio, plan: &Plan) -> Result<Day, Fault> {
     plan.zone.day_at(moment(nanos)?).ok_or(Fault::NotComputable)
 }
 
 /// The first moment of the day so many days after that of a moment.
-fn start(nanos: Exact, days_later: i32, plan: &Plan) -> Result<Exact, Fault> {
+fn start(nanos: Ratio, days_later: i32, plan: &Plan) -> Result<Ratio, Fault> {
     let date = day(nanos, plan)?.plus(days_later).and_then(Day::date).ok_or(Fault::NotComputable)?;
-    plan.zone.start_of(date).map(Exact::whole).ok_or(Fault::NotComputable)
+    plan.zone.start_of(date).map(Ratio::whole).ok_or(Fault::NotComputable)
 }
 
 /// The same time of day on the first business day not before that of the moment.
-fn on_or_next_business_day(nanos: Exact, plan: &Plan) -> Result<Exact, Fault> {
+fn on_or_next_business_day(nanos: Ratio, plan: &Plan) -> Result<Ratio, Fault> {
     let calendar = plan.calendar.as_ref().ok_or(Fault::BeyondCalendar)?;
     let today = day(nanos, plan)?;
     let worked = calendar.business_day_from(today).ok_or(Fault::BeyondCalendar)?;
-    shifted(nanos, Exact::whole(i128::from(worked.number()) - i128::from(today.number())), plan)
+    shifted(nanos, Ratio::whole(i128::from(worked.number()) - i128::from(today.number())), plan)
 }
 
 /// The same time of day, so many calendar days later.
-fn shifted(nanos: Exact, days: Exact, plan: &Plan) -> Result<Exact, Fault> {
+fn shifted(nanos: Ratio, days: Ratio, plan: &Plan) -> Result<Ratio, Fault> {
     let days = if days.is_whole() { i64::try_from(days.numerator()).ok() } else { None }.ok_or(Fault::NotComputable)?;
-    plan.zone.days_later(moment(nanos)?, days).map(Exact::whole).ok_or(Fault::NotComputable)
+    plan.zone.days_later(moment(nanos)?, days).map(Ratio::whole).ok_or(Fault::NotComputable)
 }
 
 #[cfg(test)]
@@ -271,11 +271,11 @@ mod tests {
             self.0[usize::from(fact)].as_ref().map(Option::as_ref).map_err(|fault| *fault)
         }
 
-        fn remaining(&self) -> Option<Exact> {
-            Some(Exact::whole(7))
+        fn remaining(&self) -> Option<Ratio> {
+            Some(Ratio::whole(7))
         }
 
-        fn previous(&self) -> Option<Exact> {
+        fn previous(&self) -> Option<Ratio> {
             None
         }
     }
@@ -287,7 +287,7 @@ mod tests {
             .prop_map(|(numerator, denominator)| (numerator.into(), denominator.into()));
         let wider = (proptest::num::i128::ANY.prop_map(|n| n / 2), 1i128..=i128::MAX / 2);
         let quantity = prop_oneof![6 => near, 2 => wide, 1 => wider]
-            .prop_map(|(numerator, denominator)| number(Exact::fraction(numerator, denominator).unwrap()));
+            .prop_map(|(numerator, denominator)| number(Ratio::fraction(numerator, denominator).unwrap()));
         proptest::collection::vec(quantity, 6).prop_map(|quantities| {
             [Ok(None), Err(Fault::NotComputable), Ok(Some(Value::Flag(true)))].into_iter().chain(quantities).collect()
         })
@@ -297,7 +297,7 @@ mod tests {
         let leaf = prop_oneof![
             2 => (0u16..9).prop_map(|fact| Leaf::Fact(FactId(fact))),
             9 => (3u16..9).prop_map(|fact| Leaf::Fact(FactId(fact))),
-            2 => (-9i128..9).prop_map(|whole| Leaf::Number(Exact::whole(whole))),
+            2 => (-9i128..9).prop_map(|whole| Leaf::Number(Ratio::whole(whole))),
             1 => Just(Leaf::Remaining),
         ];
         leaf.prop_map(|leaf| vec![Op::Put(leaf)])
@@ -326,7 +326,7 @@ mod tests {
     /// What a formula of numbers comes to, by operations on numbers of any length.
     fn long(formula: &Formula, environment: &mut Known) -> Evaluated {
         let one = |_, a: Evaluated| match a? {
-            Some(Value::Quantity(a)) => number(Exact::whole(a.floor())),
+            Some(Value::Quantity(a)) => number(Ratio::whole(a.floor())),
             Some(_) => Err(Fault::NotComputable),
             None => Ok(None),
         };
@@ -372,12 +372,12 @@ mod tests {
         let numbers = |a, b, op| joined(a, b, Binary::Numbers(op));
         let share = numbers(fact(0), fact(1), Numeric::Multiply);
         let late = numbers(fact(0), numbers(fact(2), fact(0), Numeric::Add), Numeric::Subtract);
-        let late = numbers(vec![Op::Put(Leaf::Number(Exact::ZERO))], late, Numeric::Max);
-        let quantity = |numerator, denominator| number(Exact::fraction(numerator, denominator).unwrap());
+        let late = numbers(vec![Op::Put(Leaf::Number(Ratio::ZERO))], late, Numeric::Max);
+        let quantity = |numerator, denominator| number(Ratio::fraction(numerator, denominator).unwrap());
         let mut facts = Known(vec![quantity(200_000_000_000, 1), quantity(3, 8), quantity(-90, 1)]);
         for (ops, expected) in [(share, 75_000_000_000), (late, 90)] {
-            let carried = carried(&Formula { text: String::new(), ops }, &mut facts).map(Exact::from);
-            assert_eq!(carried, Some(Exact::whole(expected)));
+            let carried = carried(&Formula { text: String::new(), ops }, &mut facts).map(Ratio::from);
+            assert_eq!(carried, Some(Ratio::whole(expected)));
         }
     }
 }

@@ -7,6 +7,7 @@
 mod beside;
 mod components;
 mod deduct;
+mod evaluate;
 pub mod evidence;
 pub mod explain;
 mod field;
@@ -19,7 +20,6 @@ mod settle;
 mod tenders;
 mod text;
 mod together;
-mod verdict;
 pub mod version;
 mod window;
 
@@ -41,8 +41,8 @@ pub use intake::{Purpose, Rows, intake, intake_into};
 
 /// Decides a claim. Never fails: what cannot be decided is an outcome of its own.
 pub fn decide(plan: &Plan, facts: &Facts<'_>, recorder: &mut impl Recorder) -> Decision {
-    let claim = verdict::Claim::new(plan, facts);
-    let lines = verdict::lines(&claim, recorder);
+    let claim = evaluate::Claim::new(plan, facts);
+    let lines = evaluate::lines(&claim, recorder);
     settle::order(&claim, lines)
 }
 

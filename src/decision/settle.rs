@@ -4,17 +4,17 @@
 use smallvec::SmallVec;
 
 use crate::decision::components::{components, deciding, share_of};
+use crate::decision::evaluate::{Claim, Decided, approved, effect_of, is_refunding};
 use crate::decision::evidence::report;
 use crate::decision::tenders::{lost, split};
-use crate::decision::verdict::{Claim, Decided, approved, is_refunding, verdict_of};
 use crate::decision::window::times;
 use crate::domain::allocate::{Share, allocate};
 use crate::domain::decision::{
     ComponentDecision, Decision, Deduction, DeductionSource, EvidenceReport, LineDecision, ReasonCodes, TextFinding,
 };
-use crate::domain::exact::RoundingMode;
 use crate::domain::facts::{ComponentFacts, Coverage, Facts, TenderFacts};
 use crate::domain::money::Amount;
+use crate::domain::ratio::RoundingMode;
 use crate::domain::words::{DeductionKind, Outcome, ReasonCode, RefundMethod};
 use crate::plan::Plan;
 use crate::plan::rule::Demand;
@@ -263,7 +263,7 @@ fn evidence(claim: &Claim<'_, '_, '_>, lines: &[LineDecision]) -> EvidenceReport
     let mut places: SmallVec<[u16; 4]> = SmallVec::new();
     let mut vague: &[TextFinding] = &[];
     for line in lines {
-        for &demand in &verdict_of(claim.plan, line.rule).demands {
+        for &demand in &effect_of(claim.plan, line.rule).demands {
             match demand {
                 Demand::Reason => {}
                 Demand::ClearText => vague = claim.vague(),
@@ -313,7 +313,7 @@ pub fn next_steps(
             }
         }
     };
-    lines.iter().for_each(|line| name(&verdict_of(plan, line.rule).next_steps));
+    lines.iter().for_each(|line| name(&effect_of(plan, line.rule).next_steps));
     if codes.meets(UNCLEAR) {
         name(plan.restate_step.as_slice());
     }
@@ -338,5 +338,5 @@ fn method(plan: &Plan, lines: &[LineDecision]) -> RefundMethod {
     let first = lines.iter().find(|line| !line.refund.is_zero());
     let first = first.or_else(|| lines.iter().find(|line| !line.base.is_zero()));
     let first = first.or_else(|| lines.iter().find(|line| is_refunding(plan, line)));
-    first.map_or(RefundMethod::OriginalPayment, |line| verdict_of(plan, line.rule).method)
+    first.map_or(RefundMethod::OriginalPayment, |line| effect_of(plan, line.rule).method)
 }

@@ -9,22 +9,22 @@ use crate::decision::beside::{beside, with_beside};
 use crate::decision::deduct::{
     Deductions, NoAmount, StepResult, Taken, deduct_together, extra_amount, source, step_amount,
 };
+use crate::decision::evaluate::{Claim, Decided, effect_of, is_refunding, refunded, unmet};
 use crate::decision::explain::Recorder;
-use crate::decision::line::{Held, Line, MissingFacts};
+use crate::decision::line::{Line, MissingFacts, TestResult};
 use crate::decision::machine::Fault;
-use crate::decision::verdict::{Claim, Decided, is_refunding, refunded, unmet, verdict_of};
 use crate::domain::allocate::{Share, allocate};
 use crate::domain::decision::{ExtraAmount, LineDecision, RuleRef};
 use crate::domain::facts::LineFacts;
 use crate::domain::money::Amount;
 use crate::domain::words::AmountKind;
-use crate::plan::rule::{Action, Extra, Step, Verdict};
+use crate::plan::rule::{Action, Extra, RuleEffect, Step};
 
 /// A line while amounts are taken from it.
 struct SharedLine<'p, 'f, 'a> {
     place: u16,
     rule: RuleRef,
-    verdict: &'p Verdict,
+    effect: &'p RuleEffect,
     facts: &'f LineFacts<'a>,
     taken: Taken,
     /// The amounts of the order that it carries.
@@ -59,8 +59,8 @@ impl SharedLine<'_, '_, '_> {
     }
 }
 
-fn steps(verdict: &Verdict) -> &[Step] {
-    match &verdict.action {
+fn steps(effect: &RuleEffect) -> &[Step] {
+    match &effect.action {
         Action::Refund(steps) => steps,
         Action::Deny(_) | Action::Ask(_) | Action::Review(_) => &[],
     }
@@ -138,9 +138,9 @@ fn share<R: Recorder>(
 }
 
 fn begin<'p, 'f, 'a>(claim: &Claim<'p, 'f, 'a>, (place, rule): (u16, RuleRef)) -> Option<SharedLine<'p, 'f, 'a>> {
-    let (facts, verdict) = (claim.facts.lines.get(usize::from(place))?, verdict_of(claim.plan, rule));
-    let (taken, complete) = (Taken::new(facts), unmet(claim, verdict).is_empty());
-    Some(SharedLine { place, rule, verdict, facts, taken, carried: SmallVec::new(), failed: None, complete })
+    let (facts, effect) = (claim.facts.lines.get(usize::from(place))?, effect_of(claim.plan, rule));
+    let (taken, complete) = (Taken::new(facts), unmet(claim, effect).is_empty());
+    Some(SharedLine { place, rule, effect, facts, taken, carried: SmallVec::new(), failed: None, complete })
 }
 
 /// Takes what each rule takes from its own lines.
@@ -154,7 +154,7 @@ fn own_steps<R: Recorder>(claim: &Claim<'_, '_, '_>, lines: &mut [SharedLine<'_,
     for rule in rules {
         let mut of_rule: Vec<&mut SharedLine<'_, '_, '_>> = lines.iter_mut().filter(|line| line.rule == rule).collect();
         let mut taken: Vec<Taken> = of_rule.iter().map(|line| line.taken.clone()).collect();
-        let steps = steps(verdict_of(claim.plan, rule));
+        let steps = steps(effect_of(claim.plan, rule));
         let outcome = deduct_together(steps, rule, &mut taken, |at, step, source, standing, missing| {
             let Some(line) = of_rule.get(at) else { return Ok(StepResult::NotTaken) };
             recorder.line(line.place);
@@ -181,13 +181,13 @@ fn prepare<R: Recorder>(
         Some(NoAmount::Faulty(fault)) => return Err(fault.into()),
         None => MissingFacts::new(),
     };
-    for (at, step) in (0u16..).zip(steps(line.verdict)) {
+    for (at, step) in (0u16..).zip(steps(line.effect)) {
         let Some(order_amount) = step.order_amount else { continue };
         match environment.holds(&step.tests) {
-            Held::No => continue,
-            Held::Yes => {}
-            Held::Faulty(fault) => return Err(fault.into()),
-            Held::Missing => {
+            TestResult::No => continue,
+            TestResult::Yes => {}
+            TestResult::Faulty(fault) => return Err(fault.into()),
+            TestResult::Missing => {
                 environment.missing_in_tests(&step.tests, &mut missing);
                 continue;
             }
@@ -196,7 +196,7 @@ fn prepare<R: Recorder>(
         line.carried.extend(carried);
     }
     let beside_it =
-        [(&line.verdict.compensations, AmountKind::Compensation), (&line.verdict.amounts_due, AmountKind::AmountDue)];
+        [(&line.effect.compensations, AmountKind::Compensation), (&line.effect.amounts_due, AmountKind::AmountDue)];
     for (extras, what) in beside_it {
         for (at, extra) in (0u16..).zip(extras) {
             let Some(order_amount) = extra.order_amount else { continue };
@@ -204,9 +204,9 @@ fn prepare<R: Recorder>(
         }
     }
     if !missing.is_empty() {
-        return Err(with_beside(NoAmount::Missing(missing), claim, line.place, line.verdict, &mut environment));
+        return Err(with_beside(NoAmount::Missing(missing), claim, line.place, line.effect, &mut environment));
     }
-    match beside(claim, line.place, line.verdict, &mut environment) {
+    match beside(claim, line.place, line.effect, &mut environment) {
         Err(NoAmount::Missing(missing)) => Err(NoAmount::Missing(missing)),
         // A fault may be of what is left by now; it shows when all is taken.
         Ok(_) | Err(NoAmount::Faulty(_)) => Ok(()),
@@ -263,7 +263,7 @@ fn take<R: Recorder>(
     let parts = allocate(lacking, shares.iter().copied());
     let mut held_back = elsewhere;
     for (((line, carried), kept), part) in carriers.iter_mut().zip(&kept).zip(parts) {
-        let Some(step) = steps(line.verdict).get(usize::from(carried.at)) else { continue };
+        let Some(step) = steps(line.effect).get(usize::from(carried.at)) else { continue };
         let (source, amount) = (source(line.rule, usize::from(carried.at)), kept.plus(part));
         held_back = held_back.plus(amount);
         recorder.line(line.place);

@@ -1,6 +1,6 @@
 //! Which version of a policy governs an order.
 
-use crate::domain::exact::Exact;
+use crate::domain::ratio::Ratio;
 use crate::domain::request::Request;
 use crate::domain::time::Timestamp;
 use crate::plan::Plan;
@@ -37,6 +37,6 @@ fn moment(name: &str, request: &Request<'_>) -> Option<Timestamp> {
 
 /// When a version begins, as something that sorts: one that says nothing comes first.
 #[must_use]
-pub fn begins(plan: &Plan) -> Exact {
-    plan.effective.map_or(Exact::whole(i128::MIN + 1), |effective| Exact::whole(effective.from.nanos()))
+pub fn begins(plan: &Plan) -> Ratio {
+    plan.effective.map_or(Ratio::whole(i128::MIN + 1), |effective| Ratio::whole(effective.from.nanos()))
 }

@@ -1,6 +1,6 @@
 //! When a reviewer will have looked, and when the money arrives.
 
-use crate::decision::verdict::{Claim, is_refunding, verdict_of};
+use crate::decision::evaluate::{Claim, effect_of, is_refunding};
 use crate::domain::calendar::Calendar;
 use crate::domain::decision::{DateWindow, LineDecision};
 use crate::domain::time::Day;
@@ -34,7 +34,7 @@ pub fn times(claim: &Claim<'_, '_, '_>, lines: &[LineDecision], method: Option<&
         if before.replace(this) == Some(this) {
             continue;
         }
-        let verdict = verdict_of(claim.plan, line.rule);
+        let verdict = effect_of(claim.plan, line.rule);
         let payout = verdict.payout.as_ref().filter(|_| pays);
         if verdict.review.is_none() && payout.is_none() {
             continue;

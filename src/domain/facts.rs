@@ -6,8 +6,8 @@
 
 use smallvec::SmallVec;
 
-use crate::domain::exact::Exact;
 use crate::domain::money::Amount;
+use crate::domain::ratio::Ratio;
 use crate::domain::request::Refundability;
 use crate::domain::time::Timestamp;
 use crate::domain::words::AmountKind;
@@ -29,7 +29,7 @@ pub enum Value {
     /// Several words of a vocabulary, one bit each.
     Set(u64),
     /// A number in the unit of its dimension: minor units, nanoseconds, days, or none.
-    Quantity(Exact),
+    Quantity(Ratio),
     /// A text was given; rules cannot look into it.
     Text,
 }

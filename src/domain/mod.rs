@@ -6,11 +6,11 @@
 pub mod allocate;
 pub mod calendar;
 pub mod decision;
-pub mod exact;
 pub mod facts;
 pub mod limits;
 pub mod money;
 pub mod printable;
+pub mod ratio;
 pub mod request;
 pub mod text;
 pub mod time;

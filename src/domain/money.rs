@@ -5,8 +5,8 @@
 
 use std::fmt;
 
-use crate::domain::exact::{Exact, Overflow};
 use crate::domain::limits::AMOUNT_MINOR_UNITS_MAX;
+use crate::domain::ratio::{Overflow, Ratio};
 
 /// A unit of account: an ISO 4217 currency, or one that a policy declares (points, credits).
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -98,9 +98,9 @@ impl Currency {
 
     /// The amount in billionths of a unit: what formulas calculate in.
     #[must_use]
-    pub fn nanos(&self, amount: Amount) -> Exact {
+    pub fn nanos(&self, amount: Amount) -> Ratio {
         // At most 10^15 minor units of at most 10^9 billionths each: far inside 127 bits.
-        Exact::product_of(amount.minor(), self.nanos_per_minor())
+        Ratio::product_of(amount.minor(), self.nanos_per_minor())
     }
 
     /// Billionths of a unit in one minor unit.
@@ -111,12 +111,12 @@ impl Currency {
     }
 
     /// The amount of so many billionths of a unit, which were rounded to whole minor units.
-    pub fn from_nanos(&self, nanos: Exact) -> Result<Amount, Overflow> {
+    pub fn from_nanos(&self, nanos: Ratio) -> Result<Amount, Overflow> {
         if let Some(nanos) = nanos.whole_of_64_bits() {
             let (minor, rest) = (nanos / self.nanos_per_minor(), nanos % self.nanos_per_minor());
             return if rest == 0 { Ok(Amount(minor)) } else { Err(Overflow) };
         }
-        let minor = nanos.over(Exact::whole(i128::from(self.nanos_per_minor()))).ok_or(Overflow)??;
+        let minor = nanos.over(Ratio::whole(i128::from(self.nanos_per_minor()))).ok_or(Overflow)??;
         Amount::from_exact(minor)
     }
 
@@ -166,12 +166,12 @@ impl Amount {
 
     /// The amount as an exact number of minor units.
     #[must_use]
-    pub const fn exact(self) -> Exact {
-        Exact::whole(self.0 as i128)
+    pub const fn exact(self) -> Ratio {
+        Ratio::whole(self.0 as i128)
     }
 
     /// A whole number of minor units as an amount, from an exact number that was rounded to one.
-    pub fn from_exact(value: Exact) -> Result<Self, Overflow> {
+    pub fn from_exact(value: Ratio) -> Result<Self, Overflow> {
         if !value.is_whole() {
             return Err(Overflow);
         }

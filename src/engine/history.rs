@@ -20,17 +20,17 @@ pub const HISTORY_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// What was in force, the latest first.
 #[derive(Debug)]
 pub struct History {
-    in_force: Kept,
+    in_force: HistoryEntry,
     /// The policies of it.
-    current: Held,
+    current: LoadedBundle,
     /// By `place`, the largest first; each digest once, and not the one in force.
-    earlier: Vec<Kept>,
+    earlier: Vec<HistoryEntry>,
     revisions_max: usize,
 }
 
 /// One revision.
 #[derive(Clone, Debug)]
-pub struct Kept {
+pub struct HistoryEntry {
     /// What is told of it.
     pub revision: Revision,
     /// Its place among all activations, over all runs: larger is later.
@@ -38,12 +38,12 @@ pub struct Kept {
     /// The size of its texts, in bytes.
     pub text_bytes: usize,
     /// The policies themselves, of a revision of this run.
-    pub held: Option<Held>,
+    pub held: Option<LoadedBundle>,
 }
 
 /// The policies of a revision.
 #[derive(Clone, Debug)]
-pub struct Held {
+pub struct LoadedBundle {
     /// As written.
     pub bundle: Arc<Bundle>,
     /// What it is by its bytes, and by what it says.
@@ -58,7 +58,7 @@ pub struct Held {
     pub cases_passed: usize,
 }
 
-impl Held {
+impl LoadedBundle {
     /// An admitted bundle. Reads all of it once more, for what it says.
     #[must_use]
     pub fn new(bundle: Arc<Bundle>, mut admission: Admission) -> Self {
@@ -76,7 +76,7 @@ impl Held {
     }
 }
 
-impl Kept {
+impl HistoryEntry {
     /// What it is by its bytes, and by what it says.
     #[must_use]
     pub const fn content(&self) -> Content {
@@ -88,7 +88,7 @@ impl History {
     /// A history that begins with what is in force now, after what earlier runs left. Holds as many
     /// revisions as asked for, and at least two: one in force, one to go back to.
     #[must_use]
-    pub fn new(first: Revision, held: Held, mut earlier: Vec<Kept>, revisions_max: usize) -> Self {
+    pub fn new(first: Revision, held: LoadedBundle, mut earlier: Vec<HistoryEntry>, revisions_max: usize) -> Self {
         earlier.sort_by_key(|kept| std::cmp::Reverse(kept.place));
         let place = earlier.first().map_or(0, |latest| latest.place);
         let in_force = taken_from(&mut earlier, first, held.clone(), place);
@@ -99,7 +99,7 @@ impl History {
 
     /// Notes that a revision came into force. Whether it is known as good is known from before, not
     /// from `revision`.
-    pub fn put(&mut self, revision: Revision, held: Held) {
+    pub fn put(&mut self, revision: Revision, held: LoadedBundle) {
         self.earlier.insert(0, self.in_force.clone());
         self.in_force = taken_from(&mut self.earlier, revision, held.clone(), self.in_force.place);
         self.current = held;
@@ -114,7 +114,7 @@ impl History {
 
     /// Notes that revisions were rolled back from: they are not known as good any more, nor is what says the same.
     pub fn not_good(&mut self, withdrawn: &[Content]) {
-        let is_withdrawn = |kept: &&mut Kept| withdrawn.iter().any(|content| content.says_as(kept.content()));
+        let is_withdrawn = |kept: &&mut HistoryEntry| withdrawn.iter().any(|content| content.says_as(kept.content()));
         for kept in self.earlier.iter_mut().filter(is_withdrawn) {
             kept.revision.known_good = KnownGood::NotYet;
         }
@@ -135,7 +135,7 @@ impl History {
     }
 
     /// Every revision, the latest first; the first one is in force.
-    pub fn revisions(&self) -> impl Iterator<Item = &Kept> {
+    pub fn revisions(&self) -> impl Iterator<Item = &HistoryEntry> {
         std::iter::once(&self.in_force).chain(&self.earlier)
     }
 
@@ -147,30 +147,30 @@ impl History {
 
     /// The policies in force.
     #[must_use]
-    pub const fn current(&self) -> &Held {
+    pub const fn current(&self) -> &LoadedBundle {
         &self.current
     }
 
     /// What was in force before that, the latest first.
-    pub fn before(&self) -> impl Iterator<Item = &Kept> {
+    pub fn before(&self) -> impl Iterator<Item = &HistoryEntry> {
         self.earlier.iter()
     }
 
     /// The revision of this digest.
     #[must_use]
-    pub fn find(&self, digest: Digest) -> Option<&Kept> {
+    pub fn find(&self, digest: Digest) -> Option<&HistoryEntry> {
         self.revisions().find(|kept| kept.revision.digest == digest)
     }
 
     /// What came into force after this one last did, what is in force included: what going back to it is a way back from.
     #[must_use]
     pub fn after(&self, place: u64) -> Vec<Content> {
-        self.revisions().filter(|kept| place < kept.place).map(Kept::content).collect()
+        self.revisions().filter(|kept| place < kept.place).map(HistoryEntry::content).collect()
     }
 
     /// The latest revision that is known as good.
     #[must_use]
-    pub fn last_known_good(&self) -> Option<&Kept> {
+    pub fn last_known_good(&self) -> Option<&HistoryEntry> {
         self.revisions().find(|kept| kept.revision.known_good == KnownGood::Yes)
     }
 }
@@ -181,14 +181,14 @@ pub fn precedent(was_in_force: impl IntoIterator<Item = Digest>, digest: Digest)
 }
 
 /// The entry of a revision that comes into force after this place: as good as it was before.
-fn taken_from(earlier: &mut Vec<Kept>, revision: Revision, held: Held, after: u64) -> Kept {
+fn taken_from(earlier: &mut Vec<HistoryEntry>, revision: Revision, held: LoadedBundle, after: u64) -> HistoryEntry {
     let digest = revision.digest;
     let before = earlier.iter().find(|kept| kept.revision.digest == digest);
     let known_good = before.map_or(KnownGood::NotYet, |kept| kept.revision.known_good);
     earlier.retain(|kept| kept.revision.digest != digest);
     let text_bytes = held.bundle.files().iter().map(|file| file.bytes.len()).sum();
     let revision = Revision { known_good, ..revision };
-    Kept { revision, place: after.saturating_add(1), text_bytes, held: Some(held) }
+    HistoryEntry { revision, place: after.saturating_add(1), text_bytes, held: Some(held) }
 }
 
 #[cfg(test)]
@@ -198,7 +198,7 @@ mod tests {
     use crate::policy::bundle::BundleFile;
     use crate::telemetry::event::ReloadTrigger;
 
-    fn revision(text: &str, generation: u64) -> (Revision, Held) {
+    fn revision(text: &str, generation: u64) -> (Revision, LoadedBundle) {
         let files = vec![BundleFile { path: "a.policy.yaml".into(), bytes: text.into() }];
         let bundle = Arc::new(Bundle::new(files).unwrap());
         let digest = bundle.digest();
@@ -220,7 +220,7 @@ mod tests {
             reason: String::new(),
             known_good: KnownGood::NotYet,
         };
-        (revision, Held::new(bundle, admission))
+        (revision, LoadedBundle::new(bundle, admission))
     }
 
     fn history(texts: &[&str], revisions_max: usize) -> History {
@@ -280,7 +280,7 @@ mod tests {
     fn large_texts_are_let_go_before_small_ones_are_many() {
         let earlier = (1..=20).map(|place| {
             let (revision, _) = revision(&place.to_string(), place);
-            Kept { revision, place, text_bytes: 24 * 1024 * 1024, held: None }
+            HistoryEntry { revision, place, text_bytes: 24 * 1024 * 1024, held: None }
         });
         let (first, held) = revision("first", 21);
         let history = History::new(first, held, earlier.collect(), 100);

@@ -4,8 +4,8 @@ pub mod activations;
 pub mod admit;
 pub mod candidate;
 pub mod history;
-pub mod place;
 pub mod snapshot;
+pub mod snapshot_cell;
 pub mod status;
 pub mod tally;
 
@@ -16,8 +16,8 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::engine::admit::Admission;
 use crate::engine::candidate::Candidate;
-use crate::engine::place::Place;
 use crate::engine::snapshot::{Plans, Snapshot};
+use crate::engine::snapshot_cell::SnapshotCell;
 use crate::policy::bundle::Digest;
 
 /// Reads what is in force. Cheap to clone; every clone sees the same.
@@ -56,7 +56,7 @@ pub struct Activation {
 /// Why nothing was put in force: something else has come into force since the work on it began.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{found} is in force by now, as generation {generation}")]
-pub struct Overtaken {
+pub struct Conflict {
     /// The digest in force.
     pub found: Digest,
     /// Its generation.
@@ -71,7 +71,7 @@ pub fn open(first: Admission) -> (Engine, Activator) {
 
 /// The same, with the snapshot kept in a place of the caller's choice.
 #[must_use]
-pub fn open_in<P: Place>(first: impl Into<Arc<Plans>>) -> (Engine<P>, Activator<P>) {
+pub fn open_in<P: SnapshotCell>(first: impl Into<Arc<Plans>>) -> (Engine<P>, Activator<P>) {
     let current = Arc::new(P::holding(Arc::new(Snapshot::new(first, 1))));
     let activator = Activator { current, staged: Arc::default() };
     (activator.engine(), activator)
@@ -91,7 +91,7 @@ impl<P> Engine<P> {
     }
 }
 
-impl<P: Place> Engine<P> {
+impl<P: SnapshotCell> Engine<P> {
     /// What is in force now. A request takes it once and stays with it, so that no answer mixes
     /// two bundles.
     #[must_use]
@@ -100,20 +100,20 @@ impl<P: Place> Engine<P> {
     }
 }
 
-impl<P: Place> Activator<P> {
+impl<P: SnapshotCell> Activator<P> {
     /// Puts policies in force in the place of `over`, as the next generation: one store. Requests
     /// that have begun finish on the snapshot they took.
     ///
     /// `over` is what was in force when the work on these policies began. Is it not in force any
     /// more, then nothing changes: a plan made for an earlier state never replaces a later one.
-    pub fn activate(&mut self, over: &Arc<Snapshot>, plans: impl Into<Arc<Plans>>) -> Result<Activation, Overtaken> {
+    pub fn activate(&mut self, over: &Arc<Snapshot>, plans: impl Into<Arc<Plans>>) -> Result<Activation, Conflict> {
         let next = Snapshot::new(plans, over.generation.saturating_add(1));
         let activation = Activation { before: over.digest, after: next.digest, generation: next.generation };
         if self.current.replace(over, Arc::new(next)) {
             return Ok(activation);
         }
         let found = self.current();
-        Err(Overtaken { found: found.digest, generation: found.generation })
+        Err(Conflict { found: found.digest, generation: found.generation })
     }
 
     /// A reader of the same.

@@ -4,7 +4,6 @@
 //! Threads share nothing while they send; their figures are added up at the end. What it says and how
 //! is for the caller: nothing here prints.
 
-mod alarm;
 pub mod answer;
 pub mod arrivals;
 mod connection;
@@ -17,6 +16,7 @@ pub mod report;
 pub mod revisions;
 mod run;
 pub mod swap;
+mod timer;
 mod worker;
 
 use std::io;

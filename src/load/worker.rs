@@ -15,12 +15,12 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{JoinSet, LocalSet, spawn_local, yield_now};
 use tokio::time::{sleep, timeout};
 
-use crate::load::alarm::Alarm;
 use crate::load::answer::{Answer, BatchAnswer, Payload, unframed};
 use crate::load::arrivals::Schedule;
 use crate::load::connection::{Connection, Mover, Room, connect, receive};
 use crate::load::judge::{take, take_batch};
 use crate::load::record::{Fault, Recorder};
+use crate::load::timer::Timer;
 use crate::telemetry::cpu::{self, Clock};
 
 /// Requests that are sent at once before answers get their turn.
@@ -187,7 +187,7 @@ async fn keep_open(connection: Rc<Connection>, addr: String, mover: Mover) {
 
 /// Sends until the end of the schedule. Gives until when, and the processor time it took.
 async fn send_all(state: &Rc<State>, orders: &mut watch::Receiver<Order>) -> io::Result<(Duration, Duration)> {
-    let mut alarm = Alarm::new()?;
+    let mut timer = Timer::new()?;
     let end = state.job.warm_up + state.job.measured;
     let mut schedule = state.job.schedule.clone();
     let mut payload = state.job.first_payload;
@@ -195,7 +195,7 @@ async fn send_all(state: &Rc<State>, orders: &mut watch::Receiver<Order>) -> io:
     loop {
         let next = schedule.next();
         if end <= next {
-            let rest = alarm.until(state.begin + end);
+            let rest = timer.until(state.begin + end);
             tokio::select! {
                 ended = rest => ended?,
                 _ = orders.changed() => {}
@@ -219,7 +219,7 @@ async fn send_all(state: &Rc<State>, orders: &mut watch::Receiver<Order>) -> io:
         tokio::select! {
             biased;
             _ = orders.changed() => break,
-            waited = alarm.until(state.begin + next) => waited?,
+            waited = timer.until(state.begin + next) => waited?,
         }
     }
     Ok((state.begin.elapsed().min(end), cpu::used(Clock::Thread).saturating_sub(cpu)))

@@ -1,7 +1,7 @@
 //! What facts there are: the ones every policy knows, those it declares, those it derives.
 
-use crate::domain::exact::Exact;
 use crate::domain::facts::Value;
+use crate::domain::ratio::Ratio;
 use crate::plan::formula::Formula;
 use crate::plan::test::Test;
 use crate::plan::vocabulary::VocabularyId;
@@ -148,11 +148,11 @@ pub enum InputRange {
 impl InputRange {
     /// Whether a number, in the unit of its dimension, is allowed.
     #[must_use]
-    pub fn contains(self, number: Exact) -> bool {
+    pub fn contains(self, number: Ratio) -> bool {
         match self {
             Self::Any => true,
             Self::NotNegative => !number.is_negative(),
-            Self::Ratio => !number.is_negative() && number <= Exact::ONE,
+            Self::Ratio => !number.is_negative() && number <= Ratio::ONE,
             Self::Count => !number.is_negative() && number.is_whole(),
         }
     }

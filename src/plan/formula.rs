@@ -7,8 +7,8 @@
 
 use smallvec::SmallVec;
 
-use crate::domain::exact::{Exact, RoundingMode};
 use crate::domain::facts::FactId;
+use crate::domain::ratio::{Ratio, RoundingMode};
 
 /// A formula.
 #[derive(Clone, PartialEq, Debug)]
@@ -42,7 +42,7 @@ pub enum Leaf {
     /// The value of a fact.
     Fact(FactId),
     /// A number, in the unit of its dimension.
-    Number(Exact),
+    Number(Ratio),
     /// A word.
     Word(u16),
     /// A flag.

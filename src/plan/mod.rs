@@ -18,14 +18,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::domain::calendar::Calendar;
-use crate::domain::exact::Exact;
 use crate::domain::facts::FactId;
 use crate::domain::money::Currency;
+use crate::domain::ratio::Ratio;
 use crate::domain::time::Timestamp;
 use crate::domain::zone::Zone;
 use crate::plan::evidence::{EvidenceKind, Requirement};
 use crate::plan::fact::{Derived, FactDefinition};
-use crate::plan::rule::{ComponentRefund, Extra, NextStep, Reason, Verdict};
+use crate::plan::rule::{ComponentRefund, Extra, NextStep, Reason, RuleEffect};
 use crate::plan::rules::Rules;
 use crate::plan::text::TextRules;
 use crate::plan::vocabulary::{Labels, Vocabularies};
@@ -95,7 +95,7 @@ pub struct Plan {
     /// The rules; the first that matches decides.
     pub rules: Rules,
     /// What decides where no rule matches.
-    pub otherwise: Verdict,
+    pub otherwise: RuleEffect,
 }
 
 /// From when on a policy governs an order, and which of the order's moments counts.
@@ -112,7 +112,7 @@ pub struct Effective {
 impl Effective {
     /// Whether it governs an order with this moment, in nanoseconds since 1970.
     #[must_use]
-    pub fn governs(&self, at: Exact) -> bool {
+    pub fn governs(&self, at: Ratio) -> bool {
         let at = at.floor();
         self.from.nanos() <= at && self.until.is_none_or(|until| at < until.nanos())
     }

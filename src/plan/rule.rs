@@ -1,7 +1,7 @@
 //! Rules: what must hold, and what follows.
 
 use crate::domain::decision::ReasonCodes;
-use crate::domain::exact::Rounding;
+use crate::domain::ratio::Rounding;
 use crate::domain::words::{DeductionKind, LiableParty, RefundMethod};
 use crate::plan::formula::Formula;
 use crate::plan::test::{Interval, Test};
@@ -37,12 +37,12 @@ pub struct Rule {
     /// All of them must hold.
     pub tests: Vec<Test>,
     /// What follows then.
-    pub verdict: Verdict,
+    pub effect: RuleEffect,
 }
 
 /// What follows from a match.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Verdict {
+pub struct RuleEffect {
     /// The answer.
     pub action: Action,
     /// What the claim must bring first.
@@ -147,7 +147,7 @@ pub struct Step {
     pub order_amount: Option<u16>,
 }
 
-impl Verdict {
+impl RuleEffect {
     /// Whether something is taken from, or given for, several lines together.
     #[must_use]
     #[inline]

@@ -1,7 +1,7 @@
 //! Values of facts as a person reads them.
 
-use crate::domain::exact::Exact;
 use crate::domain::facts::{FactId, Value};
+use crate::domain::ratio::Ratio;
 use crate::domain::time::Timestamp;
 use crate::plan::Plan;
 use crate::plan::fact::{Dimension, FactType, NANOS_PER_UNIT};
@@ -30,10 +30,10 @@ impl Plan {
 
 /// A number with its unit, as policies write it.
 #[must_use]
-pub fn show_quantity(number: Exact, dimension: Dimension) -> String {
+pub fn show_quantity(number: Ratio, dimension: Dimension) -> String {
     match dimension {
         Dimension::Number => number.to_string(),
-        Dimension::Money => Exact::fraction(1, NANOS_PER_UNIT)
+        Dimension::Money => Ratio::fraction(1, NANOS_PER_UNIT)
             .and_then(|unit| number.times(unit).ok())
             .map_or_else(|| number.to_string(), show_money),
         Dimension::Elapsed => show_elapsed(number),
@@ -46,7 +46,7 @@ pub fn show_quantity(number: Exact, dimension: Dimension) -> String {
 }
 
 /// At least two decimal places where it is a decimal, so that amounts line up.
-fn show_money(units: Exact) -> String {
+fn show_money(units: Ratio) -> String {
     let text = units.to_string();
     match text.split_once('.') {
         Some((whole, places)) => format!("{whole}.{places:0<2}"),
@@ -56,7 +56,7 @@ fn show_money(units: Exact) -> String {
 }
 
 /// `-2d 3h 4m 5s`; fractions of a second as a decimal.
-fn show_elapsed(nanos: Exact) -> String {
+fn show_elapsed(nanos: Ratio) -> String {
     if !nanos.is_whole() {
         return format!("{nanos}ns");
     }
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn quantities_read_like_policy_text() {
-        let shown = |number: i128, dimension| show_quantity(Exact::whole(number), dimension);
+        let shown = |number: i128, dimension| show_quantity(Ratio::whole(number), dimension);
         assert_eq!(shown(125_000_000_000, Dimension::Money), "125.00");
         assert_eq!(shown(66_660_000_000, Dimension::Money), "66.66");
         assert_eq!(shown(86_401_000_000_000, Dimension::Elapsed), "24h 1s");
@@ -97,6 +97,6 @@ mod tests {
         assert_eq!(shown(-3_600_000_000_000, Dimension::Elapsed), "-1h");
         assert_eq!(shown(500_000_000, Dimension::Elapsed), "0.5s");
         assert_eq!(shown(0, Dimension::Timestamp), "1970-01-01T00:00:00Z");
-        assert_eq!(show_quantity(Exact::fraction(1, 3).unwrap(), Dimension::Number), "1/3");
+        assert_eq!(show_quantity(Ratio::fraction(1, 3).unwrap(), Dimension::Number), "1/3");
     }
 }

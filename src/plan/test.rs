@@ -4,8 +4,8 @@ use std::ops::Bound;
 
 use smallvec::SmallVec;
 
-use crate::domain::exact::Exact;
 use crate::domain::facts::{FactId, Value};
+use crate::domain::ratio::Ratio;
 
 /// One condition of a rule: a fact, and the values accepted.
 #[derive(Clone, PartialEq, Debug)]
@@ -53,9 +53,9 @@ pub struct WordSet {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Interval {
     /// Where it begins.
-    pub lower: Bound<Exact>,
+    pub lower: Bound<Ratio>,
     /// Where it ends.
-    pub upper: Bound<Exact>,
+    pub upper: Bound<Ratio>,
 }
 
 /// The three answers of a test.
@@ -152,14 +152,14 @@ impl WordSet {
 impl Interval {
     /// Exactly this number.
     #[must_use]
-    pub const fn only(value: Exact) -> Self {
+    pub const fn only(value: Ratio) -> Self {
         Self { lower: Bound::Included(value), upper: Bound::Included(value) }
     }
 
     /// Whether the number lies in it.
     #[must_use]
     #[inline]
-    pub fn contains(&self, value: Exact) -> bool {
+    pub fn contains(&self, value: Ratio) -> bool {
         let above = match self.lower {
             Bound::Included(lower) => lower <= value,
             Bound::Excluded(lower) => lower < value,
@@ -192,18 +192,18 @@ mod tests {
 
     #[test]
     fn an_interval_keeps_its_edges() {
-        let interval = Interval { lower: Bound::Included(Exact::whole(48)), upper: Bound::Excluded(Exact::whole(192)) };
+        let interval = Interval { lower: Bound::Included(Ratio::whole(48)), upper: Bound::Excluded(Ratio::whole(192)) };
         for (value, expected) in [(47, false), (48, true), (191, true), (192, false)] {
-            assert_eq!(interval.contains(Exact::whole(value)), expected, "{value}");
+            assert_eq!(interval.contains(Ratio::whole(value)), expected, "{value}");
         }
     }
 
     #[test]
     fn a_third_lands_on_its_edge() {
-        let third = Exact::fraction(1, 3).unwrap();
+        let third = Ratio::fraction(1, 3).unwrap();
         let upto = Interval { lower: Bound::Unbounded, upper: Bound::Included(third) };
-        assert!(upto.contains(Exact::fraction(33, 99).unwrap()));
-        assert!(!upto.contains(Exact::fraction(34, 99).unwrap()));
+        assert!(upto.contains(Ratio::fraction(33, 99).unwrap()));
+        assert!(!upto.contains(Ratio::fraction(34, 99).unwrap()));
     }
 
     #[test]

@@ -6,17 +6,18 @@ use jiff::civil::Weekday;
 
 use crate::domain::calendar::Calendar;
 use crate::domain::time::Date;
-use crate::policy::document::CalendarKey;
-use crate::policy::read::{Reader, Text};
+use crate::policy::document::CalendarNode;
+use crate::policy::read::{Diagnostics, Text};
 use crate::policy::unknown::unknown_word;
 
 /// Checks a calendar; `None` after a report.
-pub fn check(written: &CalendarKey, reader: &mut Reader<'_, '_>) -> Option<Calendar> {
-    let covers = covers(&written.covers, reader);
-    let weekend: Vec<Option<Weekday>> = written.weekend.iter().map(|day| weekday(&day.0, reader)).collect();
+pub fn check(written: &CalendarNode, diagnostics: &mut Diagnostics<'_, '_>) -> Option<Calendar> {
+    let covers = covers(&written.covers, diagnostics);
+    let weekend: Vec<Option<Weekday>> = written.weekend.iter().map(|day| weekday(&day.0, diagnostics)).collect();
     let covers = covers?;
     let mut days = |written: Option<&[Text]>| -> Option<BTreeSet<Date>> {
-        let days: Vec<Option<Date>> = written.unwrap_or(&[]).iter().map(|text| day(text, covers, reader)).collect();
+        let days: Vec<Option<Date>> =
+            written.unwrap_or(&[]).iter().map(|text| day(text, covers, diagnostics)).collect();
         days.into_iter().collect()
     };
     let holidays = days(written.holidays.as_deref())?;
@@ -24,7 +25,7 @@ pub fn check(written: &CalendarKey, reader: &mut Reader<'_, '_>) -> Option<Calen
     let mut good = true;
     for text in written.extra_working_days.as_deref().unwrap_or(&[]) {
         if date(&text.value).is_some_and(|day| holidays.contains(&day)) {
-            reader.error(
+            diagnostics.error(
                 "calendar-day",
                 text.span,
                 format!("`{}` is both a holiday and a working day", text.value),
@@ -37,13 +38,13 @@ pub fn check(written: &CalendarKey, reader: &mut Reader<'_, '_>) -> Option<Calen
     good.then(|| Calendar::new(covers, &weekend, &holidays, &extra_working_days))
 }
 
-fn covers(written: &[Text], reader: &mut Reader<'_, '_>) -> Option<(Date, Date)> {
+fn covers(written: &[Text], diagnostics: &mut Diagnostics<'_, '_>) -> Option<(Date, Date)> {
     match written {
         [first, last] => {
-            let (from, to) = (parse(first, reader), parse(last, reader));
+            let (from, to) = (parse(first, diagnostics), parse(last, diagnostics));
             let (from, to) = (from?, to?);
             if to < from {
-                reader.error(
+                diagnostics.error(
                     "empty-range",
                     first.span,
                     "the calendar ends before it begins",
@@ -55,7 +56,7 @@ fn covers(written: &[Text], reader: &mut Reader<'_, '_>) -> Option<(Date, Date)>
         }
         [] | [_] | [_, _, _, ..] => {
             let at = written.first().map_or_else(Default::default, |text| text.span);
-            reader.error(
+            diagnostics.error(
                 "bad-range",
                 at,
                 "`covers` is the first and the last day",
@@ -71,18 +72,23 @@ fn date(text: &str) -> Option<Date> {
     (text.len() == 10).then(|| text.parse().ok()).flatten()
 }
 
-fn parse(text: &Text, reader: &mut Reader<'_, '_>) -> Option<Date> {
+fn parse(text: &Text, diagnostics: &mut Diagnostics<'_, '_>) -> Option<Date> {
     let date = date(&text.value);
     if date.is_none() {
-        reader.error("bad-literal", text.span, format!("`{}` is not a day", text.value), "write it as `2026-01-31`");
+        diagnostics.error(
+            "bad-literal",
+            text.span,
+            format!("`{}` is not a day", text.value),
+            "write it as `2026-01-31`",
+        );
     }
     date
 }
 
-fn day(text: &Text, (first, last): (Date, Date), reader: &mut Reader<'_, '_>) -> Option<Date> {
-    let day = parse(text, reader)?;
+fn day(text: &Text, (first, last): (Date, Date), diagnostics: &mut Diagnostics<'_, '_>) -> Option<Date> {
+    let day = parse(text, diagnostics)?;
     if day < first || last < day {
-        reader.error(
+        diagnostics.error(
             "calendar-day",
             text.span,
             format!("`{day}` lies outside of what the calendar covers"),
@@ -104,11 +110,11 @@ const WEEKDAYS: [(&str, Weekday); 7] = [
 ];
 
 /// A day of the week by its name; `None` after a report.
-pub fn weekday(text: &Text, reader: &mut Reader<'_, '_>) -> Option<Weekday> {
+pub fn weekday(text: &Text, diagnostics: &mut Diagnostics<'_, '_>) -> Option<Weekday> {
     let found = WEEKDAYS.iter().find(|(name, _)| *name == text.value).map(|(_, day)| *day);
     if found.is_none() {
         let known: Vec<String> = WEEKDAYS.iter().map(|(name, _)| (*name).to_owned()).collect();
-        unknown_word(&text.value, text.span, "day of the week", &known, reader);
+        unknown_word(&text.value, text.span, "day of the week", &known, diagnostics);
     }
     found
 }

@@ -19,7 +19,7 @@ pub struct Diagnostic {
     /// What is wrong and what was expected; lower case, no full stop.
     pub message: String,
     /// Where it is; `None` for what concerns the bundle as a whole.
-    pub place: Option<Place>,
+    pub place: Option<SourceLocation>,
     /// What to do about it.
     pub help: Option<String>,
 }
@@ -104,7 +104,7 @@ pub const STRICTER_NOTE: &str =
 
 /// A place in a file of the bundle.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-pub struct Place {
+pub struct SourceLocation {
     /// The file's path within the bundle.
     pub file: String,
     /// Line, from 1.
@@ -124,7 +124,7 @@ impl Diagnostic {
         severity: Severity,
         code: &'static str,
         message: impl Into<String>,
-        place: Option<Place>,
+        place: Option<SourceLocation>,
         help: impl Into<String>,
     ) -> Self {
         let help = shorten(help.into());
@@ -163,7 +163,7 @@ fn cut(text: &str, chars_max: usize) -> String {
     format!("{}…{}", text.get(..head).unwrap_or(""), text.get(tail..).unwrap_or(""))
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for SourceLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}", Printable(&self.file), self.line, self.column)
     }
@@ -297,7 +297,7 @@ mod tests {
     use super::*;
 
     fn at(severity: Severity, start: usize) -> Diagnostic {
-        let place = Place { file: "shop.policy.yaml".into(), start, ..Place::default() };
+        let place = SourceLocation { file: "shop.policy.yaml".into(), start, ..SourceLocation::default() };
         Diagnostic { severity, code: "unknown-word", message: String::new(), place: Some(place), help: None }
     }
 

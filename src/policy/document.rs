@@ -6,7 +6,7 @@
 use schemars::JsonSchema;
 
 use crate::plan::rule::LayerPower;
-use crate::policy::read::{OneOrMany, Read, Reader, Shape, Slug, Table, Text, record};
+use crate::policy::read::{Diagnostics, OneOrMany, Read, Shape, Slug, Table, Text, record};
 use crate::policy::slip;
 use crate::policy::source::{Located, Span};
 use crate::policy::tree::{Node, NodeKind, Quoting};
@@ -25,13 +25,13 @@ record! {
         /// Fragments of the bundle whose declarations this policy shares: `NAME` for `NAME.fragment.yaml`.
         use_ as "use": Option<Vec<Slug>>,
         /// Which orders it governs. Absent: all of them.
-        effective: Option<EffectiveKey>,
+        effective: Option<EffectiveNode>,
         /// The IANA time zone in which calendar days begin and end, such as `Asia/Shanghai`.
         timezone: Text,
         /// The business calendar, by its file name in `calendars/` without `.yaml`. Needed where business days are counted.
         calendar: Option<Slug>,
         /// The units of account that it knows: ISO 4217 codes, or units of its own such as `{ code: POINTS, decimals: 0 }`.
-        currencies: OneOrMany<CurrencyKey>,
+        currencies: OneOrMany<CurrencyNode>,
         /// The languages of its labels, the default one first, such as `[zh, en]`.
         languages: Option<OneOrMany<Text>>,
         /// The ways a request may come in. Anything else in a request is an error.
@@ -46,37 +46,37 @@ record! {
         times: Option<Vec<Slug>>,
         /// What an order may cost beside its lines (shipping, tax, a service fee), and what goes back of it. What
         /// each cost is a fact of its name.
-        components: Option<Table<ComponentKey>>,
+        components: Option<Table<ComponentNode>>,
         /// How a refund is split over the tenders. Absent: by what each paid.
-        tenders: Option<TendersKey>,
+        tenders: Option<TendersNode>,
         /// Facts of its own that callers may send, typed.
-        inputs: Option<Table<InputKey>>,
+        inputs: Option<Table<InputNode>>,
         /// The reasons that a customer can give.
-        reasons: Option<Table<ReasonKey>>,
+        reasons: Option<Table<ReasonNode>>,
         /// What counts as evidence, and what must be proved.
-        evidence: Option<EvidenceKey>,
+        evidence: Option<EvidenceNode>,
         /// What text is too vague to be checked.
-        text: Option<TextKey>,
+        text: Option<TextNode>,
         /// What a customer can do next, with labels for people.
-        next_steps: Option<Table<NextStepKey>>,
+        next_steps: Option<Table<NextStepNode>>,
         /// Which next steps the engine names by itself.
-        routes: Option<RoutesKey>,
+        routes: Option<RoutesNode>,
         /// Kinds of deduction that no rule of this policy may take, such as `[processing_fee]`.
         never_deduct: Option<Vec<Slug>>,
         /// Derived facts, in order: each a formula, or a table whose first matching row counts.
-        facts: Option<Table<FactKey>>,
+        facts: Option<Table<FactNode>>,
         /// Amounts that are worked out once for an order, by name, in the order in which they are taken. Rules carry them.
-        order_amounts: Option<Table<OrderAmountKey>>,
+        order_amounts: Option<Table<OrderAmountNode>>,
         /// The rules; the first that matches a line decides it.
-        rules: Vec<RuleKey>,
+        rules: Vec<RuleNode>,
         /// What decides where no rule matches. Always the last key, so that a file that was cut off is noticed.
-        otherwise: OtherwiseKey,
+        otherwise: OtherwiseNode,
     }
 }
 
 record! {
     /// Which orders a policy governs.
-    pub struct EffectiveKey = "`effective`" {
+    pub struct EffectiveNode = "`effective`" {
         /// The first moment governed, as RFC 3339 with an offset.
         from: Text,
         /// The first moment not governed any more. Absent: until the next version begins, or for ever.
@@ -88,7 +88,7 @@ record! {
 
 record! {
     /// A fact that callers may send.
-    pub struct InputKey = "an input" {
+    pub struct InputNode = "an input" {
         /// `flag`, `enum`, `number`, `ratio` (0 to 1), `count` (whole, from 0), `money`, `duration`, `timestamp` or `text`.
         kind as "type": Slug,
         /// The words of an `enum`.
@@ -104,7 +104,7 @@ record! {
 
 record! {
     /// A reason that a customer can give.
-    pub struct ReasonKey = "a reason" {
+    pub struct ReasonNode = "a reason" {
         /// Who is liable for it where the claim does not say.
         liable: Option<Slug>,
         /// The evidence it asks for: the name of a requirement.
@@ -116,11 +116,11 @@ record! {
 
 record! {
     /// What counts as evidence, and what must be proved.
-    pub struct EvidenceKey = "`evidence`" {
+    pub struct EvidenceNode = "`evidence`" {
         /// The kinds of evidence, at most 64.
-        kinds: Table<KindKey>,
+        kinds: Table<KindNode>,
         /// What must be proved, by name: a kind, or a tree of `all_of`, `any_of` and `at_least`.
-        requirements: Option<Table<RequirementKey>>,
+        requirements: Option<Table<RequirementNode>>,
         /// The largest size allowed of all pieces together, in bytes; each file counts once. Absent: any.
         max_total_bytes: Option<Located<u32>>,
     }
@@ -128,7 +128,7 @@ record! {
 
 record! {
     /// A kind of evidence, and what a piece of it must be like to count.
-    pub struct KindKey = "a kind of evidence" {
+    pub struct KindNode = "a kind of evidence" {
         /// Its name for people, in each language.
         label: Option<Table<Text>>,
         /// Media types allowed, such as `image/*`. Absent: any.
@@ -136,7 +136,7 @@ record! {
         /// The largest size allowed, in bytes.
         max_bytes: Option<Located<u32>>,
         /// When it must have been captured.
-        captured: Option<CapturedKey>,
+        captured: Option<CapturedNode>,
         /// Fields that it must fill.
         fields: Option<Vec<Slug>>,
         /// What becomes of a piece that does not state its media type or time of capture where
@@ -147,7 +147,7 @@ record! {
 
 record! {
     /// When a piece of evidence must have been captured.
-    pub struct CapturedKey = "`captured`" {
+    pub struct CapturedNode = "`captured`" {
         /// Not before this moment of the order.
         after: Option<Slug>,
         /// Not after this moment of the order.
@@ -159,7 +159,7 @@ record! {
 
 record! {
     /// What text is too vague to be checked.
-    pub struct TextKey = "`text`" {
+    pub struct TextNode = "`text`" {
         /// Phrases that say nothing checkable.
         vague: Vec<Text>,
         /// Words that make a text checkable although it holds such a phrase. A digit always does.
@@ -175,7 +175,7 @@ record! {
 
 record! {
     /// Something that the customer can do next.
-    pub struct NextStepKey = "a next step" {
+    pub struct NextStepNode = "a next step" {
         /// Its name for people, in each language.
         label: Option<Table<Text>>,
     }
@@ -183,7 +183,7 @@ record! {
 
 record! {
     /// Which next steps the engine names by itself.
-    pub struct RoutesKey = "`routes`" {
+    pub struct RoutesNode = "`routes`" {
         /// After every denial, behind those of the rule.
         denied: Option<Vec<Slug>>,
         /// Where evidence or a fact is missing.
@@ -199,15 +199,15 @@ record! {
 
 record! {
     /// A rule: what must hold, and what follows.
-    pub struct RuleKey = "a rule" {
+    pub struct RuleNode = "a rule" {
         /// Its name, unique in the policy.
         id: Slug,
         /// Why it is there, for readers.
         note: Option<Text>,
         /// What must hold: a test for each fact. Absent: it always matches.
-        when: Option<Table<TestKey>>,
+        when: Option<Table<TestNode>>,
         /// Something goes back: `full`, or what is deducted.
-        refund: Option<RefundKey>,
+        refund: Option<RefundNode>,
         /// Nothing goes back, for these reason codes.
         deny: Option<OneOrMany<Text>>,
         /// More is needed first, for these reason codes.
@@ -219,15 +219,15 @@ record! {
         /// Next steps to name.
         next: Option<OneOrMany<Slug>>,
         /// How long a reviewer takes.
-        review: Option<WindowKey>,
+        review: Option<WindowNode>,
         /// How long the money takes, after the review if there is one.
-        payout: Option<PayoutKey>,
+        payout: Option<PayoutNode>,
         /// What goes back of components under this rule, where it is not what `components` says: `{ service_fee: always }`.
         components: Option<Table<Slug>>,
         /// What is given on top of the refund, by name; never netted into it.
-        compensate: Option<Table<BesideKey>>,
+        compensate: Option<Table<BesideNode>>,
         /// What the customer owes, by name; never netted into the refund.
-        amount_due: Option<Table<BesideKey>>,
+        amount_due: Option<Table<BesideNode>>,
         /// The way the money goes back: `original_payment` (the default), `store_credit`, `bank_transfer` or `customer_choice`.
         method: Option<Slug>,
     }
@@ -235,7 +235,7 @@ record! {
 
 record! {
     /// What decides where no rule matches.
-    pub struct OtherwiseKey = "`otherwise`" {
+    pub struct OtherwiseNode = "`otherwise`" {
         /// Nothing goes back, for these reason codes.
         deny: Option<OneOrMany<Text>>,
         /// More is needed first, for these reason codes.
@@ -245,13 +245,13 @@ record! {
         /// Next steps to name.
         next: Option<OneOrMany<Slug>>,
         /// How long a reviewer takes.
-        review: Option<WindowKey>,
+        review: Option<WindowNode>,
     }
 }
 
 record! {
     /// A length of time from a day on, from the least to the most.
-    pub struct WindowKey = "a window" {
+    pub struct WindowNode = "a window" {
         /// In business days of the calendar: `[1, 3]`.
         business_days: Option<Vec<Located<u32>>>,
         /// In days: `[1, 3]`.
@@ -263,7 +263,7 @@ record! {
 
 record! {
     /// How long the money takes.
-    pub struct PayoutKey = "`payout`" {
+    pub struct PayoutNode = "`payout`" {
         /// In business days of the calendar: `[1, 3]`.
         business_days: Option<Vec<Located<u32>>>,
         /// In days: `[1, 3]`.
@@ -271,13 +271,13 @@ record! {
         /// It ends on the next such day of the week, such as `friday`.
         weekday: Option<Slug>,
         /// Other windows for tenders of some methods: `{ card: { business_days: [5, 10] } }`.
-        by_method: Option<Table<WindowKey>>,
+        by_method: Option<Table<WindowNode>>,
     }
 }
 
 record! {
     /// A component of an order.
-    pub struct ComponentKey = "a component" {
+    pub struct ComponentNode = "a component" {
         /// What goes back of it: `never`; `always` (all that is left of it, with the first line under a rule that
         /// refunds); `when_full` (all that is left, once every line it belongs to has gone back whole); or
         /// `in_proportion` (the share of its lines' prices that has gone back).
@@ -287,7 +287,7 @@ record! {
 
 record! {
     /// How a refund is split over the tenders.
-    pub struct TendersKey = "`tenders`" {
+    pub struct TendersNode = "`tenders`" {
         /// `proportional` (the default), `first_paid_first`, `last_paid_first` or `by_priority`.
         order: Option<Slug>,
         /// For `by_priority`: the methods, first to be refunded first. Methods that are not named come last.
@@ -299,7 +299,7 @@ record! {
 
 record! {
     /// An amount that is worked out once for an order. It may use facts of the order and of the claim.
-    pub struct OrderAmountKey = "an amount of the order" {
+    pub struct OrderAmountNode = "an amount of the order" {
         /// How much, as a formula.
         amount: Text,
         /// It is never less than this formula.
@@ -307,54 +307,54 @@ record! {
         /// It is never more than this formula.
         at_most: Option<Text>,
         /// How it is rounded. Absent: half up, to the currency's minor unit.
-        round: Option<RoundKey>,
+        round: Option<RoundNode>,
     }
 }
 
 /// An amount beside the refund: its own, or `order_amount` for the amount of the order of its name.
 #[derive(Clone, PartialEq, Debug, JsonSchema)]
 #[schemars(untagged)]
-pub enum BesideKey {
+pub enum BesideNode {
     /// `order_amount`: the amount of the order of this name.
     Carried(Text),
     /// An amount of its own.
-    Own(Box<ExtraKey>),
+    Own(Box<ExtraNode>),
 }
 
-impl Read for BesideKey {
+impl Read for BesideNode {
     const EXPECTED: &'static str = "a mapping with `amount`, or `order_amount`";
 
-    fn read(node: &Node, reader: &mut Reader<'_, '_>) -> Option<Self> {
+    fn read(node: &Node, diagnostics: &mut Diagnostics<'_, '_>) -> Option<Self> {
         match &node.kind {
-            NodeKind::Mapping(_) => ExtraKey::read(node, reader).map(|own| Self::Own(Box::new(own))),
-            NodeKind::Scalar(..) | NodeKind::List(_) => Text::read(node, reader).map(Self::Carried),
+            NodeKind::Mapping(_) => ExtraNode::read(node, diagnostics).map(|own| Self::Own(Box::new(own))),
+            NodeKind::Scalar(..) | NodeKind::List(_) => Text::read(node, diagnostics).map(Self::Carried),
         }
     }
 
     fn shape() -> Shape {
-        ExtraKey::shape()
+        ExtraNode::shape()
     }
 }
 
 record! {
     /// An amount beside the refund.
-    pub struct ExtraKey = "an amount" {
+    pub struct ExtraNode = "an amount" {
         /// How much, as a formula. `remaining` is what goes back of the line in all, before and now.
         amount: Text,
         /// It is given only where all of these hold.
-        when: Option<Table<TestKey>>,
+        when: Option<Table<TestNode>>,
         /// It is never less than this formula.
         at_least: Option<Text>,
         /// It is never more than this formula.
         at_most: Option<Text>,
         /// How it is rounded. Absent: half up, to the currency's minor unit.
-        round: Option<RoundKey>,
+        round: Option<RoundNode>,
     }
 }
 
 record! {
     /// A unit of account of the policy's own.
-    pub struct OwnCurrencyKey = "a currency" {
+    pub struct OwnCurrencyNode = "a currency" {
         /// Its code: capital letters and digits, such as `POINTS`.
         code: Text,
         /// Its decimal places, from 0 to 9.
@@ -365,46 +365,46 @@ record! {
 /// A unit of account: an ISO 4217 code, or one of the policy's own.
 #[derive(Clone, PartialEq, Debug, JsonSchema)]
 #[schemars(untagged)]
-pub enum CurrencyKey {
+pub enum CurrencyNode {
     /// A code of ISO 4217.
     Iso(Text),
     /// A unit of the policy's own.
-    Own(OwnCurrencyKey),
+    Own(OwnCurrencyNode),
 }
 
-impl Read for CurrencyKey {
+impl Read for CurrencyNode {
     const EXPECTED: &'static str = "a currency code, or `{ code: …, decimals: … }`";
 
-    fn read(node: &Node, reader: &mut Reader<'_, '_>) -> Option<Self> {
+    fn read(node: &Node, diagnostics: &mut Diagnostics<'_, '_>) -> Option<Self> {
         match &node.kind {
-            NodeKind::Mapping(_) => OwnCurrencyKey::read(node, reader).map(Self::Own),
-            NodeKind::Scalar(..) | NodeKind::List(_) => Text::read(node, reader).map(Self::Iso),
+            NodeKind::Mapping(_) => OwnCurrencyNode::read(node, diagnostics).map(Self::Own),
+            NodeKind::Scalar(..) | NodeKind::List(_) => Text::read(node, diagnostics).map(Self::Iso),
         }
     }
 }
 
 record! {
     /// What is deducted, in order, each from what the last one left.
-    pub struct DeductKey = "`refund`" {
+    pub struct DeductNode = "`refund`" {
         /// The deductions.
-        deduct: OneOrMany<StepKey>,
+        deduct: OneOrMany<StepNode>,
     }
 }
 
 record! {
     /// One deduction.
-    pub struct StepKey = "a deduction" {
+    pub struct StepNode = "a deduction" {
         /// Its kind, such as `consumed_value`.
         kind: Slug,
         /// What it is taken from: `line` (the default), or `order`: once a claim, spread over the lines that the rule
         /// decides by what is left of each.
         scope: Option<Slug>,
         /// It is taken only where all of these hold.
-        when: Option<Table<TestKey>>,
+        when: Option<Table<TestNode>>,
         /// How much, as a formula. `remaining` is what earlier deductions left, `previous` what the last one took.
         amount: Option<Text>,
         /// How much, by the tier in which a number lies.
-        tiers: Option<TiersKey>,
+        tiers: Option<TiersNode>,
         /// What the shares of the tiers are of, as a formula. Absent: the tiers are amounts.
         of: Option<Text>,
         /// It is never less than this formula.
@@ -412,7 +412,7 @@ record! {
         /// It is never more than this formula.
         at_most: Option<Text>,
         /// How it is rounded. Absent: the deduction, half up, to the currency's minor unit.
-        round: Option<RoundKey>,
+        round: Option<RoundNode>,
         /// The amount of the order that it carries; then only `kind` and `when` stand beside it.
         order_amount: Option<Slug>,
     }
@@ -420,7 +420,7 @@ record! {
 
 record! {
     /// Tiers over a number: each number lies in exactly one.
-    pub struct TiersKey = "`tiers`" {
+    pub struct TiersNode = "`tiers`" {
         /// The number, as a formula.
         on: Text,
         /// The tiers: a range such as `"[48h..8d)"`, and a share or an amount.
@@ -430,7 +430,7 @@ record! {
 
 record! {
     /// How a deduction is rounded.
-    pub struct RoundKey = "`round`" {
+    pub struct RoundNode = "`round`" {
         /// To multiples of this amount of money.
         to: Option<Text>,
         /// `half_up` (the default), `half_down`, `half_even`, `up` or `down`.
@@ -442,9 +442,9 @@ record! {
 
 record! {
     /// A row of a table of a derived fact.
-    pub struct RowKey = "a row" {
+    pub struct RowNode = "a row" {
         /// What must hold: a test for each fact.
-        when: Option<Table<TestKey>>,
+        when: Option<Table<TestNode>>,
         /// What the fact is then, as a formula or a word.
         is: Option<Text>,
         /// What the fact is where no row before holds; the last row has it, and nothing else.
@@ -454,128 +454,128 @@ record! {
 
 record! {
     /// A table whose first matching row counts.
-    pub struct FirstKey = "a table" {
+    pub struct FirstNode = "a table" {
         /// The rows.
-        first: Vec<RowKey>,
+        first: Vec<RowNode>,
     }
 }
 
 /// The accepted values of a fact: a value, a range, `not(…)`, `present`, `absent`, or a list of which one must hold.
 #[derive(Clone, PartialEq, Debug, JsonSchema)]
 #[schemars(transparent)]
-pub struct TestKey(pub OneOrMany<Text>);
+pub struct TestNode(pub OneOrMany<Text>);
 
-impl Read for TestKey {
+impl Read for TestNode {
     const EXPECTED: &'static str = "a value, a range such as `\"<= 24h\"`, `not(…)`, or a list of them";
 
-    fn read(node: &Node, reader: &mut Reader<'_, '_>) -> Option<Self> {
+    fn read(node: &Node, diagnostics: &mut Diagnostics<'_, '_>) -> Option<Self> {
         let nested = match &node.kind {
             NodeKind::Mapping(_) => Some(node),
             NodeKind::List(items) => items.iter().find(|item| matches!(item.kind, NodeKind::Mapping(_))),
             NodeKind::Scalar(..) => None,
         };
         if let Some(nested) = nested {
-            reader.error("wrong-type", nested.span, "a test holds values, no further tests", slip::ALTERNATIVES);
+            diagnostics.error("wrong-type", nested.span, "a test holds values, no further tests", slip::ALTERNATIVES);
             return None;
         }
-        OneOrMany::read(node, reader).map(Self)
+        OneOrMany::read(node, diagnostics).map(Self)
     }
 }
 
 /// A derived fact: a formula, or a table whose first matching row counts.
 #[derive(Clone, PartialEq, Debug, JsonSchema)]
 #[schemars(untagged)]
-pub enum FactKey {
+pub enum FactNode {
     /// A formula.
     Formula(Text),
     /// A table.
-    Table(FirstKey),
+    Table(FirstNode),
 }
 
-impl Read for FactKey {
+impl Read for FactNode {
     const EXPECTED: &'static str = "a formula, or a table (`first: …`)";
 
-    fn read(node: &Node, reader: &mut Reader<'_, '_>) -> Option<Self> {
+    fn read(node: &Node, diagnostics: &mut Diagnostics<'_, '_>) -> Option<Self> {
         match &node.kind {
-            NodeKind::Mapping(_) => FirstKey::read(node, reader).map(Self::Table),
-            NodeKind::Scalar(..) | NodeKind::List(_) => Text::read(node, reader).map(Self::Formula),
+            NodeKind::Mapping(_) => FirstNode::read(node, diagnostics).map(Self::Table),
+            NodeKind::Scalar(..) | NodeKind::List(_) => Text::read(node, diagnostics).map(Self::Formula),
         }
     }
 
     fn shape() -> Shape {
-        FirstKey::shape()
+        FirstNode::shape()
     }
 }
 
 /// What goes back: `full`, or what is deducted.
 #[derive(Clone, PartialEq, Debug, JsonSchema)]
 #[schemars(untagged)]
-pub enum RefundKey {
+pub enum RefundNode {
     /// `full`: all of the refundable base.
     Full(Text),
     /// Less these deductions.
-    Deduct(DeductKey),
+    Deduct(DeductNode),
 }
 
-impl Read for RefundKey {
+impl Read for RefundNode {
     const EXPECTED: &'static str = "`full`, or a mapping with `deduct`";
 
-    fn read(node: &Node, reader: &mut Reader<'_, '_>) -> Option<Self> {
+    fn read(node: &Node, diagnostics: &mut Diagnostics<'_, '_>) -> Option<Self> {
         match &node.kind {
-            NodeKind::Mapping(_) => DeductKey::read(node, reader).map(Self::Deduct),
-            NodeKind::Scalar(text, _) if text == "full" => Text::read(node, reader).map(Self::Full),
+            NodeKind::Mapping(_) => DeductNode::read(node, diagnostics).map(Self::Deduct),
+            NodeKind::Scalar(text, _) if text == "full" => Text::read(node, diagnostics).map(Self::Full),
             NodeKind::Scalar(..) | NodeKind::List(_) => {
-                reader.expected(node, Self::EXPECTED);
+                diagnostics.expected(node, Self::EXPECTED);
                 None
             }
         }
     }
 
     fn shape() -> Shape {
-        DeductKey::shape()
+        DeductNode::shape()
     }
 }
 
 /// What must be proved: a kind of evidence, or a tree.
 #[derive(Clone, PartialEq, Debug, JsonSchema)]
 #[schemars(untagged)]
-pub enum RequirementKey {
+pub enum RequirementNode {
     /// A piece of this kind.
     Kind(Slug),
     /// A tree.
-    Tree(Box<TreeKey>),
+    Tree(Box<TreeNode>),
 }
 
 record! {
     /// A tree of requirements; exactly one of `all_of`, `any_of`, `at_least`.
-    pub struct TreeKey = "a requirement" {
+    pub struct TreeNode = "a requirement" {
         /// Several pieces of this kind: as many as `at_least` says.
         kind: Option<Slug>,
         /// All of these.
-        all_of: Option<Vec<RequirementKey>>,
+        all_of: Option<Vec<RequirementNode>>,
         /// At least one of these.
-        any_of: Option<Vec<RequirementKey>>,
+        any_of: Option<Vec<RequirementNode>>,
         /// At least so many of those in `of`, or pieces of `kind`.
         at_least: Option<Located<u32>>,
         /// What `at_least` counts.
-        of: Option<Vec<RequirementKey>>,
+        of: Option<Vec<RequirementNode>>,
     }
 }
 
-impl Read for RequirementKey {
+impl Read for RequirementNode {
     const EXPECTED: &'static str = "a kind of evidence, or one of `all_of`, `any_of`, `at_least`";
 
-    fn read(node: &Node, reader: &mut Reader<'_, '_>) -> Option<Self> {
+    fn read(node: &Node, diagnostics: &mut Diagnostics<'_, '_>) -> Option<Self> {
         match &node.kind {
-            NodeKind::Mapping(_) => TreeKey::read(node, reader).map(|tree| Self::Tree(Box::new(tree))),
-            NodeKind::Scalar(..) | NodeKind::List(_) => Slug::read(node, reader).map(Self::Kind),
+            NodeKind::Mapping(_) => TreeNode::read(node, diagnostics).map(|tree| Self::Tree(Box::new(tree))),
+            NodeKind::Scalar(..) | NodeKind::List(_) => Slug::read(node, diagnostics).map(Self::Kind),
         }
     }
 }
 
 record! {
     /// A calendar of business days.
-    pub struct CalendarKey = "a calendar" {
+    pub struct CalendarNode = "a calendar" {
         /// Where the days are published.
         source: Option<Text>,
         /// The first and the last day that it speaks of.
@@ -591,7 +591,7 @@ record! {
 
 record! {
     /// What a bundle of several policies says of itself.
-    pub struct BundleKey = "a bundle" {
+    pub struct BundleNode = "a bundle" {
         /// The policy that a request without `policy_id` gets.
         default: Slug,
     }
@@ -605,7 +605,7 @@ pub struct LayerRules {
     /// What it may do.
     pub power: LayerPower,
     /// Its rules.
-    pub rules: Vec<RuleKey>,
+    pub rules: Vec<RuleNode>,
 }
 
 /// A policy as written, with what stands above it and the places of its last keys.
@@ -623,8 +623,8 @@ pub struct Document {
 
 /// Reads a policy file's tree. A mandatory key that is absent or blank is reported and filled
 /// in, so that everything else is checked all the same.
-pub fn read_policy(root: Node, layers: Vec<LayerRules>, reader: &mut Reader<'_, '_>) -> Option<Document> {
-    let NodeKind::Mapping(mut entries) = root.kind else { return Policy::read(&root, reader).and(None) };
+pub fn read_policy(root: Node, layers: Vec<LayerRules>, diagnostics: &mut Diagnostics<'_, '_>) -> Option<Document> {
+    let NodeKind::Mapping(mut entries) = root.kind else { return Policy::read(&root, diagnostics).and(None) };
     let last_written = entries.last().map(|(key, _)| key.clone());
     let end = last_written.as_ref().map_or(root.span, |key| key.span);
     let is_otherwise = |(key, _): &&(Located<String>, Node)| key.value == "otherwise";
@@ -632,7 +632,12 @@ pub fn read_policy(root: Node, layers: Vec<LayerRules>, reader: &mut Reader<'_, 
     for (key, expected, filler) in fillers(root.span) {
         match entries.iter_mut().find(|(name, _)| name.value == key) {
             Some((name, node)) if node.is_blank() => {
-                reader.error("blank-value", name.span, format!("`{key}` has no value"), format!("expected {expected}"));
+                diagnostics.error(
+                    "blank-value",
+                    name.span,
+                    format!("`{key}` has no value"),
+                    format!("expected {expected}"),
+                );
                 *node = filler;
             }
             Some(_) => {}
@@ -642,7 +647,7 @@ pub fn read_policy(root: Node, layers: Vec<LayerRules>, reader: &mut Reader<'_, 
                     "otherwise" => (end, format!("was the file cut off? its last key is {expected}")),
                     _ => (root.span, format!("expected {expected}")),
                 };
-                reader.error("missing-key", at, format!("a policy needs the key `{key}`"), help);
+                diagnostics.error("missing-key", at, format!("a policy needs the key `{key}`"), help);
                 entries.push((Located { value: key.to_owned(), span: end }, filler));
             }
         }
@@ -650,7 +655,7 @@ pub fn read_policy(root: Node, layers: Vec<LayerRules>, reader: &mut Reader<'_, 
     let (otherwise, _) = entries.iter().find(is_otherwise)?;
     let otherwise = otherwise.clone();
     let last_key = ended.unwrap_or_else(|| otherwise.clone());
-    let policy = Policy::read(&Node { kind: NodeKind::Mapping(entries), span: root.span }, reader)?;
+    let policy = Policy::read(&Node { kind: NodeKind::Mapping(entries), span: root.span }, diagnostics)?;
     Some(Document { policy, layers, last_key, otherwise_key: otherwise.span })
 }
 

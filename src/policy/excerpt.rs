@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use crate::policy::diagnostic::Place;
+use crate::policy::diagnostic::SourceLocation;
 
 /// Lines shown of a place that goes over several.
 const LINES_MAX: usize = 12;
@@ -36,7 +36,7 @@ pub(super) enum Excerpt<'t> {
 }
 
 /// The lines of a text in which a place is, and those next to it; `None` where it is outside of the text.
-pub(super) fn excerpt<'t>(text: &'t str, place: &Place) -> Option<Excerpt<'t>> {
+pub(super) fn excerpt<'t>(text: &'t str, place: &SourceLocation) -> Option<Excerpt<'t>> {
     text.get(place.start..place.end)?;
     let begin = text.get(..place.start)?.rfind('\n').map_or(0, |at| at + 1);
     let mut end = begin;
@@ -72,9 +72,9 @@ fn around(text: &str, at: usize) -> String {
 mod tests {
     use super::*;
 
-    fn at(text: &str, start: usize, end: usize) -> Place {
+    fn at(text: &str, start: usize, end: usize) -> SourceLocation {
         let line = u32::try_from(text[..start].matches('\n').count() + 1).unwrap();
-        Place { file: "p".into(), line, column: 1, start, end }
+        SourceLocation { file: "p".into(), line, column: 1, start, end }
     }
 
     #[test]

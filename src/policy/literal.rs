@@ -3,8 +3,8 @@
 //! The grammar is strict: `0.5` but not `.5` or `5.`, `1000` but not `1_000` or `1e3`. Every
 //! digit counts; nothing passes through a float.
 
-use crate::domain::exact::Exact;
 use crate::domain::limits::DECIMAL_DIGITS_MAX;
+use crate::domain::ratio::Ratio;
 use crate::domain::time::Timestamp;
 use crate::plan::fact::{Dimension, NANOS_PER_UNIT};
 
@@ -18,17 +18,17 @@ const ELAPSED_UNITS: [(&str, i128); 6] = [
     ("w", 604_800_000_000_000),
 ];
 
-/// Reads a decimal; see [`Exact::parse_decimal`].
+/// Reads a decimal; see [`Ratio::parse_decimal`].
 #[must_use]
-pub fn decimal(text: &str) -> Option<Exact> {
-    Exact::parse_decimal(text)
+pub fn decimal(text: &str) -> Option<Ratio> {
+    Ratio::parse_decimal(text)
 }
 
 /// Reads a plain number: a decimal, a percentage (`15%`), or a fraction (`1/3`).
 #[must_use]
-pub fn number(text: &str) -> Option<Exact> {
+pub fn number(text: &str) -> Option<Ratio> {
     if let Some(percent) = text.strip_suffix('%') {
-        return decimal(percent)?.over(Exact::whole(100))?.ok();
+        return decimal(percent)?.over(Ratio::whole(100))?.ok();
     }
     match text.split_once('/') {
         Some((numerator, denominator)) => decimal(numerator)?.over(decimal(denominator)?)?.ok(),
@@ -38,7 +38,7 @@ pub fn number(text: &str) -> Option<Exact> {
 
 /// Reads elapsed time: numbers with units, largest first: `24h`, `1h30m`, `90s`, `8d`.
 #[must_use]
-pub fn elapsed(text: &str) -> Option<Exact> {
+pub fn elapsed(text: &str) -> Option<Ratio> {
     let (negative, mut rest) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text),
@@ -57,22 +57,22 @@ pub fn elapsed(text: &str) -> Option<Exact> {
         total = total.checked_add(count.parse::<i128>().ok()?.checked_mul(nanos)?)?;
         (last, rest) = (nanos, remaining);
     }
-    (last != i128::MAX).then(|| Exact::whole(if negative { -total } else { total }))
+    (last != i128::MAX).then(|| Ratio::whole(if negative { -total } else { total }))
 }
 
 /// Reads a count of days: `3 days`, `1 day`.
 #[must_use]
-pub fn days(text: &str) -> Option<Exact> {
+pub fn days(text: &str) -> Option<Ratio> {
     count_of(text, &["day", "days"])
 }
 
 /// Reads a count of business days: `3 business_days`, `1 business_day`.
 #[must_use]
-pub fn business_days(text: &str) -> Option<Exact> {
+pub fn business_days(text: &str) -> Option<Ratio> {
     count_of(text, &["business_day", "business_days"])
 }
 
-fn count_of(text: &str, units: &[&str]) -> Option<Exact> {
+fn count_of(text: &str, units: &[&str]) -> Option<Ratio> {
     let (count, unit) = text.split_once(' ')?;
     let whole = decimal(count).filter(|number| number.is_whole())?;
     units.contains(&unit.trim_start()).then_some(whole)
@@ -80,14 +80,14 @@ fn count_of(text: &str, units: &[&str]) -> Option<Exact> {
 
 /// Reads a value of a dimension, in the unit of the dimension.
 #[must_use]
-pub fn quantity(text: &str, dimension: Dimension) -> Option<Exact> {
+pub fn quantity(text: &str, dimension: Dimension) -> Option<Ratio> {
     match dimension {
         Dimension::Number => number(text),
-        Dimension::Money => decimal(text)?.times(Exact::whole(NANOS_PER_UNIT)).ok(),
+        Dimension::Money => decimal(text)?.times(Ratio::whole(NANOS_PER_UNIT)).ok(),
         Dimension::Elapsed => elapsed(text),
         Dimension::Days => days(text),
         Dimension::BusinessDays => business_days(text),
-        Dimension::Timestamp => Timestamp::parse(text).map(|time| Exact::whole(time.nanos())),
+        Dimension::Timestamp => Timestamp::parse(text).map(|time| Ratio::whole(time.nanos())),
     }
 }
 
@@ -115,20 +115,20 @@ mod tests {
         }
         assert_eq!(decimal("1234567890123456789"), None, "too many digits");
         assert_eq!(decimal("0.1234567890123"), None, "too many places");
-        assert_eq!(decimal("-0.50"), Exact::fraction(-1, 2));
-        assert_eq!(decimal("007"), Some(Exact::whole(7)));
+        assert_eq!(decimal("-0.50"), Ratio::fraction(-1, 2));
+        assert_eq!(decimal("007"), Some(Ratio::whole(7)));
     }
 
     #[test]
     fn numbers_are_exact() {
-        assert_eq!(number("15%"), Exact::fraction(3, 20));
-        assert_eq!(number("1/3"), Exact::fraction(1, 3));
+        assert_eq!(number("15%"), Ratio::fraction(3, 20));
+        assert_eq!(number("1/3"), Ratio::fraction(1, 3));
         assert_eq!(number("1/0"), None);
     }
 
     #[test]
     fn elapsed_time_runs_from_large_to_small() {
-        let hours = |count: i128| Some(Exact::whole(count * 3_600_000_000_000));
+        let hours = |count: i128| Some(Ratio::whole(count * 3_600_000_000_000));
         assert_eq!(elapsed("24h"), hours(24));
         assert_eq!(elapsed("8d"), hours(192));
         assert_eq!(elapsed("1d12h"), hours(36));
@@ -140,9 +140,9 @@ mod tests {
 
     #[test]
     fn kinds_of_days_do_not_mix() {
-        assert_eq!(days("3 days"), Some(Exact::whole(3)));
+        assert_eq!(days("3 days"), Some(Ratio::whole(3)));
         assert_eq!(business_days("3 days"), None);
-        assert_eq!(business_days("1 business_day"), Some(Exact::whole(1)));
+        assert_eq!(business_days("1 business_day"), Some(Ratio::whole(1)));
         assert_eq!(days("1.5 days"), None);
     }
 }

@@ -9,10 +9,10 @@ use crate::policy::bundle::{Bundle, BundleFile};
 use crate::policy::calendar;
 use crate::policy::check::{Calendars, check};
 use crate::policy::compile::compile;
-use crate::policy::diagnostic::{Diagnostic, Place, Precedent, Severity};
-use crate::policy::document::{BundleKey, CalendarKey, Document, read_policy};
+use crate::policy::diagnostic::{Diagnostic, Precedent, Severity, SourceLocation};
+use crate::policy::document::{BundleNode, CalendarNode, Document, read_policy};
 use crate::policy::merge::{Fragments, Layer, check_shared, merge, read_fragment, read_layer};
-use crate::policy::read::{Read, Reader};
+use crate::policy::read::{Diagnostics, Read};
 use crate::policy::source::{Located, Source, Sources, Span};
 use crate::policy::tree::{Node, NodeBudget, parse_within};
 use crate::policy::unknown::unknown_word;
@@ -124,32 +124,32 @@ pub fn load_of(bundle: &Bundle, precedent: Precedent) -> (Option<Loaded>, Vec<Di
     let mut diagnostics = Vec::new();
     let sources = open(bundle, &mut diagnostics);
     let trees = parse_all(bundle, &sources, precedent, &mut diagnostics);
-    let mut reader = Reader::of(&sources, precedent);
-    let calendars = calendars(bundle, &trees, &mut reader);
-    let fragments = fragments(bundle, &trees, &mut reader);
+    let mut sink = Diagnostics::of(&sources, precedent);
+    let calendars = calendars(bundle, &trees, &mut sink);
+    let fragments = fragments(bundle, &trees, &mut sink);
     let layers: Vec<Layer> =
-        of_role(&trees, FileRole::Layer).filter_map(|(_, node)| read_layer(node, &mut reader)).collect();
+        of_role(&trees, FileRole::Layer).filter_map(|(_, node)| read_layer(node, &mut sink)).collect();
     let (mut plans, mut places): (Vec<Plan>, Vec<RuleSpans>) = (Vec::new(), Vec::new());
     let mut written: Vec<Written> = Vec::new();
     let policies: Vec<&Node> = of_role(&trees, FileRole::Policy).map(|(_, node)| node).collect();
-    if check_shared(&policies, &fragments, &layers, &mut reader).is_none() {
-        diagnostics.append(&mut reader.diagnostics);
+    if check_shared(&policies, &fragments, &layers, &mut sink).is_none() {
+        diagnostics.append(&mut sink.diagnostics);
         return (None, diagnostics);
     }
     // Each tree ends with its policy: a large one is not held beside the document made of it.
     for (_, node) in trees.into_iter().filter(|(path, _)| role(path) == FileRole::Policy) {
-        let (merged, rules) = merge(node, &fragments, &layers, &mut reader);
-        let Some(document) = read_policy(merged, rules, &mut reader) else { continue };
-        let plan = check(&document, &calendars, &mut reader).map(compile);
+        let (merged, rules) = merge(node, &fragments, &layers, &mut sink);
+        let Some(document) = read_policy(merged, rules, &mut sink) else { continue };
+        let plan = check(&document, &calendars, &mut sink).map(compile);
         written.push(Written::new(&document, plan.as_ref()));
         if let Some(plan) = plan {
             plans.push(plan);
             places.push(RuleSpans::of(&document));
         }
     }
-    check_targets(&layers, &written, &mut reader);
-    versions::check(&written, &mut reader);
-    diagnostics.append(&mut reader.diagnostics);
+    check_targets(&layers, &written, &mut sink);
+    versions::check(&written, &mut sink);
+    diagnostics.append(&mut sink.diagnostics);
     if !bundle.files().iter().any(|file| role(&file.path) == FileRole::Policy) {
         diagnostics.push(whole_bundle("no-policy", "the bundle holds no policy", "add a file `NAME.policy.yaml`"));
     }
@@ -223,27 +223,27 @@ fn named<T>(
         .collect()
 }
 
-fn calendars(bundle: &Bundle, trees: &[Tree<'_>], reader: &mut Reader<'_, '_>) -> Calendars {
+fn calendars(bundle: &Bundle, trees: &[Tree<'_>], sink: &mut Diagnostics<'_, '_>) -> Calendars {
     named(bundle, trees, FileRole::Calendar, |node| {
-        let written = CalendarKey::read(node, reader)?;
-        calendar::check(&written, reader).map(Arc::new)
+        let written = CalendarNode::read(node, sink)?;
+        calendar::check(&written, sink).map(Arc::new)
     })
 }
 
-fn fragments(bundle: &Bundle, trees: &[Tree<'_>], reader: &mut Reader<'_, '_>) -> Fragments {
-    named(bundle, trees, FileRole::Fragment, |node| read_fragment(node, reader))
+fn fragments(bundle: &Bundle, trees: &[Tree<'_>], sink: &mut Diagnostics<'_, '_>) -> Fragments {
+    named(bundle, trees, FileRole::Fragment, |node| read_fragment(node, sink))
 }
 
 /// Every policy that a layer stands above is there.
-fn check_targets(layers: &[Layer], written: &[Written], reader: &mut Reader<'_, '_>) {
+fn check_targets(layers: &[Layer], written: &[Written], sink: &mut Diagnostics<'_, '_>) {
     let known: BTreeSet<&str> = written.iter().map(|policy| policy.id.text()).collect();
     for base in layers.iter().flat_map(|layer| &layer.overrides) {
-        if reader.is_full() {
+        if sink.is_full() {
             return;
         }
         if !known.contains(base.text()) {
             let known: Vec<String> = written.iter().map(|policy| policy.id.text().to_owned()).collect();
-            unknown_word(base.text(), base.span(), "policy of this bundle", &known, reader);
+            unknown_word(base.text(), base.span(), "policy of this bundle", &known, sink);
         }
     }
 }
@@ -253,17 +253,17 @@ pub fn read_file<T>(
     file: &BundleFile,
     budget: &mut NodeBudget,
     diagnostics: &mut Vec<Diagnostic>,
-    read: impl FnOnce(&Node, &mut Reader<'_, '_>) -> Option<T>,
+    read: impl FnOnce(&Node, &mut Diagnostics<'_, '_>) -> Option<T>,
 ) -> Option<T> {
     // A file that is no text has been reported with the others.
     let source = Source::open(file, 0).ok()?;
     let mut structural = Vec::new();
     let node = parse_within(&source, budget, &mut structural);
     let sources = Sources::new(vec![source]);
-    let mut reader = Reader::of(&sources, budget.precedent());
-    let read = node.and_then(|node| read(&node, &mut reader));
+    let mut sink = Diagnostics::of(&sources, budget.precedent());
+    let read = node.and_then(|node| read(&node, &mut sink));
     diagnostics.append(&mut structural);
-    diagnostics.append(&mut reader.diagnostics);
+    diagnostics.append(&mut sink.diagnostics);
     read
 }
 
@@ -278,14 +278,14 @@ fn default_policy(
     ids.sort_unstable();
     ids.dedup();
     if let Some(manifest) = bundle.file("bundle.yaml") {
-        return read_file(manifest, &mut NodeBudget::of(precedent), diagnostics, |node, reader| {
-            let written = BundleKey::read(node, reader)?;
+        return read_file(manifest, &mut NodeBudget::of(precedent), diagnostics, |node, sink| {
+            let written = BundleNode::read(node, sink)?;
             let Located { value, span } = written.default.0;
             if ids.contains(&value.as_str()) {
                 return Some(value);
             }
             let known: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
-            unknown_word(&value, span, "policy of this bundle", &known, reader);
+            unknown_word(&value, span, "policy of this bundle", &known, sink);
             None
         });
     }
@@ -308,6 +308,6 @@ fn whole_bundle(code: &'static str, message: &str, help: &str) -> Diagnostic {
 }
 
 fn whole_file(file: &BundleFile, code: &'static str, message: String, help: &str) -> Diagnostic {
-    let place = Place { file: file.path.clone(), line: 1, column: 1, start: 0, end: 0 };
+    let place = SourceLocation { file: file.path.clone(), line: 1, column: 1, start: 0, end: 0 };
     Diagnostic::new(Severity::Error, code, message, Some(place), help)
 }

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::limits::{SHARED_NODES_MAX, SHARED_TEXT_BYTES_MAX};
 use crate::plan::rule::LayerPower;
-use crate::policy::document::{LayerRules, Policy, RuleKey};
-use crate::policy::read::{Read, Reader, Shape, Slug, entries, field};
+use crate::policy::document::{LayerRules, Policy, RuleNode};
+use crate::policy::read::{Diagnostics, Read, Shape, Slug, entries, field};
 use crate::policy::source::{Located, Span};
 use crate::policy::tree::{Node, NodeKind};
 use crate::policy::unknown::unknown_word;
@@ -51,7 +51,7 @@ pub struct Layer {
     above: BTreeSet<String>,
     /// Whether it may only improve the refund.
     pub may: LayerPower,
-    rules: Vec<RuleKey>,
+    rules: Vec<RuleNode>,
     shared: Node,
     /// The size of its file.
     size: Size,
@@ -88,10 +88,10 @@ pub fn check_shared(
     policies: &[&Node],
     fragments: &Fragments,
     layers: &[Layer],
-    reader: &mut Reader<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
 ) -> Option<()> {
     let max = Size { nodes: SHARED_NODES_MAX, text_bytes: SHARED_TEXT_BYTES_MAX };
-    check_shared_within(max, policies, fragments, layers, reader)
+    check_shared_within(max, policies, fragments, layers, diagnostics)
 }
 
 fn check_shared_within(
@@ -99,7 +99,7 @@ fn check_shared_within(
     policies: &[&Node],
     fragments: &Fragments,
     layers: &[Layer],
-    reader: &mut Reader<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
 ) -> Option<()> {
     let (mut uses, mut ids) = (BTreeMap::<&str, usize>::new(), BTreeMap::<&str, usize>::new());
     for policy in policies {
@@ -132,11 +132,11 @@ fn check_shared_within(
     let (span, count, size) = shared.into_iter().max_by_key(|(_, count, size)| weight(size.times(*count)))?;
     let message = format!(
         "fragments and layers come to {got} {what}, counted for each policy that uses them, at most {most} are allowed; `{}` holds {} and is used {count} times",
-        reader.sources.place(span).file,
+        diagnostics.sources.place(span).file,
         weight(size),
     );
     let help = "share less: move what few policies need into these, or split the bundle";
-    reader.stricter_error("too-large", span, message, help)
+    diagnostics.stricter_error("too-large", span, message, help)
 }
 
 /// The value of a key of a mapping.
@@ -161,25 +161,31 @@ fn words(node: &Node) -> Vec<&str> {
 }
 
 /// Reads a fragment: only declarations.
-pub fn read_fragment(node: &Node, reader: &mut Reader<'_, '_>) -> Option<Node> {
-    entries(node, "a fragment", &SHARED_KEYS, reader)?;
+pub fn read_fragment(node: &Node, diagnostics: &mut Diagnostics<'_, '_>) -> Option<Node> {
+    entries(node, "a fragment", &SHARED_KEYS, diagnostics)?;
     Some(node.clone())
 }
 
 /// Reads a layer.
-pub fn read_layer(node: &Node, reader: &mut Reader<'_, '_>) -> Option<Layer> {
+pub fn read_layer(node: &Node, diagnostics: &mut Diagnostics<'_, '_>) -> Option<Layer> {
     const NAME: &str = "a layer";
     let keys: Vec<&str> = LAYER_KEYS.into_iter().chain(SHARED_KEYS).collect();
-    let all = entries(node, NAME, &keys, reader)?;
-    let name = field::<Slug>(all, "layer", node.span, NAME, reader);
-    let overrides = field::<Vec<Slug>>(all, "overrides", node.span, NAME, reader);
-    let may = field::<Slug>(all, "may", node.span, NAME, reader);
-    let rules = field::<Vec<RuleKey>>(all, "rules", node.span, NAME, reader);
+    let all = entries(node, NAME, &keys, diagnostics)?;
+    let name = field::<Slug>(all, "layer", node.span, NAME, diagnostics);
+    let overrides = field::<Vec<Slug>>(all, "overrides", node.span, NAME, diagnostics);
+    let may = field::<Slug>(all, "may", node.span, NAME, diagnostics);
+    let rules = field::<Vec<RuleNode>>(all, "rules", node.span, NAME, diagnostics);
     let may = may.and_then(|may| match may.text() {
         "improve" => Some(LayerPower::Improve),
         "replace" => Some(LayerPower::Replace),
         other => {
-            unknown_word(other, may.span(), "power of a layer", &["improve".to_owned(), "replace".to_owned()], reader);
+            unknown_word(
+                other,
+                may.span(),
+                "power of a layer",
+                &["improve".to_owned(), "replace".to_owned()],
+                diagnostics,
+            );
             None
         }
     });
@@ -202,27 +208,27 @@ pub fn merge(
     policy: Node,
     fragments: &Fragments,
     layers: &[Layer],
-    reader: &mut Reader<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
 ) -> (Node, Vec<LayerRules>) {
     let NodeKind::Mapping(mut merged) = policy.kind else { return (policy, Vec::new()) };
     let id = merged.iter().find(|(key, _)| key.value == "policy").map(|(_, node)| node.kind.clone());
-    let used = used(&merged, reader);
+    let used = used(&merged, diagnostics);
     let above: Vec<&Layer> = layers.iter().filter(|layer| layer.is_above(id.as_ref())).collect();
     merged.retain(|(key, _)| key.value != "use");
     for name in used {
         match fragments.get(name.text()) {
-            Some(Some(fragment)) => add(&mut merged, fragment, reader),
+            Some(Some(fragment)) => add(&mut merged, fragment, diagnostics),
             Some(None) => {}
-            None if reader.is_full() => {}
+            None if diagnostics.is_full() => {}
             None => {
                 let known: Vec<String> = fragments.keys().cloned().collect();
-                unknown_word(name.text(), name.span(), "fragment of this bundle", &known, reader);
+                unknown_word(name.text(), name.span(), "fragment of this bundle", &known, diagnostics);
             }
         }
     }
     let mut rules = Vec::new();
     for layer in above {
-        add(&mut merged, &layer.shared, reader);
+        add(&mut merged, &layer.shared, diagnostics);
         rules.push(LayerRules { name: layer.name.clone(), power: layer.may, rules: layer.rules.clone() });
     }
     (Node { kind: NodeKind::Mapping(merged), span: policy.span }, rules)
@@ -235,26 +241,26 @@ impl Layer {
     }
 }
 
-fn used(own: &[Entry], reader: &mut Reader<'_, '_>) -> Vec<Slug> {
+fn used(own: &[Entry], diagnostics: &mut Diagnostics<'_, '_>) -> Vec<Slug> {
     match own.iter().find(|(key, _)| key.value == "use") {
-        Some((_, node)) => Vec::read(node, reader).unwrap_or_default(),
+        Some((_, node)) => Vec::read(node, diagnostics).unwrap_or_default(),
         None => Vec::new(),
     }
 }
 
 /// Adds what `from` declares in front of what there is, so that it is known to what follows.
-fn add(merged: &mut Vec<Entry>, from: &Node, reader: &mut Reader<'_, '_>) {
+fn add(merged: &mut Vec<Entry>, from: &Node, diagnostics: &mut Diagnostics<'_, '_>) {
     let NodeKind::Mapping(added) = &from.kind else { return };
     for (key, node) in added {
         match merged.iter_mut().find(|(known, _)| known.value == key.value) {
-            Some((known, own)) => join(known, own, node, reader),
+            Some((known, own)) => join(known, own, node, diagnostics),
             // Behind the head of a policy and before its last key.
             None => merged.insert(0, (key.clone(), node.clone())),
         }
     }
 }
 
-fn join(key: &Located<String>, own: &mut Node, added: &Node, reader: &mut Reader<'_, '_>) {
+fn join(key: &Located<String>, own: &mut Node, added: &Node, diagnostics: &mut Diagnostics<'_, '_>) {
     match (&mut own.kind, &added.kind) {
         (NodeKind::List(own), NodeKind::List(added)) => {
             own.splice(0..0, added.iter().cloned());
@@ -263,14 +269,14 @@ fn join(key: &Located<String>, own: &mut Node, added: &Node, reader: &mut Reader
             let mut front = Vec::new();
             for (name, node) in added {
                 match own.iter_mut().find(|(known, _)| known.value == name.value) {
-                    Some((known, inner)) if is_table(&key.value) => join(known, inner, node, reader),
-                    Some((known, _)) => clash(known, name.span, reader),
+                    Some((known, inner)) if is_table(&key.value) => join(known, inner, node, diagnostics),
+                    Some((known, _)) => clash(known, name.span, diagnostics),
                     None => front.push((name.clone(), node.clone())),
                 }
             }
             own.splice(0..0, front);
         }
-        (NodeKind::Scalar(..) | NodeKind::List(_) | NodeKind::Mapping(_), _) => clash(key, added.span, reader),
+        (NodeKind::Scalar(..) | NodeKind::List(_) | NodeKind::Mapping(_), _) => clash(key, added.span, diagnostics),
     }
 }
 
@@ -279,11 +285,11 @@ fn is_table(key: &str) -> bool {
     matches!(key, "evidence" | "text" | "routes")
 }
 
-fn clash(own: &Located<String>, other: Span, reader: &mut Reader<'_, '_>) {
-    let other = reader.sources.place(other);
+fn clash(own: &Located<String>, other: Span, diagnostics: &mut Diagnostics<'_, '_>) {
+    let other = diagnostics.sources.place(other);
     let message = format!("`{}` is declared in `{}` already", own.value, other.file);
     let help = format!("line {} there declares it; remove one of them, or choose another name", other.line);
-    reader.error("duplicate-key", own.span, message, help);
+    diagnostics.error("duplicate-key", own.span, message, help);
 }
 
 /// How a fragment is built.
@@ -297,7 +303,7 @@ pub fn fragment_shape() -> Shape {
 pub fn layer_shape() -> Shape {
     let (head, rest) = LAYER_KEYS.split_at(6);
     let head = head.iter().map(|&key| (key, Shape::Any));
-    let rest = rest.iter().map(|&key| (key, if key == "rules" { Vec::<RuleKey>::shape() } else { Shape::Any }));
+    let rest = rest.iter().map(|&key| (key, if key == "rules" { Vec::<RuleNode>::shape() } else { Shape::Any }));
     Shape::Record(head.chain(shared_shape()).chain(rest).collect())
 }
 
@@ -327,24 +333,25 @@ mod tests {
             (0..).zip(texts).map(|(file, (path, text))| Source::new(path, text, file)).collect();
         let trees: Vec<Node> = sources.iter().map(|source| parse(source, &mut Vec::new()).unwrap()).collect();
         let sources = Sources::new(sources);
-        let (mut reader, mut in_force) = (Reader::new(&sources), Reader::of(&sources, Precedent::InForce));
+        let (mut diagnostics, mut in_force) =
+            (Diagnostics::new(&sources), Diagnostics::of(&sources, Precedent::InForce));
         let fragments = Fragments::from([("f".to_owned(), Some(trees[0].clone()))]);
-        let layers = [read_layer(&trees[1], &mut reader).unwrap()];
+        let layers = [read_layer(&trees[1], &mut diagnostics).unwrap()];
         // A mapping, a key and a list of two; a mapping, five keys, three words, and lists of two and of none.
         let (nodes, text_bytes) = (2 * (5 + 13), 2 * (7 + 40));
         let policies = [&trees[2], &trees[2]];
         let mut check = |nodes, text_bytes| {
             let max = Size { nodes, text_bytes };
-            let passes = |reader| check_shared_within(max, &policies, &fragments, &layers, reader).is_some();
-            (passes(&mut reader), passes(&mut in_force))
+            let passes = |diagnostics| check_shared_within(max, &policies, &fragments, &layers, diagnostics).is_some();
+            (passes(&mut diagnostics), passes(&mut in_force))
         };
         assert_eq!(check(nodes, text_bytes), (true, true));
         // What was in force before is let in, and the same is said of it.
         assert_eq!(check(nodes - 1, text_bytes), (false, true));
         assert_eq!(check(nodes, text_bytes - 1), (false, true));
-        assert_eq!(in_force.diagnostics, reader.diagnostics);
-        assert!(reader.diagnostics.iter().all(|it| it.severity == Severity::StricterError));
-        let messages: Vec<&str> = reader.diagnostics.iter().map(|it| it.message.as_str()).collect();
+        assert_eq!(in_force.diagnostics, diagnostics.diagnostics);
+        assert!(diagnostics.diagnostics.iter().all(|it| it.severity == Severity::StricterError));
+        let messages: Vec<&str> = diagnostics.diagnostics.iter().map(|it| it.message.as_str()).collect();
         assert_eq!(
             messages,
             [
@@ -352,6 +359,6 @@ mod tests {
                 "fragments and layers come to 94 bytes of text, counted for each policy that uses them, at most 93 are allowed; `l.layer.yaml` holds 40 and is used 2 times",
             ]
         );
-        assert_eq!(reader.diagnostics[0].place.as_ref().unwrap().file, "l.layer.yaml");
+        assert_eq!(diagnostics.diagnostics[0].place.as_ref().unwrap().file, "l.layer.yaml");
     }
 }

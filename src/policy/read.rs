@@ -14,7 +14,7 @@ use crate::policy::tree::{Node, NodeKind};
 
 /// Collects what is wrong while a file is read or checked.
 #[derive(Debug)]
-pub struct Reader<'s, 't> {
+pub struct Diagnostics<'s, 't> {
     /// The files.
     pub sources: &'s Sources<'t>,
     /// What is wrong so far.
@@ -36,7 +36,7 @@ const STRAIGHT_QUOTES: &str =
 /// with a wrong word in each row takes minutes.
 const COMPARISONS_MAX: usize = 1_000_000;
 
-impl<'s, 't> Reader<'s, 't> {
+impl<'s, 't> Diagnostics<'s, 't> {
     /// A reader of these files of a new bundle, with nothing wrong yet.
     #[must_use]
     pub fn new(sources: &'s Sources<'t>) -> Self {
@@ -116,7 +116,7 @@ pub trait Read: Sized {
     const EXPECTED: &'static str;
 
     /// Reads it; `None` after a report.
-    fn read(node: &Node, reader: &mut Reader<'_, '_>) -> Option<Self>;
+    fn read(node: &Node, diagnostics: &mut Diagnostics<'_, '_>) -> Option<Self>;
 
     /// What is expected where nothing was written.
     #[must_use]
@@ -190,11 +190,11 @@ macro_rules! record {
                 format!("a mapping with keys such as {}", $crate::policy::read::quoted_list(Self::KEYS.iter().take(3)))
             }
 
-            fn read(node: &$crate::policy::tree::Node, reader: &mut $crate::policy::read::Reader<'_, '_>) -> Option<Self> {
+            fn read(node: &$crate::policy::tree::Node, diagnostics: &mut $crate::policy::read::Diagnostics<'_, '_>) -> Option<Self> {
                 use $crate::policy::read::Record;
-                let entries = $crate::policy::read::entries(node, Self::NAME, Self::KEYS, reader)?;
+                let entries = $crate::policy::read::entries(node, Self::NAME, Self::KEYS, diagnostics)?;
                 $( let $key = $crate::policy::read::field::<$kind>(
-                    entries, $crate::policy::read::record!(@key $key $($text)?), node.span, Self::NAME, reader); )+
+                    entries, $crate::policy::read::record!(@key $key $($text)?), node.span, Self::NAME, diagnostics); )+
                 Some(Self { $( $key: $key?, )+ })
             }
         }
@@ -209,7 +209,7 @@ pub fn entries<'n>(
     node: &'n Node,
     name: &str,
     keys: &[&str],
-    reader: &mut Reader<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
 ) -> Option<&'n [(Located<String>, Node)]> {
     let NodeKind::Mapping(entries) = &node.kind else {
         let expected = format!("{name} (a mapping with keys such as {})", quoted_list(keys.iter().take(3)));
@@ -217,19 +217,19 @@ pub fn entries<'n>(
             (NodeKind::Scalar(..), Some(first)) => format!("write its keys and their values: `{{ {first}: … }}`"),
             _ => String::new(),
         };
-        reader.error("wrong-type", node.span, format!("expected {expected}, got {}", node.describe()), help);
+        diagnostics.error("wrong-type", node.span, format!("expected {expected}, got {}", node.describe()), help);
         return None;
     };
     for (key, _) in entries {
         if !keys.contains(&key.value.as_str()) {
-            if reader.is_full() {
+            if diagnostics.is_full() {
                 break;
             }
-            let help = reader.suggestion(&key.value, keys.iter().copied()).map_or_else(
+            let help = diagnostics.suggestion(&key.value, keys.iter().copied()).map_or_else(
                 || format!("the keys of {name} are {}", quoted_list(keys)),
                 |near| format!("did you mean `{near}`?"),
             );
-            reader.error("unknown-key", key.span, format!("{name} has no key `{}`", key.value), help);
+            diagnostics.error("unknown-key", key.span, format!("{name} has no key `{}`", key.value), help);
         }
     }
     Some(entries)
@@ -241,7 +241,7 @@ pub fn field<T: Read>(
     key: &str,
     owner: Span,
     name: &str,
-    reader: &mut Reader<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
 ) -> Option<T> {
     match entries.iter().find(|(written, _)| written.value == key) {
         Some((written, node)) if node.is_blank() => {
@@ -249,12 +249,12 @@ pub fn field<T: Read>(
                 Some(_) => format!("expected {}; remove the key if nothing is meant", T::expected()),
                 None => format!("expected {}", T::expected()),
             };
-            reader.error("blank-value", written.span, format!("`{key}` has no value"), help);
+            diagnostics.error("blank-value", written.span, format!("`{key}` has no value"), help);
             None
         }
-        Some((_, node)) => T::read(node, reader),
+        Some((_, node)) => T::read(node, diagnostics),
         None => T::absent().or_else(|| {
-            reader.error(
+            diagnostics.error(
                 "missing-key",
                 owner,
                 format!("{name} needs the key `{key}`"),
@@ -298,11 +298,11 @@ pub type Text = Located<String>;
 impl Read for Text {
     const EXPECTED: &'static str = "a text";
 
-    fn read(node: &Node, reader: &mut Reader<'_, '_>) -> Option<Self> {
+    fn read(node: &Node, diagnostics: &mut Diagnostics<'_, '_>) -> Option<Self> {
         match &node.kind {
             NodeKind::Scalar(text, _) if !node.is_blank() => Some(Located { value: text.clone(), span: node.span }),
             NodeKind::Scalar(..) | NodeKind::List(_) | NodeKind::Mapping(_) => {
-                reader.expected(node, Self::EXPECTED);
+                diagnostics.expected(node, Self::EXPECTED);
                 None
             }
         }
@@ -333,21 +333,21 @@ const SLUG_BYTES_MAX: usize = 64;
 impl Read for Slug {
     const EXPECTED: &'static str = "a slug, such as `late_delivery`";
 
-    fn read(node: &Node, reader: &mut Reader<'_, '_>) -> Option<Self> {
-        let text = Text::read(node, reader)?;
-        check_slug(&text, reader).then_some(Self(text))
+    fn read(node: &Node, diagnostics: &mut Diagnostics<'_, '_>) -> Option<Self> {
+        let text = Text::read(node, diagnostics)?;
+        check_slug(&text, diagnostics).then_some(Self(text))
     }
 }
 
 /// Whether a text is a slug; reports it where it is not.
-pub fn check_slug(text: &Located<String>, reader: &mut Reader<'_, '_>) -> bool {
+pub fn check_slug(text: &Located<String>, diagnostics: &mut Diagnostics<'_, '_>) -> bool {
     let allowed = |character: char| {
         character.is_ascii_lowercase() || character.is_ascii_digit() || matches!(character, '_' | '-')
     };
     let starts = text.value.starts_with(|character: char| character.is_ascii_lowercase() || character.is_ascii_digit());
     let good = starts && text.value.chars().all(allowed) && text.value.len() <= SLUG_BYTES_MAX;
     if !good {
-        reader.error(
+        diagnostics.error(
             "not-a-slug",
             text.span,
             format!("`{}` is not a slug", text.value),
@@ -366,13 +366,13 @@ pub fn check_slug(text: &Located<String>, reader: &mut Reader<'_, '_>) -> bool {
 impl Read for Located<bool> {
     const EXPECTED: &'static str = "`true` or `false`";
 
-    fn read(node: &Node, reader: &mut Reader<'_, '_>) -> Option<Self> {
-        let text = Text::read(node, reader)?;
+    fn read(node: &Node, diagnostics: &mut Diagnostics<'_, '_>) -> Option<Self> {
+        let text = Text::read(node, diagnostics)?;
         match text.value.as_str() {
             "true" => Some(text.with(true)),
             "false" => Some(text.with(false)),
             _ => {
-                reader.expected(node, Self::EXPECTED);
+                diagnostics.expected(node, Self::EXPECTED);
                 None
             }
         }
@@ -382,13 +382,13 @@ impl Read for Located<bool> {
 impl Read for Located<u32> {
     const EXPECTED: &'static str = "a whole number";
 
-    fn read(node: &Node, reader: &mut Reader<'_, '_>) -> Option<Self> {
-        let text = Text::read(node, reader)?;
+    fn read(node: &Node, diagnostics: &mut Diagnostics<'_, '_>) -> Option<Self> {
+        let text = Text::read(node, diagnostics)?;
         let digits = !text.value.is_empty() && text.value.chars().all(|character| character.is_ascii_digit());
         match text.value.parse() {
             Ok(number) if digits => Some(text.with(number)),
             Ok(_) | Err(_) => {
-                reader.expected(node, "a whole number from 0 to 4294967295");
+                diagnostics.expected(node, "a whole number from 0 to 4294967295");
                 None
             }
         }
@@ -402,8 +402,8 @@ impl<T: Read> Read for Option<T> {
         T::expected()
     }
 
-    fn read(node: &Node, reader: &mut Reader<'_, '_>) -> Option<Self> {
-        T::read(node, reader).map(Some)
+    fn read(node: &Node, diagnostics: &mut Diagnostics<'_, '_>) -> Option<Self> {
+        T::read(node, diagnostics).map(Some)
     }
 
     fn absent() -> Option<Self> {
@@ -419,7 +419,7 @@ impl<T: Read> Read for Option<T> {
 impl<T: Read> Read for Vec<T> {
     const EXPECTED: &'static str = "a list";
 
-    fn read(node: &Node, reader: &mut Reader<'_, '_>) -> Option<Self> {
+    fn read(node: &Node, diagnostics: &mut Diagnostics<'_, '_>) -> Option<Self> {
         let NodeKind::List(items) = &node.kind else {
             let help = match &node.kind {
                 NodeKind::Scalar(text, _) => format!("write it in brackets: `[{text}]`"),
@@ -428,16 +428,16 @@ impl<T: Read> Read for Vec<T> {
                 }
             };
             let message = format!("expected a list, each item {}, got {}", T::EXPECTED, node.describe());
-            reader.error("wrong-type", node.span, message, help);
+            diagnostics.error("wrong-type", node.span, message, help);
             return None;
         };
         // A bad item has been reported, which rejects the bundle; the good ones are still checked.
         let mut read = Vec::new();
         for item in items {
-            if reader.is_full() {
+            if diagnostics.is_full() {
                 break;
             }
-            read.extend(T::read(item, reader));
+            read.extend(T::read(item, diagnostics));
         }
         Some(read)
     }
@@ -454,7 +454,7 @@ pub struct Raw(pub Node);
 impl Read for Raw {
     const EXPECTED: &'static str = "a value";
 
-    fn read(node: &Node, _: &mut Reader<'_, '_>) -> Option<Self> {
+    fn read(node: &Node, _: &mut Diagnostics<'_, '_>) -> Option<Self> {
         Some(Self(node.clone()))
     }
 }
@@ -476,14 +476,14 @@ pub struct OneOrMany<T>(pub Vec<T>);
 impl<T: Read> Read for OneOrMany<T> {
     const EXPECTED: &'static str = T::EXPECTED;
 
-    fn read(node: &Node, reader: &mut Reader<'_, '_>) -> Option<Self> {
+    fn read(node: &Node, diagnostics: &mut Diagnostics<'_, '_>) -> Option<Self> {
         match &node.kind {
             NodeKind::List(items) if items.is_empty() => {
-                reader.error("empty-list", node.span, "this list is empty", "write at least one item");
+                diagnostics.error("empty-list", node.span, "this list is empty", "write at least one item");
                 None
             }
-            NodeKind::List(_) => Vec::read(node, reader).map(Self),
-            NodeKind::Scalar(..) | NodeKind::Mapping(_) => T::read(node, reader).map(|one| Self(vec![one])),
+            NodeKind::List(_) => Vec::read(node, diagnostics).map(Self),
+            NodeKind::Scalar(..) | NodeKind::Mapping(_) => T::read(node, diagnostics).map(|one| Self(vec![one])),
         }
     }
 
@@ -505,18 +505,18 @@ pub struct Table<T> {
 impl<T: Read> Read for Table<T> {
     const EXPECTED: &'static str = "a mapping from names to values";
 
-    fn read(node: &Node, reader: &mut Reader<'_, '_>) -> Option<Self> {
+    fn read(node: &Node, diagnostics: &mut Diagnostics<'_, '_>) -> Option<Self> {
         let NodeKind::Mapping(entries) = &node.kind else {
-            reader.expected(node, &format!("a mapping from names to values, each value {}", T::EXPECTED));
+            diagnostics.expected(node, &format!("a mapping from names to values, each value {}", T::EXPECTED));
             return None;
         };
         let mut table = Self::default();
         for (key, node) in entries {
-            if reader.is_full() {
+            if diagnostics.is_full() {
                 break;
             }
             if node.is_blank() {
-                reader.error(
+                diagnostics.error(
                     "blank-value",
                     key.span,
                     format!("`{}` has no value", key.value),
@@ -525,7 +525,7 @@ impl<T: Read> Read for Table<T> {
                 table.broken.push(key.value.clone());
                 continue;
             }
-            match T::read(node, reader) {
+            match T::read(node, diagnostics) {
                 Some(value) => table.entries.push((key.clone(), value)),
                 None => table.broken.push(key.value.clone()),
             }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::domain::limits;
 use crate::plan::fact::{BuiltIn, Dimension, FactType};
 use crate::plan::vocabulary::VocabularyId;
-use crate::policy::document::{BundleKey, CalendarKey, Policy};
+use crate::policy::document::{BundleNode, CalendarNode, Policy};
 use crate::policy::formula::check::ROUNDING_MODES;
 use crate::policy::formula::functions::FUNCTIONS;
 
@@ -88,8 +88,8 @@ pub fn generated_sections() -> Vec<(&'static str, String)> {
         })
         .collect();
     sections.extend([
-        ("calendar", keys_of::<CalendarKey>()),
-        ("bundle", keys_of::<BundleKey>()),
+        ("calendar", keys_of::<CalendarNode>()),
+        ("bundle", keys_of::<BundleNode>()),
         ("functions", functions()),
         ("rounding-modes", rounding_modes()),
         ("facts", facts()),

@@ -20,7 +20,7 @@ pub fn json_schema() -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::document::{Policy, RuleKey, StepKey};
+    use crate::policy::document::{Policy, RuleNode, StepNode};
     use crate::policy::read::Record;
 
     #[test]
@@ -28,8 +28,8 @@ mod tests {
         let schema = json_schema();
         for (name, keys, at) in [
             ("Policy", Policy::KEYS, &schema["properties"]),
-            ("RuleKey", RuleKey::KEYS, &schema["$defs"]["RuleKey"]["properties"]),
-            ("StepKey", StepKey::KEYS, &schema["$defs"]["StepKey"]["properties"]),
+            ("RuleKey", RuleNode::KEYS, &schema["$defs"]["RuleKey"]["properties"]),
+            ("StepKey", StepNode::KEYS, &schema["$defs"]["StepKey"]["properties"]),
         ] {
             for key in keys {
                 assert!(at[*key]["description"].is_string(), "{name}.{key} has no description: {}", at[*key]);

@@ -1,7 +1,7 @@
 //! The text of one file, and where in it things are.
 
 use crate::policy::bundle::BundleFile;
-use crate::policy::diagnostic::{Diagnostic, Place, Severity};
+use crate::policy::diagnostic::{Diagnostic, Severity, SourceLocation};
 
 /// A range of bytes in one of several files.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -58,9 +58,9 @@ impl<'a> Sources<'a> {
 
     /// The place of a span, for a report.
     #[must_use]
-    pub fn place(&self, span: Span) -> Place {
+    pub fn place(&self, span: Span) -> SourceLocation {
         let source = self.0.iter().find(|source| source.file == span.file);
-        source.map_or_else(Place::default, |source| source.place(span))
+        source.map_or_else(SourceLocation::default, |source| source.place(span))
     }
 
     /// The text of a file; empty where there is none.
@@ -99,7 +99,7 @@ impl<T> Located<T> {
 impl<'a> Source<'a> {
     /// The text of a file of a bundle; a diagnostic where it is not text.
     pub fn open(file: &'a BundleFile, number: u16) -> Result<Self, Diagnostic> {
-        let problem = |message: &str, place: Place, help: &str| {
+        let problem = |message: &str, place: SourceLocation, help: &str| {
             Diagnostic::new(Severity::Error, "not-text", message, Some(place), help)
         };
         let text = std::str::from_utf8(&file.bytes).map_err(|error| {
@@ -159,14 +159,14 @@ impl<'a> Source<'a> {
 
     /// The place of a span, for a report.
     #[must_use]
-    pub fn place(&self, span: Span) -> Place {
+    pub fn place(&self, span: Span) -> SourceLocation {
         let start = self.boundary(span.start as usize);
         let end = self.boundary(span.end as usize).max(start);
         let line = self.line_starts.partition_point(|&line_start| line_start <= start);
         let line_start = line.checked_sub(1).and_then(|line| self.line_starts.get(line)).copied().unwrap_or(0);
         let column = self.characters_before(start) - self.characters_before(line_start);
         let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
-        Place { file: self.path.to_owned(), line: number(line.max(1)), column: number(column + 1), start, end }
+        SourceLocation { file: self.path.to_owned(), line: number(line.max(1)), column: number(column + 1), start, end }
     }
 
     /// The byte of a line (from 1) and a column (from 0, in characters).

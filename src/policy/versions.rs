@@ -2,7 +2,7 @@
 
 use crate::plan::{Effective, Plan};
 use crate::policy::document::Document;
-use crate::policy::read::{Reader, Slug};
+use crate::policy::read::{Diagnostics, Slug};
 use crate::policy::source::Located;
 
 /// What a policy file says of itself, with its places.
@@ -39,18 +39,18 @@ impl Written {
 }
 
 /// Checks the versions of each policy against each other.
-pub fn check(written: &[Written], reader: &mut Reader<'_, '_>) {
+pub fn check(written: &[Written], diagnostics: &mut Diagnostics<'_, '_>) {
     for (place, policy) in written.iter().enumerate() {
         let same = |other: &&Written| other.id.text() == policy.id.text();
         let earlier = written.iter().take(place).find(same);
         let Some(earlier) = earlier else { continue };
         let name = policy.id.text();
         if earlier.says_when == SaysWhen::No && policy.says_when == SaysWhen::No {
-            let other = reader.sources.place(earlier.id.span()).file;
+            let other = diagnostics.sources.place(earlier.id.span()).file;
             let help = format!(
                 "the other one is in `{other}`; choose another name, or say in each version when it governs: `effective: {{ from: …, by: placed_at }}`"
             );
-            reader.error("duplicate-policy", policy.id.span(), format!("there are two policies `{name}`"), help);
+            diagnostics.error("duplicate-policy", policy.id.span(), format!("there are two policies `{name}`"), help);
             continue;
         }
         for one in [earlier, policy] {
@@ -58,25 +58,25 @@ pub fn check(written: &[Written], reader: &mut Reader<'_, '_>) {
                 let message =
                     format!("there are several versions of `{name}`, and this one does not say when it governs");
                 let help = "add `effective: { from: …, by: placed_at }` to each of them";
-                reader.error("version-without-time", one.version.span, message, help);
+                diagnostics.error("version-without-time", one.version.span, message, help);
             }
         }
         if written.iter().take(place).filter(same).any(|other| other.version.value == policy.version.value) {
             let message = format!("there are two versions `{}` of the policy `{name}`", policy.version.value);
-            reader.error("duplicate-policy", policy.version.span, message, "give each version its own label");
+            diagnostics.error("duplicate-policy", policy.version.span, message, "give each version its own label");
         }
         if let (Some(a), Some(b)) = (earlier.effective, policy.effective)
             && a.by != b.by
         {
             let message = format!("the versions of `{name}` go by different moments of the order");
-            reader.error("version-anchor", policy.version.span, message, "write the same `by` in each of them");
+            diagnostics.error("version-anchor", policy.version.span, message, "write the same `by` in each of them");
         }
     }
-    seams(written, reader);
+    seams(written, diagnostics);
 }
 
 /// Each version ends where the next begins.
-fn seams(written: &[Written], reader: &mut Reader<'_, '_>) {
+fn seams(written: &[Written], diagnostics: &mut Diagnostics<'_, '_>) {
     let mut timed: Vec<(&Written, Effective)> =
         written.iter().filter_map(|policy| Some((policy, policy.effective?))).collect();
     timed.sort_by(|a, b| a.0.id.text().cmp(b.0.id.text()).then(a.1.from.cmp(&b.1.from)));
@@ -89,7 +89,7 @@ fn seams(written: &[Written], reader: &mut Reader<'_, '_>) {
         let both = format!("`{}` and `{}` of `{name}`", before.version.value, after.version.value);
         if earlier.from == later.from || earlier.until.is_some_and(|until| later.from < until) {
             let help = "let each version begin where the one before ends";
-            reader.error(
+            diagnostics.error(
                 "version-overlap",
                 after.version.span,
                 format!("the versions {both} govern the same orders"),
@@ -97,7 +97,7 @@ fn seams(written: &[Written], reader: &mut Reader<'_, '_>) {
             );
         } else if earlier.until.is_some_and(|until| until < later.from) {
             let help = "let each version begin where the one before ends, or remove `until`";
-            reader.error(
+            diagnostics.error(
                 "version-hole",
                 after.version.span,
                 format!("no version governs the orders between {both}"),

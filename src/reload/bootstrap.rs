@@ -6,21 +6,21 @@ use std::sync::{Arc, mpsc};
 
 use crate::engine::activations::Activations;
 use crate::engine::admit::Rejection;
-use crate::engine::history::{Held, Kept, precedent};
+use crate::engine::history::{HistoryEntry, LoadedBundle, precedent};
 use crate::engine::status::{KnownGood, StartedFrom, WhyFailed};
 use crate::policy::bundle::Bundle;
 use crate::policy::diagnostic::Precedent;
 use crate::reload::clock;
 use crate::reload::loader::Admit;
-use crate::reload::{Beginning, Loader, READ_MAX, let_in, report};
+use crate::reload::{InitialState, Loader, READ_MAX, let_in, report};
 use crate::source::{Source, SourceError};
 use crate::state_dir::{Opened, RecallError, StateDir, StateError};
 
 /// What a run begins with.
 #[derive(Debug)]
-pub struct Begun {
+pub struct Bootstrapped {
     /// What is to be in force, and what is known of it.
-    pub beginning: Beginning,
+    pub beginning: InitialState,
     /// What loads bundles from then on.
     pub loader: Loader,
 }
@@ -45,7 +45,7 @@ pub enum BootstrapError {
 }
 
 /// Reads the source, and falls back where that is of no use.
-pub fn begin(source: Arc<dyn Source>, admit: Admit, state_dir: Option<&Path>) -> Result<Begun, BootstrapError> {
+pub fn begin(source: Arc<dyn Source>, admit: Admit, state_dir: Option<&Path>) -> Result<Bootstrapped, BootstrapError> {
     let started_at = clock::now();
     let opened = state_dir.map(StateDir::open).transpose()?;
     let (state, mut earlier, activations, mut notices) = match opened {
@@ -74,17 +74,17 @@ pub fn begin(source: Arc<dyn Source>, admit: Admit, state_dir: Option<&Path>) ->
     let_in(&first);
     report(&first.warnings);
     let location = loader.source.location();
-    let beginning = Beginning { first, started_from, started_at, location, failure, earlier, activations, notices };
-    Ok(Begun { beginning, loader })
+    let beginning = InitialState { first, started_from, started_at, location, failure, earlier, activations, notices };
+    Ok(Bootstrapped { beginning, loader })
 }
 
 impl Loader {
     /// Policies of the source that may be put in force at the start of a run.
-    fn first(&self, earlier: &[Kept]) -> Result<Held, Box<BootstrapError>> {
+    fn first(&self, earlier: &[HistoryEntry]) -> Result<LoadedBundle, Box<BootstrapError>> {
         let bundle = self.read_in_time().map_err(BootstrapError::Unreadable)?;
         let was_in_force = earlier.iter().map(|kept| kept.revision.digest);
         match (self.admit)(&bundle, precedent(was_in_force, bundle.digest())) {
-            Ok(admission) => Ok(Held::new(Arc::new(bundle), admission)),
+            Ok(admission) => Ok(LoadedBundle::new(Arc::new(bundle), admission)),
             Err(rejection) => Err(Box::new(BootstrapError::Rejected { rejection: Box::new(rejection), bundle })),
         }
     }
@@ -115,9 +115,9 @@ fn why_failed(error: BootstrapError) -> Option<WhyFailed> {
 fn last_known_good(
     loader: &Loader,
     state: &StateDir,
-    earlier: &mut Vec<Kept>,
+    earlier: &mut Vec<HistoryEntry>,
     notices: &mut Vec<String>,
-) -> Option<Held> {
+) -> Option<LoadedBundle> {
     let good: Vec<_> = earlier
         .iter()
         .filter(|kept| kept.revision.known_good == KnownGood::Yes)
@@ -126,7 +126,7 @@ fn last_known_good(
     for digest in good {
         let problem = match state.recall(digest) {
             Ok(bundle) => match (loader.admit)(&bundle, Precedent::InForce) {
-                Ok(admission) => return Some(Held::new(Arc::new(bundle), admission)),
+                Ok(admission) => return Some(LoadedBundle::new(Arc::new(bundle), admission)),
                 Err(rejection) => {
                     report(&rejection.diagnostics);
                     format!("revision {digest}, known to be good, is not let in by this version of the program")
@@ -148,7 +148,7 @@ fn last_known_good(
     None
 }
 
-fn say_fallen_back(held: &Held, why: &WhyFailed) {
+fn say_fallen_back(held: &LoadedBundle, why: &WhyFailed) {
     let digest = held.bundle.digest();
     match why {
         WhyFailed::Unreadable(problems) => {

@@ -3,23 +3,23 @@
 use std::sync::Arc;
 
 use crate::engine::candidate;
-use crate::engine::history::Held;
+use crate::engine::history::LoadedBundle;
 use crate::engine::status::{ActivationReport, CandidateReport, Failed, Refusal};
 use crate::policy::bundle::Digest;
 use crate::policy::diff::Changes;
 use crate::reload::Reloader;
 use crate::reload::clock;
-use crate::reload::commands::{off_the_road, unreadable};
-use crate::reload::handle::{Asker, Files, Knowing, Replace, Staged, Untried, Upload, Withdrawn};
-use crate::reload::loader::{Known, Ready, Wants};
+use crate::reload::commands::{run_blocking, unreadable};
+use crate::reload::handle::{Files, Knowing, Replace, Requester, Staged, Untried, Upload, Withdrawn};
+use crate::reload::loader::{LoadContext, Ready, Wants};
 use crate::reload::refresh::other_in_force;
-use crate::reload::state::Standing;
+use crate::reload::state::ReloaderState;
 use crate::telemetry::event::{ReloadResult, ReloadTrigger};
 
 /// The candidate: what it says to live requests, and what it is to be put in force.
 #[derive(Clone, Debug)]
 pub(super) struct Candidate {
-    pub(super) held: Held,
+    pub(super) held: LoadedBundle,
     asked: Arc<candidate::Candidate>,
 }
 
@@ -29,9 +29,9 @@ impl Candidate {
     }
 
     /// How live requests would have been decided by it, beside the revision in force.
-    pub(super) fn report(&self, standing: &Standing) -> CandidateReport {
-        let withdrawal = standing.activations.withdrawal(self.held.content).cloned();
-        CandidateReport { withdrawal, ..self.asked.report(clock::now(), standing.history.in_force()) }
+    pub(super) fn report(&self, state: &ReloaderState) -> CandidateReport {
+        let withdrawal = state.activations.withdrawal(self.held.content).cloned();
+        CandidateReport { withdrawal, ..self.asked.report(clock::now(), state.history.in_force()) }
     }
 
     fn actor(&self) -> &str {
@@ -57,10 +57,10 @@ impl Reloader {
         upload: Option<Upload>,
         sample_per_thousand: u16,
         replace: Replace,
-        asker: Asker,
+        requester: Requester,
     ) -> Result<Staged, Refusal> {
-        let Asker { actor, reason } = asker;
-        match (&self.standing.candidate, replace) {
+        let Requester { actor, reason } = requester;
+        match (&self.state.candidate, replace) {
             (Some(found), Replace::OwnOnly) if found.actor() != actor => return Err(found.of_other()),
             (Some(_), _) | (None, _) => {}
         }
@@ -72,23 +72,23 @@ impl Reloader {
                 Err(_) => return Err(Refusal::Bug),
             },
         };
-        let known = Known { bad: None, out: None, ..self.known(ReloadTrigger::Admin, Wants::Changes) };
+        let known = LoadContext { bad: None, out: None, ..self.known(ReloadTrigger::Admin, Wants::Changes) };
         let loader = Arc::clone(&self.loader);
-        let built = off_the_road(move || loader.build(bundle, &known)).await.ok_or(Refusal::Bug)?;
+        let built = run_blocking(move || loader.build(bundle, &known)).await.ok_or(Refusal::Bug)?;
         let Ready { held, changes } = built.map_err(|rejection| {
             Refusal::Failed(Arc::new(Failed { at: clock::now(), trigger: ReloadTrigger::Admin, why: rejection.into() }))
         })?;
         let warnings = held.diagnostics();
         let content = held.content;
         let digest = content.digest;
-        let replaced = self.standing.candidate.as_ref().map(|candidate| candidate.report(&self.standing));
+        let replaced = self.state.candidate.as_ref().map(|candidate| candidate.report(&self.state));
         let before = replaced.as_ref().map(|replaced| replaced.digest.to_string());
         tracing::info!(%digest, actor, reason, sample_per_thousand, before, "candidate staged");
         let over = self.activator.digest();
         let staging = candidate::Staging { at: clock::now(), actor, over, sample_per_thousand };
         let asked = Arc::new(candidate::Candidate::new(Arc::clone(&held.plans), staging));
         let candidate = Candidate { held, asked };
-        let report = candidate.report(&self.standing);
+        let report = candidate.report(&self.state);
         self.put_up(Some(candidate));
         let notices =
             replaced.map(|replaced| takes_the_place_of(&replaced)).into_iter().chain(self.gone_back_from(content));
@@ -102,14 +102,14 @@ impl Reloader {
         digest: Digest,
         expected: Digest,
         knowing: Knowing,
-        asker: &Asker,
+        requester: &Requester,
     ) -> Result<(ActivationReport, CandidateReport), Refusal> {
         let candidate = self.candidate_meant(digest)?;
         let over = self.activator.current();
         if expected != over.digest {
             return Err(other_in_force(Some(expected), over.digest));
         }
-        let last = candidate.report(&self.standing);
+        let last = candidate.report(&self.state);
         // What is in force already is as tried as anything can be, and is gone back from or not.
         if digest != over.digest {
             let Knowing { untried, withdrawn } = knowing;
@@ -121,14 +121,14 @@ impl Reloader {
                 return Err(Refusal::Untried { candidate: digest, not_comparable: last.not_comparable });
             }
         }
-        let before = Arc::clone(&self.standing.history.current().bundle);
+        let before = Arc::clone(&self.state.history.current().bundle);
         let ready = Ready { held: candidate.held, changes: Changes::default() };
         let mut report = if digest == over.digest {
             let mut report = self.nothing_changed(over.digest);
             report.notices.extend(self.in_force_is_named());
             report
         } else {
-            self.put_in_force(&over, &ready, ReloadTrigger::Promotion, asker, Vec::new())?
+            self.put_in_force(&over, &ready, ReloadTrigger::Promotion, requester, Vec::new())?
         };
         self.attempted(ReloadTrigger::Promotion, ReloadResult::Applied);
         self.put_up(None);
@@ -142,21 +142,25 @@ impl Reloader {
     }
 
     /// Lets the candidate go: the one named, or the asker's own.
-    pub(super) fn discard(&mut self, digest: Option<Digest>, asker: &Asker) -> Result<CandidateReport, Refusal> {
-        let candidate = match (digest, &self.standing.candidate) {
+    pub(super) fn discard(
+        &mut self,
+        digest: Option<Digest>,
+        requester: &Requester,
+    ) -> Result<CandidateReport, Refusal> {
+        let candidate = match (digest, &self.state.candidate) {
             (Some(digest), _) => self.candidate_meant(digest)?,
             (None, None) => return Err(Refusal::NoCandidate),
-            (None, Some(found)) if found.actor() != asker.actor => return Err(found.of_other()),
+            (None, Some(found)) if found.actor() != requester.actor => return Err(found.of_other()),
             (None, Some(found)) => found.clone(),
         };
-        let Asker { actor, reason } = asker;
+        let Requester { actor, reason } = requester;
         tracing::info!(digest = %candidate.digest(), actor, reason, "candidate let go");
         self.put_up(None);
-        Ok(candidate.report(&self.standing))
+        Ok(candidate.report(&self.state))
     }
 
     fn candidate_meant(&self, meant: Digest) -> Result<Candidate, Refusal> {
-        match &self.standing.candidate {
+        match &self.state.candidate {
             None => Err(Refusal::OtherCandidate { found: None }),
             Some(found) if found.digest() != meant => Err(Refusal::OtherCandidate { found: Some(found.digest()) }),
             Some(found) => Ok(found.clone()),
@@ -165,7 +169,7 @@ impl Reloader {
 
     fn put_up(&mut self, candidate: Option<Candidate>) {
         self.activator.stage(candidate.as_ref().map(|candidate| Arc::clone(&candidate.asked)));
-        self.standing.candidate = candidate;
+        self.state.candidate = candidate;
         self.publish();
     }
 }

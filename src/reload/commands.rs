@@ -4,17 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::limits::BUNDLE_BYTES_MAX;
-use crate::engine::history::Kept;
+use crate::engine::history::HistoryEntry;
 use crate::engine::snapshot::Snapshot;
 use crate::engine::status::{ActivationReport, Assessment, Failed, Refusal, WhyFailed};
 use crate::policy::bundle::{Bundle, Digest};
 use crate::policy::diff::{Changes, Content, bounded_diff};
 use crate::reload::candidate::Candidate;
 use crate::reload::clock;
-use crate::reload::handle::{Ask, Asker, Files, Reply, Upload};
-use crate::reload::loader::{Known, Loaded, Loader, Ready, Wants};
-use crate::reload::refresh::{Waiting, answer, other_in_force};
-use crate::reload::state::Seen;
+use crate::reload::handle::{Files, ReloadCommand, Reply, Requester, Upload};
+use crate::reload::loader::{LoadContext, LoadOutcome, Loader, Ready, Wants};
+use crate::reload::refresh::{PendingReload, answer, other_in_force};
+use crate::reload::state::SourceState;
 use crate::reload::{Reloader, VALIDATIONS_MAX};
 use crate::source::SourceError;
 use crate::telemetry::event::{Panicked, ReloadResult, ReloadTrigger};
@@ -25,45 +25,47 @@ const OVERRIDDEN_READ_MAX: Duration = Duration::from_secs(1);
 impl Reloader {
     /// Does what is asked for, and answers. What takes long and changes nothing is done beside the
     /// road.
-    pub(super) async fn answer(&mut self, ask: Ask) {
+    pub(super) async fn answer(&mut self, ask: ReloadCommand) {
         match ask {
-            Ask::Reload { expected, asker, reply } => {
-                let waiting = self.with_all_who_wait(vec![Waiting { expected, asker, reply }]);
+            ReloadCommand::Reload { expected, requester, reply } => {
+                let waiting = self.with_all_who_wait(vec![PendingReload { expected, requester, reply }]);
                 self.reload(None, waiting).await;
             }
-            Ask::Rollback { to, expected, asker, reply } => {
-                let result = self.roll_back(to, expected, &asker).await;
+            ReloadCommand::Rollback { to, expected, requester, reply } => {
+                let result = self.roll_back(to, expected, &requester).await;
                 self.answer_when_kept(reply, result, |report| &mut report.notices);
                 self.changed();
             }
-            Ask::Revisions { reply } => answer(reply, Ok(self.standing.revisions())),
-            Ask::Validate { bundle, reply } => self.validate(bundle, reply),
-            Ask::Files { digest, reply } => self.files(digest, reply),
-            Ask::Stage { bundle, sample_per_thousand, replace, asker, reply } => {
-                let result = self.stage(bundle, sample_per_thousand, replace, asker).await;
+            ReloadCommand::Revisions { reply } => answer(reply, Ok(self.state.revisions())),
+            ReloadCommand::Validate { bundle, reply } => self.validate(bundle, reply),
+            ReloadCommand::Files { digest, reply } => self.files(digest, reply),
+            ReloadCommand::Stage { bundle, sample_per_thousand, replace, requester, reply } => {
+                let result = self.stage(bundle, sample_per_thousand, replace, requester).await;
                 answer(reply, result);
             }
-            Ask::Promote { digest, expected, knowing, asker, reply } => {
-                let result = self.promote(digest, expected, knowing, &asker).await;
+            ReloadCommand::Promote { digest, expected, knowing, requester, reply } => {
+                let result = self.promote(digest, expected, knowing, &requester).await;
                 self.answer_when_kept(reply, result, |(report, _)| &mut report.notices);
                 self.changed();
             }
-            Ask::Discard { digest, asker, reply } => answer(reply, self.discard(digest, &asker)),
+            ReloadCommand::Discard { digest, requester, reply } => answer(reply, self.discard(digest, &requester)),
         }
     }
 
     /// Those who ask for a reload next share the look.
-    pub(super) fn with_all_who_wait(&mut self, mut waiting: Vec<Waiting>) -> Vec<Waiting> {
+    pub(super) fn with_all_who_wait(&mut self, mut waiting: Vec<PendingReload>) -> Vec<PendingReload> {
         while let Some(ask) = self.backlog.pop_front().or_else(|| self.asks.try_recv().ok()) {
             match ask {
-                Ask::Reload { expected, asker, reply } => waiting.push(Waiting { expected, asker, reply }),
-                other @ (Ask::Validate { .. }
-                | Ask::Rollback { .. }
-                | Ask::Revisions { .. }
-                | Ask::Files { .. }
-                | Ask::Stage { .. }
-                | Ask::Promote { .. }
-                | Ask::Discard { .. }) => {
+                ReloadCommand::Reload { expected, requester, reply } => {
+                    waiting.push(PendingReload { expected, requester, reply })
+                }
+                other @ (ReloadCommand::Validate { .. }
+                | ReloadCommand::Rollback { .. }
+                | ReloadCommand::Revisions { .. }
+                | ReloadCommand::Files { .. }
+                | ReloadCommand::Stage { .. }
+                | ReloadCommand::Promote { .. }
+                | ReloadCommand::Discard { .. }) => {
                     self.backlog.push_front(other);
                     break;
                 }
@@ -76,15 +78,15 @@ impl Reloader {
         &mut self,
         to: Option<Digest>,
         expected: Digest,
-        asker: &Asker,
+        requester: &Requester,
     ) -> Result<ActivationReport, Refusal> {
         let over = self.activator.current();
         if over.digest != expected {
             return Err(other_in_force(Some(expected), over.digest));
         }
         let kept = match to {
-            Some(digest) => self.standing.history.find(digest).ok_or(Refusal::NoRevision { wanted: to })?,
-            None => self.standing.back()?,
+            Some(digest) => self.state.history.find(digest).ok_or(Refusal::NoRevision { wanted: to })?,
+            None => self.state.back()?,
         };
         let kept = kept.clone();
         if kept.revision.digest == over.digest {
@@ -93,12 +95,12 @@ impl Reloader {
             report.notices.extend(self.in_force_is_named());
             return Ok(report);
         }
-        let before = Arc::clone(&self.standing.history.current().bundle);
-        let later = self.standing.history.after(kept.place);
-        let withdraws = self.standing.activations.left_by(kept.content(), later);
+        let before = Arc::clone(&self.state.history.current().bundle);
+        let later = self.state.history.after(kept.place);
+        let withdraws = self.state.activations.left_by(kept.content(), later);
         let marked = self.marked_by(&withdraws);
         let ready = self.ready_again(kept).await?;
-        let mut report = self.put_in_force(&over, &ready, ReloadTrigger::Rollback, asker, withdraws)?;
+        let mut report = self.put_in_force(&over, &ready, ReloadTrigger::Rollback, requester, withdraws)?;
         self.attempted(ReloadTrigger::Rollback, ReloadResult::Applied);
         self.changed();
         self.leave_source_out(ReloadTrigger::Rollback).await;
@@ -110,16 +112,16 @@ impl Reloader {
 
     /// What a rollback marks as rolled back from that was not yet.
     fn marked_by(&self, withdraws: &[Content]) -> Option<String> {
-        let new = withdraws.iter().filter(|content| self.standing.activations.withdrawal(**content).is_none());
+        let new = withdraws.iter().filter(|content| self.state.activations.withdrawal(**content).is_none());
         let new: Vec<String> = new.map(|content| content.digest.to_string()).collect();
         (!new.is_empty()).then(|| format!("marked as rolled back from: {}", new.join(", ")))
     }
 
     /// Notes that an admin put in force by its digest what is in force: it is not withdrawn any more.
     pub(super) fn in_force_is_named(&mut self) -> Option<String> {
-        let content = self.standing.history.current().content;
-        let withdrawal = self.standing.activations.withdrawal(content)?.told();
-        self.standing.activations.reinstate(content);
+        let content = self.state.history.current().content;
+        let withdrawal = self.state.activations.withdrawal(content)?.told();
+        self.state.activations.reinstate(content);
         tracing::info!(digest = %content.digest, "what is in force was named: it is not marked as rolled back from any more");
         self.changed();
         Some(format!("it is not marked as rolled back from any more, as it was: {withdrawal}"))
@@ -127,18 +129,18 @@ impl Reloader {
 
     /// What is different now. Worked out afterwards: it must not delay what was asked for.
     pub(super) async fn changes_since(&self, before: Arc<Bundle>) -> Changes {
-        let after = Arc::clone(&self.standing.history.current().bundle);
-        off_the_road(move || bounded_diff(&before, &after)).await.unwrap_or_default()
+        let after = Arc::clone(&self.state.history.current().bundle);
+        run_blocking(move || bounded_diff(&before, &after)).await.unwrap_or_default()
     }
 
     /// The policies of a revision: those in memory as they are, those on the disk admitted again.
-    async fn ready_again(&mut self, kept: Kept) -> Result<Ready, Refusal> {
+    async fn ready_again(&mut self, kept: HistoryEntry) -> Result<Ready, Refusal> {
         if let Some(held) = kept.held {
             return Ok(Ready { held, changes: Changes::default() });
         }
         let (loader, known) = (Arc::clone(&self.loader), self.known(ReloadTrigger::Rollback, Wants::Nothing));
         let digest = kept.revision.digest;
-        match off_the_road(move || loader.recall(digest, &known)).await {
+        match run_blocking(move || loader.recall(digest, &known)).await {
             Some(Ok(ready)) => Ok(ready),
             Some(Err(why)) => {
                 tracing::error!(%digest, ?why, "the revision cannot be put in force again");
@@ -157,23 +159,24 @@ impl Reloader {
     /// noted. Going back waits for no file system that hangs: what cannot be read soon holds what it held before, as far
     /// as anyone knows.
     pub(super) async fn leave_source_out(&mut self, trigger: ReloadTrigger) {
-        self.standing.source.out = None;
+        self.state.source.out = None;
         // Whether it is good is asked of what was rolled back from, too.
-        let known = Known { withdrawn: Vec::new(), ..self.known(trigger, Wants::Nothing) };
-        let failed_before = self.standing.last_failure.take();
+        let known = LoadContext { withdrawn: Vec::new(), ..self.known(trigger, Wants::Nothing) };
+        let failed_before = self.state.last_failure.take();
         let failed = match self.load(known, OVERRIDDEN_READ_MAX.min(self.config.read_max)).await {
-            Some(Loaded::Rejected(rejection)) => Some(WhyFailed::from(rejection)),
-            Some(Loaded::Unreadable(error)) => Some(WhyFailed::from(&error)),
-            Some(Loaded::InForce(_) | Loaded::Out(_) | Loaded::Ready(_) | Loaded::KnownBad(_)) | None => None,
+            Some(LoadOutcome::Rejected(rejection)) => Some(WhyFailed::from(rejection)),
+            Some(LoadOutcome::Unreadable(error)) => Some(WhyFailed::from(&error)),
+            Some(LoadOutcome::InForce(_) | LoadOutcome::Out(_) | LoadOutcome::Ready(_) | LoadOutcome::KnownBad(_))
+            | None => None,
         };
-        self.standing.last_failure = failed.map(|why| {
+        self.state.last_failure = failed.map(|why| {
             let as_before = failed_before.filter(|before| before.why == why);
             as_before.unwrap_or_else(|| Arc::new(Failed { at: clock::now(), trigger: ReloadTrigger::FileChange, why }))
         });
         let in_force = self.activator.digest();
-        let held = self.standing.source.last_held.and_then(Seen::good);
-        self.standing.source.out = held.filter(|held| held.digest != in_force);
-        if let Some(out) = self.standing.source.out {
+        let held = self.state.source.last_held.and_then(SourceState::good);
+        self.state.source.out = held.filter(|held| held.digest != in_force);
+        if let Some(out) = self.state.source.out {
             tracing::warn!(
                 source = %out.digest,
                 %in_force,
@@ -185,13 +188,13 @@ impl Reloader {
     /// What an admin should know of the source after something else was put in force.
     pub(super) fn still_in_the_source(&self) -> Option<String> {
         let in_force = self.activator.digest();
-        let holds = match self.standing.source.seen {
-            Seen::Unreadable => "the source cannot be read now; when it last could it held",
-            Seen::Good(_) | Seen::Bad(_) => "the source holds",
+        let holds = match self.state.source.seen {
+            SourceState::Unreadable => "the source cannot be read now; when it last could it held",
+            SourceState::Good(_) | SourceState::Bad(_) => "the source holds",
         };
-        match self.standing.source.last_held? {
-            Seen::Good(Content { digest, .. }) if digest == in_force => None,
-            Seen::Good(held) => Some(match self.standing.activations.withdrawal(held) {
+        match self.state.source.last_held? {
+            SourceState::Good(Content { digest, .. }) if digest == in_force => None,
+            SourceState::Good(held) => Some(match self.state.activations.withdrawal(held) {
                 Some(withdrawal) => format!(
                     "{holds} {}, which {}: it stays out until the source says something else, also with another layout, and \
                      a restart would put it in force",
@@ -204,8 +207,8 @@ impl Reloader {
                     held.digest
                 ),
             }),
-            Seen::Bad(held) => Some(format!("{holds} {held}, which has mistakes: a restart would not take it")),
-            Seen::Unreadable => None,
+            SourceState::Bad(held) => Some(format!("{holds} {held}, which has mistakes: a restart would not take it")),
+            SourceState::Unreadable => None,
         }
     }
 
@@ -219,10 +222,10 @@ impl Reloader {
     }
 
     fn files(&mut self, digest: Option<Digest>, reply: Reply<Files>) {
-        let history = &self.standing.history;
+        let history = &self.state.history;
         let digest = digest.unwrap_or_else(|| history.in_force().digest);
         let Some(kept) = history.find(digest) else {
-            let candidate = self.standing.candidate.as_ref().filter(|candidate| candidate.digest() == digest);
+            let candidate = self.state.candidate.as_ref().filter(|candidate| candidate.digest() == digest);
             let files = candidate.map(Candidate::files).ok_or(Refusal::NoRevision { wanted: Some(digest) });
             return answer(reply, files);
         };
@@ -247,7 +250,7 @@ impl Reloader {
         &mut self,
         bytes: usize,
         mut reply: Reply<T>,
-        work: impl FnOnce(&Loader, Known) -> Result<T, Refusal> + Send + 'static,
+        work: impl FnOnce(&Loader, LoadContext) -> Result<T, Refusal> + Send + 'static,
     ) {
         let (loader, slots, share) = (Arc::clone(&self.loader), Arc::clone(&self.slots), share_of(bytes));
         let known = self.known(ReloadTrigger::Admin, Wants::Nothing);
@@ -256,7 +259,7 @@ impl Reloader {
                 slot = slots.acquire_many(share) => slot,
                 () = reply.closed() => return,
             };
-            let result = off_the_road(move || work(&loader, known)).await;
+            let result = run_blocking(move || work(&loader, known)).await;
             answer(reply, result.unwrap_or(Err(Refusal::Bug)));
         });
     }
@@ -277,7 +280,7 @@ fn share_of(bytes: usize) -> u32 {
 }
 
 /// Runs on a thread that may block; `None` where it panicked, which was counted and logged.
-pub(super) async fn off_the_road<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+pub(super) async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => Some(done),
         Err(_panicked) => {

@@ -48,7 +48,7 @@ pub enum Quality {
 
 /// Whether what was found may be taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Course {
+pub enum HoldState {
     /// It may.
     Open,
     /// It has stayed the same for long enough: it may, again.
@@ -61,17 +61,17 @@ pub enum Course {
 
 /// How a source has behaved.
 #[derive(Debug)]
-pub struct Flapping {
+pub struct FlapDamper {
     limits: FlapLimits,
     last: Option<Quality>,
     turns: VecDeque<Instant>,
     hold: Duration,
-    held: Option<Held>,
+    held: Option<Hold>,
     lifted: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Held {
+struct Hold {
     digest: Digest,
     until: Instant,
 }
@@ -79,7 +79,7 @@ struct Held {
 /// A hold within this time after the last one begins where that one ended.
 const RELAPSE: Duration = Duration::from_secs(600);
 
-impl Flapping {
+impl FlapDamper {
     /// A source of which nothing is known yet.
     #[must_use]
     pub const fn new(limits: FlapLimits) -> Self {
@@ -87,7 +87,7 @@ impl Flapping {
     }
 
     /// Takes a look into account.
-    pub fn look(&mut self, now: Instant, digest: Digest, quality: Quality) -> Course {
+    pub fn look(&mut self, now: Instant, digest: Digest, quality: Quality) -> HoldState {
         let turned = self.last.is_some_and(|last| last != quality);
         self.last = Some(quality);
         if turned {
@@ -98,23 +98,23 @@ impl Flapping {
             None if turned && self.limits.turns <= self.turns.len() => {
                 let relapse = self.lifted.is_some_and(|lifted| now.saturating_duration_since(lifted) <= RELAPSE);
                 self.hold = if relapse { self.longer() } else { self.limits.hold_min };
-                self.held = Some(Held { digest, until: now + self.hold });
-                Course::Begun
+                self.held = Some(Hold { digest, until: now + self.hold });
+                HoldState::Begun
             }
-            None => Course::Open,
+            None => HoldState::Open,
             Some(held) if held.digest == digest && held.until <= now => {
-                self.forgive();
+                self.reset();
                 self.last = Some(quality);
                 self.lifted = Some(now);
-                Course::Lifted
+                HoldState::Lifted
             }
-            Some(held) if held.digest == digest => Course::Held,
+            Some(held) if held.digest == digest => HoldState::Held,
             Some(_) => {
                 if turned {
                     self.hold = self.longer();
                 }
-                self.held = Some(Held { digest, until: now + self.hold });
-                Course::Held
+                self.held = Some(Hold { digest, until: now + self.hold });
+                HoldState::Held
             }
         }
     }
@@ -124,7 +124,7 @@ impl Flapping {
     }
 
     /// Lets it be as if nothing had happened: someone has asked by name.
-    pub fn forgive(&mut self) {
+    pub fn reset(&mut self) {
         self.held = None;
         self.turns.clear();
         self.last = None;
@@ -164,10 +164,10 @@ mod tests {
     }
 
     /// A source and its clock, in seconds.
-    struct Source(Flapping, Instant);
+    struct Source(FlapDamper, Instant);
 
     impl Source {
-        fn at(&mut self, seconds: u64, text: &str, quality: Quality) -> Course {
+        fn at(&mut self, seconds: u64, text: &str, quality: Quality) -> HoldState {
             self.0.look(self.1 + Duration::from_secs(seconds), digest(text), quality)
         }
 
@@ -178,11 +178,11 @@ mod tests {
 
     /// Held since second 4.
     fn held() -> Source {
-        let mut source = Source(Flapping::new(LIMITS), Instant::now());
+        let mut source = Source(FlapDamper::new(LIMITS), Instant::now());
         for (second, text, quality) in [(0, "a", Good), (1, "b", Bad), (2, "c", Good), (3, "d", Bad)] {
-            assert_eq!(source.at(second, text, quality), Course::Open);
+            assert_eq!(source.at(second, text, quality), HoldState::Open);
         }
-        assert_eq!(source.at(4, "e", Good), Course::Begun);
+        assert_eq!(source.at(4, "e", Good), HoldState::Begun);
         source
     }
 
@@ -190,46 +190,46 @@ mod tests {
     fn what_stays_the_same_is_taken_after_the_hold() {
         let mut source = held();
         assert_eq!(source.until(), Some(9));
-        assert_eq!(source.at(8, "e", Good), Course::Held);
-        assert_eq!(source.at(9, "e", Good), Course::Lifted);
-        assert_eq!((source.until(), source.at(10, "f", Good)), (None, Course::Open));
+        assert_eq!(source.at(8, "e", Good), HoldState::Held);
+        assert_eq!(source.at(9, "e", Good), HoldState::Lifted);
+        assert_eq!((source.until(), source.at(10, "f", Good)), (None, HoldState::Open));
     }
 
     #[test]
     fn a_change_begins_the_hold_anew_and_a_turn_doubles_it_up_to_a_bound() {
         let mut source = held();
-        assert_eq!((source.at(6, "f", Good), source.until()), (Course::Held, Some(11)));
-        assert_eq!((source.at(7, "g", Bad), source.until()), (Course::Held, Some(17)));
-        assert_eq!((source.at(8, "h", Good), source.until()), (Course::Held, Some(23)));
-        assert_eq!((source.at(9, "i", Bad), source.until()), (Course::Held, Some(24)));
+        assert_eq!((source.at(6, "f", Good), source.until()), (HoldState::Held, Some(11)));
+        assert_eq!((source.at(7, "g", Bad), source.until()), (HoldState::Held, Some(17)));
+        assert_eq!((source.at(8, "h", Good), source.until()), (HoldState::Held, Some(23)));
+        assert_eq!((source.at(9, "i", Bad), source.until()), (HoldState::Held, Some(24)));
     }
 
     #[test]
     fn who_turns_again_soon_is_held_for_longer() {
         let mut source = held();
-        assert_eq!(source.at(9, "e", Good), Course::Lifted);
+        assert_eq!(source.at(9, "e", Good), HoldState::Lifted);
         for (second, quality) in [(10, Bad), (11, Good), (12, Bad)] {
-            assert_eq!(source.at(second, "f", quality), Course::Open);
+            assert_eq!(source.at(second, "f", quality), HoldState::Open);
         }
-        assert_eq!((source.at(13, "g", Good), source.until()), (Course::Begun, Some(23)));
+        assert_eq!((source.at(13, "g", Good), source.until()), (HoldState::Begun, Some(23)));
     }
 
     #[test]
     fn many_good_changes_and_slow_turns_are_no_flapping() {
-        let mut source = Source(Flapping::new(LIMITS), Instant::now());
+        let mut source = Source(FlapDamper::new(LIMITS), Instant::now());
         for second in 0..1_000 {
-            assert_eq!(source.at(second, &second.to_string(), Good), Course::Open);
+            assert_eq!(source.at(second, &second.to_string(), Good), HoldState::Open);
         }
         for minute in 0..100 {
             let quality = if minute % 2 == 0 { Bad } else { Good };
-            assert_eq!(source.at(1_000 + minute * 30, "x", quality), Course::Open);
+            assert_eq!(source.at(1_000 + minute * 30, "x", quality), HoldState::Open);
         }
     }
 
     #[test]
     fn who_asks_by_name_lifts_the_hold() {
         let mut source = held();
-        source.0.forgive();
-        assert_eq!((source.until(), source.at(5, "f", Good)), (None, Course::Open));
+        source.0.reset();
+        assert_eq!((source.until(), source.at(5, "f", Good)), (None, HoldState::Open));
     }
 }

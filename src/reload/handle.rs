@@ -10,14 +10,14 @@ use crate::engine::status::{ActivationReport, Assessment, CandidateReport, Refus
 use crate::policy::bundle::{Bundle, Digest};
 use crate::policy::diagnostic::Diagnostic;
 use crate::policy::diff::Changes;
-use crate::reload::status_view::Shown;
+use crate::reload::status_view::StatusHandle;
 
 /// Where the answer goes. Whoever asked may be gone: what was asked for is done all the same.
 pub type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
 
 /// Something asked of the one task.
 #[derive(Debug)]
-pub enum Ask {
+pub enum ReloadCommand {
     /// Hold policies against everything, and change nothing.
     Validate {
         /// The policies; `None`: what the source holds.
@@ -30,7 +30,7 @@ pub enum Ask {
         /// Only if this is still in force.
         expected: Option<Digest>,
         /// Who asks, and why.
-        asker: Asker,
+        requester: Requester,
         /// The answer.
         reply: Reply<ActivationReport>,
     },
@@ -41,7 +41,7 @@ pub enum Ask {
         /// Only if this is still in force.
         expected: Digest,
         /// Who asks, and why.
-        asker: Asker,
+        requester: Requester,
         /// The answer.
         reply: Reply<ActivationReport>,
     },
@@ -66,7 +66,7 @@ pub enum Ask {
         /// Whether it may take the place of a colleague's.
         replace: Replace,
         /// Who asks, and why.
-        asker: Asker,
+        requester: Requester,
         /// The answer.
         reply: Reply<Staged>,
     },
@@ -79,7 +79,7 @@ pub enum Ask {
         /// What may be in the way of it all the same.
         knowing: Knowing,
         /// Who asks, and why.
-        asker: Asker,
+        requester: Requester,
         /// The answer.
         reply: Reply<(ActivationReport, CandidateReport)>,
     },
@@ -88,7 +88,7 @@ pub enum Ask {
         /// The candidate meant; `None`: the asker's own.
         digest: Option<Digest>,
         /// Who asks, and why.
-        asker: Asker,
+        requester: Requester,
         /// The answer.
         reply: Reply<CandidateReport>,
     },
@@ -96,14 +96,14 @@ pub enum Ask {
 
 /// Who asks for something, and why.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Asker {
+pub struct Requester {
     /// The name of the admin.
     pub actor: String,
     /// Why, as they said it; empty where they did not say.
     pub reason: String,
 }
 
-impl From<&str> for Asker {
+impl From<&str> for Requester {
     /// Someone who gives no reason.
     fn from(actor: &str) -> Self {
         Self { actor: actor.to_owned(), reason: String::new() }
@@ -194,9 +194,9 @@ pub struct Staged {
 
 /// The server's side: asks, and sees where the replica stands.
 #[derive(Clone, Debug)]
-pub struct Desk {
+pub struct ReloadHandle {
     /// Takes what is asked.
-    pub asks: mpsc::Sender<Ask>,
+    pub asks: mpsc::Sender<ReloadCommand>,
     /// Where the replica stands.
-    pub shown: Shown,
+    pub shown: StatusHandle,
 }

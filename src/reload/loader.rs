@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::engine::admit::{Admission, Rejection};
-use crate::engine::history::{Held, precedent};
+use crate::engine::history::{LoadedBundle, precedent};
 use crate::engine::status::{Admissible, Assessment, WhyFailed};
 use crate::policy::bundle::{Bundle, Digest};
 use crate::policy::diagnostic::Precedent;
@@ -28,9 +28,9 @@ pub struct Loader {
 
 /// What is known before a look, so that nothing is done twice.
 #[derive(Clone, Debug)]
-pub(super) struct Known {
+pub(super) struct LoadContext {
     /// What is in force.
-    pub(super) in_force: Held,
+    pub(super) in_force: LoadedBundle,
     /// What was found bad, and is not tried again.
     pub(super) bad: Option<Digest>,
     /// What an admin keeps out.
@@ -54,7 +54,7 @@ pub(super) enum Wants {
 
 /// What a look at the source found.
 #[derive(Debug)]
-pub(super) enum Loaded {
+pub(super) enum LoadOutcome {
     Unreadable(SourceError),
     InForce(Content),
     /// Found bad before.
@@ -68,12 +68,12 @@ pub(super) enum Loaded {
 /// Policies that may be put in force.
 #[derive(Debug)]
 pub(super) struct Ready {
-    pub(super) held: Held,
+    pub(super) held: LoadedBundle,
     /// What they change; empty where nobody wants to know.
     pub(super) changes: Changes,
 }
 
-impl Known {
+impl LoadContext {
     fn precedent(&self, bundle: &Bundle) -> Precedent {
         precedent(self.was_in_force.iter().copied(), bundle.digest())
     }
@@ -91,39 +91,39 @@ impl Known {
 
 impl Loader {
     /// What is to be said of what was read.
-    pub(super) fn judge(&self, read: Result<Bundle, SourceError>, known: &Known) -> Loaded {
+    pub(super) fn judge(&self, read: Result<Bundle, SourceError>, known: &LoadContext) -> LoadOutcome {
         let bundle = match read {
             Ok(bundle) => bundle,
-            Err(error) => return Loaded::Unreadable(error),
+            Err(error) => return LoadOutcome::Unreadable(error),
         };
         let digest = bundle.digest();
         if digest == known.in_force.content.digest {
-            return Loaded::InForce(known.in_force.content);
+            return LoadOutcome::InForce(known.in_force.content);
         }
         if Some(digest) == known.bad {
-            return Loaded::KnownBad(digest);
+            return LoadOutcome::KnownBad(digest);
         }
         if let Some(content) = known.kept_out(&bundle) {
-            return Loaded::Out(content);
+            return LoadOutcome::Out(content);
         }
         match self.build(bundle, known) {
-            Ok(ready) => Loaded::Ready(ready),
-            Err(rejection) => Loaded::Rejected(rejection),
+            Ok(ready) => LoadOutcome::Ready(ready),
+            Err(rejection) => LoadOutcome::Rejected(rejection),
         }
     }
 
     /// Policies that may be put in force, or why they may not.
-    pub(super) fn build(&self, bundle: Bundle, known: &Known) -> Result<Ready, Rejection> {
+    pub(super) fn build(&self, bundle: Bundle, known: &LoadContext) -> Result<Ready, Rejection> {
         let admission = (self.admit)(&bundle, known.precedent(&bundle))?;
         let changes = match known.changes {
             Wants::Changes => bounded_diff(&known.in_force.bundle, &bundle),
             Wants::Nothing => Changes::default(),
         };
-        Ok(Ready { held: Held::new(Arc::new(bundle), admission), changes })
+        Ok(Ready { held: LoadedBundle::new(Arc::new(bundle), admission), changes })
     }
 
     /// A revision of an earlier run, admitted again by this program.
-    pub(super) fn recall(&self, digest: Digest, known: &Known) -> Result<Ready, WhyFailed> {
+    pub(super) fn recall(&self, digest: Digest, known: &LoadContext) -> Result<Ready, WhyFailed> {
         let Some(state) = &self.state else {
             return Err(WhyFailed::Unreadable(vec!["there is no state directory to read it from".to_owned()]));
         };
@@ -132,7 +132,7 @@ impl Loader {
     }
 
     /// Holds policies, or what the source holds, against everything.
-    pub(super) fn assess(&self, bundle: Option<Bundle>, known: &Known) -> Result<Assessment, SourceError> {
+    pub(super) fn assess(&self, bundle: Option<Bundle>, known: &LoadContext) -> Result<Assessment, SourceError> {
         let bundle = match bundle {
             Some(bundle) => bundle,
             None => self.source.read()?,

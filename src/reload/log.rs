@@ -3,7 +3,7 @@
 use crate::engine::Activation;
 use crate::engine::activations::Withdrawal;
 use crate::engine::admit::Rejection;
-use crate::engine::history::Held;
+use crate::engine::history::LoadedBundle;
 use crate::engine::status::RestartForecast;
 use crate::policy::bundle::Digest;
 use crate::policy::diagnostic::{Diagnostic, Severity};
@@ -24,7 +24,7 @@ pub fn report(diagnostics: &[Diagnostic]) {
 }
 
 /// What would refuse these policies if they were new.
-pub fn let_in(held: &Held) {
+pub fn let_in(held: &LoadedBundle) {
     if held.stricter_errors.is_empty() {
         return;
     }

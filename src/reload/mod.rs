@@ -35,20 +35,20 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 use crate::domain::time::Timestamp;
 use crate::engine::Activator;
 use crate::engine::activations::{Activated, Activations, Entry, replaces};
-use crate::engine::history::{Held, History, Kept};
+use crate::engine::history::{History, HistoryEntry, LoadedBundle};
 use crate::engine::snapshot::Snapshot;
 use crate::engine::status::{Failed, KnownGood, Revision, StartedFrom, Status, WhyFailed};
 use crate::policy::bundle::Bundle;
 use crate::policy::diff::Content;
-use crate::reload::flap_damper::{FlapLimits, Flapping};
-use crate::reload::handle::{Ask, Desk};
+use crate::reload::flap_damper::{FlapDamper, FlapLimits};
+use crate::reload::handle::{ReloadCommand, ReloadHandle};
 pub use crate::reload::loader::{Admit, Loader};
 pub use crate::reload::log::{let_in, report};
-use crate::reload::persist::{Disk, Keeper, Keeping, Wanted};
+use crate::reload::persist::{Desired, DesiredRevisions, PersistStatus, StatePersister};
 use crate::reload::refresh::Retry;
-use crate::reload::signal::Hints;
-use crate::reload::state::{Moving, Seen, Source, Standing, is_news};
-use crate::reload::status_view::Shown;
+use crate::reload::signal::ReloadSignal;
+use crate::reload::state::{ReloaderState, Source, SourceState, StatusInputs, is_news};
+use crate::reload::status_view::StatusHandle;
 use crate::source::SourceError;
 use crate::telemetry::event::{ReloadResult, ReloadTrigger, Reloaded};
 use crate::telemetry::reloads::LastAttempt;
@@ -67,7 +67,7 @@ pub const READ_MAX: Duration = Duration::from_secs(10);
 
 /// How the road is kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct RoadConfig {
+pub struct ReloadConfig {
     /// Between two looks at the source that no notice asked for.
     pub poll: Duration,
     /// How long reading the source may take before it counts as unreadable.
@@ -80,7 +80,7 @@ pub struct RoadConfig {
     pub revisions_max: usize,
 }
 
-impl Default for RoadConfig {
+impl Default for ReloadConfig {
     fn default() -> Self {
         Self {
             poll: Duration::from_secs(30),
@@ -103,9 +103,9 @@ pub struct GoodAfter {
 
 /// How a run begins.
 #[derive(Debug)]
-pub struct Beginning {
+pub struct InitialState {
     /// What is in force.
-    pub first: Held,
+    pub first: LoadedBundle,
     /// Where it came from.
     pub started_from: StartedFrom,
     /// When the program was started.
@@ -115,7 +115,7 @@ pub struct Beginning {
     /// What is wrong with the source, where it did not give what is in force.
     pub failure: Option<WhyFailed>,
     /// What earlier runs left in the state directory.
-    pub earlier: Vec<Kept>,
+    pub earlier: Vec<HistoryEntry>,
     /// The history of activations that they left there.
     pub activations: Activations,
     /// What is to be told for as long as the program runs.
@@ -124,15 +124,15 @@ pub struct Beginning {
 
 /// The road and everything that leads to it.
 #[derive(Debug)]
-pub struct Road {
+pub struct ReloadHandles {
     /// The task, to be run.
     pub reloader: Reloader,
     /// Takes asks, and shows the status.
-    pub desk: Desk,
+    pub reload: ReloadHandle,
     /// Takes hints.
-    pub hints: Hints,
+    pub signal: ReloadSignal,
     /// Keeps the state directory, to be run; `None` without one. Ends after the task has.
-    pub keeper: Option<Keeper>,
+    pub persister: Option<StatePersister>,
 }
 
 /// The task that puts bundles in force.
@@ -140,14 +140,14 @@ pub struct Road {
 pub struct Reloader {
     loader: Arc<Loader>,
     activator: Activator,
-    config: RoadConfig,
-    standing: Standing,
-    flapping: Flapping,
+    config: ReloadConfig,
+    state: ReloaderState,
+    flap_damper: FlapDamper,
     in_force_since: Instant,
-    hints: Hints,
-    asks: mpsc::Receiver<Ask>,
+    signal: ReloadSignal,
+    asks: mpsc::Receiver<ReloadCommand>,
     /// Asks that were taken and not answered yet.
-    backlog: VecDeque<Ask>,
+    backlog: VecDeque<ReloadCommand>,
     /// A read that took too long and has not ended yet.
     hanging: Option<JoinHandle<Result<Bundle, SourceError>>>,
     /// When to try again by ourselves.
@@ -156,7 +156,7 @@ pub struct Reloader {
     tick: Interval,
     beside: JoinSet<()>,
     slots: Arc<Semaphore>,
-    disk: Option<(watch::Sender<Wanted>, watch::Receiver<Disk>)>,
+    disk: Option<(watch::Sender<DesiredRevisions>, watch::Receiver<PersistStatus>)>,
     status: watch::Sender<Arc<Status>>,
 }
 
@@ -166,41 +166,42 @@ enum Message {
     /// The source may have changed.
     Hint(ReloadTrigger),
     /// Someone asks for something.
-    Ask(Ask),
+    ReloadCommand(ReloadCommand),
     /// A second has passed.
     Tick,
     /// The state directory is doing otherwise than before.
-    Disk,
+    PersistStatus,
 }
 
 /// Lays the road for an engine on which `beginning` is in force as generation 1.
 #[must_use]
-pub fn lay(loader: Loader, activator: Activator, beginning: Beginning, config: RoadConfig) -> Road {
+pub fn lay(loader: Loader, activator: Activator, beginning: InitialState, config: ReloadConfig) -> ReloadHandles {
     let (ask, asks) = mpsc::channel(ASKS_MAX);
-    let hints = Hints::default();
-    let (disk, keeper) = match &loader.state {
+    let signal = ReloadSignal::default();
+    let (disk, persister) = match &loader.state {
         Some(state) => {
-            let (wanted, receiver) = watch::channel(Wanted::default());
-            let (keeper, disk) = Keeper::new(Arc::clone(state), &beginning.earlier, receiver);
-            (Some((wanted, disk)), Some(keeper))
+            let (wanted, receiver) = watch::channel(DesiredRevisions::default());
+            let (persister, disk) = StatePersister::new(Arc::clone(state), &beginning.earlier, receiver);
+            (Some((wanted, disk)), Some(persister))
         }
         None => (None, None),
     };
-    let standing = beginning.standing(&activator.current(), config.revisions_max);
+    let state = beginning.state(&activator.current(), config.revisions_max);
     let now = disk.as_ref().map(|(_, disk)| disk.borrow().clone());
-    let moving = Moving { snapshot: &activator.current(), held_until: None, disk: now.as_ref() };
-    let (status, told) = watch::channel(Arc::new(standing.status(&moving)));
-    let desk = Desk { asks: ask, shown: Shown { told, engine: activator.engine(), clock: clock::now } };
+    let inputs = StatusInputs { snapshot: &activator.current(), held_until: None, disk: now.as_ref() };
+    let (status, told) = watch::channel(Arc::new(state.status(&inputs)));
+    let reload =
+        ReloadHandle { asks: ask, shown: StatusHandle { told, engine: activator.engine(), clock: clock::now } };
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut reloader = Reloader {
         loader: Arc::new(loader),
         activator,
         config,
-        standing,
-        flapping: Flapping::new(config.flap),
+        state,
+        flap_damper: FlapDamper::new(config.flap),
         in_force_since: Instant::now(),
-        hints: hints.clone(),
+        signal: signal.clone(),
         asks,
         backlog: VecDeque::new(),
         hanging: None,
@@ -213,11 +214,11 @@ pub fn lay(loader: Loader, activator: Activator, beginning: Beginning, config: R
         status,
     };
     reloader.changed();
-    Road { reloader, desk, hints, keeper }
+    ReloadHandles { reloader, reload, signal, persister }
 }
 
-impl Beginning {
-    fn standing(self, snapshot: &Snapshot, revisions_max: usize) -> Standing {
+impl InitialState {
+    fn state(self, snapshot: &Snapshot, revisions_max: usize) -> ReloaderState {
         let Self { first, started_from, started_at, location, failure, earlier, mut activations, notices } = self;
         let content = first.content;
         let digest = content.digest;
@@ -232,11 +233,11 @@ impl Beginning {
             reason: reason.clone(),
             known_good: KnownGood::NotYet,
         };
-        let seen = Seen::after(failure.as_ref(), content);
+        let seen = SourceState::after(failure.as_ref(), content);
         let result = match seen {
-            Seen::Good(_) => ReloadResult::Applied,
-            Seen::Bad(_) => ReloadResult::Rejected,
-            Seen::Unreadable => ReloadResult::Unreadable,
+            SourceState::Good(_) => ReloadResult::Applied,
+            SourceState::Bad(_) => ReloadResult::Rejected,
+            SourceState::Unreadable => ReloadResult::Unreadable,
         };
         Reloaded { trigger: ReloadTrigger::Start, result }.record();
         let in_sync_at = failure.is_none().then_some(started_at);
@@ -253,7 +254,7 @@ impl Beginning {
         if let Some(withdrawal) = activations.withdrawal(content) {
             tracing::warn!(%digest, "what is in force {}: {}", withdrawal.of(digest), withdrawal.told());
         }
-        Standing {
+        ReloaderState {
             history: History::new(revision, first, earlier, revisions_max),
             activations,
             started_from,
@@ -263,7 +264,7 @@ impl Beginning {
                 checked_at: started_at,
                 in_sync_at,
                 seen,
-                last_held: Some(seen).filter(|seen| *seen != Seen::Unreadable),
+                last_held: Some(seen).filter(|seen| *seen != SourceState::Unreadable),
                 out: None,
             },
             candidate: None,
@@ -275,10 +276,10 @@ impl Beginning {
 }
 
 /// What an admin had put in force before this start, where it puts something else in force.
-fn replaced_by_start(activations: &Activations, earlier: &[Kept], content: Content) -> Option<String> {
+fn replaced_by_start(activations: &Activations, earlier: &[HistoryEntry], content: Content) -> Option<String> {
     let Activated { digest, trigger, actor, at, .. } = activations.entries().next()?;
     let by_admin = matches!(trigger, ReloadTrigger::Rollback | ReloadTrigger::Promotion);
-    let kept = earlier.iter().find(|kept| kept.revision.digest == *digest).map(Kept::content);
+    let kept = earlier.iter().find(|kept| kept.revision.digest == *digest).map(HistoryEntry::content);
     let before = kept.unwrap_or(Content { digest: *digest, semantic: None });
     if !by_admin || before.says_as(content) {
         return None;
@@ -303,9 +304,9 @@ impl Reloader {
                     let waiting = self.with_all_who_wait(Vec::new());
                     self.reload(Some(trigger), waiting).await;
                 }
-                Some(Message::Ask(ask)) => self.answer(ask).await,
+                Some(Message::ReloadCommand(ask)) => self.answer(ask).await,
                 Some(Message::Tick) => self.tick(),
-                Some(Message::Disk) => self.publish(),
+                Some(Message::PersistStatus) => self.publish(),
                 None => break,
             }
         }
@@ -313,7 +314,7 @@ impl Reloader {
 
     async fn next(&mut self) -> Option<Message> {
         if let Some(ask) = self.backlog.pop_front() {
-            return Some(Message::Ask(ask));
+            return Some(Message::ReloadCommand(ask));
         }
         let (due, trigger) = self.due();
         let disk = async {
@@ -326,9 +327,9 @@ impl Reloader {
             }
         };
         tokio::select! {
-            ask = self.asks.recv() => ask.map(Message::Ask),
-            trigger = self.hints.heard() => Some(Message::Hint(trigger)),
-            () = disk => Some(Message::Disk),
+            ask = self.asks.recv() => ask.map(Message::ReloadCommand),
+            trigger = self.signal.recv() => Some(Message::Hint(trigger)),
+            () = disk => Some(Message::PersistStatus),
             () = sleep_until(due) => Some(Message::Hint(trigger)),
             _ = self.tick.tick() => Some(Message::Tick),
         }
@@ -337,7 +338,7 @@ impl Reloader {
     /// When to look at the source by ourselves, and why.
     fn due(&self) -> (Instant, ReloadTrigger) {
         let retry = self.retry.map(|retry| (retry.at, ReloadTrigger::FileChange));
-        let held = self.flapping.until().map(|until| (until, ReloadTrigger::FileChange));
+        let held = self.flap_damper.until().map(|until| (until, ReloadTrigger::FileChange));
         let poll = (self.next_poll, ReloadTrigger::Poll);
         [retry, held].into_iter().flatten().fold(poll, |first, other| if other.0 < first.0 { other } else { first })
     }
@@ -354,8 +355,8 @@ impl Reloader {
     fn changed(&mut self) {
         self.becomes_good();
         if let Some((wanted, _)) = &self.disk {
-            let revisions = self.standing.history.revisions().cloned().collect();
-            wanted.send_replace(Arc::new(Keeping { revisions, activations: self.standing.activations.clone() }));
+            let revisions = self.state.history.revisions().cloned().collect();
+            wanted.send_replace(Arc::new(Desired { revisions, activations: self.state.activations.clone() }));
         }
         self.publish();
     }
@@ -363,12 +364,12 @@ impl Reloader {
     /// Whether what is in force becomes known as good by now.
     fn becomes_good(&mut self) -> bool {
         let GoodAfter { served, decisions } = self.config.known_good;
-        let good = self.standing.history.in_force().known_good == KnownGood::NotYet
+        let good = self.state.history.in_force().known_good == KnownGood::NotYet
             && served <= self.in_force_since.elapsed()
             && decisions <= self.activator.current().decisions();
         if good {
-            self.standing.history.in_force_is_good();
-            self.standing.activations.reinstate(self.standing.history.current().content);
+            self.state.history.in_force_is_good();
+            self.state.activations.reinstate(self.state.history.current().content);
             tracing::info!(digest = %self.activator.digest(), "policies are known as good");
         }
         good
@@ -379,18 +380,18 @@ impl Reloader {
     fn publish(&mut self) {
         let disk = self.disk.as_mut().map(|(_, disk)| disk.borrow().clone());
         let held_until =
-            self.flapping.until().map(|until| clock::after(until.saturating_duration_since(Instant::now())));
-        let moving = Moving { snapshot: &self.activator.current(), held_until, disk: disk.as_ref() };
-        let status = Arc::new(self.standing.status(&moving));
+            self.flap_damper.until().map(|until| clock::after(until.saturating_duration_since(Instant::now())));
+        let inputs = StatusInputs { snapshot: &self.activator.current(), held_until, disk: disk.as_ref() };
+        let status = Arc::new(self.state.status(&inputs));
         self.status.send_if_modified(|shown| {
             let news = is_news(shown, &status);
             *shown = status;
             news
         });
-        self.standing.gauges().show();
+        self.state.gauges().show();
     }
 
-    fn disk(&self) -> Option<Disk> {
+    fn disk(&self) -> Option<PersistStatus> {
         self.disk.as_ref().map(|(_, disk)| disk.borrow().clone())
     }
 }

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::engine::activations::Activations;
-use crate::engine::history::Kept;
+use crate::engine::history::HistoryEntry;
 use crate::engine::status::{KnownGood, Refusal};
 use crate::policy::bundle::Digest;
 use crate::reload::Reloader;
@@ -29,33 +29,33 @@ const RETRY_PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// What should be kept.
 #[derive(Clone, Debug, Default)]
-pub struct Keeping {
+pub struct Desired {
     /// The revisions, the latest first.
-    pub revisions: Vec<Kept>,
+    pub revisions: Vec<HistoryEntry>,
     /// The history of activations.
     pub activations: Activations,
 }
 
 /// What should be kept, as it is told.
-pub type Wanted = Arc<Keeping>;
+pub type DesiredRevisions = Arc<Desired>;
 
 /// How the state directory is doing.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Disk {
+pub struct PersistStatus {
     /// The latest revision on it that is known as good: what a start falls back to.
     pub last_known_good: Option<Digest>,
     /// What keeps it from holding what it should.
-    pub trouble: Option<String>,
+    pub error: Option<String>,
     /// The number of the latest activation that it holds; 0: none.
     pub activations: u64,
 }
 
 /// Keeps the state directory.
 #[derive(Debug)]
-pub struct Keeper {
+pub struct StatePersister {
     store: Store,
-    wanted: watch::Receiver<Wanted>,
-    disk: watch::Sender<Disk>,
+    wanted: watch::Receiver<DesiredRevisions>,
+    disk: watch::Sender<PersistStatus>,
 }
 
 /// What is on the disk, as far as it is known.
@@ -70,14 +70,19 @@ struct Store {
     activations: Option<Activations>,
 }
 
-impl Keeper {
+impl StatePersister {
     /// A keeper of this directory, which holds these revisions. Its history of activations is written anew: what was
     /// read may have been put aside.
     #[must_use]
-    pub fn new(state: Arc<StateDir>, there: &[Kept], wanted: watch::Receiver<Wanted>) -> (Self, watch::Receiver<Disk>) {
+    pub fn new(
+        state: Arc<StateDir>,
+        there: &[HistoryEntry],
+        wanted: watch::Receiver<DesiredRevisions>,
+    ) -> (Self, watch::Receiver<PersistStatus>) {
         let there = there.iter().map(entry).collect();
         let store = Store { state, there, written: BTreeSet::new(), activations: None };
-        let disk = watch::Sender::new(Disk { last_known_good: store.last_known_good(), trouble: None, activations: 0 });
+        let disk =
+            watch::Sender::new(PersistStatus { last_known_good: store.last_known_good(), error: None, activations: 0 });
         let receiver = disk.subscribe();
         (Self { store, wanted, disk }, receiver)
     }
@@ -102,7 +107,7 @@ impl Keeper {
     }
 
     /// Whether the disk holds what is wanted now.
-    async fn reconcile(&mut self, wanted: Wanted) -> bool {
+    async fn reconcile(&mut self, wanted: DesiredRevisions) -> bool {
         let store = Store {
             state: Arc::clone(&self.store.state),
             there: std::mem::take(&mut self.store.there),
@@ -111,13 +116,13 @@ impl Keeper {
         };
         let work = tokio::task::spawn_blocking(move || {
             let mut store = store;
-            let trouble = store.reconcile(&wanted).err();
-            (store, trouble)
+            let error = store.reconcile(&wanted).err();
+            (store, error)
         });
-        let trouble = match work.await {
-            Ok((store, trouble)) => {
+        let error = match work.await {
+            Ok((store, error)) => {
                 self.store = store;
-                trouble
+                error
             }
             Err(error) => {
                 // It is not known any more what is there: everything is written again.
@@ -125,14 +130,14 @@ impl Keeper {
                 Some(format!("a bug: {error}"))
             }
         };
-        self.tell(trouble)
+        self.tell(error)
     }
 
-    fn tell(&self, trouble: Option<String>) -> bool {
-        let (before, done) = (self.disk.borrow().trouble.clone(), trouble.is_none());
-        match (&before, &trouble) {
-            (_, Some(trouble)) => {
-                NotKept.record(trouble, before.as_ref() != Some(trouble));
+    fn tell(&self, error: Option<String>) -> bool {
+        let (before, done) = (self.disk.borrow().error.clone(), error.is_none());
+        match (&before, &error) {
+            (_, Some(error)) => {
+                NotKept.record(error, before.as_ref() != Some(error));
             }
             (Some(_), None) => tracing::info!("the state directory can be written again"),
             (None, None) => {}
@@ -140,7 +145,7 @@ impl Keeper {
         let last_known_good = self.store.last_known_good();
         let activations = self.store.activations.as_ref().map_or(0, Activations::latest);
         self.disk.send_if_modified(|disk| {
-            let next = Disk { last_known_good, trouble, activations };
+            let next = PersistStatus { last_known_good, error, activations };
             let changed = *disk != next;
             *disk = next;
             changed
@@ -150,8 +155,8 @@ impl Keeper {
 }
 
 impl Store {
-    fn reconcile(&mut self, wanted: &Keeping) -> Result<(), String> {
-        let Keeping { revisions: wanted, activations } = wanted;
+    fn reconcile(&mut self, wanted: &Desired) -> Result<(), String> {
+        let Desired { revisions: wanted, activations } = wanted;
         // The oldest first: what is written last is the latest.
         for kept in wanted.iter().rev() {
             let (digest, entry) = entry(kept);
@@ -193,7 +198,7 @@ impl Store {
     }
 }
 
-fn entry(kept: &Kept) -> (Digest, (u64, KnownGood)) {
+fn entry(kept: &HistoryEntry) -> (Digest, (u64, KnownGood)) {
     (kept.revision.digest, (kept.place, kept.revision.known_good))
 }
 
@@ -209,8 +214,8 @@ impl Reloader {
         result: Result<T, Refusal>,
         notices: fn(&mut T) -> &mut Vec<String>,
     ) {
-        let number = self.standing.activations.latest();
-        let waits = move |disk: &Disk| disk.activations < number && disk.trouble.is_none();
+        let number = self.state.activations.latest();
+        let waits = move |disk: &PersistStatus| disk.activations < number && disk.error.is_none();
         let (mut disk, mut done) = match (self.disk.as_ref().map(|(_, disk)| disk.clone()), result) {
             (Some(disk), Ok(done)) => (disk, done),
             (None, result) | (Some(_), result @ Err(_)) => return answer(reply, result),
@@ -229,15 +234,15 @@ impl Reloader {
 }
 
 /// That the disk does not hold the activation of this number.
-fn not_kept(disk: &Disk, number: u64) -> Option<String> {
+fn not_kept(disk: &PersistStatus, number: u64) -> Option<String> {
     if number <= disk.activations {
         return None;
     }
-    Some(match &disk.trouble {
+    Some(match &disk.error {
         None => "the state directory is slow: it does not hold this change yet".to_owned(),
-        Some(trouble) => format!(
+        Some(error) => format!(
             "the state directory does not hold this change: until it can be written again, a restart would not know of it, \
-             nor of what it marks as rolled back from: {trouble}"
+             nor of what it marks as rolled back from: {error}"
         ),
     })
 }

@@ -14,11 +14,11 @@ use crate::policy::bundle::{Bundle, Digest};
 use crate::policy::diff::{Changes, Content};
 use crate::reload::Reloader;
 use crate::reload::clock;
-use crate::reload::flap_damper::{Course, Quality};
-use crate::reload::handle::{Asker, Reply};
-use crate::reload::loader::{Known, Loaded, Ready, Wants};
+use crate::reload::flap_damper::{HoldState, Quality};
+use crate::reload::handle::{Reply, Requester};
+use crate::reload::loader::{LoadContext, LoadOutcome, Ready, Wants};
 use crate::reload::log::{self, Before};
-use crate::reload::state::Seen;
+use crate::reload::state::SourceState;
 use crate::source::SourceError;
 use crate::telemetry::event::{Flapped, Panicked, ReloadResult, ReloadTrigger, Reloaded};
 
@@ -37,9 +37,9 @@ pub(super) struct Retry {
 
 /// An admin who waits for a reload.
 #[derive(Debug)]
-pub(super) struct Waiting {
+pub(super) struct PendingReload {
     pub(super) expected: Option<Digest>,
-    pub(super) asker: Asker,
+    pub(super) requester: Requester,
     pub(super) reply: Reply<ActivationReport>,
 }
 
@@ -59,36 +59,36 @@ enum Outcome {
 
 impl Reloader {
     /// One look at the source, for a hint, for those who wait, or for both.
-    pub(super) async fn reload(&mut self, hint: Option<ReloadTrigger>, waiting: Vec<Waiting>) {
+    pub(super) async fn reload(&mut self, hint: Option<ReloadTrigger>, waiting: Vec<PendingReload>) {
         let over = self.activator.current();
         let (mut waiting, overtaken): (Vec<_>, Vec<_>) =
             waiting.into_iter().partition(|one| one.expected.is_none_or(|expected| expected == over.digest));
-        for Waiting { expected, reply, .. } in overtaken {
+        for PendingReload { expected, reply, .. } in overtaken {
             answer(reply, Err(other_in_force(expected, over.digest)));
         }
         // What is read from here on is newer than every hint until now.
-        let hint = hint.max(self.hints.take());
+        let hint = hint.max(self.signal.take());
         let asked = waiting.first().map(|_| ReloadTrigger::Admin);
         let Some(trigger) = asked.max(hint) else { return };
         // Who says over what is who may replace what was put in force: it is done for them, as if they had asked first.
         waiting.sort_by_key(|one| one.expected.is_none());
         let knowing = waiting.first().filter(|one| one.expected.is_some());
-        let asker = waiting.first().map(|one| one.asker.clone()).unwrap_or_default();
+        let requester = waiting.first().map(|one| one.requester.clone()).unwrap_or_default();
         let wants = if asked.is_some() { Wants::Changes } else { Wants::Nothing };
         let mut known = self.known(trigger, wants);
         if knowing.is_none() && hint != Some(ReloadTrigger::Signal) {
             // Nobody says over what: what an admin put in force is not replaced by what the source held then.
-            known.out = self.standing.source.out;
+            known.out = self.state.source.out;
         }
-        let outcome = self.look(trigger, &asker, &over, known).await;
+        let outcome = self.look(trigger, &requester, &over, known).await;
         if let Some(result) = outcome.result() {
             self.attempted(trigger, result);
         }
         if matches!(outcome, Outcome::KeptOut) {
             // It is no attempt, but the source is good: one that failed before is made up for.
-            self.standing.last_attempt = self.standing.last_attempt.then(ReloadResult::Unchanged, clock::now());
+            self.state.last_attempt = self.state.last_attempt.then(ReloadResult::Unchanged, clock::now());
         }
-        self.flapping.looked(Instant::now());
+        self.flap_damper.looked(Instant::now());
         match outcome {
             Outcome::Applied(_) => self.changed(),
             Outcome::Unchanged
@@ -104,7 +104,7 @@ impl Reloader {
             self.answer_when_kept(first.reply, report, |report| &mut report.notices);
         }
         // The others asked after the first, and find what it has made.
-        for Waiting { expected, reply, .. } in waiting {
+        for PendingReload { expected, reply, .. } in waiting {
             let found = self.activator.digest();
             let result = match expected {
                 Some(expected) if expected != found => Err(other_in_force(Some(expected), found)),
@@ -117,7 +117,7 @@ impl Reloader {
     /// Counts an attempt.
     pub(super) fn attempted(&mut self, trigger: ReloadTrigger, result: ReloadResult) {
         Reloaded { trigger, result }.record();
-        self.standing.last_attempt = self.standing.last_attempt.then(result, clock::now());
+        self.state.last_attempt = self.state.last_attempt.then(result, clock::now());
     }
 
     fn report(&self, outcome: &Outcome, in_force: Digest) -> Result<ActivationReport, Refusal> {
@@ -132,8 +132,8 @@ impl Reloader {
 
     /// What is in force, as the report of one who asked for just that.
     pub(super) fn nothing_changed(&self, in_force: Digest) -> ActivationReport {
-        let Revision { generation, activated_at, .. } = *self.standing.history.in_force();
-        let held = self.standing.history.current();
+        let Revision { generation, activated_at, .. } = *self.state.history.in_force();
+        let held = self.state.history.current();
         ActivationReport {
             before: in_force,
             after: in_force,
@@ -148,11 +148,11 @@ impl Reloader {
 
     /// What an admin should know where nothing was put in force.
     pub(super) fn notices(&self) -> Vec<String> {
-        self.disk().and_then(|disk| disk.trouble).into_iter().collect()
+        self.disk().and_then(|disk| disk.error).into_iter().collect()
     }
 
     /// Reads, for so long at most, and admits off the request threads.
-    pub(super) async fn load(&mut self, known: Known, within: Duration) -> Option<Loaded> {
+    pub(super) async fn load(&mut self, known: LoadContext, within: Duration) -> Option<LoadOutcome> {
         let read = self.read(within).await;
         self.next_poll = Instant::now() + self.config.poll;
         let loader = Arc::clone(&self.loader);
@@ -163,7 +163,7 @@ impl Reloader {
         match loaded {
             Ok(loaded) => {
                 self.readable_again(&loaded);
-                self.standing.source.looked(clock::now(), &loaded);
+                self.state.source.looked(clock::now(), &loaded);
                 Some(loaded)
             }
             Err(error) => {
@@ -198,58 +198,64 @@ impl Reloader {
 
     /// What is known now. Who asks by name wants to hear again what is wrong, and wants what was kept out, but not
     /// what was rolled back from: that is put in force by its own name.
-    pub(super) fn known(&self, trigger: ReloadTrigger, changes: Wants) -> Known {
-        let in_force = self.standing.history.current().clone();
-        let was_in_force = self.standing.history.revisions().map(|kept| kept.revision.digest).collect();
-        let withdrawn = self.standing.activations.withdrawn().iter().map(Withdrawal::content).collect();
-        let seen = self.standing.source.seen.good();
+    pub(super) fn known(&self, trigger: ReloadTrigger, changes: Wants) -> LoadContext {
+        let in_force = self.state.history.current().clone();
+        let was_in_force = self.state.history.revisions().map(|kept| kept.revision.digest).collect();
+        let withdrawn = self.state.activations.withdrawn().iter().map(Withdrawal::content).collect();
+        let seen = self.state.source.seen.good();
         let (bad, out) = match kind(trigger) {
             Kind::Asked => (None, None),
-            Kind::Automatic => (self.last_rejected(), self.standing.source.out),
+            Kind::Automatic => (self.last_rejected(), self.state.source.out),
         };
-        Known { in_force, bad, out, seen, withdrawn, was_in_force, changes }
+        LoadContext { in_force, bad, out, seen, withdrawn, was_in_force, changes }
     }
 
     fn last_rejected(&self) -> Option<Digest> {
-        match self.standing.last_failure.as_deref() {
+        match self.state.last_failure.as_deref() {
             Some(Failed { why: WhyFailed::Rejected { digest, .. }, .. }) => Some(*digest),
             Some(Failed { why: WhyFailed::Unreadable(_), .. }) | None => None,
         }
     }
 
-    async fn look(&mut self, trigger: ReloadTrigger, asker: &Asker, over: &Arc<Snapshot>, known: Known) -> Outcome {
-        let seen = self.standing.source.seen;
+    async fn look(
+        &mut self,
+        trigger: ReloadTrigger,
+        requester: &Requester,
+        over: &Arc<Snapshot>,
+        known: LoadContext,
+    ) -> Outcome {
+        let seen = self.state.source.seen;
         let before = match seen {
-            Seen::Bad(_) => Before::Bad,
-            Seen::Good(_) | Seen::Unreadable => Before::Good,
+            SourceState::Bad(_) => Before::Bad,
+            SourceState::Good(_) | SourceState::Unreadable => Before::Good,
         };
         let Some(loaded) = self.load(known, self.config.read_max).await else { return Outcome::Bug };
         if kind(trigger) == Kind::Asked {
-            self.flapping.forgive();
+            self.flap_damper.reset();
         } else if self.held_down(&loaded) {
-            self.standing.last_failure = None;
+            self.state.last_failure = None;
             return Outcome::KeptOut;
         }
         match loaded {
-            Loaded::Unreadable(error) => {
+            LoadOutcome::Unreadable(error) => {
                 let why = WhyFailed::from(&error);
-                let said_before = self.standing.last_failure.as_ref().is_some_and(|failed| failed.why == why);
+                let said_before = self.state.last_failure.as_ref().is_some_and(|failed| failed.why == why);
                 if !said_before || kind(trigger) == Kind::Asked {
-                    log::unreadable(trigger, over.digest, &error, &self.standing.restart(self.disk().as_ref()));
+                    log::unreadable(trigger, over.digest, &error, &self.state.restart(self.disk().as_ref()));
                 }
                 self.failed(trigger, why)
             }
-            Loaded::InForce(content) => {
+            LoadOutcome::InForce(content) => {
                 log::unchanged(trigger, content.digest, before);
-                self.standing.last_failure = None;
+                self.state.last_failure = None;
                 Outcome::Unchanged
             }
-            Loaded::Out(content) => self.kept_out(trigger, content, seen),
-            Loaded::KnownBad(digest) => match &self.standing.last_failure {
+            LoadOutcome::Out(content) => self.kept_out(trigger, content, seen),
+            LoadOutcome::KnownBad(digest) => match &self.state.last_failure {
                 // Nobody has touched it: it is as bad as it was.
                 Some(_) | None if trigger == ReloadTrigger::Poll => {
                     // It may have been good to go back while the source is bad; the source is no better for it.
-                    self.standing.last_attempt = self.standing.last_attempt.then(ReloadResult::Rejected, clock::now());
+                    self.state.last_attempt = self.state.last_attempt.then(ReloadResult::Rejected, clock::now());
                     Outcome::Nothing
                 }
                 Some(failed) => {
@@ -258,15 +264,15 @@ impl Reloader {
                 }
                 None => Outcome::Bug,
             },
-            Loaded::Rejected(rejection) => {
-                log::rejected(trigger, over.digest, &rejection, &self.standing.restart(self.disk().as_ref()));
+            LoadOutcome::Rejected(rejection) => {
+                log::rejected(trigger, over.digest, &rejection, &self.state.restart(self.disk().as_ref()));
                 self.failed(trigger, rejection.into())
             }
-            Loaded::Ready(ready) => match self.put_in_force(over, &ready, trigger, asker, Vec::new()) {
+            LoadOutcome::Ready(ready) => match self.put_in_force(over, &ready, trigger, requester, Vec::new()) {
                 Ok(report) => {
-                    self.standing.last_failure = None;
-                    self.standing.source.in_sync_at = Some(report.at);
-                    self.standing.source.out = None;
+                    self.state.last_failure = None;
+                    self.state.source.in_sync_at = Some(report.at);
+                    self.state.source.out = None;
                     Outcome::Applied(report)
                 }
                 Err(_) => Outcome::Bug,
@@ -276,43 +282,43 @@ impl Reloader {
 
     /// The source holds what stays out. It is told to whoever asked, and in the log where it is news; before, the
     /// source held what was `seen`.
-    fn kept_out(&mut self, trigger: ReloadTrigger, content: Content, seen: Seen) -> Outcome {
+    fn kept_out(&mut self, trigger: ReloadTrigger, content: Content, seen: SourceState) -> Outcome {
         let Content { digest, .. } = content;
-        let withdrawal = self.standing.activations.withdrawal(content).cloned();
+        let withdrawal = self.state.activations.withdrawal(content).cloned();
         if seen.digest() != Some(digest) || kind(trigger) == Kind::Asked {
             log::kept_out(trigger, digest, self.activator.digest(), withdrawal.as_ref());
         }
         if trigger == ReloadTrigger::Admin {
-            let in_force = self.standing.history.in_force().clone();
+            let in_force = self.state.history.in_force().clone();
             return Outcome::HeldBack(Box::new(HeldBack { source: digest, withdrawal, in_force }));
         }
-        self.standing.last_failure = None;
+        self.state.last_failure = None;
         Outcome::KeptOut
     }
 
     /// Whether a source that flaps keeps this out, for now.
-    fn held_down(&mut self, loaded: &Loaded) -> bool {
+    fn held_down(&mut self, loaded: &LoadOutcome) -> bool {
         let (digest, quality) = match loaded {
-            Loaded::Unreadable(_) | Loaded::Out(_) => return false,
-            Loaded::InForce(content) => (content.digest, Quality::Good),
-            Loaded::KnownBad(digest) => (*digest, Quality::Bad),
-            Loaded::Rejected(rejection) => (rejection.digest, Quality::Bad),
-            Loaded::Ready(ready) => (ready.held.bundle.digest(), Quality::Good),
+            LoadOutcome::Unreadable(_) | LoadOutcome::Out(_) => return false,
+            LoadOutcome::InForce(content) => (content.digest, Quality::Good),
+            LoadOutcome::KnownBad(digest) => (*digest, Quality::Bad),
+            LoadOutcome::Rejected(rejection) => (rejection.digest, Quality::Bad),
+            LoadOutcome::Ready(ready) => (ready.held.bundle.digest(), Quality::Good),
         };
-        let course = self.flapping.look(Instant::now(), digest, quality);
+        let course = self.flap_damper.look(Instant::now(), digest, quality);
         match course {
-            Course::Begun => {
+            HoldState::Begun => {
                 Flapped.record();
                 tracing::warn!(
                     %digest,
                     "the policies change between good and bad again and again: from now on only what stays the same is put in force; SIGHUP or a reload ask takes it at once"
                 );
             }
-            Course::Lifted => tracing::info!(%digest, "the policies have stayed the same: they are heeded again"),
-            Course::Open | Course::Held => {}
+            HoldState::Lifted => tracing::info!(%digest, "the policies have stayed the same: they are heeded again"),
+            HoldState::Open | HoldState::Held => {}
         }
         // What is wrong is said all the same.
-        matches!((course, loaded), (Course::Begun | Course::Held, Loaded::Ready(_)))
+        matches!((course, loaded), (HoldState::Begun | HoldState::Held, LoadOutcome::Ready(_)))
     }
 
     /// Puts policies in force, and notes it everywhere but on the disk and in the status; what is wrong with the source is
@@ -322,7 +328,7 @@ impl Reloader {
         over: &Arc<Snapshot>,
         ready: &Ready,
         trigger: ReloadTrigger,
-        asker: &Asker,
+        requester: &Requester,
         withdraws: Vec<Content>,
     ) -> Result<ActivationReport, Refusal> {
         let Ready { held, changes } = ready;
@@ -332,7 +338,7 @@ impl Reloader {
         })?;
         let at = clock::now();
         self.in_force_since = Instant::now();
-        let Asker { actor, reason } = asker;
+        let Requester { actor, reason } = requester;
         let reason = self.replaced_by(trigger, held.content).unwrap_or_else(|| reason.clone());
         let revision = Revision {
             digest: activation.after,
@@ -345,9 +351,9 @@ impl Reloader {
             known_good: KnownGood::NotYet,
         };
         let gone_back_from = self.gone_back_from(held.content);
-        self.standing.history.put(revision, held.clone());
-        self.standing.history.not_good(&withdraws);
-        self.standing.activations.enter(Entry {
+        self.state.history.put(revision, held.clone());
+        self.state.history.not_good(&withdraws);
+        self.state.activations.enter(Entry {
             snapshot: &self.activator.current(),
             semantic: held.content.semantic,
             before: Some(activation.before),
@@ -372,9 +378,9 @@ impl Reloader {
 
     /// What an admin put in force, where SIGHUP lets in over it what the source held all along.
     fn replaced_by(&self, trigger: ReloadTrigger, content: Content) -> Option<String> {
-        let in_force = self.standing.history.in_force();
+        let in_force = self.state.history.in_force();
         let Revision { digest, trigger: before, actor, activated_at, .. } = in_force;
-        let held_back = self.standing.source.out.is_some_and(|out| out.says_as(content));
+        let held_back = self.state.source.out.is_some_and(|out| out.says_as(content));
         if trigger != ReloadTrigger::Signal || !held_back || in_force.content().says_as(content) {
             return None;
         }
@@ -385,14 +391,14 @@ impl Reloader {
 
     /// What whoever puts this in force should know, where it was rolled back from.
     pub(super) fn gone_back_from(&self, content: Content) -> Option<String> {
-        let withdrawal = self.standing.activations.withdrawal(content)?;
+        let withdrawal = self.state.activations.withdrawal(content)?;
         let Content { digest, .. } = content;
         Some(format!("{digest} {} before: {}", withdrawal.of(digest), withdrawal.told()))
     }
 
     pub(super) fn note_failure(&mut self, trigger: ReloadTrigger, why: WhyFailed) -> Arc<Failed> {
         let failed = Arc::new(Failed { at: clock::now(), trigger, why });
-        self.standing.last_failure = Some(Arc::clone(&failed));
+        self.state.last_failure = Some(Arc::clone(&failed));
         failed
     }
 
@@ -401,8 +407,8 @@ impl Reloader {
     }
 
     /// Plans another try where one may help by itself, and forgets it where it did.
-    fn readable_again(&mut self, loaded: &Loaded) {
-        if let Loaded::Unreadable(error) = loaded {
+    fn readable_again(&mut self, loaded: &LoadOutcome) {
+        if let LoadOutcome::Unreadable(error) = loaded {
             self.retry = error.is_transient().then(|| {
                 let pause =
                     self.retry.map_or(RETRY_PAUSE_MIN, |retry| retry.pause.saturating_mul(2).min(RETRY_PAUSE_MAX));
@@ -411,7 +417,7 @@ impl Reloader {
             return;
         }
         self.retry = None;
-        if self.standing.source.seen == Seen::Unreadable {
+        if self.state.source.seen == SourceState::Unreadable {
             tracing::info!("policies are readable again");
         }
     }

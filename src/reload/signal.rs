@@ -9,7 +9,7 @@ use crate::telemetry::event::ReloadTrigger;
 
 /// Takes hints from everyone, gives them to one.
 #[derive(Clone, Debug, Default)]
-pub struct Hints {
+pub struct ReloadSignal {
     inner: Arc<Inner>,
 }
 
@@ -19,9 +19,9 @@ struct Inner {
     wake: Notify,
 }
 
-impl Hints {
+impl ReloadSignal {
     /// Something may have changed.
-    pub fn give(&self, trigger: ReloadTrigger) {
+    pub fn notify(&self, trigger: ReloadTrigger) {
         let mut pending = self.inner.pending.lock().unwrap_or_else(PoisonError::into_inner);
         *pending = (*pending).max(Some(trigger));
         drop(pending);
@@ -35,7 +35,7 @@ impl Hints {
     }
 
     /// Waits for a hint, and takes it.
-    pub async fn heard(&self) -> ReloadTrigger {
+    pub async fn recv(&self) -> ReloadTrigger {
         loop {
             if let Some(trigger) = self.take() {
                 return trigger;
@@ -51,11 +51,11 @@ mod tests {
 
     #[tokio::test]
     async fn the_strongest_of_many_hints_is_heard_once() {
-        let hints = Hints::default();
+        let signal = ReloadSignal::default();
         for trigger in [ReloadTrigger::FileChange, ReloadTrigger::Signal, ReloadTrigger::Poll] {
-            hints.give(trigger);
+            signal.notify(trigger);
         }
-        assert_eq!(hints.heard().await, ReloadTrigger::Signal);
-        assert_eq!(hints.take(), None);
+        assert_eq!(signal.recv().await, ReloadTrigger::Signal);
+        assert_eq!(signal.take(), None);
     }
 }

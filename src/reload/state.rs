@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::domain::time::Timestamp;
 use crate::engine::activations::{Activations, Withdrawal};
-use crate::engine::history::{History, Kept};
+use crate::engine::history::{History, HistoryEntry};
 use crate::engine::snapshot::Snapshot;
 use crate::engine::status::{
     Failed, Hold, PolicyLabel, RECENT_ACTIVATIONS_MAX, Refusal, RestartForecast, Revision, Revisions, SourceStatus,
@@ -13,13 +13,13 @@ use crate::engine::status::{
 use crate::policy::bundle::Digest;
 use crate::policy::diff::Content;
 use crate::reload::candidate::Candidate;
-use crate::reload::loader::Loaded;
-use crate::reload::persist::Disk;
+use crate::reload::loader::LoadOutcome;
+use crate::reload::persist::PersistStatus;
 use crate::telemetry::reloads::{ConfigGauges, LastAttempt};
 
 /// What the road knows.
 #[derive(Debug)]
-pub(super) struct Standing {
+pub(super) struct ReloaderState {
     pub(super) history: History,
     pub(super) activations: Activations,
     pub(super) started_from: StartedFrom,
@@ -38,9 +38,9 @@ pub(super) struct Source {
     pub(super) location: String,
     pub(super) checked_at: Timestamp,
     pub(super) in_sync_at: Option<Timestamp>,
-    pub(super) seen: Seen,
+    pub(super) seen: SourceState,
     /// What it held when it could last be read.
-    pub(super) last_held: Option<Seen>,
+    pub(super) last_held: Option<SourceState>,
     /// What an admin keeps out, until something else of the source comes into force. It is good: what is not stays out
     /// by itself.
     pub(super) out: Option<Content>,
@@ -48,7 +48,7 @@ pub(super) struct Source {
 
 /// What the last look at the source found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Seen {
+pub(super) enum SourceState {
     Unreadable,
     Bad(Digest),
     Good(Content),
@@ -56,16 +56,16 @@ pub(super) enum Seen {
 
 /// What changes while the road does nothing.
 #[derive(Debug)]
-pub(super) struct Moving<'m> {
+pub(super) struct StatusInputs<'m> {
     /// What is in force, and counts its decisions.
     pub(super) snapshot: &'m Snapshot,
     /// Until when a source that flaps is held down.
     pub(super) held_until: Option<Timestamp>,
     /// `None`: there is no state directory.
-    pub(super) disk: Option<&'m Disk>,
+    pub(super) disk: Option<&'m PersistStatus>,
 }
 
-impl Seen {
+impl SourceState {
     pub(super) const fn after(why: Option<&WhyFailed>, in_force: Content) -> Self {
         match why {
             None => Self::Good(in_force),
@@ -91,34 +91,34 @@ impl Seen {
 
 impl Source {
     /// Takes a look into account.
-    pub(super) fn looked(&mut self, at: Timestamp, loaded: &Loaded) {
+    pub(super) fn looked(&mut self, at: Timestamp, loaded: &LoadOutcome) {
         self.checked_at = at;
         self.seen = match loaded {
-            Loaded::Unreadable(_) => Seen::Unreadable,
-            Loaded::KnownBad(digest) => Seen::Bad(*digest),
-            Loaded::Rejected(rejection) => Seen::Bad(rejection.digest),
-            Loaded::InForce(content) => Seen::Good(*content),
+            LoadOutcome::Unreadable(_) => SourceState::Unreadable,
+            LoadOutcome::KnownBad(digest) => SourceState::Bad(*digest),
+            LoadOutcome::Rejected(rejection) => SourceState::Bad(rejection.digest),
+            LoadOutcome::InForce(content) => SourceState::Good(*content),
             // It, or what says the same, was looked into when it was kept out, or was in force.
-            Loaded::Out(content) => Seen::Good(*content),
-            Loaded::Ready(ready) => Seen::Good(ready.held.content),
+            LoadOutcome::Out(content) => SourceState::Good(*content),
+            LoadOutcome::Ready(ready) => SourceState::Good(ready.held.content),
         };
-        if self.seen != Seen::Unreadable {
+        if self.seen != SourceState::Unreadable {
             self.last_held = Some(self.seen);
         }
-        if matches!(loaded, Loaded::InForce(_)) {
+        if matches!(loaded, LoadOutcome::InForce(_)) {
             self.in_sync_at = Some(at);
         }
     }
 }
 
-impl Standing {
-    pub(super) fn restart(&self, disk: Option<&Disk>) -> RestartForecast {
+impl ReloaderState {
+    pub(super) fn restart(&self, disk: Option<&PersistStatus>) -> RestartForecast {
         let in_force = self.history.in_force().digest;
         match (self.source.seen, disk.and_then(|disk| disk.last_known_good)) {
-            (Seen::Good(content), _) if content.digest == in_force => RestartForecast::Same,
-            (Seen::Good(content), _) => RestartForecast::Other(content.digest),
-            (Seen::Bad(_) | Seen::Unreadable, Some(good)) => RestartForecast::LastKnownGood(good),
-            (Seen::Bad(_) | Seen::Unreadable, None) => RestartForecast::Failure,
+            (SourceState::Good(content), _) if content.digest == in_force => RestartForecast::Same,
+            (SourceState::Good(content), _) => RestartForecast::Other(content.digest),
+            (SourceState::Bad(_) | SourceState::Unreadable, Some(good)) => RestartForecast::LastKnownGood(good),
+            (SourceState::Bad(_) | SourceState::Unreadable, None) => RestartForecast::Failure,
         }
     }
 
@@ -133,10 +133,10 @@ impl Standing {
         held_until.map_or(Hold::None, |until| Hold::Flapping { until })
     }
 
-    pub(super) fn status(&self, moving: &Moving<'_>) -> Status {
-        let Moving { snapshot, held_until, disk } = *moving;
+    pub(super) fn status(&self, inputs: &StatusInputs<'_>) -> Status {
+        let StatusInputs { snapshot, held_until, disk } = *inputs;
         let good = disk.and_then(|disk| disk.last_known_good).and_then(|digest| self.history.find(digest));
-        let trouble = disk.and_then(|disk| disk.trouble.clone());
+        let error = disk.and_then(|disk| disk.error.clone());
         Status {
             in_force: self.history.in_force().clone(),
             withdrawal: self.activations.withdrawal(self.history.current().content).cloned(),
@@ -160,7 +160,7 @@ impl Standing {
             last_attempt: self.last_attempt,
             notices: {
                 let of_in_force = self.replaced().into_iter().chain(self.withdrawn_in_force());
-                self.notices.iter().cloned().chain(of_in_force).chain(trouble).collect()
+                self.notices.iter().cloned().chain(of_in_force).chain(error).collect()
             },
         }
     }
@@ -181,7 +181,7 @@ impl Standing {
 
     /// The revisions that can be gone back to, and the history of activations.
     pub(super) fn revisions(&self) -> Revisions {
-        let with_withdrawal = |kept: &Kept| {
+        let with_withdrawal = |kept: &HistoryEntry| {
             let withdrawal = self.activations.withdrawal(kept.content()).cloned();
             (kept.revision.clone(), withdrawal)
         };
@@ -193,15 +193,16 @@ impl Standing {
 
     /// The latest revision before the one in force that was not rolled back from, and that says something else: another
     /// layout of it is no way back.
-    pub(super) fn back(&self) -> Result<&Kept, Refusal> {
-        let withdrawal = |kept: &Kept| self.activations.withdrawal(kept.content());
+    pub(super) fn back(&self) -> Result<&HistoryEntry, Refusal> {
+        let withdrawal = |kept: &HistoryEntry| self.activations.withdrawal(kept.content());
         let in_force = self.history.current().content;
         let before = || self.history.before().filter(|kept| !kept.content().says_as(in_force));
         if let Some(kept) = before().find(|kept| withdrawal(kept).is_none()) {
             return Ok(kept);
         }
         // By the digests to choose from, whichever of those that say the same was rolled back from.
-        let choice = |kept: &Kept| Some(Withdrawal { digest: kept.revision.digest, ..withdrawal(kept)?.clone() });
+        let choice =
+            |kept: &HistoryEntry| Some(Withdrawal { digest: kept.revision.digest, ..withdrawal(kept)?.clone() });
         let choices: Vec<Withdrawal> = before().filter_map(choice).collect();
         Err(if choices.is_empty() { Refusal::NoRevision { wanted: None } } else { Refusal::AllWithdrawn { choices } })
     }

@@ -10,7 +10,7 @@ use crate::engine::status::Status;
 
 /// Where the replica stands.
 #[derive(Clone, Debug)]
-pub struct Shown {
+pub struct StatusHandle {
     /// As it was told, after every change.
     pub told: watch::Receiver<Arc<Status>>,
     /// What counts while nothing changes.
@@ -19,7 +19,7 @@ pub struct Shown {
     pub clock: fn() -> Timestamp,
 }
 
-impl Shown {
+impl StatusHandle {
     /// Where it stands at this moment. Waits for nobody: who tells it may be at something that takes
     /// long.
     #[must_use]

@@ -67,25 +67,25 @@ pub async fn watch(root: PathBuf, timing: Timing, mut changed: impl FnMut() + Se
 struct Eye {
     root: PathBuf,
     wake: Arc<Notify>,
-    hints: Option<Hints>,
+    events: Option<FileEvents>,
 }
 
 impl Eye {
     fn new(root: PathBuf) -> Self {
-        Self { root, wake: Arc::new(Notify::new()), hints: None }
+        Self { root, wake: Arc::new(Notify::new()), events: None }
     }
 
     async fn look(&mut self) -> Scan {
-        let (root, wake, hints) = (self.root.clone(), Arc::clone(&self.wake), self.hints.take());
+        let (root, wake, events) = (self.root.clone(), Arc::clone(&self.wake), self.events.take());
         let look = tokio::task::spawn_blocking(move || {
-            let mut hints = hints.unwrap_or_else(|| Hints::new(wake));
+            let mut events = events.unwrap_or_else(|| FileEvents::new(wake));
             let scan = scan(&root);
-            hints.follow(&root, &scan);
-            (hints, scan)
+            events.follow(&root, &scan);
+            (events, scan)
         });
         match look.await {
-            Ok((hints, scan)) => {
-                self.hints = Some(hints);
+            Ok((events, scan)) => {
+                self.events = Some(events);
                 scan
             }
             Err(error) => {
@@ -113,13 +113,13 @@ impl Eye {
 }
 
 /// Events of the file system, where they can be had.
-struct Hints {
+struct FileEvents {
     watcher: Option<RecommendedWatcher>,
     /// What is watched: a directory that was replaced has to be watched anew.
     watched: BTreeMap<PathBuf, (u64, u64)>,
 }
 
-impl Hints {
+impl FileEvents {
     fn new(wake: Arc<Notify>) -> Self {
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             if event.is_ok_and(|event| is_change(event.kind)) {

@@ -20,7 +20,7 @@ pub const FILE_BYTES_MAX: usize = 6 * ACTIVATIONS_BYTES_MAX + (ACTIVATIONS_MAX +
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct ActivationsFile {
     activations: Vec<Entry>,
     withdrawn: Vec<Mark>,
 }
@@ -86,7 +86,7 @@ pub fn write(history: &Activations) -> Result<Vec<u8>, ChecksumError> {
         actor: actor.clone(),
         reason: reason.clone(),
     };
-    let written = Written {
+    let written = ActivationsFile {
         activations: history.entries().map(entry).collect(),
         withdrawn: history.withdrawn().iter().map(mark).collect(),
     };
@@ -95,7 +95,7 @@ pub fn write(history: &Activations) -> Result<Vec<u8>, ChecksumError> {
 
 /// The history in these bytes.
 pub fn read(bytes: &[u8]) -> Result<Activations, ChecksumError> {
-    let Written { activations, withdrawn } = checksummed::read(HEAD, bytes)?;
+    let ActivationsFile { activations, withdrawn } = checksummed::read(HEAD, bytes)?;
     let entries = activations.into_iter().map(activated).collect::<Result<_, _>>()?;
     let withdrawn = withdrawn.into_iter().map(withdrawal).collect::<Result<_, _>>()?;
     Ok(Activations::kept(entries, withdrawn))

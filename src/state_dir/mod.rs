@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use crate::domain::time::Timestamp;
 use crate::engine::activations::Activations;
-use crate::engine::history::Kept;
+use crate::engine::history::HistoryEntry;
 use crate::policy::bundle::{Bundle, Digest};
 use crate::state_dir::archive::{ARCHIVE_BYTES_MAX, ArchiveError};
 use crate::state_dir::record::RECORD_BYTES_MAX;
@@ -56,7 +56,7 @@ pub struct Opened {
     /// The directory.
     pub state: StateDir,
     /// Its revisions, the latest first.
-    pub revisions: Vec<Kept>,
+    pub revisions: Vec<HistoryEntry>,
     /// Its history of activations, and what was rolled back from.
     pub activations: Activations,
     /// What is wrong with it, a sentence each: what was put aside, and why.
@@ -132,7 +132,7 @@ impl StateDir {
     }
 
     /// Keeps a revision: its bundle, where one is given, and then its record.
-    pub fn keep(&self, kept: &Kept, bundle: Option<&Bundle>) -> io::Result<()> {
+    pub fn keep(&self, kept: &HistoryEntry, bundle: Option<&Bundle>) -> io::Result<()> {
         let digest = kept.revision.digest;
         if let Some(bundle) = bundle {
             let bytes = archive::write(bundle);
@@ -152,7 +152,7 @@ impl StateDir {
     }
 
     /// The history of activations. Where it is damaged or missing, each of the revisions may have been rolled back from.
-    fn activations(&self, revisions: &[Kept], problems: &mut Vec<String>) -> Activations {
+    fn activations(&self, revisions: &[HistoryEntry], problems: &mut Vec<String>) -> Activations {
         let path = self.root.join(ACTIVATIONS);
         let problem = match read_within(&path, activations::FILE_BYTES_MAX) {
             Ok(bytes) => match activations::read(&bytes) {
@@ -178,7 +178,7 @@ impl StateDir {
 
     /// The history where there is no file of it. One is there from the first moment on: where it is missing beside
     /// revisions, it was lost.
-    fn no_activations(&self, path: &Path, revisions: &[Kept], problems: &mut Vec<String>) -> Activations {
+    fn no_activations(&self, path: &Path, revisions: &[HistoryEntry], problems: &mut Vec<String>) -> Activations {
         if !revisions.is_empty() {
             problems.push(format!(
                 "the history of activations `{}` is missing. Which revisions were rolled back from is not known any more: \
@@ -250,7 +250,7 @@ impl StateDir {
 
     /// Reads all records. Leftovers of a write that was cut are removed; everything else that is not
     /// as it should be is put aside and told of.
-    fn list(&self, problems: &mut Vec<String>) -> io::Result<Vec<Kept>> {
+    fn list(&self, problems: &mut Vec<String>) -> io::Result<Vec<HistoryEntry>> {
         let (mut records, mut bundles) = (BTreeMap::new(), BTreeSet::new());
         for entry in fs::read_dir(&self.root)? {
             let entry = entry?;
@@ -283,7 +283,7 @@ impl StateDir {
         Ok(revisions)
     }
 
-    fn read_record(&self, stem: &str, path: &Path) -> Result<Kept, String> {
+    fn read_record(&self, stem: &str, path: &Path) -> Result<HistoryEntry, String> {
         let bytes = read_within(path, RECORD_BYTES_MAX).map_err(|error| error.to_string())?;
         let kept = record::read(&bytes).map_err(|error| error.to_string())?;
         if name(kept.revision.digest, RECORD) == format!("{stem}.{RECORD}") {
@@ -312,9 +312,9 @@ impl StateDir {
 }
 
 /// The history of which nothing is left but these revisions.
-fn lost(revisions: &[Kept]) -> Activations {
+fn lost(revisions: &[HistoryEntry]) -> Activations {
     let at = revisions.iter().map(|kept| kept.revision.activated_at).max().unwrap_or(Timestamp::EPOCH);
-    Activations::lost(revisions.iter().map(Kept::content), at)
+    Activations::lost(revisions.iter().map(HistoryEntry::content), at)
 }
 
 /// Takes the lock. Without a way to take one nobody can write there either, so it may be read.

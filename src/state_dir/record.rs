@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::time::Timestamp;
-use crate::engine::history::Kept;
+use crate::engine::history::HistoryEntry;
 use crate::engine::status::{KnownGood, Revision};
 use crate::policy::bundle::Digest;
 use crate::state_dir::checksummed::{self, ChecksumError};
@@ -17,7 +17,7 @@ pub const RECORD_BYTES_MAX: usize = 64 * 1024;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct RecordFile {
     digest: String,
     place: u64,
     /// Absent in records of versions that knew none.
@@ -34,10 +34,10 @@ struct Written {
 }
 
 /// The bytes of a record. The generation is not in it: it means nothing to another run.
-pub fn write(kept: &Kept) -> Result<Vec<u8>, ChecksumError> {
-    let Kept { revision, place, text_bytes, held: _ } = kept;
+pub fn write(kept: &HistoryEntry) -> Result<Vec<u8>, ChecksumError> {
+    let HistoryEntry { revision, place, text_bytes, held: _ } = kept;
     let Revision { digest, semantic, generation: _, activated_at, trigger, actor, reason, known_good } = revision;
-    let written = Written {
+    let written = RecordFile {
         digest: digest.to_string(),
         place: *place,
         semantic: semantic.map(|semantic| semantic.to_string()),
@@ -52,8 +52,8 @@ pub fn write(kept: &Kept) -> Result<Vec<u8>, ChecksumError> {
 }
 
 /// The revision of a record, of an earlier run.
-pub fn read(bytes: &[u8]) -> Result<Kept, ChecksumError> {
-    let Written { digest, place, semantic, text_bytes, activated_at, trigger, actor, reason, known_good } =
+pub fn read(bytes: &[u8]) -> Result<HistoryEntry, ChecksumError> {
+    let RecordFile { digest, place, semantic, text_bytes, activated_at, trigger, actor, reason, known_good } =
         checksummed::read(HEAD, bytes)?;
     let revision = Revision {
         digest: digest.parse::<Digest>().map_err(|_| ChecksumError::Value(digest, "digest"))?,
@@ -65,7 +65,7 @@ pub fn read(bytes: &[u8]) -> Result<Kept, ChecksumError> {
         reason,
         known_good: if known_good { KnownGood::Yes } else { KnownGood::NotYet },
     };
-    Ok(Kept { revision, place, text_bytes, held: None })
+    Ok(HistoryEntry { revision, place, text_bytes, held: None })
 }
 
 #[cfg(test)]
@@ -74,7 +74,7 @@ mod tests {
     use crate::policy::bundle::{Bundle, BundleFile};
     use crate::policy::diff::Content;
 
-    fn kept() -> Kept {
+    fn kept() -> HistoryEntry {
         let bundle = Bundle::new(vec![BundleFile { path: "a".into(), bytes: b"b".to_vec() }]).unwrap();
         let revision = Revision {
             digest: bundle.digest(),
@@ -86,7 +86,7 @@ mod tests {
             reason: "CR-1234: \u{202e}".into(),
             known_good: KnownGood::Yes,
         };
-        Kept { revision, place: 7, text_bytes: 1, held: None }
+        HistoryEntry { revision, place: 7, text_bytes: 1, held: None }
     }
 
     #[test]

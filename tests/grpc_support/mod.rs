@@ -16,7 +16,7 @@ use requite::domain::words::{ReasonCode, RefundMethod};
 use requite::domain::zone::Zone;
 use requite::engine::admit::Admission;
 use requite::engine::{Activator, open};
-use requite::plan::rule::{Action, Verdict};
+use requite::plan::rule::{Action, RuleEffect};
 use requite::plan::rules::Rules;
 use requite::plan::text::{ComparisonExcuses, TextRules};
 use requite::plan::vocabulary::{Labels, Vocabularies};
@@ -146,7 +146,7 @@ fn plan() -> Plan {
         more_info_steps: Vec::new(),
         review_steps: Vec::new(),
         rules: Rules::new(Vec::new()),
-        otherwise: Verdict {
+        otherwise: RuleEffect {
             action: Action::Review(ReasonCodes::of(&[ReasonCode::NoMatchingRule])),
             demands: Vec::new(),
             next_steps: Vec::new(),

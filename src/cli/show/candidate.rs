@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::api::pb;
 use crate::cli::show::status::withdrawal;
-use crate::cli::show::{Side, counted, decimal, length, moment, row, short, spoken, table, visible};
+use crate::cli::show::{Side, counted, decimal, humanize, length, moment, row, short, table, visible};
 
 /// All of the report.
 pub(in crate::cli) fn text(candidate: &pb::CandidateStatus) -> String {
@@ -104,8 +104,8 @@ fn by_reason(page: &mut String, rows: &[pb::ReasonDifference]) {
         return;
     }
     let answer = |outcome: pb::Outcome, reason: pb::ReasonCode| {
-        let outcome = spoken(outcome.as_str_name(), "OUTCOME_");
-        match spoken(reason.as_str_name(), "REASON_CODE_").as_str() {
+        let outcome = humanize(outcome.as_str_name(), "OUTCOME_");
+        match humanize(reason.as_str_name(), "REASON_CODE_").as_str() {
             "unspecified" => outcome,
             reason => format!("{outcome}: {reason}"),
         }

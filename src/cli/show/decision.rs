@@ -21,7 +21,7 @@ pub fn response_to_text(request: &pb::EvaluateRefundRequest, response: &pb::Eval
     let mut page = Page::default();
     let order_id = request.order.as_ref().map_or("", |order| order.order_id.as_str());
     page.row("order", order_id);
-    page.row("outcome", &spoken(response.outcome().as_str_name(), "OUTCOME_"));
+    page.row("outcome", &humanize(response.outcome().as_str_name(), "OUTCOME_"));
     page.row("reasons", &reasons(response.reason_codes()));
     page.row("refund", &refund(response));
     for line in &response.lines {
@@ -99,7 +99,7 @@ fn refund(response: &pb::EvaluateRefundResponse) -> String {
         method @ (pb::RefundMethod::OriginalPayment
         | pb::RefundMethod::StoreCredit
         | pb::RefundMethod::BankTransfer
-        | pb::RefundMethod::CustomerChoice) => format!(" by {}", spoken(method.as_str_name(), "REFUND_METHOD_")),
+        | pb::RefundMethod::CustomerChoice) => format!(" by {}", humanize(method.as_str_name(), "REFUND_METHOD_")),
     };
     let amount = money(response.refund.as_ref());
     match (is_undecided(response), is_nothing(response.refund.as_ref())) {
@@ -134,7 +134,7 @@ fn line_row(line: &pb::LineDecision, lines: usize, price: Option<&pb::Money>) ->
         | pb::LiableParty::ThirdParty
         | pb::LiableParty::ForceMajeure
         | pb::LiableParty::Shared
-        | pb::LiableParty::Undetermined) => format!(", liable: {}", spoken(party.as_str_name(), "LIABLE_PARTY_")),
+        | pb::LiableParty::Undetermined) => format!(", liable: {}", humanize(party.as_str_name(), "LIABLE_PARTY_")),
     };
     // Where nothing can go back, the price is said and not an amount of nothing.
     let amount = match (is_nothing(line.base.as_ref()), price) {
@@ -145,7 +145,7 @@ fn line_row(line: &pb::LineDecision, lines: usize, price: Option<&pb::Money>) ->
         // The answer for the order is the answer for its only line.
         0 | 1 if !is_nothing(line.base.as_ref()) => String::new(),
         0 | 1 => format!(": {amount}"),
-        _ => format!(": {}, {amount}", spoken(line.outcome().as_str_name(), "OUTCOME_")),
+        _ => format!(": {}, {amount}", humanize(line.outcome().as_str_name(), "OUTCOME_")),
     };
     format!("{}{answer} (rule `{}`{liable})", named(&line.line_id), line.rule_id)
 }
@@ -167,7 +167,7 @@ fn of_line(line_id: &str) -> String {
 
 /// What is held back of a line, or of a component where one is named.
 fn deduction_row(deduction: &pb::Deduction, component: &str) -> String {
-    let kind = spoken(deduction.kind().as_str_name(), "DEDUCTION_KIND_");
+    let kind = humanize(deduction.kind().as_str_name(), "DEDUCTION_KIND_");
     let (amount, base) = (money(deduction.amount.as_ref()), money(deduction.base.as_ref()));
     let line = of_line(&deduction.line_id);
     let component = if component.is_empty() { String::new() } else { format!(", component {component}") };
@@ -187,7 +187,7 @@ fn missing_fact_row(fact: &pb::MissingFact) -> String {
 }
 
 fn evidence_rows(page: &mut Page, report: &pb::EvidenceReport) {
-    page.row("evidence", &spoken(report.verdict().as_str_name(), "EVIDENCE_VERDICT_"));
+    page.row("evidence", &humanize(report.verdict().as_str_name(), "EVIDENCE_VERDICT_"));
     for (place, missing) in report.missing.iter().enumerate() {
         let labels = missing.labels.iter().map(String::as_str).chain(std::iter::repeat(""));
         let kinds: Vec<_> = missing.kinds.iter().zip(labels).map(|(kind, label)| labelled(kind, label)).collect();
@@ -237,11 +237,11 @@ fn found(value: Option<&str>) -> &str {
 }
 
 fn reasons(codes: impl Iterator<Item = pb::ReasonCode>) -> String {
-    codes.map(|code| spoken(code.as_str_name(), "REASON_CODE_")).collect::<Vec<_>>().join(", ")
+    codes.map(|code| humanize(code.as_str_name(), "REASON_CODE_")).collect::<Vec<_>>().join(", ")
 }
 
 /// `OUTCOME_APPROVED_FULL` as a person says it.
-fn spoken(name: &str, prefix: &str) -> String {
+fn humanize(name: &str, prefix: &str) -> String {
     name.strip_prefix(prefix).unwrap_or(name).to_lowercase().replace('_', " ")
 }
 

@@ -3,7 +3,7 @@
 use crate::api::pb;
 use crate::api::pb::DiagnosticSeverity;
 use crate::cases::CASE_FAILED;
-use crate::cli::show::{counted, short, spoken, visible};
+use crate::cli::show::{counted, humanize, short, visible};
 use crate::policy::diagnostic::STRICTER_NOTE;
 
 /// Why policies were not let in.
@@ -16,7 +16,7 @@ pub(in crate::cli) fn rejection(rejection: &pb::PolicyRejection) -> String {
     if 0 < rejection.further_diagnostics {
         page.push_str(&format!("and {} more; `requite status` shows all of them\n\n", rejection.further_diagnostics));
     }
-    let trigger = spoken(rejection.trigger().as_str_name(), "RELOAD_TRIGGER_");
+    let trigger = humanize(rejection.trigger().as_str_name(), "RELOAD_TRIGGER_");
     let what = match rejection.digest.as_str() {
         "" => "the source cannot be read".to_owned(),
         digest => format!("{} was rejected", short(digest)),

@@ -85,7 +85,7 @@ pub(super) fn length(seconds: i64) -> String {
 }
 
 /// `RELOAD_TRIGGER_FILE_CHANGE` as a person says it.
-pub(super) fn spoken(name: &str, prefix: &str) -> String {
+pub(super) fn humanize(name: &str, prefix: &str) -> String {
     name.strip_prefix(prefix).unwrap_or(name).to_lowercase().replace('_', " ")
 }
 
@@ -100,7 +100,7 @@ pub(super) fn asked(trigger: pb::ReloadTrigger, actor: &str, reason: &str) -> St
     let trigger = if trigger == pb::ReloadTrigger::Admin {
         "reload".to_owned()
     } else {
-        spoken(trigger.as_str_name(), "RELOAD_TRIGGER_")
+        humanize(trigger.as_str_name(), "RELOAD_TRIGGER_")
     };
     let actor = if actor.is_empty() { String::new() } else { format!(" by {actor}") };
     let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };

@@ -8,9 +8,9 @@ use crate::decision::field::{Of, Seen, Shown, Twice};
 use crate::decision::inputs;
 use crate::decision::intake::claim::about_lines;
 use crate::decision::intake::{Intake, Rows, Sums, place, set};
-use crate::domain::exact::Exact;
 use crate::domain::facts::{Coverage, LineFacts, Value, Values};
 use crate::domain::money::Amount;
+use crate::domain::ratio::Ratio;
 use crate::domain::request::{Claim, Fraction, Line, Order};
 use crate::plan::fact::{BuiltIn, InputScope};
 use crate::plan::vocabulary::VocabularyId;
@@ -153,7 +153,7 @@ impl Intake<'_> {
         &mut self,
         Fraction { numerator, denominator }: Fraction,
         field: impl Display + Copy,
-    ) -> Option<(Exact, Exact, Exact)> {
+    ) -> Option<(Ratio, Ratio, Ratio)> {
         if denominator <= 0 {
             self.bad(format_args!("{field}.denominator"), format_args!("must be above zero, got {denominator}"));
         }
@@ -163,7 +163,7 @@ impl Intake<'_> {
         if 0 < denominator && denominator < numerator {
             self.bad(field, format_args!("more units are done than there are: {numerator} of {denominator}"));
         }
-        let (done, total) = (Exact::whole(i128::from(numerator)), Exact::whole(i128::from(denominator)));
+        let (done, total) = (Ratio::whole(i128::from(numerator)), Ratio::whole(i128::from(denominator)));
         let share = done.over(total)?.ok()?;
         Some((share, done, total))
     }

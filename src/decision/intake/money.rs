@@ -4,9 +4,9 @@ use std::fmt::Display;
 
 use crate::decision::field::{Joined, Shown};
 use crate::decision::intake::{Intake, Sums};
-use crate::domain::exact::Exact;
 use crate::domain::facts::Value;
 use crate::domain::money::Amount;
+use crate::domain::ratio::Ratio;
 use crate::domain::request::{Claim, Money, Order};
 use crate::plan::vocabulary::VocabularyId;
 
@@ -80,7 +80,7 @@ impl Intake<'_> {
 
     /// An amount as rules see it.
     pub(super) fn money(&self, amount: Amount) -> Value {
-        let nanos = self.currency.map_or(Exact::ZERO, |(_, currency)| currency.nanos(amount));
+        let nanos = self.currency.map_or(Ratio::ZERO, |(_, currency)| currency.nanos(amount));
         Value::Quantity(nanos)
     }
 }

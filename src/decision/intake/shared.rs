@@ -5,8 +5,8 @@ use smallvec::SmallVec;
 use crate::decision::field::{Joined, Shown};
 use crate::decision::inputs;
 use crate::decision::intake::{Intake, Rows, moment, place, set};
-use crate::domain::exact::Exact;
 use crate::domain::facts::{ClaimFacts, FactId, Value, Values};
+use crate::domain::ratio::Ratio;
 use crate::domain::request::{Claim, Order};
 use crate::plan::fact::{BuiltIn, InputScope};
 use crate::plan::vocabulary::VocabularyId;
@@ -29,7 +29,7 @@ impl Intake<'_> {
         put(BuiltIn::RequestedAt, moment(claim.requested_at));
         // Most orders have no such delay: the API says that absent means none.
         let delay = order.customer_caused_delay.map_or(0, |delay| delay.nanos());
-        put(BuiltIn::CustomerCausedDelay, Some(Value::Quantity(Exact::whole(delay))));
+        put(BuiltIn::CustomerCausedDelay, Some(Value::Quantity(Ratio::whole(delay))));
         put(BuiltIn::RequestType, claim.request_type.map(|word| Value::Word(word.index())));
         put(BuiltIn::Currency, self.currency.map(|(place, _)| Value::Word(place)));
         if delay < 0 {

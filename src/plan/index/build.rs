@@ -9,8 +9,8 @@ use std::ops::Bound;
 
 use smallvec::SmallVec;
 
-use crate::domain::exact::Exact;
 use crate::domain::facts::{FactId, Value};
+use crate::domain::ratio::Ratio;
 use crate::plan::index::classes::{Classes, Edges, Steps};
 use crate::plan::index::sets::{FEW_RULES, Kept, Rows};
 use crate::plan::index::{Column, Index};
@@ -162,7 +162,7 @@ fn intervals_of(accepts: &Accepts) -> &[Interval] {
 }
 
 /// The numbers at which an interval begins and ends.
-fn edges_of(interval: &Interval) -> impl Iterator<Item = Exact> {
+fn edges_of(interval: &Interval) -> impl Iterator<Item = Ratio> {
     [interval.lower, interval.upper].into_iter().filter_map(|bound| match bound {
         Bound::Included(edge) | Bound::Excluded(edge) => Some(edge),
         Bound::Unbounded => None,

@@ -1,7 +1,7 @@
 //! How the values of a fact fall into classes: values of one class are alike to every test.
 
-use crate::domain::exact::Exact;
 use crate::domain::facts::Value;
+use crate::domain::ratio::Ratio;
 
 /// How the values of a fact fall into classes.
 #[derive(Clone, PartialEq, Debug)]
@@ -39,7 +39,7 @@ pub enum Edges {
         edges: Vec<i64>,
     },
     /// As they are, where no such fraction is large enough.
-    Exact(Vec<Exact>),
+    Ratio(Vec<Ratio>),
 }
 
 impl Steps {
@@ -93,7 +93,7 @@ impl Classes {
             Self::Any | Self::Flag | Self::Words(_) => 0,
             Self::Sets(words) => size_of_val(words.as_slice()),
             Self::Numbers(Edges::Scaled { per_one: _, edges }, _) => size_of_val(edges.as_slice()),
-            Self::Numbers(Edges::Exact(edges), _) => size_of_val(edges.as_slice()),
+            Self::Numbers(Edges::Ratio(edges), _) => size_of_val(edges.as_slice()),
         }
     }
 }
@@ -105,28 +105,28 @@ pub fn chosen(words: &[u16], set: u64) -> usize {
 
 impl Edges {
     /// Sorts these numbers into edges.
-    pub fn new(mut numbers: Vec<Exact>) -> Self {
+    pub fn new(mut numbers: Vec<Ratio>) -> Self {
         numbers.sort_unstable();
         numbers.dedup();
         let per_one = numbers.iter().try_fold(1i64, |so_far, number| common(so_far, number.denominator()));
         let scaled = per_one.and_then(|per_one| {
-            let scaled = |number: &Exact| number.times(Exact::whole(per_one.into())).ok()?.numerator().try_into().ok();
+            let scaled = |number: &Ratio| number.times(Ratio::whole(per_one.into())).ok()?.numerator().try_into().ok();
             Some(Self::Scaled { per_one, edges: numbers.iter().map(scaled).collect::<Option<Vec<i64>>>()? })
         });
-        scaled.unwrap_or(Self::Exact(numbers))
+        scaled.unwrap_or(Self::Ratio(numbers))
     }
 
     /// How many places numbers have between and on the edges.
     pub fn places(&self) -> usize {
         let edges = match self {
             Self::Scaled { per_one: _, edges } => edges.len(),
-            Self::Exact(edges) => edges.len(),
+            Self::Ratio(edges) => edges.len(),
         };
         2 * edges + 1
     }
 
     /// The place of a number: even between two edges, odd on one.
-    pub fn place(&self, number: Exact) -> usize {
+    pub fn place(&self, number: Ratio) -> usize {
         match self {
             Self::Scaled { per_one, edges } => match scaled(number, *per_one) {
                 Some((below, true)) => {
@@ -135,12 +135,12 @@ impl Edges {
                 }
                 Some((below, false)) => 2 * edges.partition_point(|edge| *edge <= below),
                 None => {
-                    let edge = |edge: &i64| Exact::fraction((*edge).into(), (*per_one).into());
+                    let edge = |edge: &i64| Ratio::fraction((*edge).into(), (*per_one).into());
                     let before = edges.partition_point(|at| edge(at).is_some_and(|edge| edge < number));
                     2 * before + usize::from(edges.get(before).and_then(edge) == Some(number))
                 }
             },
-            Self::Exact(edges) => {
+            Self::Ratio(edges) => {
                 let before = edges.partition_point(|edge| *edge < number);
                 2 * before + usize::from(edges.get(before) == Some(&number))
             }
@@ -150,7 +150,7 @@ impl Edges {
 
 /// The largest multiple of the fraction not above a number, and whether it is the number; `None` beyond 64 bits.
 #[inline]
-fn scaled(number: Exact, per_one: i64) -> Option<(i64, bool)> {
+fn scaled(number: Ratio, per_one: i64) -> Option<(i64, bool)> {
     let numerator = i64::try_from(number.numerator()).ok()?;
     if number.is_whole() {
         return Some((numerator.checked_mul(per_one)?, true));
@@ -164,7 +164,7 @@ fn scaled(number: Exact, per_one: i64) -> Option<(i64, bool)> {
 fn common(a: i64, b: i128) -> Option<i64> {
     const PER_ONE_MAX: i64 = 1_000_000_000;
     let b = i64::try_from(b).ok()?;
-    let part = Exact::fraction(a.into(), b.into())?;
+    let part = Ratio::fraction(a.into(), b.into())?;
     // a / b reduced by their divisor: what is left above the line times b is the multiple.
     let multiple = i64::try_from(part.numerator()).ok()?.checked_mul(b)?;
     (multiple <= PER_ONE_MAX).then_some(multiple)
@@ -175,11 +175,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn number() -> impl Strategy<Value = Exact> {
+    fn number() -> impl Strategy<Value = Ratio> {
         let near = (-40i128..40, 1i128..8);
         let far = (proptest::num::i128::ANY.prop_map(|n| n / 2), 1i128..=i128::MAX / 2);
         let fine = (proptest::num::i64::ANY.prop_map(i128::from), 1i128..=i128::from(i64::MAX) * 8);
-        prop_oneof![6 => near, 1 => far, 1 => fine].prop_map(|(n, d)| Exact::fraction(n, d).unwrap())
+        prop_oneof![6 => near, 1 => far, 1 => fine].prop_map(|(n, d)| Ratio::fraction(n, d).unwrap())
     }
 
     proptest! {

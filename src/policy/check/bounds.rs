@@ -1,23 +1,23 @@
 //! How much a policy may declare: lists and tables that are looked through again for each use.
 
 use crate::domain::limits::{CURRENCIES_MAX, LANGUAGES_MAX, VOCABULARY_WORDS_MAX};
-use crate::policy::document::{CurrencyKey, Policy};
-use crate::policy::read::{Reader, Slug, Table};
+use crate::policy::document::{CurrencyNode, Policy};
+use crate::policy::read::{Diagnostics, Slug, Table};
 use crate::policy::source::Span;
 
 /// Reports each list and table that declares too much; `None` where that refuses the bundle. Earlier versions knew no
 /// such bounds and looked through everything.
-pub fn check(policy: &Policy, reader: &mut Reader<'_, '_>) -> Option<()> {
+pub fn check(policy: &Policy, diagnostics: &mut Diagnostics<'_, '_>) -> Option<()> {
     let mut within = Some(());
     let mut bound = |what: &str, most: usize, over: Option<Span>| {
         if let Some(span) = over {
             let message = format!("a policy declares at most {most} {what}");
-            within = within.and(reader.stricter_error("too-many-words", span, message, "split the policy"));
+            within = within.and(diagnostics.stricter_error("too-many-words", span, message, "split the policy"));
         }
     };
     let currency = policy.currencies.0.get(CURRENCIES_MAX).map(|written| match written {
-        CurrencyKey::Iso(code) => code.span,
-        CurrencyKey::Own(own) => own.code.span,
+        CurrencyNode::Iso(code) => code.span,
+        CurrencyNode::Own(own) => own.code.span,
     });
     bound("currencies", CURRENCIES_MAX, currency);
     let languages = policy.languages.as_ref().and_then(|written| written.0.get(LANGUAGES_MAX));

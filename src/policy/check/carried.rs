@@ -14,13 +14,13 @@ use crate::plan::rule::{Action, ComponentRefund, Extra, Rule, Step};
 use crate::plan::test::Test;
 use crate::plan::vocabulary::VocabularyId;
 use crate::policy::check::draft::Draft;
-use crate::policy::document::{Document, RuleKey};
-use crate::policy::read::Reader;
+use crate::policy::document::{Document, RuleNode};
+use crate::policy::read::Diagnostics;
 
 /// The deductions of a rule that are amounts of the order, each with its place among those, in the order in which they are
 /// taken.
 fn carried(rule: &Rule) -> Vec<(u16, &Step)> {
-    let steps = match &rule.verdict.action {
+    let steps = match &rule.effect.action {
         Action::Refund(steps) => steps.as_slice(),
         Action::Deny(_) | Action::Ask(_) | Action::Review(_) => &[],
     };
@@ -33,7 +33,7 @@ fn carried(rule: &Rule) -> Vec<(u16, &Step)> {
 }
 
 /// Warns where lines carry an amount of the order with and without one that is taken after it.
-pub fn warn_of_shifts(written: &[&RuleKey], rules: &[Rule], amounts: &[Extra], reader: &mut Reader<'_, '_>) {
+pub fn warn_of_shifts(written: &[&RuleNode], rules: &[Rule], amounts: &[Extra], diagnostics: &mut Diagnostics<'_, '_>) {
     // For each amount, what the first rule that carries it takes after it.
     let mut after: BTreeMap<u16, (&str, Vec<u16>)> = BTreeMap::new();
     let mut warned: BTreeSet<u16> = BTreeSet::new();
@@ -54,7 +54,7 @@ pub fn warn_of_shifts(written: &[&RuleKey], rules: &[Rule], amounts: &[Extra], r
             match shifted {
                 Some((later, other)) => {
                     warned.insert(*place);
-                    warn(written, rule, other, (amounts, *place, later), reader);
+                    warn(written, rule, other, (amounts, *place, later), diagnostics);
                 }
                 None => {
                     after.entry(*place).or_insert((&rule.id, places));
@@ -76,11 +76,11 @@ fn first_difference(first: &[u16], second: &[u16]) -> Option<u16> {
 }
 
 fn warn(
-    written: &[&RuleKey],
+    written: &[&RuleNode],
     rule: &Rule,
     other: &str,
     (amounts, place, later): (&[Extra], u16, u16),
-    reader: &mut Reader<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
 ) {
     let name = |place: u16| amounts.get(usize::from(place)).map_or("", |amount| amount.name.as_str());
     let (upper, lower) = (name(place), name(later));
@@ -95,7 +95,7 @@ fn warn(
         "which line is claimed first then decides how much both take; declare `{lower}` above `{upper}` under \
          `order_amounts`: what fewer lines carry is taken first"
     );
-    reader.warning("order-amount-shifts", at.id.span(), message, help);
+    diagnostics.warning("order-amount-shifts", at.id.span(), message, help);
 }
 
 /// Warns of each component that goes back `when_full` under a rule that carries an amount of the order, at the first such
@@ -106,7 +106,7 @@ pub fn warn_of_components(
     usual: &[ComponentRefund],
     amounts: &[Extra],
     draft: &Draft,
-    reader: &mut Reader<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
 ) {
     let written = document.layers.iter().flat_map(|layer| &layer.rules).chain(&document.policy.rules);
     let full = (0u16..).zip(usual).filter(|(_, refund)| **refund == ComponentRefund::WhenFull);
@@ -115,20 +115,25 @@ pub fn warn_of_components(
     let mut warned: BTreeSet<u16> = BTreeSet::new();
     for (rule, written) in rules.iter().zip(written) {
         let Some((amount, _)) = carried(rule).first().copied() else { continue };
-        let own: BTreeMap<u16, ComponentRefund> = rule.verdict.components.iter().copied().collect();
+        let own: BTreeMap<u16, ComponentRefund> = rule.effect.components.iter().copied().collect();
         let said = own.iter().filter(|(_, refund)| **refund == ComponentRefund::WhenFull).map(|(place, _)| *place);
         let found: BTreeSet<u16> = open.iter().copied().filter(|place| !own.contains_key(place)).chain(said).collect();
         for place in found {
             open.remove(&place);
             if warned.insert(place) {
                 let amount = amounts.get(usize::from(amount)).map_or("", |amount| amount.name.as_str());
-                warn_of_component(written, draft.vocabularies.word(VocabularyId::COMPONENT, place), amount, reader);
+                warn_of_component(
+                    written,
+                    draft.vocabularies.word(VocabularyId::COMPONENT, place),
+                    amount,
+                    diagnostics,
+                );
             }
         }
     }
 }
 
-fn warn_of_component(written: &RuleKey, component: &str, amount: &str, reader: &mut Reader<'_, '_>) {
+fn warn_of_component(written: &RuleNode, component: &str, amount: &str, diagnostics: &mut Diagnostics<'_, '_>) {
     let rule = written.id.text();
     let message = format!(
         "under the rule `{rule}` the component `{component}` goes back `when_full`, but the line that bears `{amount}` has \
@@ -139,5 +144,5 @@ fn warn_of_component(written: &RuleKey, component: &str, amount: &str, reader: &
          `{amount}` say `components: {{ {component}: never }}` or `always`, or ask for `{amount}` as an `amount_due`, beside \
          the refund"
     );
-    reader.warning("component-shifts", written.id.span(), message, help);
+    diagnostics.warning("component-shifts", written.id.span(), message, help);
 }

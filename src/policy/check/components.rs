@@ -7,8 +7,8 @@ use crate::plan::vocabulary::{Vocabulary, VocabularyId};
 use crate::plan::{TenderOrder, TenderRules};
 use crate::policy::check::draft::Draft;
 use crate::policy::check::facts::is_new_fact;
-use crate::policy::document::{ComponentKey, TendersKey};
-use crate::policy::read::{Reader, Slug, Table};
+use crate::policy::document::{ComponentNode, TendersNode};
+use crate::policy::read::{Diagnostics, Slug, Table};
 use crate::policy::unknown::unknown_word;
 
 /// What goes back of components, by its name.
@@ -21,17 +21,17 @@ const REFUNDS: [(&str, ComponentRefund); 4] = [
 
 /// Adds the components: their vocabulary, a fact for each, and what goes back of each.
 pub fn declare(
-    written: Option<&Table<ComponentKey>>,
+    written: Option<&Table<ComponentNode>>,
     draft: &mut Draft,
-    reader: &mut Reader<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
 ) -> (Vec<ComponentRefund>, Vec<FactId>) {
     let Some(written) = written else { return (Vec::new(), Vec::new()) };
     let mut refunds = Vec::new();
     let mut facts = Vec::new();
     let mut names = Vec::new();
     for (name, component) in &written.entries {
-        let refund = refund(&component.refund, reader);
-        if is_new_fact(name, draft, reader) {
+        let refund = refund(&component.refund, diagnostics);
+        if is_new_fact(name, draft, diagnostics) {
             facts.push(draft.add(name.value.clone(), FactType::Quantity(Dimension::Money), Origin::Component));
             refunds.push(refund.unwrap_or(ComponentRefund::Never));
             names.push(name.value.clone());
@@ -44,11 +44,11 @@ pub fn declare(
     (refunds, facts)
 }
 
-fn refund(word: &Slug, reader: &mut Reader<'_, '_>) -> Option<ComponentRefund> {
+fn refund(word: &Slug, diagnostics: &mut Diagnostics<'_, '_>) -> Option<ComponentRefund> {
     let found = REFUNDS.iter().find(|(name, _)| *name == word.text()).map(|(_, refund)| *refund);
     if found.is_none() {
         let known: Vec<String> = REFUNDS.iter().map(|(name, _)| (*name).to_owned()).collect();
-        unknown_word(word.text(), word.span(), "refund of a component", &known, reader);
+        unknown_word(word.text(), word.span(), "refund of a component", &known, diagnostics);
     }
     found
 }
@@ -57,16 +57,16 @@ fn refund(word: &Slug, reader: &mut Reader<'_, '_>) -> Option<ComponentRefund> {
 pub fn overrides(
     written: Option<&Table<Slug>>,
     draft: &Draft,
-    reader: &mut Reader<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
 ) -> Vec<(u16, ComponentRefund)> {
     let entries = written.map_or(&[][..], |table| table.entries.as_slice());
     let mut overrides = Vec::new();
     for (name, word) in entries {
         let place = draft.vocabularies.place(VocabularyId::COMPONENT, &name.value);
         if let (None, Some(known)) = (place, draft.vocabularies.get(VocabularyId::COMPONENT)) {
-            unknown_word(&name.value, name.span, &known.name, known.words(), reader);
+            unknown_word(&name.value, name.span, &known.name, known.words(), diagnostics);
         }
-        if let (Some(place), Some(refund)) = (place, refund(word, reader)) {
+        if let (Some(place), Some(refund)) = (place, refund(word, diagnostics)) {
             overrides.push((place, refund));
         }
     }
@@ -76,7 +76,7 @@ pub fn overrides(
 /// Whether each component may go back whole, by what the policy or one of its rules says.
 pub fn returned_whole(components: &[ComponentRefund], rules: &[Rule]) -> Vec<bool> {
     let mut whole: Vec<bool> = components.iter().map(|refund| *refund == ComponentRefund::Always).collect();
-    for (name, refund) in rules.iter().flat_map(|rule| &rule.verdict.components) {
+    for (name, refund) in rules.iter().flat_map(|rule| &rule.effect.components) {
         if let Some(whole) = whole.get_mut(usize::from(*name)) {
             *whole |= *refund == ComponentRefund::Always;
         }
@@ -85,7 +85,7 @@ pub fn returned_whole(components: &[ComponentRefund], rules: &[Rule]) -> Vec<boo
 }
 
 /// Checks how a refund is split over tenders.
-pub fn tenders(written: Option<&TendersKey>, reader: &mut Reader<'_, '_>) -> TenderRules {
+pub fn tenders(written: Option<&TendersNode>, diagnostics: &mut Diagnostics<'_, '_>) -> TenderRules {
     let Some(written) = written else { return TenderRules::default() };
     let texts =
         |slugs: Option<&[Slug]>| slugs.unwrap_or(&[]).iter().map(|slug| slug.text().to_owned()).collect::<Vec<_>>();
@@ -96,7 +96,7 @@ pub fn tenders(written: Option<&TendersKey>, reader: &mut Reader<'_, '_>) -> Ten
         Some(("last_paid_first", _)) => TenderOrder::LastPaidFirst,
         Some(("by_priority", span)) => {
             if priority.is_empty() {
-                reader.error(
+                diagnostics.error(
                     "missing-key",
                     span,
                     "`by_priority` needs the key `priority`",
@@ -107,12 +107,12 @@ pub fn tenders(written: Option<&TendersKey>, reader: &mut Reader<'_, '_>) -> Ten
         }
         Some((other, span)) => {
             let known = ["proportional", "first_paid_first", "last_paid_first", "by_priority"].map(str::to_owned);
-            unknown_word(other, span, "order of tenders", &known, reader);
+            unknown_word(other, span, "order of tenders", &known, diagnostics);
             TenderOrder::Proportional
         }
     };
     if let (false, Some([first, ..])) = (matches!(order, TenderOrder::ByPriority(_)), written.priority.as_deref()) {
-        reader.error(
+        diagnostics.error(
             "misplaced-key",
             first.span(),
             "`priority` belongs to `order: by_priority`",

@@ -4,15 +4,15 @@ use std::ops::Bound;
 
 use smallvec::SmallVec;
 
-use crate::domain::exact::Exact;
+use crate::domain::ratio::Ratio;
 use crate::plan::fact::{Dimension, FactType};
 use crate::plan::test::{Accepts, Interval, Test, WordSet};
 use crate::plan::vocabulary::VocabularyId;
 use crate::policy::check::draft::Draft;
-use crate::policy::document::TestKey;
+use crate::policy::document::TestNode;
 use crate::policy::formula::describe::describe_dimension;
 use crate::policy::literal;
-use crate::policy::read::{Reader, Table, Text};
+use crate::policy::read::{Diagnostics, Table, Text};
 use crate::policy::slip;
 use crate::policy::source::Located;
 use crate::policy::unknown::unknown_word;
@@ -20,10 +20,14 @@ use crate::policy::unknown::unknown_word;
 type Intervals = SmallVec<[Interval; 1]>;
 
 /// Checks the tests of a `when`; `None` after a report.
-pub fn tests(when: Option<&Table<TestKey>>, draft: &mut Draft, reader: &mut Reader<'_, '_>) -> Option<Vec<Test>> {
+pub fn tests(
+    when: Option<&Table<TestNode>>,
+    draft: &mut Draft,
+    diagnostics: &mut Diagnostics<'_, '_>,
+) -> Option<Vec<Test>> {
     let Some(when) = when else { return Some(Vec::new()) };
     let tests: Vec<Option<Test>> =
-        when.entries.iter().map(|(subject, accepted)| test(subject, accepted, draft, reader)).collect();
+        when.entries.iter().map(|(subject, accepted)| test(subject, accepted, draft, diagnostics)).collect();
     if tests.is_empty() && when.broken.is_empty() {
         // A mapping without entries has no place of its own to point at; the rule reports it.
         return Some(Vec::new());
@@ -31,25 +35,25 @@ pub fn tests(when: Option<&Table<TestKey>>, draft: &mut Draft, reader: &mut Read
     tests.into_iter().collect()
 }
 
-fn test(subject: &Text, accepted: &TestKey, draft: &mut Draft, reader: &mut Reader<'_, '_>) -> Option<Test> {
-    let (fact, fact_type) = draft.subject(subject, reader)?;
+fn test(subject: &Text, accepted: &TestNode, draft: &mut Draft, diagnostics: &mut Diagnostics<'_, '_>) -> Option<Test> {
+    let (fact, fact_type) = draft.subject(subject, diagnostics)?;
     let items = &accepted.0.0;
     let text = items.iter().map(|item| item.value.trim()).collect::<Vec<_>>().join(", ");
     let accepts = match items.as_slice() {
         [only] if only.value.trim() == "present" => Accepts::Present,
         [only] if only.value.trim() == "absent" => Accepts::Absent,
-        items => of_type(items, fact_type, subject, draft, reader)?,
+        items => of_type(items, fact_type, subject, draft, diagnostics)?,
     };
     Some(Test { fact, accepts, text })
 }
 
 /// A comma ends an item inside of `[ … ]`, so a call there needs quotes.
-fn cut_at_comma(items: &[Text], reader: &mut Reader<'_, '_>) -> bool {
+fn cut_at_comma(items: &[Text], diagnostics: &mut Diagnostics<'_, '_>) -> bool {
     let cut = items.iter().find(|item| {
         ["not", "all"].iter().any(|name| item.value.starts_with(&format!("{name}("))) && !item.value.ends_with(')')
     });
     if let Some(item) = cut {
-        reader.error(
+        diagnostics.error(
             "test-unquoted",
             item.span,
             format!("`{}` ends at the comma", item.value),
@@ -64,10 +68,10 @@ fn of_type(
     fact_type: FactType,
     subject: &Text,
     draft: &Draft,
-    reader: &mut Reader<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
 ) -> Option<Accepts> {
     if let Some(item) = items.iter().find(|item| matches!(item.value.trim(), "present" | "absent")) {
-        reader.error(
+        diagnostics.error(
             "test-mixed",
             item.span,
             format!("`{}` cannot stand in a list", item.value.trim()),
@@ -75,22 +79,22 @@ fn of_type(
         );
         return None;
     }
-    if cut_at_comma(items, reader) {
+    if cut_at_comma(items, diagnostics) {
         return None;
     }
     match fact_type {
-        FactType::Flag => flag(items, reader),
-        FactType::Word(vocabulary) => words(items, vocabulary, draft, reader),
-        FactType::Set(vocabulary) => set(items, vocabulary, draft, reader),
+        FactType::Flag => flag(items, diagnostics),
+        FactType::Word(vocabulary) => words(items, vocabulary, draft, diagnostics),
+        FactType::Set(vocabulary) => set(items, vocabulary, draft, diagnostics),
         FactType::Quantity(dimension) => {
             let mut intervals = Intervals::new();
             for item in items {
-                intervals.extend(ranges(item, dimension, reader)?);
+                intervals.extend(ranges(item, dimension, diagnostics)?);
             }
             Some(Accepts::Within(union(intervals)))
         }
         FactType::Text => {
-            reader.error(
+            diagnostics.error(
                 "test-of-text",
                 subject.span,
                 format!("rules cannot look into the text `{}`", subject.value),
@@ -101,16 +105,16 @@ fn of_type(
     }
 }
 
-fn flag(items: &[Text], reader: &mut Reader<'_, '_>) -> Option<Accepts> {
+fn flag(items: &[Text], diagnostics: &mut Diagnostics<'_, '_>) -> Option<Accepts> {
     match items {
         [only] if only.value == "true" => Some(Accepts::Flag(true)),
         [only] if only.value == "false" => Some(Accepts::Flag(false)),
         [only] => {
-            reader.error("wrong-type", only.span, format!("expected `true` or `false`, got `{}`", only.value), "");
+            diagnostics.error("wrong-type", only.span, format!("expected `true` or `false`, got `{}`", only.value), "");
             None
         }
         [first, ..] => {
-            reader.error(
+            diagnostics.error(
                 "test-mixed",
                 first.span,
                 "a flag is tested for one value",
@@ -133,7 +137,7 @@ fn places<'w>(
     item: &Text,
     vocabulary: VocabularyId,
     draft: &Draft,
-    reader: &mut Reader<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
 ) -> Option<Vec<u16>> {
     let known = draft.vocabularies.get(vocabulary)?;
     let found: Vec<Option<u16>> = words
@@ -141,7 +145,7 @@ fn places<'w>(
         .map(|word| {
             let place = known.place(word);
             if place.is_none() && !draft.is_broken_word(vocabulary, word) {
-                unknown_word(word, item.span, &known.name, known.words(), reader);
+                unknown_word(word, item.span, &known.name, known.words(), diagnostics);
             }
             place
         })
@@ -149,37 +153,47 @@ fn places<'w>(
     found.into_iter().collect()
 }
 
-fn words(items: &[Text], vocabulary: VocabularyId, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<Accepts> {
+fn words(
+    items: &[Text],
+    vocabulary: VocabularyId,
+    draft: &Draft,
+    diagnostics: &mut Diagnostics<'_, '_>,
+) -> Option<Accepts> {
     let mut accepted = Vec::new();
     for item in items {
         match call(&item.value, "not") {
             Some(excluded) => {
-                let excluded = places(excluded, item, vocabulary, draft, reader)?;
+                let excluded = places(excluded, item, vocabulary, draft, diagnostics)?;
                 let all = u16::try_from(draft.vocabularies.get(vocabulary)?.words().len()).unwrap_or(u16::MAX);
                 accepted.extend((0..all).filter(|place| !excluded.contains(place)));
             }
-            None => accepted.extend(places([item.value.trim()], item, vocabulary, draft, reader)?),
+            None => accepted.extend(places([item.value.trim()], item, vocabulary, draft, diagnostics)?),
         }
     }
     Some(Accepts::Words(WordSet::new(accepted)))
 }
 
-fn set(items: &[Text], vocabulary: VocabularyId, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<Accepts> {
+fn set(
+    items: &[Text],
+    vocabulary: VocabularyId,
+    draft: &Draft,
+    diagnostics: &mut Diagnostics<'_, '_>,
+) -> Option<Accepts> {
     let mask = |places: Vec<u16>| {
         places.into_iter().fold(0u64, |mask, place| mask | 1u64.checked_shl(u32::from(place)).unwrap_or(0))
     };
     if let [only] = items {
         if let Some(excluded) = call(&only.value, "not") {
-            return Some(Accepts::HasNone(mask(places(excluded, only, vocabulary, draft, reader)?)));
+            return Some(Accepts::HasNone(mask(places(excluded, only, vocabulary, draft, diagnostics)?)));
         }
         if let Some(all) = call(&only.value, "all") {
-            return Some(Accepts::HasAll(mask(places(all, only, vocabulary, draft, reader)?)));
+            return Some(Accepts::HasAll(mask(places(all, only, vocabulary, draft, diagnostics)?)));
         }
     }
     let mut any = 0;
     for item in items {
         if call(&item.value, "not").or_else(|| call(&item.value, "all")).is_some() {
-            reader.error(
+            diagnostics.error(
                 "test-mixed",
                 item.span,
                 format!("`{}` cannot stand in a list", item.value),
@@ -187,34 +201,34 @@ fn set(items: &[Text], vocabulary: VocabularyId, draft: &Draft, reader: &mut Rea
             );
             return None;
         }
-        any |= mask(places([item.value.trim()], item, vocabulary, draft, reader)?);
+        any |= mask(places([item.value.trim()], item, vocabulary, draft, diagnostics)?);
     }
     Some(Accepts::HasAny(any))
 }
 
 /// The ranges that one item of a test accepts.
-fn ranges(item: &Text, dimension: Dimension, reader: &mut Reader<'_, '_>) -> Option<Intervals> {
+fn ranges(item: &Text, dimension: Dimension, diagnostics: &mut Diagnostics<'_, '_>) -> Option<Intervals> {
     match call(&item.value, "not") {
         Some(excluded) => {
             let mut intervals = Intervals::new();
             for text in excluded {
-                intervals.push(range(&item.with(text.to_owned()), dimension, reader)?);
+                intervals.push(range(&item.with(text.to_owned()), dimension, diagnostics)?);
             }
             Some(complement(&union(intervals)))
         }
-        None => Some(SmallVec::from_iter([range(item, dimension, reader)?])),
+        None => Some(SmallVec::from_iter([range(item, dimension, diagnostics)?])),
     }
 }
 
 /// One range: `<= 24h`, `[48h..8d)`, or a single value.
-pub fn range(item: &Located<String>, dimension: Dimension, reader: &mut Reader<'_, '_>) -> Option<Interval> {
+pub fn range(item: &Located<String>, dimension: Dimension, diagnostics: &mut Diagnostics<'_, '_>) -> Option<Interval> {
     let text = item.value.trim();
     if let Some((wrong, meant)) = slip::of_comparison(text) {
         let help = match meant {
             "" => "write the value alone: a test without a comparison is for this very value".to_owned(),
             meant => format!("write `{meant}`"),
         };
-        reader.error("bad-range", item.span, format!("`{wrong}` is not a comparison"), help);
+        diagnostics.error("bad-range", item.span, format!("`{wrong}` is not a comparison"), help);
         return None;
     }
     let mut value = |text: &str| {
@@ -225,7 +239,7 @@ pub fn range(item: &Located<String>, dimension: Dimension, reader: &mut Reader<'
                 Some(meant) => format!("write `{meant}`"),
                 None => format!("expected {}", literal::example(dimension)),
             };
-            reader.error("bad-literal", item.span, message, help);
+            diagnostics.error("bad-literal", item.span, message, help);
         }
         value
     };
@@ -239,7 +253,7 @@ pub fn range(item: &Located<String>, dimension: Dimension, reader: &mut Reader<'
     let closing = text.chars().last().filter(|closing| matches!(closing, ']' | ')'));
     let inside = text.get(1..text.len().saturating_sub(1)).and_then(|inside| inside.split_once(".."));
     let (Some(closing), Some((lower, upper))) = (closing, inside) else {
-        reader.error(
+        diagnostics.error(
             "bad-range",
             item.span,
             format!("`{text}` is not a range"),
@@ -254,13 +268,18 @@ pub fn range(item: &Located<String>, dimension: Dimension, reader: &mut Reader<'
         upper: if closing == ']' { Bound::Included(upper) } else { Bound::Excluded(upper) },
     };
     if interval.is_empty() {
-        reader.error("empty-range", item.span, format!("no value lies in `{text}`"), "write the smaller edge first");
+        diagnostics.error(
+            "empty-range",
+            item.span,
+            format!("no value lies in `{text}`"),
+            "write the smaller edge first",
+        );
         return None;
     }
     Some(interval)
 }
 
-type Bounds = fn(Exact) -> Interval;
+type Bounds = fn(Ratio) -> Interval;
 
 /// Longer symbols come before those they begin with.
 const COMPARISONS: [(&str, Bounds); 4] = [
@@ -271,9 +290,9 @@ const COMPARISONS: [(&str, Bounds); 4] = [
 ];
 
 /// Where an interval begins, as something that sorts: open edges after closed ones.
-pub fn lower_key(interval: &Interval) -> (bool, Exact, bool) {
+pub fn lower_key(interval: &Interval) -> (bool, Ratio, bool) {
     match interval.lower {
-        Bound::Unbounded => (false, Exact::ZERO, false),
+        Bound::Unbounded => (false, Ratio::ZERO, false),
         Bound::Included(value) => (true, value, false),
         Bound::Excluded(value) => (true, value, true),
     }
@@ -328,9 +347,9 @@ fn union(mut intervals: Intervals) -> Intervals {
 }
 
 /// Where an interval ends, as something that sorts: open edges before closed ones.
-fn upper_key(bound: &Bound<Exact>) -> (bool, Exact, bool) {
+fn upper_key(bound: &Bound<Ratio>) -> (bool, Ratio, bool) {
     match *bound {
-        Bound::Unbounded => (true, Exact::ZERO, false),
+        Bound::Unbounded => (true, Ratio::ZERO, false),
         Bound::Included(value) => (false, value, true),
         Bound::Excluded(value) => (false, value, false),
     }
@@ -362,17 +381,17 @@ mod tests {
 
     fn read(text: &str) -> Result<Intervals, String> {
         let sources = Sources::new(vec![Source::new("p.yaml", text, 0)]);
-        let mut reader = Reader::new(&sources);
+        let mut diagnostics = Diagnostics::new(&sources);
         let item = Located { value: text.to_owned(), span: Span::new(0, 0, text.len()) };
-        match ranges(&item, Dimension::Number, &mut reader) {
+        match ranges(&item, Dimension::Number, &mut diagnostics) {
             Some(intervals) => Ok(intervals),
-            None => Err(reader.diagnostics.first().map(|d| d.code.to_owned()).unwrap_or_default()),
+            None => Err(diagnostics.diagnostics.first().map(|d| d.code.to_owned()).unwrap_or_default()),
         }
     }
 
     fn accepted(text: &str) -> Vec<i128> {
         let intervals = read(text).unwrap();
-        (0..10).filter(|&value| intervals.iter().any(|interval| interval.contains(Exact::whole(value)))).collect()
+        (0..10).filter(|&value| intervals.iter().any(|interval| interval.contains(Ratio::whole(value)))).collect()
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::ops::Bound;
 
-use crate::domain::exact::{Exact, Rounding, RoundingMode};
+use crate::domain::ratio::{Ratio, Rounding, RoundingMode};
 use crate::domain::words::DeductionKind;
 use crate::plan::fact::{Dimension, FactType, InputRange, NANOS_PER_UNIT, Origin};
 use crate::plan::formula::{Formula, Leaf, Op};
@@ -15,11 +15,11 @@ use crate::policy::check::header::word;
 use crate::policy::check::order_amounts;
 use crate::policy::check::rules::Names;
 use crate::policy::check::whole::{adjoin, is_whole};
-use crate::policy::document::{ExtraKey, RoundKey, StepKey, TiersKey};
+use crate::policy::document::{ExtraNode, RoundNode, StepNode, TiersNode};
 use crate::policy::formula::check::{Context, ROUNDING_MODES, Wanted, formula};
 use crate::policy::formula::describe::describe_dimension;
 use crate::policy::literal;
-use crate::policy::read::{Reader, Slug, Text};
+use crate::policy::read::{Diagnostics, Slug, Text};
 use crate::policy::unknown::unknown_word;
 
 /// What every amount is.
@@ -27,43 +27,48 @@ pub const MONEY: Wanted = Wanted::Type(FactType::Quantity(Dimension::Money));
 const NUMBER: Wanted = Wanted::Type(FactType::Quantity(Dimension::Number));
 
 /// Checks the deductions of a rule, in order.
-pub fn steps(written: &[StepKey], names: &Names, draft: &mut Draft, reader: &mut Reader<'_, '_>) -> Option<Vec<Step>> {
-    let steps: Vec<Option<Step>> = written.iter().map(|step| self::step(step, names, draft, reader)).collect();
-    order_amounts::check_order(written, reader);
+pub fn steps(
+    written: &[StepNode],
+    names: &Names,
+    draft: &mut Draft,
+    diagnostics: &mut Diagnostics<'_, '_>,
+) -> Option<Vec<Step>> {
+    let steps: Vec<Option<Step>> = written.iter().map(|step| self::step(step, names, draft, diagnostics)).collect();
+    order_amounts::check_order(written, diagnostics);
     steps.into_iter().collect()
 }
 
-fn step(written: &StepKey, names: &Names, draft: &mut Draft, reader: &mut Reader<'_, '_>) -> Option<Step> {
+fn step(written: &StepNode, names: &Names, draft: &mut Draft, diagnostics: &mut Diagnostics<'_, '_>) -> Option<Step> {
     if let Some(name) = &written.order_amount {
-        return order_amounts::carried_step(written, name, names, draft, reader);
+        return order_amounts::carried_step(written, name, names, draft, diagnostics);
     }
-    let kind = kind(written, names, reader);
-    let scope = scope(written.scope.as_ref(), reader);
-    let tests = condition::tests(written.when.as_ref(), draft, reader);
-    let amount = amount(written, draft, reader);
+    let kind = kind(written, names, diagnostics);
+    let scope = scope(written.scope.as_ref(), diagnostics);
+    let tests = condition::tests(written.when.as_ref(), draft, diagnostics);
+    let amount = amount(written, draft, diagnostics);
     let (at_least, at_most) =
-        bounds(written.at_least.as_ref(), written.at_most.as_ref(), Context::Deduction, draft, reader)?;
-    let (rounding, rounded) = own_rounding(written.round.as_ref(), draft, reader)?;
+        bounds(written.at_least.as_ref(), written.at_most.as_ref(), Context::Deduction, draft, diagnostics)?;
+    let (rounding, rounded) = own_rounding(written.round.as_ref(), draft, diagnostics)?;
     let (amount, text) = amount?;
     let (kind, scope, tests) = (kind?, scope?, tests?);
     let step = Step { kind, scope, tests, amount, at_least, at_most, rounding, rounded, text, order_amount: None };
-    check_scope(&step, written, draft, reader)?;
+    check_scope(&step, written, draft, diagnostics)?;
     Some(step)
 }
 
-fn scope(written: Option<&Slug>, reader: &mut Reader<'_, '_>) -> Option<StepScope> {
+fn scope(written: Option<&Slug>, diagnostics: &mut Diagnostics<'_, '_>) -> Option<StepScope> {
     match written.map(|scope| (scope.text(), scope.span())) {
         None | Some(("line", _)) => Some(StepScope::Line),
         Some(("order", _)) => Some(StepScope::Order),
         Some((other, span)) => {
-            unknown_word(other, span, "scope", &["line".to_owned(), "order".to_owned()], reader);
+            unknown_word(other, span, "scope", &["line".to_owned(), "order".to_owned()], diagnostics);
             None
         }
     }
 }
 
 /// A deduction for the whole order may not depend on which line is asked.
-fn check_scope(step: &Step, written: &StepKey, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<()> {
+fn check_scope(step: &Step, written: &StepNode, draft: &Draft, diagnostics: &mut Diagnostics<'_, '_>) -> Option<()> {
     if step.scope == StepScope::Line {
         return Some(());
     }
@@ -76,20 +81,25 @@ fn check_scope(step: &Step, written: &StepKey, draft: &Draft, reader: &mut Reade
     let Some(name) = draft.of_a_line(facts) else { return Some(()) };
     let message = format!("`{name}` is of a line, but this deduction is of the whole order");
     let help = "use facts of the order, such as `order_paid` or `remaining`, or remove `scope: order`";
-    reader.error("line-fact-in-order", written.kind.span(), message, help);
+    diagnostics.error("line-fact-in-order", written.kind.span(), message, help);
     None
 }
 
 /// An amount beside the refund.
-pub fn extra(name: &Text, written: &ExtraKey, draft: &mut Draft, reader: &mut Reader<'_, '_>) -> Option<Extra> {
-    let named = crate::policy::read::check_slug(name, reader);
-    let tests = condition::tests(written.when.as_ref(), draft, reader);
-    let amount = formula(&written.amount, MONEY, &draft.scope(Context::Beside), reader);
+pub fn extra(
+    name: &Text,
+    written: &ExtraNode,
+    draft: &mut Draft,
+    diagnostics: &mut Diagnostics<'_, '_>,
+) -> Option<Extra> {
+    let named = crate::policy::read::check_slug(name, diagnostics);
+    let tests = condition::tests(written.when.as_ref(), draft, diagnostics);
+    let amount = formula(&written.amount, MONEY, &draft.scope(Context::Beside), diagnostics);
     let (at_least, at_most) =
-        bounds(written.at_least.as_ref(), written.at_most.as_ref(), Context::Beside, draft, reader)?;
-    let (rounding, rounded) = own_rounding(written.round.as_ref(), draft, reader)?;
+        bounds(written.at_least.as_ref(), written.at_most.as_ref(), Context::Beside, draft, diagnostics)?;
+    let (rounding, rounded) = own_rounding(written.round.as_ref(), draft, diagnostics)?;
     if let (Rounded::Refund, Some(of)) = (rounded, written.round.as_ref().and_then(|round| round.of.as_ref())) {
-        reader.error(
+        diagnostics.error(
             "misplaced-key",
             of.span(),
             "there is no refund to round here",
@@ -109,19 +119,19 @@ pub fn bounds(
     high: Option<&Text>,
     context: Context,
     draft: &Draft,
-    reader: &mut Reader<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
 ) -> Option<Bounds> {
-    let bound = |text: Option<&Text>, reader: &mut Reader<'_, '_>| match text {
-        Some(text) => formula(text, MONEY, &draft.scope(context), reader).map(|(formula, _)| Some(formula)),
+    let bound = |text: Option<&Text>, diagnostics: &mut Diagnostics<'_, '_>| match text {
+        Some(text) => formula(text, MONEY, &draft.scope(context), diagnostics).map(|(formula, _)| Some(formula)),
         None => Some(None),
     };
-    let (at_least, at_most) = (bound(low, reader), bound(high, reader));
+    let (at_least, at_most) = (bound(low, diagnostics), bound(high, diagnostics));
     let (at_least, at_most) = (at_least?, at_most?);
     if let (Some(least), Some(most), Some(text)) =
         (at_least.as_ref().and_then(only_number), at_most.as_ref().and_then(only_number), low)
         && most < least
     {
-        reader.error(
+        diagnostics.error(
             "bounds-crossed",
             text.span,
             "`at_least` is more than `at_most`",
@@ -133,12 +143,12 @@ pub fn bounds(
 
 /// The rounding that is written, and what is rounded.
 pub fn own_rounding(
-    written: Option<&RoundKey>,
+    written: Option<&RoundNode>,
     draft: &Draft,
-    reader: &mut Reader<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
 ) -> Option<(Option<Rounding>, Rounded)> {
     match written {
-        Some(round) => rounding(round, draft, reader).map(|(rounding, rounded)| (Some(rounding), rounded)),
+        Some(round) => rounding(round, draft, diagnostics).map(|(rounding, rounded)| (Some(rounding), rounded)),
         None => Some((None, Rounded::Deduction)),
     }
 }
@@ -147,9 +157,9 @@ pub fn own_rounding(
 const ENGINE_KINDS: [DeductionKind; 2] = [DeductionKind::Rounding, DeductionKind::NotRequested];
 
 /// The kind of a deduction that a rule may take.
-pub fn kind(written: &StepKey, names: &Names, reader: &mut Reader<'_, '_>) -> Option<DeductionKind> {
+pub fn kind(written: &StepNode, names: &Names, diagnostics: &mut Diagnostics<'_, '_>) -> Option<DeductionKind> {
     if let Some(kind) = DeductionKind::from_slug(written.kind.text()).filter(|kind| ENGINE_KINDS.contains(kind)) {
-        reader.error(
+        diagnostics.error(
             "unknown-word",
             written.kind.span(),
             format!("`{kind}` is taken by the engine, not by a rule"),
@@ -158,10 +168,10 @@ pub fn kind(written: &StepKey, names: &Names, reader: &mut Reader<'_, '_>) -> Op
         return None;
     }
     let kinds: Vec<_> = DeductionKind::ALL.iter().copied().filter(|kind| !ENGINE_KINDS.contains(kind)).collect();
-    let kind = word(&written.kind.0, "kind of deduction", &kinds, DeductionKind::slug, reader)?;
+    let kind = word(&written.kind.0, "kind of deduction", &kinds, DeductionKind::slug, diagnostics)?;
     if names.never_deduct.iter().any(|never| never == kind.slug()) {
         let message = format!("this policy never deducts a `{kind}`");
-        reader.error(
+        diagnostics.error(
             "forbidden-deduction",
             written.kind.span(),
             message,
@@ -172,11 +182,11 @@ pub fn kind(written: &StepKey, names: &Names, reader: &mut Reader<'_, '_>) -> Op
 }
 
 /// The amount, and the text that stands for it in an answer.
-fn amount(written: &StepKey, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<(StepAmount, String)> {
+fn amount(written: &StepNode, draft: &Draft, diagnostics: &mut Diagnostics<'_, '_>) -> Option<(StepAmount, String)> {
     match (&written.amount, &written.tiers) {
         (Some(text), None) => {
             if let Some(of) = &written.of {
-                reader.error(
+                diagnostics.error(
                     "misplaced-key",
                     of.span,
                     "`of` belongs to `tiers`",
@@ -184,12 +194,12 @@ fn amount(written: &StepKey, draft: &Draft, reader: &mut Reader<'_, '_>) -> Opti
                 );
                 return None;
             }
-            let (formula, _) = formula(text, MONEY, &draft.scope(Context::Deduction), reader)?;
+            let (formula, _) = formula(text, MONEY, &draft.scope(Context::Deduction), diagnostics)?;
             Some((StepAmount::Formula(formula), text.value.clone()))
         }
-        (None, Some(tiers)) => self::tiers(tiers, written.of.as_ref(), draft, reader),
+        (None, Some(tiers)) => self::tiers(tiers, written.of.as_ref(), draft, diagnostics),
         (None, None) => {
-            reader.error(
+            diagnostics.error(
                 "missing-key",
                 written.kind.span(),
                 "a deduction needs `amount`, `tiers` or `order_amount`",
@@ -198,7 +208,7 @@ fn amount(written: &StepKey, draft: &Draft, reader: &mut Reader<'_, '_>) -> Opti
             None
         }
         (Some(amount), Some(_)) => {
-            reader.error(
+            diagnostics.error(
                 "misplaced-key",
                 amount.span,
                 "a deduction has `amount` or `tiers`, not both",
@@ -210,22 +220,22 @@ fn amount(written: &StepKey, draft: &Draft, reader: &mut Reader<'_, '_>) -> Opti
 }
 
 fn tiers(
-    written: &TiersKey,
+    written: &TiersNode,
     of: Option<&Text>,
     draft: &Draft,
-    reader: &mut Reader<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
 ) -> Option<(StepAmount, String)> {
     let scope = draft.scope(Context::Deduction);
-    let on = formula(&written.on, Wanted::Any, &scope, reader);
+    let on = formula(&written.on, Wanted::Any, &scope, diagnostics);
     let written_of = of;
     let of = match of {
-        Some(of) => formula(of, MONEY, &scope, reader).map(|(formula, _)| Some(formula)),
+        Some(of) => formula(of, MONEY, &scope, diagnostics).map(|(formula, _)| Some(formula)),
         None => Some(None),
     };
     if let (None, Some((_, share))) =
         (written_of, written.steps.entries.iter().find(|(_, value)| is_share(&value.value)))
     {
-        reader.error(
+        diagnostics.error(
             "missing-key",
             share.span,
             format!("the tiers are shares such as `{}`, but nothing says of what", share.value),
@@ -235,7 +245,12 @@ fn tiers(
     }
     let (on, fact_type) = on?;
     let FactType::Quantity(dimension) = fact_type else {
-        reader.error("formula-type", written.on.span, "tiers go by a number", "choose a formula that counts something");
+        diagnostics.error(
+            "formula-type",
+            written.on.span,
+            "tiers go by a number",
+            "choose a formula that counts something",
+        );
         return None;
     };
     let of = of?;
@@ -243,8 +258,8 @@ fn tiers(
     let mut tiers: Vec<(Interval, Formula, &Text)> = Vec::new();
     let mut good = true;
     for (key, value) in &written.steps.entries {
-        let interval = range(key, dimension, reader);
-        let value = formula(value, wanted, &scope, reader);
+        let interval = range(key, dimension, diagnostics);
+        let value = formula(value, wanted, &scope, diagnostics);
         match (interval, value) {
             (Some(interval), Some((value, _))) => tiers.push((interval, value, key)),
             (_, _) => good = false,
@@ -254,7 +269,7 @@ fn tiers(
         return None;
     }
     if tiers.is_empty() {
-        reader.error(
+        diagnostics.error(
             "empty-list",
             written.on.span,
             "there are no tiers",
@@ -263,7 +278,7 @@ fn tiers(
         return None;
     }
     tiers.sort_by_key(|(interval, ..)| lower_key(interval));
-    covers_everything(&tiers, written, (&on, dimension), draft, reader)?;
+    covers_everything(&tiers, written, (&on, dimension), draft, diagnostics)?;
     let text = match &of {
         Some(of) => format!("{} by {}", of.text, on.text),
         None => format!("by {}", on.text),
@@ -284,10 +299,10 @@ fn is_share(text: &str) -> bool {
 /// Every number lies in exactly one tier.
 fn covers_everything(
     tiers: &[(Interval, Formula, &Text)],
-    written: &TiersKey,
+    written: &TiersNode,
     (on, dimension): (&Formula, Dimension),
     draft: &Draft,
-    reader: &mut Reader<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
 ) -> Option<()> {
     let mut good = true;
     for pair in tiers.windows(2) {
@@ -306,7 +321,7 @@ fn covers_everything(
                 "a value lies between them: let one of them include the edge, with a square bracket or `<=`",
             ),
         };
-        reader.error(
+        diagnostics.error(
             problem.0,
             next_key.span,
             format!("the tiers `{}` and `{}` {}", before_key.value, next_key.value, problem.1),
@@ -322,7 +337,7 @@ fn covers_everything(
     {
         if !open {
             let message = format!("no tier covers {} {missing}", describe_dimension(dimension));
-            reader.error("tiers-gap", written.on.span, message, format!("add a tier with `{example}`"));
+            diagnostics.error("tiers-gap", written.on.span, message, format!("add a tier with `{example}`"));
             good = false;
         }
     }
@@ -342,15 +357,15 @@ fn begins_at_zero(first: &Interval, on: &Formula, draft: &Draft) -> bool {
         },
         Some((Origin::BuiltIn(_) | Origin::Component | Origin::Anchor | Origin::Derived, _)) | None => false,
     };
-    never_negative && first.lower == Bound::Included(Exact::ZERO)
+    never_negative && first.lower == Bound::Included(Ratio::ZERO)
 }
 
-fn rounding(written: &RoundKey, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<(Rounding, Rounded)> {
+fn rounding(written: &RoundNode, draft: &Draft, diagnostics: &mut Diagnostics<'_, '_>) -> Option<(Rounding, Rounded)> {
     let finest = draft.currencies.iter().map(crate::domain::money::Currency::minor_per_unit).min().unwrap_or(1);
-    let finest = Exact::fraction(NANOS_PER_UNIT, i128::from(finest))?;
+    let finest = Ratio::fraction(NANOS_PER_UNIT, i128::from(finest))?;
     let increment = match &written.to {
         None => Some(None),
-        Some(text) => increment(text, finest, reader).map(Some),
+        Some(text) => increment(text, finest, diagnostics).map(Some),
     };
     let mode = match &written.mode {
         None => Some(RoundingMode::HalfUp),
@@ -358,7 +373,7 @@ fn rounding(written: &RoundKey, draft: &Draft, reader: &mut Reader<'_, '_>) -> O
             let found = ROUNDING_MODES.iter().find(|(name, _)| *name == mode.text()).map(|(_, mode)| *mode);
             if found.is_none() {
                 let known: Vec<String> = ROUNDING_MODES.iter().map(|(name, _)| (*name).to_owned()).collect();
-                unknown_word(mode.text(), mode.span(), "rounding mode", &known, reader);
+                unknown_word(mode.text(), mode.span(), "rounding mode", &known, diagnostics);
             }
             found
         }
@@ -367,19 +382,19 @@ fn rounding(written: &RoundKey, draft: &Draft, reader: &mut Reader<'_, '_>) -> O
         None | Some(("deduction", _)) => Some(Rounded::Deduction),
         Some(("refund", _)) => Some(Rounded::Refund),
         Some((other, span)) => {
-            unknown_word(other, span, "thing to round", &["deduction".to_owned(), "refund".to_owned()], reader);
+            unknown_word(other, span, "thing to round", &["deduction".to_owned(), "refund".to_owned()], diagnostics);
             None
         }
     };
     // Without a step of its own, the currency's minor unit is meant; the machine knows which.
-    let increment = increment?.unwrap_or(Exact::ZERO);
+    let increment = increment?.unwrap_or(Ratio::ZERO);
     Some((Rounding { increment, mode: mode? }, rounded?))
 }
 
-fn increment(text: &Text, finest: Exact, reader: &mut Reader<'_, '_>) -> Option<Exact> {
-    let step = literal::quantity(&text.value, Dimension::Money).filter(|step| Exact::ZERO < *step);
+fn increment(text: &Text, finest: Ratio, diagnostics: &mut Diagnostics<'_, '_>) -> Option<Ratio> {
+    let step = literal::quantity(&text.value, Dimension::Money).filter(|step| Ratio::ZERO < *step);
     let Some(step) = step else {
-        reader.error(
+        diagnostics.error(
             "bad-literal",
             text.span,
             format!("`{}` is not a step to round to", text.value),
@@ -387,9 +402,9 @@ fn increment(text: &Text, finest: Exact, reader: &mut Reader<'_, '_>) -> Option<
         );
         return None;
     };
-    let multiple = step.over(finest).and_then(Result::ok).is_some_and(Exact::is_whole);
+    let multiple = step.over(finest).and_then(Result::ok).is_some_and(Ratio::is_whole);
     if !multiple {
-        reader.error(
+        diagnostics.error(
             "amount-too-fine",
             text.span,
             format!("the step `{}` is not a multiple of the minor unit of every currency", text.value),

@@ -8,7 +8,7 @@ use crate::domain::money::Currency;
 use crate::plan::fact::{BuiltIn, Derived, FactDefinition, FactType, InputScope, Origin};
 use crate::plan::vocabulary::{Labels, Vocabularies, Vocabulary, VocabularyId};
 use crate::policy::formula::check::{CalendarUse, Context, Scope, Wanted, formula};
-use crate::policy::read::{Reader, Table, Text, quoted_list};
+use crate::policy::read::{Diagnostics, Table, Text, quoted_list};
 use crate::policy::source::Span;
 
 /// What is known so far.
@@ -139,15 +139,15 @@ impl Draft {
     }
 
     /// What a test is about: a fact by its name, or a formula, which becomes a fact without one.
-    pub fn subject(&mut self, text: &Text, reader: &mut Reader<'_, '_>) -> Option<(FactId, FactType)> {
+    pub fn subject(&mut self, text: &Text, diagnostics: &mut Diagnostics<'_, '_>) -> Option<(FactId, FactType)> {
         if self.broken_facts.contains(&text.value) {
             return None;
         }
         if let Some(&id) = self.names.get(&text.value).or_else(|| self.unnamed.get(&text.value)) {
             return Some((id, self.facts.get(usize::from(id.0))?.fact_type));
         }
-        let (checked, fact_type) = formula(text, Wanted::Any, &self.scope(Context::Fact), reader)?;
-        let id = self.derive(text, text.value.clone(), fact_type, Derived::Formula(checked), reader)?;
+        let (checked, fact_type) = formula(text, Wanted::Any, &self.scope(Context::Fact), diagnostics)?;
+        let id = self.derive(text, text.value.clone(), fact_type, Derived::Formula(checked), diagnostics)?;
         self.unnamed.insert(text.value.clone(), id);
         Some((id, fact_type))
     }
@@ -159,13 +159,13 @@ impl Draft {
         name: String,
         fact_type: FactType,
         derived: Derived,
-        reader: &mut Reader<'_, '_>,
+        diagnostics: &mut Diagnostics<'_, '_>,
     ) -> Option<FactId> {
         if DERIVED_FACTS_MAX <= self.derived.len() {
             if std::mem::replace(&mut self.too_many_facts_reported, true) {
                 return None;
             }
-            reader.error(
+            diagnostics.error(
                 "too-many-facts",
                 at.span,
                 format!("the policy derives more than {DERIVED_FACTS_MAX} facts"),
@@ -178,15 +178,22 @@ impl Draft {
     }
 
     /// Labels in each language of the policy; the slug where there are none.
-    pub fn labels(&self, label: Option<&Table<Text>>, slug: &str, at: Span, reader: &mut Reader<'_, '_>) -> Labels {
+    pub fn labels(
+        &self,
+        label: Option<&Table<Text>>,
+        slug: &str,
+        at: Span,
+        diagnostics: &mut Diagnostics<'_, '_>,
+    ) -> Labels {
         let Some(label) = label else { return Labels(self.languages.iter().map(|_| slug.to_owned()).collect()) };
         for (language, _) in &label.entries {
             if !self.languages.contains(&language.value) {
-                let help = reader.suggestion(&language.value, self.languages.iter().map(String::as_str)).map_or_else(
-                    || format!("the policy's `languages` are {}", quoted_list(&self.languages)),
-                    |near| format!("did you mean `{near}`?"),
-                );
-                reader.error(
+                let help =
+                    diagnostics.suggestion(&language.value, self.languages.iter().map(String::as_str)).map_or_else(
+                        || format!("the policy's `languages` are {}", quoted_list(&self.languages)),
+                        |near| format!("did you mean `{near}`?"),
+                    );
+                diagnostics.error(
                     "unknown-language",
                     language.span,
                     format!("`{}` is not a language of this policy", language.value),
@@ -201,7 +208,7 @@ impl Draft {
             .filter(|language| find(language).is_none() && !label.broken.contains(language))
             .collect();
         if !missing.is_empty() {
-            reader.error(
+            diagnostics.error(
                 "missing-label",
                 at,
                 format!("the label of `{slug}` lacks {}", quoted_list(missing)),

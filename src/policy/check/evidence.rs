@@ -8,54 +8,58 @@ use crate::plan::fact::Dimension;
 use crate::plan::vocabulary::VocabularyId;
 use crate::policy::check::draft::Draft;
 use crate::policy::check::header::moment_fact;
-use crate::policy::document::{EvidenceKey, KindKey, RequirementKey, TreeKey};
+use crate::policy::document::{EvidenceNode, KindNode, RequirementNode, TreeNode};
 use crate::policy::literal;
-use crate::policy::read::{Reader, Slug, Text};
+use crate::policy::read::{Diagnostics, Slug, Text};
 use crate::policy::source::{Located, Span};
 use crate::policy::unknown::unknown_word;
 
 /// The largest size of all pieces together, in bytes.
-pub fn bytes_max(written: Option<&EvidenceKey>) -> Option<i64> {
+pub fn bytes_max(written: Option<&EvidenceNode>) -> Option<i64> {
     written?.max_total_bytes.as_ref().map(|bytes| i64::from(bytes.value))
 }
 
 /// Checks the kinds, in the order of their vocabulary.
-pub fn kinds(written: Option<&EvidenceKey>, draft: &Draft, reader: &mut Reader<'_, '_>) -> Vec<EvidenceKind> {
+pub fn kinds(
+    written: Option<&EvidenceNode>,
+    draft: &Draft,
+    diagnostics: &mut Diagnostics<'_, '_>,
+) -> Vec<EvidenceKind> {
     let entries = written.map_or(&[][..], |evidence| evidence.kinds.entries.as_slice());
-    entries.iter().map(|(slug, kind)| self::kind(slug, kind, draft, reader)).collect()
+    entries.iter().map(|(slug, kind)| self::kind(slug, kind, draft, diagnostics)).collect()
 }
 
-fn kind(slug: &Text, kind: &KindKey, draft: &Draft, reader: &mut Reader<'_, '_>) -> EvidenceKind {
+fn kind(slug: &Text, kind: &KindNode, draft: &Draft, diagnostics: &mut Diagnostics<'_, '_>) -> EvidenceKind {
     let captured = kind.captured.as_ref();
-    let moment = |name: Option<&Slug>, reader: &mut Reader<'_, '_>| bound(name?, draft, reader);
-    let label = draft.labels(kind.label.as_ref(), &slug.value, slug.span, reader);
+    let moment = |name: Option<&Slug>, diagnostics: &mut Diagnostics<'_, '_>| bound(name?, draft, diagnostics);
+    let label = draft.labels(kind.label.as_ref(), &slug.value, slug.span, diagnostics);
     let conditions = Conditions {
-        media: kind.media.as_deref().unwrap_or(&[]).iter().filter_map(|text| media(text, reader)).collect(),
+        media: kind.media.as_deref().unwrap_or(&[]).iter().filter_map(|text| media(text, diagnostics)).collect(),
         max_bytes: kind.max_bytes.as_ref().map(|bytes| i64::from(bytes.value)),
-        captured_after: moment(captured.and_then(|captured| captured.after.as_ref()), reader),
-        captured_before: moment(captured.and_then(|captured| captured.before.as_ref()), reader),
-        max_age: captured.and_then(|captured| captured.within.as_ref()).and_then(|text| age(text, reader)),
+        captured_after: moment(captured.and_then(|captured| captured.after.as_ref()), diagnostics),
+        captured_before: moment(captured.and_then(|captured| captured.before.as_ref()), diagnostics),
+        max_age: captured.and_then(|captured| captured.within.as_ref()).and_then(|text| age(text, diagnostics)),
         fields: kind.fields.as_deref().unwrap_or(&[]).iter().map(|field| field.text().to_owned()).collect(),
-        unstated: kind.unstated.as_ref().map_or(Unstated::Accepted, |word| unstated(word, reader)),
+        unstated: kind.unstated.as_ref().map_or(Unstated::Accepted, |word| unstated(word, diagnostics)),
     };
     EvidenceKind { label, conditions: Some(conditions).filter(|conditions| *conditions != Conditions::default()) }
 }
 
 /// A moment that bounds the time of capture. A piece of evidence is about the whole order, so the moment of a line cannot
 /// bound it.
-fn bound(name: &Slug, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<FactId> {
-    let moment = moment_fact(name, draft, reader)?;
+fn bound(name: &Slug, draft: &Draft, diagnostics: &mut Diagnostics<'_, '_>) -> Option<FactId> {
+    let moment = moment_fact(name, draft, diagnostics)?;
     if let Some(of_a_line) = draft.of_a_line([moment]) {
         let message = format!("`{of_a_line}` is of a line, but a piece of evidence is of the whole order");
         let help = "name a moment of the order, such as `delivered_at`, or remove `scope: line` where the input is \
                     declared; a moment of a line bounds nothing";
         // To earlier versions it was a bound that never held anything back.
-        reader.stricter_error("line-fact-in-order", name.span(), message, help)?;
+        diagnostics.stricter_error("line-fact-in-order", name.span(), message, help)?;
     }
     Some(moment)
 }
 
-fn media(text: &Text, reader: &mut Reader<'_, '_>) -> Option<MediaRange> {
+fn media(text: &Text, diagnostics: &mut Diagnostics<'_, '_>) -> Option<MediaRange> {
     match text.value.split_once('/') {
         Some((family, "*")) if is_media_token(family) => {
             Some(MediaRange::Family(format!("{}/", family.to_ascii_lowercase())))
@@ -64,7 +68,7 @@ fn media(text: &Text, reader: &mut Reader<'_, '_>) -> Option<MediaRange> {
             Some(MediaRange::Type(text.value.to_ascii_lowercase()))
         }
         Some(_) | None => {
-            reader.error(
+            diagnostics.error(
                 "bad-media-type",
                 text.span,
                 format!("`{}` is not a media type", text.value),
@@ -75,13 +79,13 @@ fn media(text: &Text, reader: &mut Reader<'_, '_>) -> Option<MediaRange> {
     }
 }
 
-fn age(text: &Text, reader: &mut Reader<'_, '_>) -> Option<Elapsed> {
+fn age(text: &Text, diagnostics: &mut Diagnostics<'_, '_>) -> Option<Elapsed> {
     let age = literal::elapsed(&text.value)
         .and_then(|nanos| i64::try_from(nanos.numerator() / crate::domain::time::NANOS_PER_SECOND).ok())
         .filter(|&seconds| 0 < seconds)
         .and_then(|seconds| Elapsed::from_seconds(seconds, 0));
     if age.is_none() {
-        reader.error(
+        diagnostics.error(
             "bad-literal",
             text.span,
             format!("`{}` is not an age", text.value),
@@ -91,7 +95,7 @@ fn age(text: &Text, reader: &mut Reader<'_, '_>) -> Option<Elapsed> {
     age
 }
 
-fn unstated(word: &Slug, reader: &mut Reader<'_, '_>) -> Unstated {
+fn unstated(word: &Slug, diagnostics: &mut Diagnostics<'_, '_>) -> Unstated {
     match word.text() {
         "accepted" => Unstated::Accepted,
         "rejected" => Unstated::Rejected,
@@ -101,7 +105,7 @@ fn unstated(word: &Slug, reader: &mut Reader<'_, '_>) -> Unstated {
                 word.span(),
                 "value of `unstated`",
                 &["accepted".to_owned(), "rejected".to_owned()],
-                reader,
+                diagnostics,
             );
             Unstated::Accepted
         }
@@ -109,14 +113,18 @@ fn unstated(word: &Slug, reader: &mut Reader<'_, '_>) -> Unstated {
 }
 
 /// Checks the requirements and writes each out.
-pub fn requirements(written: Option<&EvidenceKey>, draft: &Draft, reader: &mut Reader<'_, '_>) -> Vec<Requirement> {
+pub fn requirements(
+    written: Option<&EvidenceNode>,
+    draft: &Draft,
+    diagnostics: &mut Diagnostics<'_, '_>,
+) -> Vec<Requirement> {
     let entries =
         written.and_then(|evidence| evidence.requirements.as_ref()).map_or(&[][..], |table| table.entries.as_slice());
     entries
         .iter()
         .map(|(name, tree)| {
-            crate::policy::read::check_slug(name, reader);
-            let mut alternatives = alternatives(tree, name.span, draft, reader).unwrap_or_default();
+            crate::policy::read::check_slug(name, diagnostics);
+            let mut alternatives = alternatives(tree, name.span, draft, diagnostics).unwrap_or_default();
             // Smallest first; of equal size, kinds that are declared earlier first.
             alternatives.sort_by_key(|set| (set.size(), std::cmp::Reverse(set.kinds.reverse_bits())));
             Requirement { name: name.value.clone(), alternatives }
@@ -127,20 +135,25 @@ pub fn requirements(written: Option<&EvidenceKey>, draft: &Draft, reader: &mut R
 type Alternatives = Vec<Pieces>;
 
 /// The sets of pieces that satisfy a tree; none contains another.
-fn alternatives(tree: &RequirementKey, at: Span, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<Alternatives> {
+fn alternatives(
+    tree: &RequirementNode,
+    at: Span,
+    draft: &Draft,
+    diagnostics: &mut Diagnostics<'_, '_>,
+) -> Option<Alternatives> {
     let written = match tree {
-        RequirementKey::Kind(kind) => return Some(vec![Pieces::of(self::place(kind, draft, reader)?, 1)]),
-        RequirementKey::Tree(tree) => tree.as_ref(),
+        RequirementNode::Kind(kind) => return Some(vec![Pieces::of(self::place(kind, draft, diagnostics)?, 1)]),
+        RequirementNode::Tree(tree) => tree.as_ref(),
     };
     let (needed, parts) = match written {
-        TreeKey { all_of: Some(parts), any_of: None, at_least: None, of: None, kind: None } => (parts.len(), parts),
-        TreeKey { all_of: None, any_of: Some(parts), at_least: None, of: None, kind: None } => (1, parts),
-        TreeKey { all_of: None, any_of: None, at_least: Some(count), of: None, kind: Some(kind) } => {
-            return several(kind, count, draft, reader);
+        TreeNode { all_of: Some(parts), any_of: None, at_least: None, of: None, kind: None } => (parts.len(), parts),
+        TreeNode { all_of: None, any_of: Some(parts), at_least: None, of: None, kind: None } => (1, parts),
+        TreeNode { all_of: None, any_of: None, at_least: Some(count), of: None, kind: Some(kind) } => {
+            return several(kind, count, draft, diagnostics);
         }
-        TreeKey { all_of: None, any_of: None, at_least: Some(count), of: Some(parts), kind: None } => {
+        TreeNode { all_of: None, any_of: None, at_least: Some(count), of: Some(parts), kind: None } => {
             if count.value == 0 || parts.len() < count.value as usize {
-                reader.error(
+                diagnostics.error(
                     "bad-count",
                     count.span,
                     format!("`at_least: {}` of {} cannot be", count.value, parts.len()),
@@ -150,8 +163,8 @@ fn alternatives(tree: &RequirementKey, at: Span, draft: &Draft, reader: &mut Rea
             }
             (count.value as usize, parts)
         }
-        TreeKey { .. } => {
-            reader.error(
+        TreeNode { .. } => {
+            diagnostics.error(
                 "requirement-shape",
                 at,
                 "a requirement has exactly one of `all_of`, `any_of`, `at_least` with `of`, or `kind` with `at_least`",
@@ -161,7 +174,7 @@ fn alternatives(tree: &RequirementKey, at: Span, draft: &Draft, reader: &mut Rea
         }
     };
     if parts.is_empty() {
-        reader.error(
+        diagnostics.error(
             "empty-list",
             at,
             "this requirement names no evidence",
@@ -169,12 +182,13 @@ fn alternatives(tree: &RequirementKey, at: Span, draft: &Draft, reader: &mut Rea
         );
         return None;
     }
-    check_repetition(needed, parts, reader)?;
-    let parts: Vec<Option<Alternatives>> = parts.iter().map(|part| alternatives(part, at, draft, reader)).collect();
+    check_repetition(needed, parts, diagnostics)?;
+    let parts: Vec<Option<Alternatives>> =
+        parts.iter().map(|part| alternatives(part, at, draft, diagnostics)).collect();
     let parts: Vec<Alternatives> = parts.into_iter().collect::<Option<_>>()?;
     let combined = at_least(needed, &parts);
     if combined.is_none() {
-        reader.error(
+        diagnostics.error(
             "too-many-alternatives",
             at,
             format!("this requirement comes to more than {EVIDENCE_ALTERNATIVES_MAX} alternatives"),
@@ -185,32 +199,37 @@ fn alternatives(tree: &RequirementKey, at: Span, draft: &Draft, reader: &mut Rea
 }
 
 /// Several pieces of one kind.
-fn several(kind: &Slug, count: &Located<u32>, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<Alternatives> {
-    let place = place(kind, draft, reader);
+fn several(
+    kind: &Slug,
+    count: &Located<u32>,
+    draft: &Draft,
+    diagnostics: &mut Diagnostics<'_, '_>,
+) -> Option<Alternatives> {
+    let place = place(kind, draft, diagnostics);
     let pieces = u16::try_from(count.value).ok().filter(|&pieces| 0 < pieces && usize::from(pieces) <= EVIDENCE_MAX);
     if pieces.is_none() {
         let message = format!("`at_least: {}` pieces of one kind cannot be", count.value);
-        reader.error("bad-count", count.span, message, format!("count from 1 to {EVIDENCE_MAX}"));
+        diagnostics.error("bad-count", count.span, message, format!("count from 1 to {EVIDENCE_MAX}"));
     }
     Some(vec![Pieces::of(place?, pieces?)])
 }
 
 /// Where several of a list are needed, no kind stands in two of its parts: one piece would count for both.
-fn check_repetition(needed: usize, parts: &[RequirementKey], reader: &mut Reader<'_, '_>) -> Option<()> {
+fn check_repetition(needed: usize, parts: &[RequirementNode], diagnostics: &mut Diagnostics<'_, '_>) -> Option<()> {
     let mut seen: Vec<&str> = Vec::new();
     for part in parts {
         let mut kinds = Vec::new();
         match part {
             // Of alternatives, parts may have kinds in common; a word that stands twice says nothing.
-            RequirementKey::Tree(_) if needed == 1 => continue,
-            RequirementKey::Tree(_) | RequirementKey::Kind(_) => kinds_of(part, &mut kinds),
+            RequirementNode::Tree(_) if needed == 1 => continue,
+            RequirementNode::Tree(_) | RequirementNode::Kind(_) => kinds_of(part, &mut kinds),
         }
         if let Some(twice) = kinds.iter().find(|kind| seen.contains(&kind.text())) {
             let kind = twice.text();
             let message = format!("`{kind}` stands in two parts of one list: one piece would count for both");
             let help = format!("write `{{ kind: {kind}, at_least: 2 }}` where two pieces are needed, or remove one");
             // To earlier versions it did count for both.
-            reader.stricter_error("duplicate-word", twice.span(), message, help)?;
+            diagnostics.stricter_error("duplicate-word", twice.span(), message, help)?;
         }
         seen.extend(kinds.iter().map(|kind| kind.text()));
     }
@@ -218,11 +237,11 @@ fn check_repetition(needed: usize, parts: &[RequirementKey], reader: &mut Reader
 }
 
 /// All kinds that a part names.
-fn kinds_of<'t>(part: &'t RequirementKey, kinds: &mut Vec<&'t Slug>) {
+fn kinds_of<'t>(part: &'t RequirementNode, kinds: &mut Vec<&'t Slug>) {
     match part {
-        RequirementKey::Kind(kind) => kinds.push(kind),
-        RequirementKey::Tree(tree) => {
-            let TreeKey { kind, all_of, any_of, at_least: _, of } = tree.as_ref();
+        RequirementNode::Kind(kind) => kinds.push(kind),
+        RequirementNode::Tree(tree) => {
+            let TreeNode { kind, all_of, any_of, at_least: _, of } = tree.as_ref();
             kinds.extend(kind);
             let lists = [all_of, any_of, of].into_iter().flatten();
             lists.flatten().for_each(|part| kinds_of(part, kinds));
@@ -266,13 +285,13 @@ fn minimal(sets: Alternatives) -> Alternatives {
 }
 
 /// The place of a kind.
-fn place(kind: &Slug, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<u16> {
+fn place(kind: &Slug, draft: &Draft, diagnostics: &mut Diagnostics<'_, '_>) -> Option<u16> {
     let known = draft.vocabularies.get(VocabularyId::EVIDENCE_KIND)?;
     match known.place(kind.text()) {
         Some(place) => Some(place),
         None => {
             if !draft.is_broken_word(VocabularyId::EVIDENCE_KIND, kind.text()) {
-                unknown_word(kind.text(), kind.span(), &known.name, known.words(), reader);
+                unknown_word(kind.text(), kind.span(), &known.name, known.words(), diagnostics);
             }
             None
         }

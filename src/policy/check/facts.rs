@@ -12,11 +12,11 @@ use crate::policy::check::condition;
 use crate::policy::check::draft::Draft;
 use crate::policy::check::header::{open, word};
 use crate::policy::check::rules::broken_requirements;
-use crate::policy::document::{FactKey, InputKey, Policy, RowKey};
+use crate::policy::document::{FactNode, InputNode, Policy, RowNode};
 use crate::policy::formula::check::{Context, Kind, Typed, Wanted, finish, formula, typed};
 use crate::policy::formula::describe::describe;
 use crate::policy::literal;
-use crate::policy::read::{Reader, Slug, Table, Text, check_slug};
+use crate::policy::read::{Diagnostics, Slug, Table, Text, check_slug};
 use crate::policy::unknown::unknown_word;
 
 /// Checks the reasons.
@@ -24,7 +24,7 @@ pub fn reasons(
     policy: &Policy,
     requirements: &[Requirement],
     draft: &Draft,
-    reader: &mut Reader<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
 ) -> Vec<Reason> {
     let entries = policy.reasons.as_ref().map_or(&[][..], |table| table.entries.as_slice());
     let broken = broken_requirements(policy);
@@ -34,9 +34,14 @@ pub fn reasons(
             let liable = reason
                 .liable
                 .as_ref()
-                .and_then(|liable| word(&liable.0, "liable party", LiableParty::ALL, LiableParty::slug, reader));
-            let requirement = reason.evidence.as_ref().and_then(|name| requirement(name, requirements, broken, reader));
-            Reason { liable, requirement, label: draft.labels(reason.label.as_ref(), &slug.value, slug.span, reader) }
+                .and_then(|liable| word(&liable.0, "liable party", LiableParty::ALL, LiableParty::slug, diagnostics));
+            let requirement =
+                reason.evidence.as_ref().and_then(|name| requirement(name, requirements, broken, diagnostics));
+            Reason {
+                liable,
+                requirement,
+                label: draft.labels(reason.label.as_ref(), &slug.value, slug.span, diagnostics),
+            }
         })
         .collect()
 }
@@ -45,30 +50,30 @@ fn requirement(
     name: &Slug,
     requirements: &[Requirement],
     broken: &[String],
-    reader: &mut Reader<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
 ) -> Option<u16> {
     let found = requirements.iter().position(|requirement| requirement.name == name.text());
     if found.is_none() && !broken.iter().any(|broken| broken == name.text()) {
         let known: Vec<String> = requirements.iter().map(|requirement| requirement.name.clone()).collect();
-        unknown_word(name.text(), name.span(), "evidence requirement", &known, reader);
+        unknown_word(name.text(), name.span(), "evidence requirement", &known, diagnostics);
     }
     found.and_then(|place| u16::try_from(place).ok())
 }
 
 /// Adds what a request may send: further moments and inputs.
-pub fn given(policy: &Policy, draft: &mut Draft, reader: &mut Reader<'_, '_>) {
+pub fn given(policy: &Policy, draft: &mut Draft, diagnostics: &mut Diagnostics<'_, '_>) {
     for name in policy.times.as_deref().unwrap_or(&[]) {
-        if is_new(&name.0, draft, reader) && check_fact_name(&name.0, reader) {
+        if is_new(&name.0, draft, diagnostics) && check_fact_name(&name.0, diagnostics) {
             draft.add(name.text().to_owned(), FactType::Quantity(Dimension::Timestamp), Origin::Anchor);
         }
     }
     if let Some(inputs) = &policy.inputs {
         draft.broken_facts.extend(inputs.broken.iter().cloned());
         for (name, input) in &inputs.entries {
-            if !is_new(name, draft, reader) || !check_fact_name(name, reader) {
+            if !is_new(name, draft, diagnostics) || !check_fact_name(name, diagnostics) {
                 continue;
             }
-            match self::input(name, input, draft, reader) {
+            match self::input(name, input, draft, diagnostics) {
                 Some((fact_type, origin)) => {
                     draft.add(name.value.clone(), fact_type, origin);
                 }
@@ -80,31 +85,31 @@ pub fn given(policy: &Policy, draft: &mut Draft, reader: &mut Reader<'_, '_>) {
 }
 
 /// Whether a fact may have this name; reported where it may not.
-pub fn is_new_fact(name: &Text, draft: &Draft, reader: &mut Reader<'_, '_>) -> bool {
-    is_new(name, draft, reader) && check_fact_name(name, reader)
+pub fn is_new_fact(name: &Text, draft: &Draft, diagnostics: &mut Diagnostics<'_, '_>) -> bool {
+    is_new(name, draft, diagnostics) && check_fact_name(name, diagnostics)
 }
 
-fn is_new(name: &Text, draft: &Draft, reader: &mut Reader<'_, '_>) -> bool {
+fn is_new(name: &Text, draft: &Draft, diagnostics: &mut Diagnostics<'_, '_>) -> bool {
     let taken = draft.names.contains_key(&name.value);
     if taken {
         let built_in = BuiltIn::ALL.iter().any(|fact| fact.name() == name.value);
         let help =
             if built_in { "every policy knows this fact already; choose another name" } else { "choose another name" };
-        reader.error("duplicate-fact", name.span, format!("there is a fact `{}` already", name.value), help);
+        diagnostics.error("duplicate-fact", name.span, format!("there is a fact `{}` already", name.value), help);
     }
     !taken
 }
 
 /// A fact's name is used in formulas, so it is a slug without `-`.
-fn check_fact_name(name: &Text, reader: &mut Reader<'_, '_>) -> bool {
-    if !check_slug(name, reader) {
+fn check_fact_name(name: &Text, diagnostics: &mut Diagnostics<'_, '_>) -> bool {
+    if !check_slug(name, diagnostics) {
         return false;
     }
     let usable = !name.value.contains('-')
         && !name.value.starts_with(|first: char| first.is_ascii_digit())
         && !RESERVED.contains(&name.value.as_str());
     if !usable {
-        reader.error(
+        diagnostics.error(
             "bad-fact-name",
             name.span,
             format!("a fact cannot be called `{}`", name.value),
@@ -117,7 +122,12 @@ fn check_fact_name(name: &Text, reader: &mut Reader<'_, '_>) -> bool {
 /// Words that mean something in a formula.
 const RESERVED: [&str; 9] = ["and", "or", "not", "true", "false", "remaining", "previous", "present", "absent"];
 
-fn input(name: &Text, input: &InputKey, draft: &mut Draft, reader: &mut Reader<'_, '_>) -> Option<(FactType, Origin)> {
+fn input(
+    name: &Text,
+    input: &InputNode,
+    draft: &mut Draft,
+    diagnostics: &mut Diagnostics<'_, '_>,
+) -> Option<(FactType, Origin)> {
     let quantity = |dimension, range| Some((FactType::Quantity(dimension), range));
     let (fact_type, range) = match input.kind.text() {
         "flag" => Some((FactType::Flag, InputRange::Any)),
@@ -128,16 +138,16 @@ fn input(name: &Text, input: &InputKey, draft: &mut Draft, reader: &mut Reader<'
         "money" => quantity(Dimension::Money, InputRange::NotNegative),
         "duration" => quantity(Dimension::Elapsed, InputRange::Any),
         "timestamp" => quantity(Dimension::Timestamp, InputRange::Any),
-        "enum" => Some((enumeration(name, input, draft, reader)?, InputRange::Any)),
+        "enum" => Some((enumeration(name, input, draft, diagnostics)?, InputRange::Any)),
         other => {
             let known = ["flag", "enum", "number", "ratio", "count", "money", "duration", "timestamp", "text"]
                 .map(str::to_owned);
-            unknown_word(other, input.kind.span(), "input type", &known, reader);
+            unknown_word(other, input.kind.span(), "input type", &known, diagnostics);
             None
         }
     }?;
     if let (Some([first, ..]), false) = (input.values.as_deref(), matches!(fact_type, FactType::Word(_))) {
-        reader.error(
+        diagnostics.error(
             "misplaced-key",
             first.span(),
             "`values` belongs to an input of type `enum` only",
@@ -148,20 +158,25 @@ fn input(name: &Text, input: &InputKey, draft: &mut Draft, reader: &mut Reader<'
         None | Some(("order", _)) => InputScope::Order,
         Some(("line", _)) => InputScope::Line,
         Some((other, span)) => {
-            unknown_word(other, span, "scope", &["order".to_owned(), "line".to_owned()], reader);
+            unknown_word(other, span, "scope", &["order".to_owned(), "line".to_owned()], diagnostics);
             return None;
         }
     };
     let default = match &input.default {
-        Some(text) => Some(default(text, fact_type, range, draft, reader)?),
+        Some(text) => Some(default(text, fact_type, range, draft, diagnostics)?),
         None => None,
     };
     Some((fact_type, Origin::Input(Input { scope, range, default })))
 }
 
-fn enumeration(name: &Text, input: &InputKey, draft: &mut Draft, reader: &mut Reader<'_, '_>) -> Option<FactType> {
+fn enumeration(
+    name: &Text,
+    input: &InputNode,
+    draft: &mut Draft,
+    diagnostics: &mut Diagnostics<'_, '_>,
+) -> Option<FactType> {
     let Some(values) = input.values.as_deref().filter(|values| !values.is_empty()) else {
-        reader.error(
+        diagnostics.error(
             "missing-key",
             input.kind.span(),
             format!("the enum `{}` needs the key `values`", name.value),
@@ -170,7 +185,7 @@ fn enumeration(name: &Text, input: &InputKey, draft: &mut Draft, reader: &mut Re
         return None;
     };
     let words: Vec<Text> = values.iter().map(|value| value.0.clone()).collect();
-    let vocabulary = open(&format!("value of `{}`", name.value), &words, VOCABULARY_WORDS_MAX, reader);
+    let vocabulary = open(&format!("value of `{}`", name.value), &words, VOCABULARY_WORDS_MAX, diagnostics);
     Some(FactType::Word(draft.add_vocabulary(vocabulary)))
 }
 
@@ -179,7 +194,7 @@ fn default(
     fact_type: FactType,
     range: InputRange,
     draft: &Draft,
-    reader: &mut Reader<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
 ) -> Option<Value> {
     let value = match fact_type {
         FactType::Flag => match text.value.as_str() {
@@ -195,7 +210,7 @@ fn default(
     };
     if value.is_none() {
         let expected = describe(fact_type, &draft.scope(Context::Fact));
-        reader.error(
+        diagnostics.error(
             "bad-literal",
             text.span,
             format!("`{}` cannot be the default of this input", text.value),
@@ -206,21 +221,21 @@ fn default(
 }
 
 /// Adds the derived facts, in order.
-pub fn derived(written: Option<&Table<FactKey>>, draft: &mut Draft, reader: &mut Reader<'_, '_>) {
+pub fn derived(written: Option<&Table<FactNode>>, draft: &mut Draft, diagnostics: &mut Diagnostics<'_, '_>) {
     let Some(written) = written else { return };
     draft.broken_facts.extend(written.broken.iter().cloned());
     draft.later_facts = written.entries.iter().map(|(name, _)| name.value.clone()).collect();
     for (name, fact) in &written.entries {
-        let derived = (is_new(name, draft, reader) && check_fact_name(name, reader)).then(|| match fact {
-            FactKey::Formula(text) => {
-                one(name, text, draft, reader).map(|(formula, fact_type)| (Derived::Formula(formula), fact_type))
+        let derived = (is_new(name, draft, diagnostics) && check_fact_name(name, diagnostics)).then(|| match fact {
+            FactNode::Formula(text) => {
+                one(name, text, draft, diagnostics).map(|(formula, fact_type)| (Derived::Formula(formula), fact_type))
             }
-            FactKey::Table(table) => self::table(name, &table.first, draft, reader),
+            FactNode::Table(table) => self::table(name, &table.first, draft, diagnostics),
         });
         draft.later_facts.retain(|later| *later != name.value);
         match derived.flatten() {
             Some((derived, fact_type)) => {
-                if let Some(id) = draft.derive(name, name.value.clone(), fact_type, derived, reader) {
+                if let Some(id) = draft.derive(name, name.value.clone(), fact_type, derived, diagnostics) {
                     draft.names.insert(name.value.clone(), id);
                 }
             }
@@ -237,14 +252,19 @@ fn wanted(name: &Text) -> Wanted {
     }
 }
 
-fn one(name: &Text, text: &Text, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<(Formula, FactType)> {
-    formula(text, wanted(name), &draft.scope(Context::Fact), reader)
+fn one(name: &Text, text: &Text, draft: &Draft, diagnostics: &mut Diagnostics<'_, '_>) -> Option<(Formula, FactType)> {
+    formula(text, wanted(name), &draft.scope(Context::Fact), diagnostics)
 }
 
 /// A table: all values of one type; where they are lone words, the fact gets words of its own.
-fn table(name: &Text, rows: &[RowKey], draft: &mut Draft, reader: &mut Reader<'_, '_>) -> Option<(Derived, FactType)> {
+fn table(
+    name: &Text,
+    rows: &[RowNode],
+    draft: &mut Draft,
+    diagnostics: &mut Diagnostics<'_, '_>,
+) -> Option<(Derived, FactType)> {
     let (last, before) = rows.split_last().or_else(|| {
-        reader.error(
+        diagnostics.error(
             "empty-list",
             name.span,
             format!("the table of `{}` is empty", name.value),
@@ -255,15 +275,15 @@ fn table(name: &Text, rows: &[RowKey], draft: &mut Draft, reader: &mut Reader<'_
     let mut values = Vec::new();
     let mut tests = Vec::new();
     for row in before {
-        let (row_tests, value) = inner_row(name, row, draft, reader)?;
+        let (row_tests, value) = inner_row(name, row, draft, diagnostics)?;
         tests.push(row_tests);
-        values.push((value.clone(), typed(value, &draft.scope(Context::Fact), reader)?));
+        values.push((value.clone(), typed(value, &draft.scope(Context::Fact), diagnostics)?));
     }
-    let otherwise = last_row(name, last, reader)?;
-    values.push((otherwise.clone(), typed(otherwise, &draft.scope(Context::Fact), reader)?));
+    let otherwise = last_row(name, last, diagnostics)?;
+    values.push((otherwise.clone(), typed(otherwise, &draft.scope(Context::Fact), diagnostics)?));
     let fact_type = table_type(name, &values, draft);
     let mut formulas = values.into_iter().map(|(text, typed)| {
-        let (ops, _) = finish(typed, Wanted::Type(fact_type), &draft.scope(Context::Fact), reader)?;
+        let (ops, _) = finish(typed, Wanted::Type(fact_type), &draft.scope(Context::Fact), diagnostics)?;
         Some(Formula { text: text.value, ops })
     });
     let mut rows = Vec::new();
@@ -275,17 +295,17 @@ fn table(name: &Text, rows: &[RowKey], draft: &mut Draft, reader: &mut Reader<'_
 
 fn inner_row<'r>(
     name: &Text,
-    row: &'r RowKey,
+    row: &'r RowNode,
     draft: &mut Draft,
-    reader: &mut Reader<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
 ) -> Option<(Vec<crate::plan::test::Test>, &'r Text)> {
     match row {
-        RowKey { when: Some(when), is: Some(value), otherwise: None } => {
-            let tests = condition::tests(Some(when), draft, reader)?;
+        RowNode { when: Some(when), is: Some(value), otherwise: None } => {
+            let tests = condition::tests(Some(when), draft, diagnostics)?;
             Some((tests, value))
         }
-        RowKey { when: _, is: _, otherwise: Some(text) } => {
-            reader.error(
+        RowNode { when: _, is: _, otherwise: Some(text) } => {
+            diagnostics.error(
                 "table-row",
                 text.span,
                 "`otherwise` belongs to the last row, alone",
@@ -293,13 +313,13 @@ fn inner_row<'r>(
             );
             None
         }
-        RowKey { when, is, otherwise: None } => {
+        RowNode { when, is, otherwise: None } => {
             let at = is
                 .as_ref()
                 .map(|is| is.span)
                 .or_else(|| when.as_ref().map(crate::policy::check::header::first_span))
                 .unwrap_or(name.span);
-            reader.error(
+            diagnostics.error(
                 "table-row",
                 at,
                 format!("a row of `{}` needs both `when` and `is`", name.value),
@@ -310,12 +330,12 @@ fn inner_row<'r>(
     }
 }
 
-fn last_row<'r>(name: &Text, row: &'r RowKey, reader: &mut Reader<'_, '_>) -> Option<&'r Text> {
+fn last_row<'r>(name: &Text, row: &'r RowNode, diagnostics: &mut Diagnostics<'_, '_>) -> Option<&'r Text> {
     match row {
-        RowKey { when: None, is: None, otherwise: Some(text) } => Some(text),
-        RowKey { when: _, is, otherwise } => {
+        RowNode { when: None, is: None, otherwise: Some(text) } => Some(text),
+        RowNode { when: _, is, otherwise } => {
             let at = otherwise.as_ref().or(is.as_ref()).map_or(name.span, |text| text.span);
-            reader.error(
+            diagnostics.error(
                 "table-row",
                 at,
                 format!("the last row of `{}` must have `otherwise`, alone", name.value),
@@ -352,7 +372,11 @@ fn table_type(name: &Text, values: &[(Text, Typed)], draft: &mut Draft) -> FactT
 }
 
 /// The fact that says who is liable.
-pub fn liable(written: Option<&Table<FactKey>>, draft: &mut Draft, reader: &mut Reader<'_, '_>) -> Option<FactId> {
+pub fn liable(
+    written: Option<&Table<FactNode>>,
+    draft: &mut Draft,
+    diagnostics: &mut Diagnostics<'_, '_>,
+) -> Option<FactId> {
     let own = draft.names.get("liable").copied();
     if let (Some(id), Some(written)) = (own, written) {
         let fact_type = draft.facts.get(usize::from(id.0)).map(|fact| fact.fact_type);
@@ -361,7 +385,7 @@ pub fn liable(written: Option<&Table<FactKey>>, draft: &mut Draft, reader: &mut 
             && fact_type != FactType::Word(VocabularyId::LIABLE_PARTY)
         {
             let got = describe(fact_type, &draft.scope(Context::Fact));
-            reader.error(
+            diagnostics.error(
                 "formula-type",
                 at,
                 format!("the fact `liable` must be a liable party, got {got}"),
@@ -378,7 +402,7 @@ pub fn liable(written: Option<&Table<FactKey>>, draft: &mut Draft, reader: &mut 
 }
 
 /// The operation that puts a formula's only number, if it is nothing else.
-pub fn only_number(formula: &Formula) -> Option<crate::domain::exact::Exact> {
+pub fn only_number(formula: &Formula) -> Option<crate::domain::ratio::Ratio> {
     match formula.ops.as_slice() {
         [Op::Put(Leaf::Number(number))] => Some(*number),
         _ => None,

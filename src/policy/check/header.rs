@@ -14,9 +14,9 @@ use crate::plan::Effective;
 use crate::plan::fact::{Dimension, FactType, Origin};
 use crate::plan::vocabulary::{Vocabularies, Vocabulary, VocabularyId};
 use crate::policy::check::{Calendars, Draft};
-use crate::policy::document::{CurrencyKey, EffectiveKey, OwnCurrencyKey, Policy};
+use crate::policy::document::{CurrencyNode, EffectiveNode, OwnCurrencyNode, Policy};
 use crate::policy::formula::check::CalendarUse;
-use crate::policy::read::{Reader, Slug, Table, Text, quoted_list};
+use crate::policy::read::{Diagnostics, Slug, Table, Text, quoted_list};
 use crate::policy::source::{Located, Span};
 use crate::policy::unknown::unknown_word;
 
@@ -31,12 +31,12 @@ pub struct Header {
 }
 
 /// Checks the head.
-pub fn check(policy: &Policy, calendars: &Calendars, reader: &mut Reader<'_, '_>) -> Header {
-    let zone = zone(&policy.timezone, reader);
-    let (calendar, calendar_use) = calendar(policy.calendar.as_ref(), calendars, reader);
-    let currencies = currencies(&policy.currencies.0, reader);
-    let languages = languages(policy.languages.as_ref().map(|written| written.0.as_slice()), reader);
-    let vocabularies = vocabularies(policy, &currencies, reader);
+pub fn check(policy: &Policy, calendars: &Calendars, diagnostics: &mut Diagnostics<'_, '_>) -> Header {
+    let zone = zone(&policy.timezone, diagnostics);
+    let (calendar, calendar_use) = calendar(policy.calendar.as_ref(), calendars, diagnostics);
+    let currencies = currencies(&policy.currencies.0, diagnostics);
+    let languages = languages(policy.languages.as_ref().map(|written| written.0.as_slice()), diagnostics);
+    let vocabularies = vocabularies(policy, &currencies, diagnostics);
     let mut draft = Draft::new(vocabularies, currencies, languages, calendar_use);
     for (vocabulary, broken) in [
         (VocabularyId::REASON, policy.reasons.as_ref().map(|table| &table.broken)),
@@ -48,18 +48,19 @@ pub fn check(policy: &Policy, calendars: &Calendars, reader: &mut Reader<'_, '_>
 }
 
 /// Only the zones that come with the program count, so that every host gives the same answer.
-fn zone(name: &Text, reader: &mut Reader<'_, '_>) -> Option<TimeZone> {
+fn zone(name: &Text, diagnostics: &mut Diagnostics<'_, '_>) -> Option<TimeZone> {
     let database = TimeZoneDatabase::bundled();
     let zone = database.get(&name.value).ok();
     if zone.is_none() {
         let names: Vec<String> = database.available().map(|name| name.as_str().to_owned()).collect();
         // Abbreviations are all alike, and none of them is a place: `CST` is not a misspelt `CET`.
-        let near = reader.suggestion(&name.value, names.iter().map(String::as_str)).filter(|near| near.contains('/'));
+        let near =
+            diagnostics.suggestion(&name.value, names.iter().map(String::as_str)).filter(|near| near.contains('/'));
         let help = near.map_or_else(
             || "use a name of the IANA time zone database, such as `Asia/Shanghai` or `UTC`".to_owned(),
             |near| format!("did you mean `{near}`?"),
         );
-        reader.error("unknown-timezone", name.span, format!("there is no time zone `{}`", name.value), help);
+        diagnostics.error("unknown-timezone", name.span, format!("there is no time zone `{}`", name.value), help);
     }
     zone
 }
@@ -67,7 +68,7 @@ fn zone(name: &Text, reader: &mut Reader<'_, '_>) -> Option<TimeZone> {
 fn calendar(
     name: Option<&Slug>,
     calendars: &Calendars,
-    reader: &mut Reader<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
 ) -> (Option<Arc<Calendar>>, CalendarUse) {
     let Some(name) = name else { return (None, CalendarUse::None) };
     let known = calendars.get(name.text());
@@ -79,22 +80,22 @@ fn calendar(
         } else {
             format!("the calendars of this bundle are {names}")
         };
-        reader.error("unknown-calendar", name.span(), format!("there is no calendar `{}`", name.text()), help);
+        diagnostics.error("unknown-calendar", name.span(), format!("there is no calendar `{}`", name.text()), help);
     }
     // Named all the same, so that nothing else is reported for its absence.
     (known.cloned().flatten(), CalendarUse::Named)
 }
 
-fn currencies(written: &[CurrencyKey], reader: &mut Reader<'_, '_>) -> Vec<Currency> {
+fn currencies(written: &[CurrencyNode], diagnostics: &mut Diagnostics<'_, '_>) -> Vec<Currency> {
     let mut currencies: Vec<Currency> = Vec::new();
     for key in written {
         let (code, currency) = match key {
-            CurrencyKey::Iso(code) => (code, iso(code, reader)),
-            CurrencyKey::Own(own) => (&own.code, own_currency(own, reader)),
+            CurrencyNode::Iso(code) => (code, iso(code, diagnostics)),
+            CurrencyNode::Own(own) => (&own.code, own_currency(own, diagnostics)),
         };
         let Some(currency) = currency else { continue };
         if currencies.iter().any(|known| known.code == currency.code) {
-            reader.error(
+            diagnostics.error(
                 "duplicate-word",
                 code.span,
                 format!("the currency `{}` stands twice", code.value),
@@ -107,35 +108,35 @@ fn currencies(written: &[CurrencyKey], reader: &mut Reader<'_, '_>) -> Vec<Curre
     currencies
 }
 
-fn iso(code: &Text, reader: &mut Reader<'_, '_>) -> Option<Currency> {
+fn iso(code: &Text, diagnostics: &mut Diagnostics<'_, '_>) -> Option<Currency> {
     let currency = Currency::iso(&code.value);
     if currency.is_none() {
         let message = format!("`{}` is not a currency of ISO 4217", code.value);
         let help =
             "write its three capital letters, such as `CNY`; a unit of your own is `{ code: POINTS, decimals: 0 }`";
-        reader.error("unknown-currency", code.span, message, help);
+        diagnostics.error("unknown-currency", code.span, message, help);
     }
     currency
 }
 
-fn own_currency(own: &OwnCurrencyKey, reader: &mut Reader<'_, '_>) -> Option<Currency> {
+fn own_currency(own: &OwnCurrencyNode, diagnostics: &mut Diagnostics<'_, '_>) -> Option<Currency> {
     let code = &own.code.value;
     let good =
         (3..=12).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
     if !good || Currency::iso(code).is_some() {
         let help = "use 3 to 12 capital letters and digits that are not a code of ISO 4217";
-        reader.error("unknown-currency", own.code.span, format!("`{code}` cannot be a unit of your own"), help);
+        diagnostics.error("unknown-currency", own.code.span, format!("`{code}` cannot be a unit of your own"), help);
         return None;
     }
     let exponent = u8::try_from(own.decimals.value).ok().filter(|&decimals| decimals <= EXPONENT_MAX);
     if exponent.is_none() {
         let message = format!("a currency cannot have {} decimal places", own.decimals.value);
-        reader.error("bad-count", own.decimals.span, message, format!("at most {EXPONENT_MAX}"));
+        diagnostics.error("bad-count", own.decimals.span, message, format!("at most {EXPONENT_MAX}"));
     }
     Some(Currency { code: code.clone(), exponent: exponent? })
 }
 
-fn languages(written: Option<&[Text]>, reader: &mut Reader<'_, '_>) -> Vec<String> {
+fn languages(written: Option<&[Text]>, diagnostics: &mut Diagnostics<'_, '_>) -> Vec<String> {
     let Some(written) = written else { return vec!["en".to_owned()] };
     let mut languages: Vec<String> = Vec::new();
     for language in written {
@@ -144,14 +145,14 @@ fn languages(written: Option<&[Text]>, reader: &mut Reader<'_, '_>) -> Vec<Strin
                 !part.is_empty() && part.len() <= 8 && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
             });
         if !good {
-            reader.error(
+            diagnostics.error(
                 "bad-language",
                 language.span,
                 format!("`{}` is not a language tag", language.value),
                 "write it as BCP 47 does, such as `zh`, `en` or `pt-BR`",
             );
         } else if languages.contains(&language.value) {
-            reader.error(
+            diagnostics.error(
                 "duplicate-word",
                 language.span,
                 format!("the language `{}` stands twice", language.value),
@@ -165,7 +166,7 @@ fn languages(written: Option<&[Text]>, reader: &mut Reader<'_, '_>) -> Vec<Strin
 }
 
 /// The vocabularies at their fixed places.
-fn vocabularies(policy: &Policy, currencies: &[Currency], reader: &mut Reader<'_, '_>) -> Vocabularies {
+fn vocabularies(policy: &Policy, currencies: &[Currency], diagnostics: &mut Diagnostics<'_, '_>) -> Vocabularies {
     let closed = |name: &str, words: Vec<&str>| Vocabulary::new(name, words.into_iter().map(str::to_owned));
     let reasons: Vec<Text> = keys(policy.reasons.as_ref());
     let kinds: Vec<Text> = keys(policy.evidence.as_ref().map(|evidence| &evidence.kinds));
@@ -178,15 +179,18 @@ fn vocabularies(policy: &Policy, currencies: &[Currency], reader: &mut Reader<'_
     put(VocabularyId::STAGE, closed("stage", OrderStage::ALL.iter().map(|word| word.slug()).collect()));
     put(VocabularyId::LIABLE_PARTY, closed("liable party", LiableParty::ALL.iter().map(|word| word.slug()).collect()));
     put(VocabularyId::REQUEST_TYPE, closed("request type", RequestType::ALL.iter().map(|word| word.slug()).collect()));
-    put(VocabularyId::REASON, open("reason", &reasons, VOCABULARY_WORDS_MAX, reader));
-    put(VocabularyId::CHANNEL, open("channel", &slugs(policy.channels.as_deref()), VOCABULARY_WORDS_MAX, reader));
+    put(VocabularyId::REASON, open("reason", &reasons, VOCABULARY_WORDS_MAX, diagnostics));
+    put(VocabularyId::CHANNEL, open("channel", &slugs(policy.channels.as_deref()), VOCABULARY_WORDS_MAX, diagnostics));
     put(
         VocabularyId::PRODUCT_TYPE,
-        open("product type", &slugs(policy.product_types.as_deref()), VOCABULARY_WORDS_MAX, reader),
+        open("product type", &slugs(policy.product_types.as_deref()), VOCABULARY_WORDS_MAX, diagnostics),
     );
-    put(VocabularyId::SUB_STAGE, open("sub-stage", &slugs(policy.sub_stages.as_deref()), VOCABULARY_WORDS_MAX, reader));
-    put(VocabularyId::TAG, open("tag", &slugs(policy.tags.as_deref()), SET_WORDS_MAX, reader));
-    put(VocabularyId::EVIDENCE_KIND, open("evidence kind", &kinds, SET_WORDS_MAX, reader));
+    put(
+        VocabularyId::SUB_STAGE,
+        open("sub-stage", &slugs(policy.sub_stages.as_deref()), VOCABULARY_WORDS_MAX, diagnostics),
+    );
+    put(VocabularyId::TAG, open("tag", &slugs(policy.tags.as_deref()), SET_WORDS_MAX, diagnostics));
+    put(VocabularyId::EVIDENCE_KIND, open("evidence kind", &kinds, SET_WORDS_MAX, diagnostics));
     put(VocabularyId::CURRENCY, Vocabulary::new("currency", currencies.iter().map(|currency| currency.code.clone())));
     put(VocabularyId::COMPONENT, Vocabulary::new("component", []));
     put(VocabularyId::AMOUNT, Vocabulary::new("amount", []));
@@ -202,12 +206,12 @@ fn slugs(written: Option<&[Slug]>) -> Vec<Text> {
 }
 
 /// A vocabulary that a policy declares: slugs, each once, not too many.
-pub fn open(name: &str, words: &[Text], most: usize, reader: &mut Reader<'_, '_>) -> Vocabulary {
+pub fn open(name: &str, words: &[Text], most: usize, diagnostics: &mut Diagnostics<'_, '_>) -> Vocabulary {
     let mut seen = HashSet::new();
     for word in words {
-        crate::policy::read::check_slug(word, reader);
+        crate::policy::read::check_slug(word, diagnostics);
         if !seen.insert(word.value.as_str()) {
-            reader.error(
+            diagnostics.error(
                 "duplicate-word",
                 word.span,
                 format!("the {name} `{}` stands twice", word.value),
@@ -216,7 +220,7 @@ pub fn open(name: &str, words: &[Text], most: usize, reader: &mut Reader<'_, '_>
         }
     }
     if let Some(first_over) = words.get(most) {
-        reader.error(
+        diagnostics.error(
             "too-many-words",
             first_over.span,
             format!("there are more than {most} words in this set"),
@@ -227,28 +231,37 @@ pub fn open(name: &str, words: &[Text], most: usize, reader: &mut Reader<'_, '_>
 }
 
 /// Checks which orders the policy governs.
-pub fn effective(written: Option<&EffectiveKey>, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<Effective> {
+pub fn effective(
+    written: Option<&EffectiveNode>,
+    draft: &Draft,
+    diagnostics: &mut Diagnostics<'_, '_>,
+) -> Option<Effective> {
     let written = written?;
-    let from = moment(&written.from, reader);
+    let from = moment(&written.from, diagnostics);
     let until = match &written.until {
-        Some(text) => moment(text, reader).map(Some),
+        Some(text) => moment(text, diagnostics).map(Some),
         None => Some(None),
     };
-    let by = order_moment(&written.by, draft, reader);
+    let by = order_moment(&written.by, draft, diagnostics);
     let (from, until) = (from?, until?);
     if let (Some(end), Some(text)) = (until, &written.until)
         && end <= from
     {
-        reader.error("empty-range", text.span, "the policy ends before it begins", "write an `until` after `from`");
+        diagnostics.error(
+            "empty-range",
+            text.span,
+            "the policy ends before it begins",
+            "write an `until` after `from`",
+        );
         return None;
     }
     Some(Effective { from, until, by: by? })
 }
 
-fn moment(text: &Text, reader: &mut Reader<'_, '_>) -> Option<Timestamp> {
+fn moment(text: &Text, diagnostics: &mut Diagnostics<'_, '_>) -> Option<Timestamp> {
     let moment = Timestamp::parse(&text.value);
     if moment.is_none() {
-        reader.error(
+        diagnostics.error(
             "bad-literal",
             text.span,
             format!("`{}` is not a moment", text.value),
@@ -259,8 +272,12 @@ fn moment(text: &Text, reader: &mut Reader<'_, '_>) -> Option<Timestamp> {
 }
 
 /// A moment that says which version governs. That is worked out before the inputs are read, so it cannot be one of them.
-fn order_moment(name: &Slug, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<crate::domain::facts::FactId> {
-    let moment = moment_fact(name, draft, reader)?;
+fn order_moment(
+    name: &Slug,
+    draft: &Draft,
+    diagnostics: &mut Diagnostics<'_, '_>,
+) -> Option<crate::domain::facts::FactId> {
+    let moment = moment_fact(name, draft, diagnostics)?;
     if let Some(Origin::Input(_)) = draft.facts.get(usize::from(moment.0)).map(|fact| &fact.origin) {
         let message = format!(
             "`{}` is an input, but which version governs an order is said by a moment of the order",
@@ -269,13 +286,17 @@ fn order_moment(name: &Slug, draft: &Draft, reader: &mut Reader<'_, '_>) -> Opti
         let help = "name a moment such as `placed_at`; a further one is declared in `times` instead of `inputs`, and sent in \
                     `order.times`; of several versions, an input always gets the first";
         // To earlier versions it was a moment that only a policy of one version saw.
-        reader.stricter_error("input-in-effective", name.span(), message, help)?;
+        diagnostics.stricter_error("input-in-effective", name.span(), message, help)?;
     }
     Some(moment)
 }
 
 /// A moment of the order or the claim, by its name.
-pub fn moment_fact(name: &Slug, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<crate::domain::facts::FactId> {
+pub fn moment_fact(
+    name: &Slug,
+    draft: &Draft,
+    diagnostics: &mut Diagnostics<'_, '_>,
+) -> Option<crate::domain::facts::FactId> {
     let moments = || {
         draft.facts.iter().enumerate().filter(|(_, fact)| {
             fact.fact_type == FactType::Quantity(Dimension::Timestamp) && !matches!(fact.origin, Origin::Derived)
@@ -286,7 +307,7 @@ pub fn moment_fact(name: &Slug, draft: &Draft, reader: &mut Reader<'_, '_>) -> O
         Some((place, _)) => Some(crate::domain::facts::FactId(u16::try_from(place).unwrap_or(u16::MAX))),
         None => {
             let known: Vec<String> = moments().map(|(_, fact)| fact.name.clone()).collect();
-            unknown_word(name.text(), name.span(), "moment of an order", &known, reader);
+            unknown_word(name.text(), name.span(), "moment of an order", &known, diagnostics);
             None
         }
     }
@@ -298,12 +319,12 @@ pub fn word<T: Copy>(
     what: &str,
     all: &[T],
     slug: fn(T) -> &'static str,
-    reader: &mut Reader<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
 ) -> Option<T> {
     let found = all.iter().copied().find(|&word| slug(word) == text.value);
     if found.is_none() {
         let known: Vec<String> = all.iter().map(|&word| slug(word).to_owned()).collect();
-        unknown_word(&text.value, text.span, what, &known, reader);
+        unknown_word(&text.value, text.span, what, &known, diagnostics);
     }
     found
 }

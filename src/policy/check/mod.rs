@@ -25,12 +25,12 @@ use jiff::tz::TimeZone;
 use crate::domain::calendar::Calendar;
 use crate::domain::facts::FactId;
 use crate::plan::evidence::{EvidenceKind, Requirement};
-use crate::plan::rule::{ComponentRefund, Extra, NextStep, Reason, Rule, Verdict};
+use crate::plan::rule::{ComponentRefund, Extra, NextStep, Reason, Rule, RuleEffect};
 use crate::plan::text::TextRules;
 use crate::plan::{Effective, TenderRules};
 use crate::policy::check::order_amounts::OrderAmounts;
 use crate::policy::document::Document;
-use crate::policy::read::Reader;
+use crate::policy::read::Diagnostics;
 
 pub use draft::Draft;
 
@@ -60,51 +60,55 @@ pub struct CheckedPolicy {
     pub(super) next_steps: Vec<NextStep>,
     pub(super) routes: rules::Routes,
     pub(super) rules: Vec<Rule>,
-    pub(super) otherwise: Verdict,
+    pub(super) otherwise: RuleEffect,
 }
 
 /// Checks a document; what is wrong is left with the reader. `None` where anything was an error.
-pub fn check(document: &Document, calendars: &Calendars, reader: &mut Reader<'_, '_>) -> Option<CheckedPolicy> {
-    let refusals_before = reader.refusals();
+pub fn check(
+    document: &Document,
+    calendars: &Calendars,
+    diagnostics: &mut Diagnostics<'_, '_>,
+) -> Option<CheckedPolicy> {
+    let refusals_before = diagnostics.refusals();
     let policy = &document.policy;
     if document.last_key.value != "otherwise" {
-        reader.error(
+        diagnostics.error(
             "otherwise-not-last",
             document.last_key.span,
             format!("`otherwise` must be the last key, but `{}` comes after it", document.last_key.value),
             "move `otherwise` to the end: so a file that was cut off is noticed",
         );
     }
-    bounds::check(policy, reader)?;
-    let header = header::check(policy, calendars, reader);
+    bounds::check(policy, diagnostics)?;
+    let header = header::check(policy, calendars, diagnostics);
     let mut draft = header.draft;
-    let requirements = evidence::requirements(policy.evidence.as_ref(), &draft, reader);
-    let reasons = facts::reasons(policy, &requirements, &draft, reader);
-    let (components, component_facts) = components::declare(policy.components.as_ref(), &mut draft, reader);
-    let tenders = components::tenders(policy.tenders.as_ref(), reader);
-    facts::given(policy, &mut draft, reader);
+    let requirements = evidence::requirements(policy.evidence.as_ref(), &draft, diagnostics);
+    let reasons = facts::reasons(policy, &requirements, &draft, diagnostics);
+    let (components, component_facts) = components::declare(policy.components.as_ref(), &mut draft, diagnostics);
+    let tenders = components::tenders(policy.tenders.as_ref(), diagnostics);
+    facts::given(policy, &mut draft, diagnostics);
     let evidence_bytes_max = evidence::bytes_max(policy.evidence.as_ref());
-    let evidence_kinds = evidence::kinds(policy.evidence.as_ref(), &draft, reader);
-    let effective = header::effective(policy.effective.as_ref(), &draft, reader);
-    facts::derived(policy.facts.as_ref(), &mut draft, reader);
-    let liable = facts::liable(policy.facts.as_ref(), &mut draft, reader);
-    let text = text::check(policy.text.as_ref(), &draft, reader);
-    let next_steps = rules::next_steps(policy.next_steps.as_ref(), &draft, reader);
-    let order_amounts = OrderAmounts::declare(policy.order_amounts.as_ref(), &draft, reader);
+    let evidence_kinds = evidence::kinds(policy.evidence.as_ref(), &draft, diagnostics);
+    let effective = header::effective(policy.effective.as_ref(), &draft, diagnostics);
+    facts::derived(policy.facts.as_ref(), &mut draft, diagnostics);
+    let liable = facts::liable(policy.facts.as_ref(), &mut draft, diagnostics);
+    let text = text::check(policy.text.as_ref(), &draft, diagnostics);
+    let next_steps = rules::next_steps(policy.next_steps.as_ref(), &draft, diagnostics);
+    let order_amounts = OrderAmounts::declare(policy.order_amounts.as_ref(), &draft, diagnostics);
     let names = rules::Names::new(policy, &requirements, &next_steps, order_amounts);
-    let routes = rules::routes(policy.routes.as_ref(), &names, reader);
-    let rules = rules::rules(document, &names, &mut draft, reader);
+    let routes = rules::routes(policy.routes.as_ref(), &names, diagnostics);
+    let rules = rules::rules(document, &names, &mut draft, diagnostics);
     let written: Vec<_> = document.layers.iter().flat_map(|layer| &layer.rules).chain(&policy.rules).collect();
     let declared = (policy.order_amounts.as_ref(), names.order_amounts.good.as_slice());
-    repeated::warn(&written, &rules, declared, &components, &draft, reader);
+    repeated::warn(&written, &rules, declared, &components, &draft, diagnostics);
     order_amounts::vocabulary(&rules, &names, &mut draft);
-    let otherwise = rules::otherwise(&policy.otherwise, document.otherwise_key, &names, &draft, reader);
-    if refusals_before < reader.refusals() {
+    let otherwise = rules::otherwise(&policy.otherwise, document.otherwise_key, &names, &draft, diagnostics);
+    if refusals_before < diagnostics.refusals() {
         return None;
     }
     let returned_whole = components::returned_whole(&components, &rules);
     let order_amounts = names.order_amounts.good;
-    carried::warn_of_components(document, &rules, &components, &order_amounts, &draft, reader);
+    carried::warn_of_components(document, &rules, &components, &order_amounts, &draft, diagnostics);
     Some(CheckedPolicy {
         id: policy.policy.text().to_owned(),
         version: policy.version.value.clone(),

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use crate::plan::formula::Formula;
-use crate::plan::rule::{Action, Extra, Rounded, Rule, Step, StepAmount, StepScope, Verdict};
+use crate::plan::rule::{Action, Extra, Rounded, Rule, RuleEffect, Step, StepAmount, StepScope};
 use crate::plan::vocabulary::{Vocabulary, VocabularyId};
 use crate::policy::check::condition;
 use crate::policy::check::deductions::{bounds, kind, own_rounding};
 use crate::policy::check::draft::Draft;
 use crate::policy::check::rules::Names;
-use crate::policy::document::{BesideKey, OrderAmountKey, RuleKey, StepKey};
+use crate::policy::document::{BesideNode, OrderAmountNode, RuleNode, StepNode};
 use crate::policy::formula::check::{Context, formula};
-use crate::policy::read::{Reader, Slug, Table, Text, check_slug};
+use crate::policy::read::{Diagnostics, Slug, Table, Text, check_slug};
 use crate::policy::unknown::unknown_word;
 
 /// The amounts of the order that a policy declares.
@@ -25,11 +25,15 @@ pub struct OrderAmounts {
 
 impl OrderAmounts {
     /// Checks the amounts of a policy.
-    pub fn declare(written: Option<&Table<OrderAmountKey>>, draft: &Draft, reader: &mut Reader<'_, '_>) -> Self {
+    pub fn declare(
+        written: Option<&Table<OrderAmountNode>>,
+        draft: &Draft,
+        diagnostics: &mut Diagnostics<'_, '_>,
+    ) -> Self {
         let Some(written) = written else { return Self::default() };
         let mut amounts = Self { good: Vec::new(), broken: written.broken.clone() };
         for (name, amount) in &written.entries {
-            match order_amount(name, amount, draft, reader) {
+            match order_amount(name, amount, draft, diagnostics) {
                 Some(amount) => amounts.good.push(amount),
                 None => amounts.broken.push(name.value.clone()),
             }
@@ -38,27 +42,32 @@ impl OrderAmounts {
     }
 
     /// The amount of a name, with its place.
-    fn find(&self, name: &str, at: &Text, reader: &mut Reader<'_, '_>) -> Option<(u16, &Extra)> {
+    fn find(&self, name: &str, at: &Text, diagnostics: &mut Diagnostics<'_, '_>) -> Option<(u16, &Extra)> {
         let found = (0u16..).zip(&self.good).find(|(_, amount)| amount.name == name);
         if found.is_none() && !self.broken.iter().any(|broken| broken == name) {
             let known: Vec<String> = self.good.iter().map(|amount| amount.name.clone()).collect();
-            unknown_word(name, at.span, "amount of the order", &known, reader);
+            unknown_word(name, at.span, "amount of the order", &known, diagnostics);
         }
         found
     }
 }
 
 /// An amount of the order, from facts that all of its lines have in common.
-fn order_amount(name: &Text, written: &OrderAmountKey, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<Extra> {
-    let named = check_slug(name, reader);
-    let amount = formula(&written.amount, super::deductions::MONEY, &draft.scope(Context::Fact), reader);
-    let bounds = bounds(written.at_least.as_ref(), written.at_most.as_ref(), Context::Fact, draft, reader);
-    let rounding = own_rounding(written.round.as_ref(), draft, reader);
+fn order_amount(
+    name: &Text,
+    written: &OrderAmountNode,
+    draft: &Draft,
+    diagnostics: &mut Diagnostics<'_, '_>,
+) -> Option<Extra> {
+    let named = check_slug(name, diagnostics);
+    let amount = formula(&written.amount, super::deductions::MONEY, &draft.scope(Context::Fact), diagnostics);
+    let bounds = bounds(written.at_least.as_ref(), written.at_most.as_ref(), Context::Fact, draft, diagnostics);
+    let rounding = own_rounding(written.round.as_ref(), draft, diagnostics);
     if let (Some((_, Rounded::Refund)), Some(of)) =
         (rounding, written.round.as_ref().and_then(|round| round.of.as_ref()))
     {
         let help = "remove `of`: the amount itself is rounded";
-        reader.error("misplaced-key", of.span(), "an amount of the order has no refund to round", help);
+        diagnostics.error("misplaced-key", of.span(), "an amount of the order has no refund to round", help);
         return None;
     }
     let ((amount, _), (at_least, at_most), (rounding, _)) = (amount?, bounds?, rounding?);
@@ -66,7 +75,7 @@ fn order_amount(name: &Text, written: &OrderAmountKey, draft: &Draft, reader: &m
     if let Some(fact) = draft.of_a_line(facts) {
         let message = format!("`{fact}` is of a line, but this amount is of the whole order");
         let help = "use facts of the order, such as `order_paid`, or write the amount into the rules, for each line";
-        reader.error("line-fact-in-order", written.amount.span, message, help);
+        diagnostics.error("line-fact-in-order", written.amount.span, message, help);
         return None;
     }
     named.then(|| Extra {
@@ -82,14 +91,14 @@ fn order_amount(name: &Text, written: &OrderAmountKey, draft: &Draft, reader: &m
 
 /// A deduction that carries an amount of the order.
 pub fn carried_step(
-    written: &StepKey,
+    written: &StepNode,
     name: &Slug,
     names: &Names,
     draft: &mut Draft,
-    reader: &mut Reader<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
 ) -> Option<Step> {
-    let kind = kind(written, names, reader);
-    let tests = condition::tests(written.when.as_ref(), draft, reader);
+    let kind = kind(written, names, diagnostics);
+    let tests = condition::tests(written.when.as_ref(), draft, diagnostics);
     let beside = [
         ("scope", written.scope.is_some()),
         ("amount", written.amount.is_some()),
@@ -103,10 +112,10 @@ pub fn carried_step(
     for (key, _) in beside.into_iter().filter(|(_, written)| *written) {
         let message = format!("`{key}` stands beside `order_amount`, which says how much it is");
         let help = format!("write it under `order_amounts`, at `{}`, or remove it", name.text());
-        reader.error("misplaced-key", name.span(), message, help);
+        diagnostics.error("misplaced-key", name.span(), message, help);
         good = false;
     }
-    let (place, declared) = names.order_amounts.find(name.text(), &name.0, reader)?;
+    let (place, declared) = names.order_amounts.find(name.text(), &name.0, diagnostics)?;
     let text = declared.amount.text.clone();
     good.then_some(Step {
         kind: kind?,
@@ -123,13 +132,13 @@ pub fn carried_step(
 }
 
 /// What is carried comes last in a rule, and once.
-pub fn check_order(written: &[StepKey], reader: &mut Reader<'_, '_>) {
+pub fn check_order(written: &[StepNode], diagnostics: &mut Diagnostics<'_, '_>) {
     let mut seen: Vec<&str> = Vec::new();
     for step in written {
         match &step.order_amount {
             Some(name) if seen.contains(&name.text()) => {
                 let message = format!("this rule carries `{}` twice", name.text());
-                reader.error(
+                diagnostics.error(
                     "duplicate-word",
                     name.span(),
                     message,
@@ -140,7 +149,7 @@ pub fn check_order(written: &[StepKey], reader: &mut Reader<'_, '_>) {
             None if !seen.is_empty() => {
                 let message = "this deduction stands below an amount of the order";
                 let help = "amounts of the order are taken last, from what all other deductions leave; move it up";
-                reader.error("order-amount-not-last", step.kind.span(), message, help);
+                diagnostics.error("order-amount-not-last", step.kind.span(), message, help);
             }
             None => {}
         }
@@ -148,20 +157,20 @@ pub fn check_order(written: &[StepKey], reader: &mut Reader<'_, '_>) {
 }
 
 /// An amount of the order that is given or asked for beside a refund.
-pub fn carried_extra(name: &Text, word: &Text, names: &Names, reader: &mut Reader<'_, '_>) -> Option<Extra> {
+pub fn carried_extra(name: &Text, word: &Text, names: &Names, diagnostics: &mut Diagnostics<'_, '_>) -> Option<Extra> {
     if word.value != "order_amount" {
         let message = format!("expected a mapping with `amount`, or `order_amount`, got `{}`", word.value);
         let help = "write `{ amount: 5.00 }`, or `order_amount` for an amount that stands under `order_amounts`";
-        reader.error("wrong-type", word.span, message, help);
+        diagnostics.error("wrong-type", word.span, message, help);
         return None;
     }
-    let (place, declared) = names.order_amounts.find(&name.value, name, reader)?;
+    let (place, declared) = names.order_amounts.find(&name.value, name, diagnostics)?;
     Some(Extra { order_amount: Some(place), ..declared.clone() })
 }
 
 /// Makes the vocabulary of all amounts that an answer names: those of the order first.
 pub fn vocabulary(rules: &[Rule], names: &Names, draft: &mut Draft) {
-    let beside = rules.iter().flat_map(|rule| rule.verdict.compensations.iter().chain(&rule.verdict.amounts_due));
+    let beside = rules.iter().flat_map(|rule| rule.effect.compensations.iter().chain(&rule.effect.amounts_due));
     let all = names.order_amounts.good.iter().chain(beside).map(|amount| amount.name.clone());
     if let Some(amounts) = draft.vocabularies.0.get_mut(usize::from(VocabularyId::AMOUNT.0)) {
         *amounts = Vocabulary::new("amount", all);
@@ -169,10 +178,10 @@ pub fn vocabulary(rules: &[Rule], names: &Names, draft: &mut Draft) {
 }
 
 /// Warns where two rules take a deduction of the whole order that has no name: lines under both pay both.
-pub fn warn_of_unnamed(written: &[&RuleKey], rules: &[Rule], reader: &mut Reader<'_, '_>) {
+pub fn warn_of_unnamed(written: &[&RuleNode], rules: &[Rule], diagnostics: &mut Diagnostics<'_, '_>) {
     let mut first: BTreeMap<&'static str, &str> = BTreeMap::new();
     for rule in rules {
-        for kind in unnamed_kinds(&rule.verdict) {
+        for kind in unnamed_kinds(&rule.effect) {
             match first.get(kind) {
                 Some(other) if *other != rule.id => {
                     let Some(at) = written.iter().find(|of| of.id.text() == rule.id) else { continue };
@@ -180,7 +189,7 @@ pub fn warn_of_unnamed(written: &[&RuleKey], rules: &[Rule], reader: &mut Reader
                         format!("the rules `{other}` and `{}` both take a `{kind}` of the whole order", rule.id);
                     let help = "a claim on lines of both takes both, and each claim takes them again; declare it once \
                                 under `order_amounts` and carry it in both rules";
-                    reader.warning("order-deduction-twice", at.id.span(), message, help);
+                    diagnostics.warning("order-deduction-twice", at.id.span(), message, help);
                 }
                 Some(_) => {}
                 None => {
@@ -191,8 +200,8 @@ pub fn warn_of_unnamed(written: &[&RuleKey], rules: &[Rule], reader: &mut Reader
     }
 }
 
-fn unnamed_kinds(verdict: &Verdict) -> impl Iterator<Item = &'static str> {
-    let steps = match &verdict.action {
+fn unnamed_kinds(effect: &RuleEffect) -> impl Iterator<Item = &'static str> {
+    let steps = match &effect.action {
         Action::Refund(steps) => steps.as_slice(),
         Action::Deny(_) | Action::Ask(_) | Action::Review(_) => &[],
     };
@@ -203,13 +212,13 @@ fn unnamed_kinds(verdict: &Verdict) -> impl Iterator<Item = &'static str> {
 /// Checks one amount beside the refund: its own, or one of the order.
 pub fn beside(
     name: &Text,
-    written: &BesideKey,
+    written: &BesideNode,
     names: &Names,
     draft: &mut Draft,
-    reader: &mut Reader<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
 ) -> Option<Extra> {
     match written {
-        BesideKey::Carried(word) => carried_extra(name, word, names, reader),
-        BesideKey::Own(own) => super::deductions::extra(name, own, draft, reader),
+        BesideNode::Carried(word) => carried_extra(name, word, names, diagnostics),
+        BesideNode::Own(own) => super::deductions::extra(name, own, draft, diagnostics),
     }
 }

@@ -9,8 +9,8 @@ use crate::plan::formula::{Formula, Leaf, Op};
 use crate::plan::rule::{Action, ComponentRefund, Extra, Rule, Step, StepAmount};
 use crate::plan::vocabulary::VocabularyId;
 use crate::policy::check::draft::Draft;
-use crate::policy::document::{OrderAmountKey, RuleKey};
-use crate::policy::read::{Reader, Table};
+use crate::policy::document::{OrderAmountNode, RuleNode};
+use crate::policy::read::{Diagnostics, Table};
 use crate::policy::source::Span;
 
 /// What the warnings look at.
@@ -24,20 +24,20 @@ struct Checked<'c> {
 
 /// Warns of all such places.
 pub fn warn(
-    written: &[&RuleKey],
+    written: &[&RuleNode],
     rules: &[Rule],
-    (declared, amounts): (Option<&Table<OrderAmountKey>>, &[Extra]),
+    (declared, amounts): (Option<&Table<OrderAmountNode>>, &[Extra]),
     components: &[ComponentRefund],
     draft: &Draft,
-    reader: &mut Reader<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
 ) {
     let places = written.iter().map(|rule| (rule.id.text(), rule.id.span())).collect();
     let checked = Checked { draft, changing: changing(draft), places };
-    checked.warn_of_deductions(rules, reader);
-    checked.warn_of_rules(rules, reader);
-    checked.warn_of_order_amounts(declared, amounts, reader);
-    checked.warn_of_amounts_beside(rules, amounts, reader);
-    checked.warn_of_components(rules, components, reader);
+    checked.warn_of_deductions(rules, diagnostics);
+    checked.warn_of_rules(rules, diagnostics);
+    checked.warn_of_order_amounts(declared, amounts, diagnostics);
+    checked.warn_of_amounts_beside(rules, amounts, diagnostics);
+    checked.warn_of_components(rules, components, diagnostics);
 }
 
 /// A fact uses facts above it only, so those it uses are known before it.
@@ -58,7 +58,7 @@ fn changing(draft: &Draft) -> Vec<Option<BuiltIn>> {
 
 /// The deductions of a rule that refunds.
 fn steps(rule: &Rule) -> Option<&[Step]> {
-    match &rule.verdict.action {
+    match &rule.effect.action {
         Action::Refund(steps) => Some(steps),
         Action::Deny(_) | Action::Ask(_) | Action::Review(_) => None,
     }
@@ -99,14 +99,21 @@ impl Checked<'_> {
         facts.into_iter().find_map(|fact| self.changing.get(usize::from(fact.0)).copied().flatten())
     }
 
-    fn warn_at(&self, rule: &Rule, code: &'static str, message: String, help: String, reader: &mut Reader<'_, '_>) {
+    fn warn_at(
+        &self,
+        rule: &Rule,
+        code: &'static str,
+        message: String,
+        help: String,
+        diagnostics: &mut Diagnostics<'_, '_>,
+    ) {
         if let Some(span) = self.places.get(rule.id.as_str()) {
-            reader.warning(code, *span, message, help);
+            diagnostics.warning(code, *span, message, help);
         }
     }
 
     /// Deductions that become less with what went back, or with what one claim asks for.
-    fn warn_of_deductions(&self, rules: &[Rule], reader: &mut Reader<'_, '_>) {
+    fn warn_of_deductions(&self, rules: &[Rule], diagnostics: &mut Diagnostics<'_, '_>) {
         for rule in rules {
             for step in steps(rule).unwrap_or_default() {
                 // The formulas of an amount of the order are reported where it is declared.
@@ -119,13 +126,13 @@ impl Checked<'_> {
                     rule.id,
                     fact.name()
                 );
-                self.warn_at(rule, "claim-again-pays-more", message, help_for(fact).to_owned(), reader);
+                self.warn_at(rule, "claim-again-pays-more", message, help_for(fact).to_owned(), diagnostics);
             }
         }
     }
 
     /// Rules that refund, of which a later claim takes another one.
-    fn warn_of_rules(&self, rules: &[Rule], reader: &mut Reader<'_, '_>) {
+    fn warn_of_rules(&self, rules: &[Rule], diagnostics: &mut Diagnostics<'_, '_>) {
         let refunding: Vec<&[Step]> = rules.iter().filter_map(steps).collect();
         let alike = refunding.windows(2).all(|pair| matches!(pair, [one, next] if one == next));
         if alike {
@@ -138,16 +145,16 @@ impl Checked<'_> {
             let help = "a later claim on the same line goes by another rule, with other deductions: with a fee of 10.00 for \
                         `refunded: \"0.00\"` and none below, 90.00 of 100.00 go back, and 10.00 on asking again; test what no \
                         claim changes, such as `paid`";
-            self.warn_at(rule, "claim-again-pays-more", message, help.to_owned(), reader);
+            self.warn_at(rule, "claim-again-pays-more", message, help.to_owned(), diagnostics);
         }
     }
 
     /// Amounts of the order that are made of what one claim asks for.
     fn warn_of_order_amounts(
         &self,
-        declared: Option<&Table<OrderAmountKey>>,
+        declared: Option<&Table<OrderAmountNode>>,
         amounts: &[Extra],
-        reader: &mut Reader<'_, '_>,
+        diagnostics: &mut Diagnostics<'_, '_>,
     ) {
         for amount in amounts {
             let formulas = [&amount.amount].into_iter().chain(&amount.at_least).chain(&amount.at_most);
@@ -156,12 +163,12 @@ impl Checked<'_> {
             let Some((name, _)) = written else { continue };
             let (of, fact_name) = (&amount.name, fact.name());
             let message = format!("`{of}` is worked out from `{fact_name}`, which changes from claim to claim");
-            reader.warning("claim-again-pays-more", name.span, message, help_for(fact));
+            diagnostics.warning("claim-again-pays-more", name.span, message, help_for(fact));
         }
     }
 
     /// Amounts beside the refund that are a part of what is left of a line, where a fee may fall on this line or on another.
-    fn warn_of_amounts_beside(&self, rules: &[Rule], amounts: &[Extra], reader: &mut Reader<'_, '_>) {
+    fn warn_of_amounts_beside(&self, rules: &[Rule], amounts: &[Extra], diagnostics: &mut Diagnostics<'_, '_>) {
         // For each amount of the order, the rules that hold it back, until two give different amounts.
         let mut first: BTreeMap<u16, &Rule> = BTreeMap::new();
         let mut warned: BTreeSet<u16> = BTreeSet::new();
@@ -189,17 +196,22 @@ impl Checked<'_> {
                     "which line is claimed first then decides how much `{extra}` is: 20 % of 100.00 are 20.00 where a fee of \
                      50.00 falls on another line, and 10.00 where it falls on this one; make it of `paid`"
                 );
-                self.warn_at(with, "compensation-shifts", message, help, reader);
+                self.warn_at(with, "compensation-shifts", message, help, diagnostics);
             }
         }
     }
 
     /// Components of which rules say different things that hang on all lines.
-    fn warn_of_components(&self, rules: &[Rule], components: &[ComponentRefund], reader: &mut Reader<'_, '_>) {
+    fn warn_of_components(
+        &self,
+        rules: &[Rule],
+        components: &[ComponentRefund],
+        diagnostics: &mut Diagnostics<'_, '_>,
+    ) {
         for (place, base) in (0u16..).zip(components) {
             // `always` gives all with any line, so it makes no difference when its line is claimed.
             let of = |rule: &Rule| {
-                let own = rule.verdict.components.iter().find(|(name, _)| *name == place).map(|(_, refund)| *refund);
+                let own = rule.effect.components.iter().find(|(name, _)| *name == place).map(|(_, refund)| *refund);
                 Some(own.unwrap_or(*base)).filter(|refund| *refund != ComponentRefund::Always)
             };
             let mut modes =
@@ -214,7 +226,7 @@ impl Checked<'_> {
                  the other `in_proportion`, 20.00 go back or 2.00; say one thing for all lines, under `components` at `{name}`, or \
                  `always` where a rule is to return it"
             );
-            self.warn_at(other, "component-modes-differ", message, help, reader);
+            self.warn_at(other, "component-modes-differ", message, help, diagnostics);
         }
     }
 }
@@ -222,7 +234,7 @@ impl Checked<'_> {
 /// An amount beside the refund that is larger or smaller by the line of the two rules that bears a fee: its rule, its name, and
 /// the other rule.
 fn shifting<'r>(first: &'r Rule, second: &'r Rule) -> Option<(&'r Rule, &'r str, Option<&'r Rule>)> {
-    let beside = |rule: &'r Rule| rule.verdict.compensations.iter().chain(&rule.verdict.amounts_due);
+    let beside = |rule: &'r Rule| rule.effect.compensations.iter().chain(&rule.effect.amounts_due);
     let left = |extra: &&Extra| extra.order_amount.is_none() && is_of_what_is_left(&extra.amount);
     for (rule, other) in [(first, second), (second, first)] {
         for extra in beside(rule).filter(left) {

@@ -9,7 +9,7 @@ use crate::domain::limits::{RULES_MAX, WINDOW_DAYS_MAX};
 use crate::domain::words::{DeductionKind, ReasonCode, RefundMethod};
 use crate::plan::evidence::Requirement;
 use crate::plan::rule::{
-    Action, DayUnit, Demand, Extra, LayerPower, NextStep, Payout, Rule, RuleLayer, Verdict, Window,
+    Action, DayUnit, Demand, Extra, LayerPower, NextStep, Payout, Rule, RuleEffect, RuleLayer, Window,
 };
 use crate::policy::check::carried;
 use crate::policy::check::components;
@@ -18,12 +18,12 @@ use crate::policy::check::deductions;
 use crate::policy::check::draft::Draft;
 use crate::policy::check::header::word;
 use crate::policy::check::order_amounts::{self, OrderAmounts};
-use crate::policy::diagnostic::{Diagnostic, Place};
+use crate::policy::diagnostic::{Diagnostic, SourceLocation};
 use crate::policy::document::{
-    BesideKey, Document, NextStepKey, OtherwiseKey, PayoutKey, Policy, RefundKey, RoutesKey, RuleKey, WindowKey,
+    BesideNode, Document, NextStepNode, OtherwiseNode, PayoutNode, Policy, RefundNode, RoutesNode, RuleNode, WindowNode,
 };
 use crate::policy::formula::check::CalendarUse;
-use crate::policy::read::{OneOrMany, Reader, Slug, Table, Text};
+use crate::policy::read::{Diagnostics, OneOrMany, Slug, Table, Text};
 use crate::policy::source::Span;
 use crate::policy::unknown::unknown_word;
 
@@ -81,10 +81,10 @@ impl Names {
         }
     }
 
-    fn step(&self, slug: &Slug, reader: &mut Reader<'_, '_>) -> Option<u16> {
+    fn step(&self, slug: &Slug, diagnostics: &mut Diagnostics<'_, '_>) -> Option<u16> {
         let found = self.next_steps.iter().position(|name| name == slug.text());
         if found.is_none() && !self.broken.iter().any(|broken| broken == slug.text()) {
-            unknown_word(slug.text(), slug.span(), "next step", &self.next_steps, reader);
+            unknown_word(slug.text(), slug.span(), "next step", &self.next_steps, diagnostics);
         }
         found.and_then(|place| u16::try_from(place).ok())
     }
@@ -97,44 +97,53 @@ pub fn broken_requirements(policy: &Policy) -> &[String] {
 }
 
 /// Checks the next steps.
-pub fn next_steps(written: Option<&Table<NextStepKey>>, draft: &Draft, reader: &mut Reader<'_, '_>) -> Vec<NextStep> {
+pub fn next_steps(
+    written: Option<&Table<NextStepNode>>,
+    draft: &Draft,
+    diagnostics: &mut Diagnostics<'_, '_>,
+) -> Vec<NextStep> {
     let entries = written.map_or(&[][..], |table| table.entries.as_slice());
     entries
         .iter()
         .map(|(slug, step)| {
-            crate::policy::read::check_slug(slug, reader);
+            crate::policy::read::check_slug(slug, diagnostics);
             NextStep {
                 slug: slug.value.clone(),
-                label: draft.labels(step.label.as_ref(), &slug.value, slug.span, reader),
+                label: draft.labels(step.label.as_ref(), &slug.value, slug.span, diagnostics),
             }
         })
         .collect()
 }
 
 /// Checks the routes.
-pub fn routes(written: Option<&RoutesKey>, names: &Names, reader: &mut Reader<'_, '_>) -> Routes {
+pub fn routes(written: Option<&RoutesNode>, names: &Names, diagnostics: &mut Diagnostics<'_, '_>) -> Routes {
     let Some(written) = written else { return Routes::default() };
     let mut steps = |written: &Option<Vec<Slug>>| {
-        written.as_deref().unwrap_or(&[]).iter().filter_map(|slug| names.step(slug, reader)).collect()
+        written.as_deref().unwrap_or(&[]).iter().filter_map(|slug| names.step(slug, diagnostics)).collect()
     };
     let (denied, more_info, review) = (steps(&written.denied), steps(&written.more_info), steps(&written.review));
     Routes {
         denied,
-        supplement: written.supplement.as_ref().and_then(|slug| names.step(slug, reader)),
-        restate: written.restate.as_ref().and_then(|slug| names.step(slug, reader)),
+        supplement: written.supplement.as_ref().and_then(|slug| names.step(slug, diagnostics)),
+        restate: written.restate.as_ref().and_then(|slug| names.step(slug, diagnostics)),
         more_info,
         review,
     }
 }
 
 /// Checks all rules, in order.
-pub fn rules(document: &Document, names: &Names, draft: &mut Draft, reader: &mut Reader<'_, '_>) -> Vec<Rule> {
+pub fn rules(
+    document: &Document,
+    names: &Names,
+    draft: &mut Draft,
+    diagnostics: &mut Diagnostics<'_, '_>,
+) -> Vec<Rule> {
     let policy = &document.policy;
     for kind in policy.never_deduct.as_deref().unwrap_or(&[]) {
-        word(&kind.0, "kind of deduction", DeductionKind::ALL, DeductionKind::slug, reader);
+        word(&kind.0, "kind of deduction", DeductionKind::ALL, DeductionKind::slug, diagnostics);
     }
     if let Some(first_over) = policy.rules.get(RULES_MAX) {
-        reader.error(
+        diagnostics.error(
             "too-many-rules",
             first_over.id.span(),
             format!("there are more than {RULES_MAX} rules"),
@@ -151,45 +160,45 @@ pub fn rules(document: &Document, names: &Names, draft: &mut Draft, reader: &mut
         let own = RuleLayer { name: layer.name.text().to_owned(), power: layer.power, below };
         let mut last = LastOpen::default();
         for (place, rule) in layer.rules.iter().enumerate() {
-            ids.check(rule, reader);
-            last.check(rule, reader);
+            ids.check(rule, diagnostics);
+            last.check(rule, diagnostics);
             let next = layer.rules.get(place + 1).map(|next| next.id.span());
-            rules.extend(self::rule(rule, next, Some(own.clone()), names, draft, reader));
+            rules.extend(self::rule(rule, next, Some(own.clone()), names, draft, diagnostics));
         }
     }
     let mut last = LastOpen::default();
     for (place, rule) in policy.rules.iter().enumerate() {
-        ids.check(rule, reader);
-        last.check(rule, reader);
+        ids.check(rule, diagnostics);
+        last.check(rule, diagnostics);
         let next = policy.rules.get(place + 1).map(|next| next.id.span());
-        rules.extend(self::rule(rule, next, None, names, draft, reader));
+        rules.extend(self::rule(rule, next, None, names, draft, diagnostics));
     }
-    check_layers(document, &rules, reader);
-    let written: Vec<&RuleKey> = document.layers.iter().flat_map(|layer| &layer.rules).chain(&policy.rules).collect();
-    order_amounts::warn_of_unnamed(&written, &rules, reader);
-    carried::warn_of_shifts(&written, &rules, &names.order_amounts.good, reader);
+    check_layers(document, &rules, diagnostics);
+    let written: Vec<&RuleNode> = document.layers.iter().flat_map(|layer| &layer.rules).chain(&policy.rules).collect();
+    order_amounts::warn_of_unnamed(&written, &rules, diagnostics);
+    carried::warn_of_shifts(&written, &rules, &names.order_amounts.good, diagnostics);
     rules
 }
 
 /// `next` is where the rule after this one begins.
 fn rule(
-    rule: &RuleKey,
+    rule: &RuleNode,
     next: Option<Span>,
     layer: Option<RuleLayer>,
     names: &Names,
     draft: &mut Draft,
-    reader: &mut Reader<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
 ) -> Option<Rule> {
     if let Some(when) = &rule.when
         && when.entries.is_empty()
         && when.broken.is_empty()
     {
         let message = format!("the `when` of `{}` tests nothing", rule.id.text());
-        reader.error("empty-when", rule.id.span(), message, "remove `when` if the rule always matches");
+        diagnostics.error("empty-when", rule.id.span(), message, "remove `when` if the rule always matches");
     }
-    let tests = condition::tests(rule.when.as_ref(), draft, reader);
-    let verdict = verdict(rule, next, names, draft, reader);
-    Some(Rule { id: rule.id.text().to_owned(), layer, tests: tests?, verdict: verdict? })
+    let tests = condition::tests(rule.when.as_ref(), draft, diagnostics);
+    let effect = effect(rule, next, names, draft, diagnostics);
+    Some(Rule { id: rule.id.text().to_owned(), layer, tests: tests?, effect: effect? })
 }
 
 /// Where each rule id was first written.
@@ -197,16 +206,16 @@ fn rule(
 struct Ids<'r>(HashMap<&'r str, Span>);
 
 impl<'r> Ids<'r> {
-    fn check(&mut self, rule: &'r RuleKey, reader: &mut Reader<'_, '_>) {
+    fn check(&mut self, rule: &'r RuleNode, diagnostics: &mut Diagnostics<'_, '_>) {
         let (id, span) = (rule.id.text(), rule.id.span());
         if let Some(first) = self.0.insert(id, span) {
-            let first = reader.sources.place(first);
+            let first = diagnostics.sources.place(first);
             let help = format!("the first one is on line {} of `{}`; choose another id", first.line, first.file);
-            reader.error("duplicate-rule", span, format!("there are two rules `{id}`"), help);
+            diagnostics.error("duplicate-rule", span, format!("there are two rules `{id}`"), help);
         }
         if id == "otherwise" {
             let help = "answers use this name where no rule matches; choose another id";
-            reader.error("reserved-name", span, "a rule cannot be called `otherwise`", help);
+            diagnostics.error("reserved-name", span, "a rule cannot be called `otherwise`", help);
         }
     }
 }
@@ -216,11 +225,11 @@ impl<'r> Ids<'r> {
 struct LastOpen<'r>(Option<&'r Slug>);
 
 impl<'r> LastOpen<'r> {
-    fn check(&mut self, rule: &'r RuleKey, reader: &mut Reader<'_, '_>) {
+    fn check(&mut self, rule: &'r RuleNode, diagnostics: &mut Diagnostics<'_, '_>) {
         if let Some(open) = self.0 {
             let message = format!("the rule `{}` can never match", rule.id.text());
             let help = format!("the rule `{}` above matches every order; move it down or remove this one", open.text());
-            reader.warning("unreachable-rule", rule.id.span(), message, help);
+            diagnostics.warning("unreachable-rule", rule.id.span(), message, help);
         }
         if rule.when.is_none() {
             self.0 = self.0.or(Some(&rule.id));
@@ -229,24 +238,24 @@ impl<'r> LastOpen<'r> {
 }
 
 /// The better of two decisions is found line by line, so nothing may be taken from lines together.
-fn check_layers(document: &Document, rules: &[Rule], reader: &mut Reader<'_, '_>) {
+fn check_layers(document: &Document, rules: &[Rule], diagnostics: &mut Diagnostics<'_, '_>) {
     let Some(layer) = document.layers.iter().find(|layer| layer.power == LayerPower::Improve) else { return };
-    if let Some(rule) = rules.iter().find(|rule| rule.verdict.is_shared()) {
+    if let Some(rule) = rules.iter().find(|rule| rule.effect.is_shared()) {
         let message =
             format!("the rule `{}` has an amount of the whole order, below a layer that may only improve", rule.id);
         let help = "decisions are compared line by line; use `scope: line`, or let the layer replace";
-        reader.error("layer-and-order-scope", layer.name.span(), message, help);
+        diagnostics.error("layer-and-order-scope", layer.name.span(), message, help);
     }
 }
 
 /// `next` is where the rule after this one begins.
-fn verdict(
-    rule: &RuleKey,
+fn effect(
+    rule: &RuleNode,
     next: Option<Span>,
     names: &Names,
     draft: &mut Draft,
-    reader: &mut Reader<'_, '_>,
-) -> Option<Verdict> {
+    diagnostics: &mut Diagnostics<'_, '_>,
+) -> Option<RuleEffect> {
     let answers = Answers {
         refund: rule.refund.as_ref(),
         deny: rule.deny.as_ref(),
@@ -255,24 +264,27 @@ fn verdict(
     };
     let whole = Span { end: next.map_or(u32::MAX, |next| next.start), ..rule.id.span() };
     let of = format!("the rule `{}`", rule.id.text());
-    let action = action(&answers, &of, rule.id.span(), whole, names, draft, reader);
-    let demands = demands(rule.require.as_ref(), names, reader);
-    let next_steps = steps(rule.next.as_ref(), names, reader);
-    let review = window(rule.review.as_ref(), rule.id.span(), draft, reader);
-    let payout = payout(rule.payout.as_ref(), rule.id.span(), draft, reader);
-    let components = components::overrides(rule.components.as_ref(), draft, reader);
-    let mut extras = |written: Option<&Table<BesideKey>>| -> Vec<Extra> {
+    let action = action(&answers, &of, rule.id.span(), whole, names, draft, diagnostics);
+    let demands = demands(rule.require.as_ref(), names, diagnostics);
+    let next_steps = steps(rule.next.as_ref(), names, diagnostics);
+    let review = window(rule.review.as_ref(), rule.id.span(), draft, diagnostics);
+    let payout = payout(rule.payout.as_ref(), rule.id.span(), draft, diagnostics);
+    let components = components::overrides(rule.components.as_ref(), draft, diagnostics);
+    let mut extras = |written: Option<&Table<BesideNode>>| -> Vec<Extra> {
         let entries = written.map_or(&[][..], |table| table.entries.as_slice());
-        entries.iter().filter_map(|(name, extra)| order_amounts::beside(name, extra, names, draft, reader)).collect()
+        entries
+            .iter()
+            .filter_map(|(name, extra)| order_amounts::beside(name, extra, names, draft, diagnostics))
+            .collect()
     };
     let compensations = extras(rule.compensate.as_ref());
     let amounts_due = extras(rule.amount_due.as_ref());
     let method = rule.method.as_ref().map_or(Some(RefundMethod::OriginalPayment), |slug| {
-        word(&slug.0, "refund method", RefundMethod::ALL, RefundMethod::slug, reader)
+        word(&slug.0, "refund method", RefundMethod::ALL, RefundMethod::slug, diagnostics)
     });
     let action = action?;
-    let misplaced = |key: &str, of: &str, reader: &mut Reader<'_, '_>| {
-        reader.error(
+    let misplaced = |key: &str, of: &str, diagnostics: &mut Diagnostics<'_, '_>| {
+        diagnostics.error(
             "misplaced-key",
             rule.id.span(),
             format!("`{key}` has no meaning in the rule `{}`, which does not {of}", rule.id.text()),
@@ -288,29 +300,29 @@ fn verdict(
             ("amount_due", rule.amount_due.is_some()),
         ];
         for (key, _) in written.into_iter().filter(|(_, written)| *written) {
-            misplaced(key, "refund", reader);
+            misplaced(key, "refund", diagnostics);
         }
     }
     if matches!(action, Action::Deny(_) | Action::Ask(_)) && rule.require.is_some() {
-        misplaced("require", "refund or go to review", reader);
+        misplaced("require", "refund or go to review", diagnostics);
     }
     let method = method?;
-    Some(Verdict { action, demands, next_steps, review, payout, method, components, compensations, amounts_due })
+    Some(RuleEffect { action, demands, next_steps, review, payout, method, components, compensations, amounts_due })
 }
 
 /// Whether a key in this part of the file was reported as unknown: then it may be the misspelt
 /// answer, and its absence is no second mistake.
-fn has_unknown_key(part: Span, reader: &Reader<'_, '_>) -> bool {
+fn has_unknown_key(part: Span, diagnostics: &Diagnostics<'_, '_>) -> bool {
     let (start, end) = (part.start as usize, part.end as usize);
-    let file = reader.sources.place(part).file;
-    let within = |place: &Place| place.file == file && start <= place.start && place.start < end;
+    let file = diagnostics.sources.place(part).file;
+    let within = |place: &SourceLocation| place.file == file && start <= place.start && place.start < end;
     let unknown = |diagnostic: &&Diagnostic| diagnostic.code == "unknown-key";
-    reader.diagnostics.iter().filter(unknown).any(|diagnostic| diagnostic.place.as_ref().is_some_and(within))
+    diagnostics.diagnostics.iter().filter(unknown).any(|diagnostic| diagnostic.place.as_ref().is_some_and(within))
 }
 
 /// The answers that a rule may give; it gives exactly one.
 struct Answers<'r> {
-    refund: Option<&'r RefundKey>,
+    refund: Option<&'r RefundNode>,
     deny: Option<&'r OneOrMany<Text>>,
     more_info: Option<&'r OneOrMany<Text>>,
     manual_review: Option<&'r OneOrMany<Text>>,
@@ -323,29 +335,29 @@ fn action(
     whole: Span,
     names: &Names,
     draft: &mut Draft,
-    reader: &mut Reader<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
 ) -> Option<Action> {
     match answers {
         Answers { refund: Some(refund), deny: None, more_info: None, manual_review: None } => match refund {
-            RefundKey::Full(_) => Some(Action::Refund(Vec::new())),
-            RefundKey::Deduct(written) => {
-                deductions::steps(&written.deduct.0, names, draft, reader).map(Action::Refund)
+            RefundNode::Full(_) => Some(Action::Refund(Vec::new())),
+            RefundNode::Deduct(written) => {
+                deductions::steps(&written.deduct.0, names, draft, diagnostics).map(Action::Refund)
             }
         },
         Answers { refund: None, deny: Some(codes), more_info: None, manual_review: None } => {
-            reason_codes(codes, reader).map(Action::Deny)
+            reason_codes(codes, diagnostics).map(Action::Deny)
         }
         Answers { refund: None, deny: None, more_info: Some(codes), manual_review: None } => {
-            reason_codes(codes, reader).map(Action::Ask)
+            reason_codes(codes, diagnostics).map(Action::Ask)
         }
         Answers { refund: None, deny: None, more_info: None, manual_review: Some(codes) } => {
-            reason_codes(codes, reader).map(Action::Review)
+            reason_codes(codes, diagnostics).map(Action::Review)
         }
         Answers { refund: None, deny: None, more_info: None, manual_review: None } => {
-            if has_unknown_key(whole, reader) {
+            if has_unknown_key(whole, diagnostics) {
                 return None;
             }
-            reader.error(
+            diagnostics.error(
                 "no-answer",
                 at,
                 format!("{of} gives no answer"),
@@ -354,7 +366,7 @@ fn action(
             None
         }
         Answers { .. } => {
-            reader.error(
+            diagnostics.error(
                 "two-answers",
                 at,
                 format!("{of} gives more than one answer"),
@@ -366,14 +378,14 @@ fn action(
 }
 
 /// Reason codes as written (`ORDER_COMPLETED`), in order of precedence.
-fn reason_codes(written: &OneOrMany<Text>, reader: &mut Reader<'_, '_>) -> Option<ReasonCodes> {
+fn reason_codes(written: &OneOrMany<Text>, diagnostics: &mut Diagnostics<'_, '_>) -> Option<ReasonCodes> {
     let mut codes = ReasonCodes::default();
     let mut good = true;
     for text in &written.0 {
         let found = ReasonCode::ALL.iter().copied().find(|code| code.slug().to_ascii_uppercase() == text.value);
         match found {
             Some(code) if codes.contains(code) => {
-                reader.error(
+                diagnostics.error(
                     "duplicate-word",
                     text.span,
                     format!("the reason code `{}` stands twice", text.value),
@@ -383,12 +395,13 @@ fn reason_codes(written: &OneOrMany<Text>, reader: &mut Reader<'_, '_>) -> Optio
             Some(code) => codes.insert(code),
             None => {
                 let known: Vec<String> = ReasonCode::ALL.iter().map(|code| code.slug().to_ascii_uppercase()).collect();
-                let help =
-                    reader.suggestion(&text.value.to_ascii_uppercase(), known.iter().map(String::as_str)).map_or_else(
+                let help = diagnostics
+                    .suggestion(&text.value.to_ascii_uppercase(), known.iter().map(String::as_str))
+                    .map_or_else(
                         || "reason codes are written like `ORDER_COMPLETED`; the reference lists them".to_owned(),
                         |near| format!("did you mean `{near}`?"),
                     );
-                reader.error("unknown-word", text.span, format!("`{}` is not a reason code", text.value), help);
+                diagnostics.error("unknown-word", text.span, format!("`{}` is not a reason code", text.value), help);
                 good = false;
             }
         }
@@ -396,7 +409,7 @@ fn reason_codes(written: &OneOrMany<Text>, reader: &mut Reader<'_, '_>) -> Optio
     good.then_some(codes)
 }
 
-fn demands(written: Option<&OneOrMany<Text>>, names: &Names, reader: &mut Reader<'_, '_>) -> Vec<Demand> {
+fn demands(written: Option<&OneOrMany<Text>>, names: &Names, diagnostics: &mut Diagnostics<'_, '_>) -> Vec<Demand> {
     let entries = written.map_or(&[][..], |entries| entries.0.as_slice());
     let mut demands = Vec::new();
     for text in entries {
@@ -418,7 +431,7 @@ fn demands(written: Option<&OneOrMany<Text>>, names: &Names, reader: &mut Reader
                         .map(str::to_owned)
                         .chain(names.requirements.iter().cloned())
                         .collect();
-                    unknown_word(name, text.span, "demand", &known, reader);
+                    unknown_word(name, text.span, "demand", &known, diagnostics);
                     None
                 }
             },
@@ -428,29 +441,43 @@ fn demands(written: Option<&OneOrMany<Text>>, names: &Names, reader: &mut Reader
     demands
 }
 
-fn steps(written: Option<&OneOrMany<Slug>>, names: &Names, reader: &mut Reader<'_, '_>) -> Vec<u16> {
-    written.map_or(&[][..], |slugs| slugs.0.as_slice()).iter().filter_map(|slug| names.step(slug, reader)).collect()
+fn steps(written: Option<&OneOrMany<Slug>>, names: &Names, diagnostics: &mut Diagnostics<'_, '_>) -> Vec<u16> {
+    written
+        .map_or(&[][..], |slugs| slugs.0.as_slice())
+        .iter()
+        .filter_map(|slug| names.step(slug, diagnostics))
+        .collect()
 }
 
-fn payout(written: Option<&PayoutKey>, at: Span, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<Payout> {
-    let PayoutKey { business_days, days, weekday, by_method } = written?.clone();
-    let usual = window(Some(&WindowKey { business_days, days, weekday }), at, draft, reader);
+fn payout(
+    written: Option<&PayoutNode>,
+    at: Span,
+    draft: &Draft,
+    diagnostics: &mut Diagnostics<'_, '_>,
+) -> Option<Payout> {
+    let PayoutNode { business_days, days, weekday, by_method } = written?.clone();
+    let usual = window(Some(&WindowNode { business_days, days, weekday }), at, draft, diagnostics);
     let by_method = by_method.map_or_else(Vec::new, |table| table.entries);
     let by_method = by_method
         .iter()
-        .filter_map(|(method, own)| Some((method.value.clone(), window(Some(own), method.span, draft, reader)?)))
+        .filter_map(|(method, own)| Some((method.value.clone(), window(Some(own), method.span, draft, diagnostics)?)))
         .collect();
     Some(Payout { usual: usual?, by_method })
 }
 
-fn window(written: Option<&WindowKey>, at: Span, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<Window> {
+fn window(
+    written: Option<&WindowNode>,
+    at: Span,
+    draft: &Draft,
+    diagnostics: &mut Diagnostics<'_, '_>,
+) -> Option<Window> {
     let written = written?;
-    let weekday = written.weekday.as_ref().map(|day| crate::policy::calendar::weekday(&day.0, reader));
+    let weekday = written.weekday.as_ref().map(|day| crate::policy::calendar::weekday(&day.0, diagnostics));
     let (unit, days) = match written {
-        WindowKey { business_days: Some(days), days: None, weekday: _ } => (DayUnit::BusinessDays, days),
-        WindowKey { business_days: None, days: Some(days), weekday: _ } => (DayUnit::CalendarDays, days),
-        WindowKey { .. } => {
-            reader.error(
+        WindowNode { business_days: Some(days), days: None, weekday: _ } => (DayUnit::BusinessDays, days),
+        WindowNode { business_days: None, days: Some(days), weekday: _ } => (DayUnit::CalendarDays, days),
+        WindowNode { .. } => {
+            diagnostics.error(
                 "window-shape",
                 at,
                 "a window has exactly one of `business_days` and `days`",
@@ -461,7 +488,7 @@ fn window(written: Option<&WindowKey>, at: Span, draft: &Draft, reader: &mut Rea
     };
     if unit == DayUnit::BusinessDays && draft.calendar == CalendarUse::None {
         let at = days.first().map_or(at, |day| day.span);
-        reader.error(
+        diagnostics.error(
             "no-calendar",
             at,
             "business days are counted here, but the policy names no calendar",
@@ -476,7 +503,7 @@ fn window(written: Option<&WindowKey>, at: Span, draft: &Draft, reader: &mut Rea
         _ => {
             let at = days.first().map_or(at, |day| day.span);
             let help = format!("write the least and the most, such as `[1, 3]`, at most {WINDOW_DAYS_MAX}");
-            reader.error("bad-window", at, "this is not a range of days", help);
+            diagnostics.error("bad-window", at, "this is not a range of days", help);
             None
         }
     }
@@ -484,13 +511,13 @@ fn window(written: Option<&WindowKey>, at: Span, draft: &Draft, reader: &mut Rea
 
 /// Checks `otherwise`, the key of which stands at `key`.
 pub fn otherwise(
-    written: &OtherwiseKey,
+    written: &OtherwiseNode,
     key: Span,
     names: &Names,
     draft: &Draft,
-    reader: &mut Reader<'_, '_>,
-) -> Option<Verdict> {
-    let OtherwiseKey { deny, more_info, manual_review, next, review } = written;
+    diagnostics: &mut Diagnostics<'_, '_>,
+) -> Option<RuleEffect> {
+    let OtherwiseNode { deny, more_info, manual_review, next, review } = written;
     let at = [deny, more_info, manual_review]
         .into_iter()
         .flatten()
@@ -505,14 +532,14 @@ pub fn otherwise(
     ];
     let mut given: SmallVec<[_; 3]> = given.into_iter().flatten().collect();
     let action = match (given.pop(), given.pop()) {
-        (Some((codes, which)), None) => reason_codes(codes, reader).map(|codes| match which {
+        (Some((codes, which)), None) => reason_codes(codes, diagnostics).map(|codes| match which {
             0 => Action::Deny(codes),
             1 => Action::Ask(codes),
             _ => Action::Review(codes),
         }),
-        (None, _) if has_unknown_key(Span { end: u32::MAX, ..key }, reader) => None,
+        (None, _) if has_unknown_key(Span { end: u32::MAX, ..key }, diagnostics) => None,
         (None, _) => {
-            reader.error(
+            diagnostics.error(
                 "no-answer",
                 at,
                 "`otherwise` gives no answer",
@@ -521,7 +548,7 @@ pub fn otherwise(
             None
         }
         (Some(_), Some(_)) => {
-            reader.error(
+            diagnostics.error(
                 "two-answers",
                 at,
                 "`otherwise` gives more than one answer",
@@ -530,9 +557,9 @@ pub fn otherwise(
             None
         }
     };
-    let next_steps = steps(next.as_ref(), names, reader);
-    let review = window(review.as_ref(), at, draft, reader);
-    Some(Verdict {
+    let next_steps = steps(next.as_ref(), names, diagnostics);
+    let review = window(review.as_ref(), at, draft, diagnostics);
+    Some(RuleEffect {
         action: action?,
         demands: Vec::new(),
         next_steps,

@@ -10,13 +10,13 @@ use crate::plan::text::{ComparisonExcuses, TextRules};
 use crate::plan::vocabulary::Labels;
 use crate::policy::check::draft::Draft;
 use crate::policy::check::header::first_span;
-use crate::policy::document::TextKey;
-use crate::policy::read::{Reader, Table, Text};
+use crate::policy::document::TextNode;
+use crate::policy::read::{Diagnostics, Table, Text};
 use crate::policy::source::Span;
 use crate::policy::unknown::unknown_word;
 
 /// Checks the rules on text; without any, no text is vague.
-pub fn check(written: Option<&TextKey>, draft: &Draft, reader: &mut Reader<'_, '_>) -> Option<TextRules> {
+pub fn check(written: Option<&TextNode>, draft: &Draft, diagnostics: &mut Diagnostics<'_, '_>) -> Option<TextRules> {
     let Some(written) = written else {
         return Some(TextRules {
             phrases: Vec::new(),
@@ -27,18 +27,18 @@ pub fn check(written: Option<&TextKey>, draft: &Draft, reader: &mut Reader<'_, '
             suggestion: Labels::default(),
         });
     };
-    let fold = fold(written.fold.as_ref(), reader);
-    let vague = automaton(&written.vague, &fold, reader);
-    let checkable = automaton(written.checkable.as_deref().unwrap_or(&[]), &fold, reader);
+    let fold = fold(written.fold.as_ref(), diagnostics);
+    let vague = automaton(&written.vague, &fold, diagnostics);
+    let checkable = automaton(written.checkable.as_deref().unwrap_or(&[]), &fold, diagnostics);
     let suggestion = match &written.suggestion {
-        Some(label) => draft.labels(Some(label), "suggestion", first_span(label), reader),
+        Some(label) => draft.labels(Some(label), "suggestion", first_span(label), diagnostics),
         None => Labels::default(),
     };
     let comparison = match written.vague_excused_by.as_ref() {
         None => ComparisonExcuses::No,
         Some(word) if word.text() == "promised_actual" => ComparisonExcuses::Yes,
         Some(word) => {
-            unknown_word(word.text(), word.span(), "excuse", &["promised_actual".to_owned()], reader);
+            unknown_word(word.text(), word.span(), "excuse", &["promised_actual".to_owned()], diagnostics);
             ComparisonExcuses::No
         }
     };
@@ -46,15 +46,15 @@ pub fn check(written: Option<&TextKey>, draft: &Draft, reader: &mut Reader<'_, '
     Some(TextRules { phrases, vague: vague?, checkable: checkable?, fold, comparison, suggestion })
 }
 
-fn fold(written: Option<&Table<Text>>, reader: &mut Reader<'_, '_>) -> Fold {
+fn fold(written: Option<&Table<Text>>, diagnostics: &mut Diagnostics<'_, '_>) -> Fold {
     let mut fold = BTreeMap::new();
     let entries = written.map_or(&[][..], |table| table.entries.as_slice());
     for (from, to) in entries {
-        let single = |text: &Text, reader: &mut Reader<'_, '_>| {
+        let single = |text: &Text, diagnostics: &mut Diagnostics<'_, '_>| {
             let mut characters = text.value.chars();
             let (first, rest) = (characters.next(), characters.next());
             if first.is_none() || rest.is_some() {
-                reader.error(
+                diagnostics.error(
                     "not-a-character",
                     text.span,
                     format!("`{}` is not one character", text.value),
@@ -63,7 +63,7 @@ fn fold(written: Option<&Table<Text>>, reader: &mut Reader<'_, '_>) -> Fold {
             }
             first.filter(|_| rest.is_none())
         };
-        let (from, to) = (single(from, reader), single(to, reader));
+        let (from, to) = (single(from, diagnostics), single(to, diagnostics));
         if let (Some(from), Some(to)) = (from, to) {
             fold.insert(from, to);
         }
@@ -72,9 +72,9 @@ fn fold(written: Option<&Table<Text>>, reader: &mut Reader<'_, '_>) -> Fold {
 }
 
 /// An automaton that finds the phrases in normalized text; `None` inside where there are none.
-fn automaton(phrases: &[Text], fold: &Fold, reader: &mut Reader<'_, '_>) -> Option<Option<AhoCorasick>> {
+fn automaton(phrases: &[Text], fold: &Fold, diagnostics: &mut Diagnostics<'_, '_>) -> Option<Option<AhoCorasick>> {
     if let Some(first_over) = phrases.get(PHRASES_MAX) {
-        reader.error(
+        diagnostics.error(
             "too-many-words",
             first_over.span,
             format!("there are more than {PHRASES_MAX} phrases"),
@@ -89,14 +89,14 @@ fn automaton(phrases: &[Text], fold: &Fold, reader: &mut Reader<'_, '_>) -> Opti
             let message =
                 format!("this phrase has {} bytes, at most {PHRASE_BYTES_MAX} are allowed", phrase.value.len());
             let help = "write the words that make a text vague, not the text";
-            if reader.stricter_error("too-large", phrase.span, message, help).is_none() {
+            if diagnostics.stricter_error("too-large", phrase.span, message, help).is_none() {
                 good = false;
                 continue;
             }
         }
         let text = normalize(&phrase.value, fold).text;
         if text.is_empty() {
-            reader.error(
+            diagnostics.error(
                 "empty-phrase",
                 phrase.span,
                 format!("`{}` holds nothing that can be found in a text", phrase.value),
@@ -104,7 +104,7 @@ fn automaton(phrases: &[Text], fold: &Fold, reader: &mut Reader<'_, '_>) -> Opti
             );
             good = false;
         } else if normalized.contains(&text) {
-            reader.error(
+            diagnostics.error(
                 "duplicate-word",
                 phrase.span,
                 format!("the phrase `{}` stands twice", phrase.value),
@@ -124,7 +124,7 @@ fn automaton(phrases: &[Text], fold: &Fold, reader: &mut Reader<'_, '_>) -> Opti
         Ok(automaton) => Some(Some(automaton)),
         Err(error) => {
             let at = phrases.first().map_or_else(Span::default, |phrase| phrase.span);
-            reader.error(
+            diagnostics.error(
                 "too-many-words",
                 at,
                 format!("the phrases do not fit into one automaton: {error}"),

@@ -79,13 +79,13 @@ pub fn adjoin(before: &Interval, next: &Interval) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::exact::Exact;
+    use crate::domain::ratio::Ratio;
 
     #[test]
     fn neighbours_adjoin_where_no_whole_number_lies_between_them() {
-        let included = |edge: i128| Bound::Included(Exact::whole(edge));
-        let excluded = |edge: i128| Bound::Excluded(Exact::whole(edge));
-        let half = Bound::Excluded(Exact::fraction(5, 2).unwrap());
+        let included = |edge: i128| Bound::Included(Ratio::whole(edge));
+        let excluded = |edge: i128| Bound::Excluded(Ratio::whole(edge));
+        let half = Bound::Excluded(Ratio::fraction(5, 2).unwrap());
         for (upper, lower, expected) in [
             (included(2), included(3), true),
             (included(2), included(4), false),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::policy::diff::text;
-use crate::policy::document::{BundleKey, CalendarKey, Policy};
+use crate::policy::document::{BundleNode, CalendarNode, Policy};
 use crate::policy::load::FileRole;
 use crate::policy::merge::{fragment_shape, layer_shape};
 use crate::policy::read::{Read, Shape};
@@ -50,8 +50,8 @@ pub(super) fn shape_of(role: FileRole) -> Shape {
         FileRole::Policy => Policy::shape(),
         FileRole::Fragment => fragment_shape(),
         FileRole::Layer => layer_shape(),
-        FileRole::Calendar => CalendarKey::shape(),
-        FileRole::Manifest => BundleKey::shape(),
+        FileRole::Calendar => CalendarNode::shape(),
+        FileRole::Manifest => BundleNode::shape(),
         // Cases are known above; what they hold has no order of its own.
         FileRole::Cases => Shape::Record(vec![
             ("policy", Shape::Any),

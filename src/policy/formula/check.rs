@@ -5,10 +5,10 @@
 
 use std::collections::HashMap;
 
-use crate::domain::exact::{Exact, RoundingMode};
 use crate::domain::facts::FactId;
 use crate::domain::limits::FORMULA_BYTES_MAX;
 use crate::domain::money::Currency;
+use crate::domain::ratio::{Ratio, RoundingMode};
 use crate::plan::fact::{Dimension, FactDefinition, FactType};
 use crate::plan::formula::{Binary, Formula, Leaf, Numeric, Op, Unary, joined, then};
 use crate::plan::vocabulary::{Vocabularies, VocabularyId};
@@ -18,7 +18,7 @@ use crate::policy::formula::functions::{FUNCTIONS, call};
 use crate::policy::formula::parse;
 use crate::policy::formula::{BinaryOperator, Expression, ExpressionKind, UnaryOperator};
 use crate::policy::literal;
-use crate::policy::read::Reader;
+use crate::policy::read::Diagnostics;
 use crate::policy::slip::has_day;
 use crate::policy::source::{Located, Span};
 use crate::policy::unknown::unknown_word;
@@ -87,7 +87,7 @@ pub enum Kind {
     /// A value like that of a fact.
     Of(FactType),
     /// A plain number that has not met a dimension yet.
-    Constant(Exact),
+    Constant(Ratio),
     /// A name that is no fact: a word of some vocabulary, once it is known which.
     Word(String),
 }
@@ -106,13 +106,13 @@ pub fn formula(
     text: &Located<String>,
     wanted: Wanted,
     scope: &Scope<'_>,
-    reader: &mut Reader<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
 ) -> Option<(Formula, FactType)> {
-    let typed = typed(text, scope, reader)?;
-    let (ops, fact_type) = finish(typed, wanted, scope, reader)?;
+    let typed = typed(text, scope, diagnostics)?;
+    let (ops, fact_type) = finish(typed, wanted, scope, diagnostics)?;
     let formula = Formula { text: text.value.clone(), ops };
     if FORMULA_STACK_MAX < formula.depth() {
-        reader.error(
+        diagnostics.error(
             "formula-too-complex",
             text.span,
             "the formula holds too many unfinished operations at once",
@@ -124,23 +124,23 @@ pub fn formula(
 }
 
 /// Parses and types a formula, and leaves open what a plain number or a lone word is.
-pub fn typed(text: &Located<String>, scope: &Scope<'_>, reader: &mut Reader<'_, '_>) -> Option<Typed> {
-    let parsed = parse::parse(text, origin(text, reader));
+pub fn typed(text: &Located<String>, scope: &Scope<'_>, diagnostics: &mut Diagnostics<'_, '_>) -> Option<Typed> {
+    let parsed = parse::parse(text, origin(text, diagnostics));
     if text.value.len() <= FORMULA_BYTES_MAX && has_day(&text.value) {
         let (message, help) = ("a formula holds no moments written out", MOMENT_HELP);
         match &parsed {
             // To earlier versions `2026-11-01` was a number less two others.
-            Ok(_) => reader.stricter_error("formula-syntax", text.span, message, help)?,
+            Ok(_) => diagnostics.stricter_error("formula-syntax", text.span, message, help)?,
             Err(_) => {
-                reader.error("formula-syntax", text.span, message, help);
+                diagnostics.error("formula-syntax", text.span, message, help);
                 return None;
             }
         }
     }
     match parsed {
-        Ok(expression) => check(&expression, scope, reader),
+        Ok(expression) => check(&expression, scope, diagnostics),
         Err(error) => {
-            reader.error("formula-syntax", error.span, error.message, error.help);
+            diagnostics.error("formula-syntax", error.span, error.message, error.help);
             None
         }
     }
@@ -148,10 +148,10 @@ pub fn typed(text: &Located<String>, scope: &Scope<'_>, reader: &mut Reader<'_, 
 
 /// The byte at which the text itself begins, behind a quote if there is one; `None` where the
 /// file does not hold the text to the letter.
-fn origin(text: &Located<String>, reader: &Reader<'_, '_>) -> Option<usize> {
+fn origin(text: &Located<String>, diagnostics: &Diagnostics<'_, '_>) -> Option<usize> {
     let start = text.span.start as usize;
     [start, start + 1].into_iter().find(|&start| {
-        reader
+        diagnostics
             .sources
             .text(text.span.file)
             .get(start..start + text.value.len())
@@ -164,20 +164,22 @@ pub fn finish(
     typed: Typed,
     wanted: Wanted,
     scope: &Scope<'_>,
-    reader: &mut Reader<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
 ) -> Option<(Vec<Op>, FactType)> {
     match (typed.kind.clone(), wanted) {
         (Kind::Constant(_), Wanted::Type(FactType::Quantity(dimension))) => {
-            Some((to_dimension(typed, dimension, scope, reader)?.ops, FactType::Quantity(dimension)))
+            Some((to_dimension(typed, dimension, scope, diagnostics)?.ops, FactType::Quantity(dimension)))
         }
-        (Kind::Constant(_), Wanted::Any) => {
-            Some((to_dimension(typed, Dimension::Number, scope, reader)?.ops, FactType::Quantity(Dimension::Number)))
-        }
-        (Kind::Word(word), Wanted::Type(FactType::Word(vocabulary))) => {
-            Some((vec![Op::Put(word_leaf(&word, vocabulary, typed.span, scope, reader)?)], FactType::Word(vocabulary)))
-        }
+        (Kind::Constant(_), Wanted::Any) => Some((
+            to_dimension(typed, Dimension::Number, scope, diagnostics)?.ops,
+            FactType::Quantity(Dimension::Number),
+        )),
+        (Kind::Word(word), Wanted::Type(FactType::Word(vocabulary))) => Some((
+            vec![Op::Put(word_leaf(&word, vocabulary, typed.span, scope, diagnostics)?)],
+            FactType::Word(vocabulary),
+        )),
         (Kind::Word(word), Wanted::Any | Wanted::Type(_)) => {
-            unknown_name(&word, typed.span, scope, reader);
+            unknown_name(&word, typed.span, scope, diagnostics);
             None
         }
         (Kind::Of(fact_type), Wanted::Any) => Some((typed.ops, fact_type)),
@@ -189,7 +191,7 @@ pub fn finish(
                 }
                 _ => "",
             };
-            reader.error(
+            diagnostics.error(
                 "formula-type",
                 typed.span,
                 format!("expected {}, got {}", describe(wanted, scope), describe_kind(&kind, scope)),
@@ -200,30 +202,34 @@ pub fn finish(
     }
 }
 
-fn check(expression: &Expression, scope: &Scope<'_>, reader: &mut Reader<'_, '_>) -> Option<Typed> {
+fn check(expression: &Expression, scope: &Scope<'_>, diagnostics: &mut Diagnostics<'_, '_>) -> Option<Typed> {
     let span = expression.span;
     match &expression.kind {
-        ExpressionKind::Literal(text) => literal_value(text, span, reader),
-        ExpressionKind::Name(name) => name_value(name, span, scope, reader),
-        ExpressionKind::Call(name, arguments) => call(name, arguments, span, scope, reader),
+        ExpressionKind::Literal(text) => literal_value(text, span, diagnostics),
+        ExpressionKind::Name(name) => name_value(name, span, scope, diagnostics),
+        ExpressionKind::Call(name, arguments) => call(name, arguments, span, scope, diagnostics),
         ExpressionKind::Unary(operator, operand) => {
-            let operand = check(operand, scope, reader)?;
-            unary(*operator, operand, span, scope, reader)
+            let operand = check(operand, scope, diagnostics)?;
+            unary(*operator, operand, span, scope, diagnostics)
         }
         ExpressionKind::Binary(operator, left, right) => {
             // Both sides are checked before one of them ends it.
-            let (left, right) = (check(left, scope, reader), check(right, scope, reader));
-            binary(*operator, left?, right?, span, scope, reader)
+            let (left, right) = (check(left, scope, diagnostics), check(right, scope, diagnostics));
+            binary(*operator, left?, right?, span, scope, diagnostics)
         }
     }
 }
 
 /// Checks an argument of a function.
-pub(super) fn argument(expression: &Expression, scope: &Scope<'_>, reader: &mut Reader<'_, '_>) -> Option<Typed> {
-    check(expression, scope, reader)
+pub(super) fn argument(
+    expression: &Expression,
+    scope: &Scope<'_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
+) -> Option<Typed> {
+    check(expression, scope, diagnostics)
 }
 
-fn literal_value(text: &str, span: Span, reader: &mut Reader<'_, '_>) -> Option<Typed> {
+fn literal_value(text: &str, span: Span, diagnostics: &mut Diagnostics<'_, '_>) -> Option<Typed> {
     if let Some(number) = literal::number(text) {
         return Some(Typed { ops: vec![Op::Put(Leaf::Number(number))], kind: Kind::Constant(number), span });
     }
@@ -232,7 +238,7 @@ fn literal_value(text: &str, span: Span, reader: &mut Reader<'_, '_>) -> Option<
             return Some(quantity(vec![Op::Put(Leaf::Number(number))], dimension, span));
         }
     }
-    reader.error(
+    diagnostics.error(
         "bad-literal",
         span,
         format!("`{text}` is not a number or a length of time"),
@@ -241,7 +247,7 @@ fn literal_value(text: &str, span: Span, reader: &mut Reader<'_, '_>) -> Option<
     None
 }
 
-fn name_value(name: &str, span: Span, scope: &Scope<'_>, reader: &mut Reader<'_, '_>) -> Option<Typed> {
+fn name_value(name: &str, span: Span, scope: &Scope<'_>, diagnostics: &mut Diagnostics<'_, '_>) -> Option<Typed> {
     match (name, scope.context) {
         ("true", _) => return Some(flag(vec![Op::Put(Leaf::Flag(true))], span)),
         ("false", _) => return Some(flag(vec![Op::Put(Leaf::Flag(false))], span)),
@@ -254,11 +260,11 @@ fn name_value(name: &str, span: Span, scope: &Scope<'_>, reader: &mut Reader<'_,
         ("previous", Context::Beside) => {
             let help = "use `remaining` for what the deductions leave";
             // To earlier versions it was what the deduction before the last one took.
-            reader.stricter_error("unknown-name", span, "`previous` means something in a deduction only", help)?;
+            diagnostics.stricter_error("unknown-name", span, "`previous` means something in a deduction only", help)?;
             return Some(quantity(vec![Op::Put(Leaf::Previous)], Dimension::Money, span));
         }
         ("remaining" | "previous", Context::Fact) => {
-            reader.error(
+            diagnostics.error(
                 "unknown-name",
                 span,
                 format!("`{name}` means something in a deduction only"),
@@ -284,7 +290,7 @@ fn unary(
     operand: Typed,
     span: Span,
     scope: &Scope<'_>,
-    reader: &mut Reader<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
 ) -> Option<Typed> {
     match (operator, &operand.kind) {
         (UnaryOperator::Negate, Kind::Constant(number)) => {
@@ -297,17 +303,27 @@ fn unary(
         }
         (UnaryOperator::Not, Kind::Of(FactType::Flag)) => Some(flag(then(operand.ops, Unary::Not), span)),
         (UnaryOperator::Negate, _) => {
-            mismatch("`-` needs a number before it can turn its sign", &operand, scope, reader)
+            mismatch("`-` needs a number before it can turn its sign", &operand, scope, diagnostics)
         }
-        (UnaryOperator::Not, _) => mismatch("`not` needs a flag or a comparison", &operand, scope, reader),
+        (UnaryOperator::Not, _) => mismatch("`not` needs a flag or a comparison", &operand, scope, diagnostics),
     }
 }
 
-pub(super) fn mismatch(rule: &str, operand: &Typed, scope: &Scope<'_>, reader: &mut Reader<'_, '_>) -> Option<Typed> {
+pub(super) fn mismatch(
+    rule: &str,
+    operand: &Typed,
+    scope: &Scope<'_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
+) -> Option<Typed> {
     if let Kind::Word(word) = &operand.kind {
-        unknown_name(word, operand.span, scope, reader);
+        unknown_name(word, operand.span, scope, diagnostics);
     } else {
-        reader.error("formula-type", operand.span, format!("{rule}, got {}", describe_kind(&operand.kind, scope)), "");
+        diagnostics.error(
+            "formula-type",
+            operand.span,
+            format!("{rule}, got {}", describe_kind(&operand.kind, scope)),
+            "",
+        );
     }
     None
 }
@@ -318,21 +334,21 @@ fn binary(
     right: Typed,
     span: Span,
     scope: &Scope<'_>,
-    reader: &mut Reader<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
 ) -> Option<Typed> {
     match operator {
         BinaryOperator::Add | BinaryOperator::Subtract | BinaryOperator::Multiply | BinaryOperator::Divide => {
             if let (Kind::Constant(a), Kind::Constant(b)) = (&left.kind, &right.kind) {
-                return constant(operator, *a, *b, span, reader);
+                return constant(operator, *a, *b, span, diagnostics);
             }
-            arithmetic(operator, left, right, span, scope, reader)
+            arithmetic(operator, left, right, span, scope, diagnostics)
         }
-        BinaryOperator::Equal => Some(flag(equal(left, right, scope, reader)?, span)),
-        BinaryOperator::NotEqual => Some(flag(then(equal(left, right, scope, reader)?, Unary::Not), span)),
-        BinaryOperator::Less => compare(left, right, Numeric::Less, span, scope, reader),
-        BinaryOperator::LessOrEqual => compare(left, right, Numeric::LessOrEqual, span, scope, reader),
-        BinaryOperator::Greater => compare(right, left, Numeric::Less, span, scope, reader),
-        BinaryOperator::GreaterOrEqual => compare(right, left, Numeric::LessOrEqual, span, scope, reader),
+        BinaryOperator::Equal => Some(flag(equal(left, right, scope, diagnostics)?, span)),
+        BinaryOperator::NotEqual => Some(flag(then(equal(left, right, scope, diagnostics)?, Unary::Not), span)),
+        BinaryOperator::Less => compare(left, right, Numeric::Less, span, scope, diagnostics),
+        BinaryOperator::LessOrEqual => compare(left, right, Numeric::LessOrEqual, span, scope, diagnostics),
+        BinaryOperator::Greater => compare(right, left, Numeric::Less, span, scope, diagnostics),
+        BinaryOperator::GreaterOrEqual => compare(right, left, Numeric::LessOrEqual, span, scope, diagnostics),
         BinaryOperator::And | BinaryOperator::Or => {
             for side in [&left, &right] {
                 if side.kind != Kind::Of(FactType::Flag) {
@@ -340,7 +356,7 @@ fn binary(
                         &format!("`{}` needs flags or comparisons on both sides", operator.text()),
                         side,
                         scope,
-                        reader,
+                        diagnostics,
                     );
                 }
             }
@@ -350,7 +366,13 @@ fn binary(
     }
 }
 
-fn constant(operator: BinaryOperator, a: Exact, b: Exact, span: Span, reader: &mut Reader<'_, '_>) -> Option<Typed> {
+fn constant(
+    operator: BinaryOperator,
+    a: Ratio,
+    b: Ratio,
+    span: Span,
+    diagnostics: &mut Diagnostics<'_, '_>,
+) -> Option<Typed> {
     let result = match operator {
         BinaryOperator::Add => a.plus(b),
         BinaryOperator::Subtract => a.minus(b),
@@ -366,7 +388,12 @@ fn constant(operator: BinaryOperator, a: Exact, b: Exact, span: Span, reader: &m
         | BinaryOperator::Or => match a.over(b) {
             Some(quotient) => quotient,
             None => {
-                reader.error("division-by-zero", span, "this divides by zero", "divide by a number other than zero");
+                diagnostics.error(
+                    "division-by-zero",
+                    span,
+                    "this divides by zero",
+                    "divide by a number other than zero",
+                );
                 return None;
             }
         },
@@ -374,7 +401,7 @@ fn constant(operator: BinaryOperator, a: Exact, b: Exact, span: Span, reader: &m
     match result {
         Ok(number) => Some(Typed { ops: vec![Op::Put(Leaf::Number(number))], kind: Kind::Constant(number), span }),
         Err(_) => {
-            reader.error("number-too-large", span, "this number is too large to be exact", "");
+            diagnostics.error("number-too-large", span, "this number is too large to be exact", "");
             None
         }
     }
@@ -386,24 +413,29 @@ fn arithmetic(
     right: Typed,
     span: Span,
     scope: &Scope<'_>,
-    reader: &mut Reader<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
 ) -> Option<Typed> {
     use Dimension::{BusinessDays, Days, Elapsed, Money, Number, Timestamp};
     for side in [&left, &right] {
         if !matches!(side.kind, Kind::Constant(_) | Kind::Of(FactType::Quantity(_))) {
-            return mismatch(&format!("`{}` needs numbers on both sides", operator.text()), side, scope, reader);
+            return mismatch(&format!("`{}` needs numbers on both sides", operator.text()), side, scope, diagnostics);
         }
     }
     let scaling = matches!(operator, BinaryOperator::Multiply | BinaryOperator::Divide);
     // A plain number beside a number or money is of the same dimension when added, a factor when multiplied.
     let (left, right) = match (dimension(&left), dimension(&right)) {
-        (None, Some(other)) => (to_dimension(left, if scaling { Number } else { other }, scope, reader)?, right),
+        (None, Some(other)) => (to_dimension(left, if scaling { Number } else { other }, scope, diagnostics)?, right),
         (Some(other), None) => {
-            let right = to_dimension(right, if scaling { Number } else { other }, scope, reader)?;
+            let right = to_dimension(right, if scaling { Number } else { other }, scope, diagnostics)?;
             if operator == BinaryOperator::Divide
                 && right.ops.iter().any(|op| matches!(op, Op::Put(Leaf::Number(number)) if number.is_zero()))
             {
-                reader.error("division-by-zero", span, "this divides by zero", "divide by a number other than zero");
+                diagnostics.error(
+                    "division-by-zero",
+                    span,
+                    "this divides by zero",
+                    "divide by a number other than zero",
+                );
                 return None;
             }
             (left, right)
@@ -436,7 +468,7 @@ fn arithmetic(
             } else {
                 ""
             };
-            reader.error(
+            diagnostics.error(
                 "formula-type",
                 span,
                 format!("`{}` does not go with {left} and {right}", operator.text()),
@@ -448,20 +480,20 @@ fn arithmetic(
     Some(quantity(joined(left.ops, right.ops, Binary::Numbers(op)), result, span))
 }
 
-fn equal(left: Typed, right: Typed, scope: &Scope<'_>, reader: &mut Reader<'_, '_>) -> Option<Vec<Op>> {
+fn equal(left: Typed, right: Typed, scope: &Scope<'_>, diagnostics: &mut Diagnostics<'_, '_>) -> Option<Vec<Op>> {
     let (left, right) = match (&left.kind, &right.kind) {
         (Kind::Of(FactType::Word(vocabulary)), Kind::Word(_)) => {
             let (vocabulary, ops) = (*vocabulary, left.ops);
-            (ops, finish(right, Wanted::Type(FactType::Word(vocabulary)), scope, reader)?.0)
+            (ops, finish(right, Wanted::Type(FactType::Word(vocabulary)), scope, diagnostics)?.0)
         }
         (Kind::Word(_), Kind::Of(FactType::Word(vocabulary))) => {
             let (vocabulary, ops) = (*vocabulary, right.ops);
-            (finish(left, Wanted::Type(FactType::Word(vocabulary)), scope, reader)?.0, ops)
+            (finish(left, Wanted::Type(FactType::Word(vocabulary)), scope, diagnostics)?.0, ops)
         }
         (Kind::Of(FactType::Flag), Kind::Of(FactType::Flag)) => (left.ops, right.ops),
         (Kind::Of(FactType::Word(a)), Kind::Of(FactType::Word(b))) if a == b => (left.ops, right.ops),
         _ => {
-            let (left, right) = same_dimension(left, right, "==", scope, reader)?;
+            let (left, right) = same_dimension(left, right, "==", scope, diagnostics)?;
             (left.ops, right.ops)
         }
     };
@@ -474,9 +506,9 @@ fn compare(
     op: Numeric,
     span: Span,
     scope: &Scope<'_>,
-    reader: &mut Reader<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
 ) -> Option<Typed> {
-    let (left, right) = same_dimension(left, right, "a comparison", scope, reader)?;
+    let (left, right) = same_dimension(left, right, "a comparison", scope, diagnostics)?;
     Some(flag(joined(left.ops, right.ops, Binary::Numbers(op)), span))
 }
 
@@ -485,33 +517,38 @@ fn word_leaf(
     vocabulary: VocabularyId,
     span: Span,
     scope: &Scope<'_>,
-    reader: &mut Reader<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
 ) -> Option<Leaf> {
     let words = scope.vocabularies.get(vocabulary)?;
     if let Some(place) = words.place(word) {
         return Some(Leaf::Word(place));
     }
-    unknown_word(word, span, &words.name, words.words(), reader);
+    unknown_word(word, span, &words.name, words.words(), diagnostics);
     None
 }
 
-fn unknown_name(name: &str, span: Span, scope: &Scope<'_>, reader: &mut Reader<'_, '_>) {
+fn unknown_name(name: &str, span: Span, scope: &Scope<'_>, diagnostics: &mut Diagnostics<'_, '_>) {
     if scope.later.iter().any(|later| later == name) {
         let message = format!("`{name}` is not derived yet where this formula uses it");
-        reader.error("fact-order", span, message, "a fact may use facts above it only, so that none depends on itself");
+        diagnostics.error(
+            "fact-order",
+            span,
+            message,
+            "a fact may use facts above it only, so that none depends on itself",
+        );
         return;
     }
     if let "any" | "all" | "any_of" | "all_of" | "or" | "and" | "not" = name {
         let message = format!("`{name}` is neither a fact nor a test");
-        reader.error("unknown-name", span, message, crate::policy::slip::ALTERNATIVES);
+        diagnostics.error("unknown-name", span, message, crate::policy::slip::ALTERNATIVES);
         return;
     }
     let known = scope.names.keys().map(String::as_str).chain(FUNCTIONS.iter().map(|function| function.name));
-    let help = reader.suggestion(name, sorted(known)).map_or_else(
+    let help = diagnostics.suggestion(name, sorted(known)).map_or_else(
         || "declare it under `inputs`, `times` or `facts`, above its use".to_owned(),
         |near| format!("did you mean `{near}`?"),
     );
-    reader.error("unknown-name", span, format!("there is no fact `{name}`"), help);
+    diagnostics.error("unknown-name", span, format!("there is no fact `{name}`"), help);
 }
 
 /// Names come out of a hash map: sorted, the same mistake has the same report every time.

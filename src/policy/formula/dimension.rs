@@ -1,12 +1,12 @@
 //! What the numbers of a formula count, and how a plain number gets to count something.
 
-use crate::domain::exact::Exact;
+use crate::domain::ratio::Ratio;
 use crate::plan::fact::{Dimension, FactType, NANOS_PER_UNIT};
 use crate::plan::formula::{Leaf, Op};
 use crate::policy::formula::check::{Kind, Scope, Typed, mismatch};
 use crate::policy::formula::describe::describe_kind;
 use crate::policy::literal;
-use crate::policy::read::Reader;
+use crate::policy::read::Diagnostics;
 use crate::policy::source::Span;
 
 /// What a value counts; `None` where it is no quantity, or a plain number that has not met one.
@@ -30,29 +30,29 @@ pub(super) fn same_dimension(
     right: Typed,
     what: &str,
     scope: &Scope<'_>,
-    reader: &mut Reader<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
 ) -> Option<(Typed, Typed)> {
     for side in [&left, &right] {
         if !matches!(side.kind, Kind::Constant(_) | Kind::Of(FactType::Quantity(_))) {
-            mismatch(&format!("`{what}` needs values of one kind on both sides"), side, scope, reader);
+            mismatch(&format!("`{what}` needs values of one kind on both sides"), side, scope, diagnostics);
             return None;
         }
     }
     match (dimension(&left), dimension(&right)) {
         (None, None) => Some((
-            to_dimension(left, Dimension::Number, scope, reader)?,
-            to_dimension(right, Dimension::Number, scope, reader)?,
+            to_dimension(left, Dimension::Number, scope, diagnostics)?,
+            to_dimension(right, Dimension::Number, scope, diagnostics)?,
         )),
-        (None, Some(other)) => Some((to_dimension(left, other, scope, reader)?, right)),
+        (None, Some(other)) => Some((to_dimension(left, other, scope, diagnostics)?, right)),
         (Some(other), None) => {
-            let right = to_dimension(right, other, scope, reader)?;
+            let right = to_dimension(right, other, scope, diagnostics)?;
             Some((left, right))
         }
         (Some(a), Some(b)) if a == b => Some((left, right)),
         (Some(_), Some(_)) => {
             let (kinds, span) =
                 ((describe_kind(&left.kind, scope), describe_kind(&right.kind, scope)), left.span.to(right.span));
-            reader.error(
+            diagnostics.error(
                 "formula-type",
                 span,
                 format!("{} and {} cannot be compared", kinds.0, kinds.1),
@@ -68,20 +68,20 @@ pub(super) fn to_dimension(
     typed: Typed,
     dimension: Dimension,
     scope: &Scope<'_>,
-    reader: &mut Reader<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
 ) -> Option<Typed> {
     let Kind::Constant(number) = typed.kind else { return Some(typed) };
     let scaled = match dimension {
         Dimension::Number => number,
         Dimension::Money => {
-            let written = reader
+            let written = diagnostics
                 .sources
                 .text(typed.span.file)
                 .get(typed.span.start as usize..typed.span.end as usize)
                 .unwrap_or("");
             if written.contains('%') {
                 let message = format!("expected an amount of money, got the share `{written}`");
-                reader.error(
+                diagnostics.error(
                     "formula-type",
                     typed.span,
                     message,
@@ -89,16 +89,16 @@ pub(super) fn to_dimension(
                 );
                 return None;
             }
-            let Ok(nanos) = number.times(Exact::whole(NANOS_PER_UNIT)) else {
-                reader.error("number-too-large", typed.span, "this amount is too large to be exact", "");
+            let Ok(nanos) = number.times(Ratio::whole(NANOS_PER_UNIT)) else {
+                diagnostics.error("number-too-large", typed.span, "this amount is too large to be exact", "");
                 return None;
             };
-            check_minor_unit(number, nanos, typed.span, scope, reader)?;
+            check_minor_unit(number, nanos, typed.span, scope, diagnostics)?;
             nanos
         }
         Dimension::Elapsed | Dimension::Days | Dimension::BusinessDays | Dimension::Timestamp => {
             let message = format!("expected {}, got the plain number `{number}`", literal::example(dimension));
-            reader.error("formula-type", typed.span, message, "give it its unit");
+            diagnostics.error("formula-type", typed.span, message, "give it its unit");
             return None;
         }
     };
@@ -107,17 +107,17 @@ pub(super) fn to_dimension(
 
 /// `nanos` are the number in billionths, of which every minor unit is so many.
 fn check_minor_unit(
-    number: Exact,
-    nanos: Exact,
+    number: Ratio,
+    nanos: Ratio,
     span: Span,
     scope: &Scope<'_>,
-    reader: &mut Reader<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
 ) -> Option<()> {
     for currency in scope.currencies {
         let whole = nanos.is_whole() && nanos.numerator() % i128::from(currency.nanos_per_minor()) == 0;
         if !whole {
             let message = format!("the amount `{number}` is finer than the minor unit of {currency}");
-            reader.error(
+            diagnostics.error(
                 "amount-too-fine",
                 span,
                 message,

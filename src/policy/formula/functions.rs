@@ -1,13 +1,13 @@
 //! The functions of formulas: names, arguments, meanings.
 
-use crate::domain::exact::{Exact, RoundingMode};
 use crate::domain::facts::FactId;
+use crate::domain::ratio::{Ratio, RoundingMode};
 use crate::plan::fact::{BuiltIn, Dimension, FactType, NANOS_PER_UNIT};
 use crate::plan::formula::{Binary, Leaf, Numeric, Op, Unary, joined, then};
 use crate::policy::formula::check::{CalendarUse, Kind, ROUNDING_MODES, Scope, Typed, Wanted, argument, finish};
 use crate::policy::formula::dimension::{dimension, quantity, same_dimension, to_dimension};
 use crate::policy::formula::{Expression, ExpressionKind};
-use crate::policy::read::{Reader, quoted_list};
+use crate::policy::read::{Diagnostics, quoted_list};
 use crate::policy::source::Span;
 
 /// A function as its users see it.
@@ -135,76 +135,76 @@ pub(super) fn call(
     arguments: &[Expression],
     span: Span,
     scope: &Scope<'_>,
-    reader: &mut Reader<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
 ) -> Option<Typed> {
     let Some(function) = FUNCTIONS.iter().find(|function| function.name == name) else {
         let names = FUNCTIONS.iter().map(|function| function.name);
-        let help = reader.suggestion(name, names.clone()).map_or_else(
+        let help = diagnostics.suggestion(name, names.clone()).map_or_else(
             || format!("the functions are {}", quoted_list(names)),
             |near| format!("did you mean `{near}`?"),
         );
-        reader.error("unknown-function", span, format!("there is no function `{name}`"), help);
+        diagnostics.error("unknown-function", span, format!("there is no function `{name}`"), help);
         return None;
     };
     match (function.which, arguments) {
         (Which::Fold(op), [first, rest @ ..]) if !rest.is_empty() => {
-            let mut folded = argument(first, scope, reader)?;
+            let mut folded = argument(first, scope, diagnostics)?;
             for next in rest {
-                let next = argument(next, scope, reader)?;
-                folded = pair(folded, next, op, span, name, scope, reader)?;
+                let next = argument(next, scope, diagnostics)?;
+                folded = pair(folded, next, op, span, name, scope, diagnostics)?;
             }
             Some(folded)
         }
         (Which::Clamp, [value, low, high]) => {
-            let [value, low, high] = [value, low, high].map(|expression| argument(expression, scope, reader));
-            let raised = pair(value?, low?, Numeric::Max, span, name, scope, reader)?;
-            pair(raised, high?, Numeric::Min, span, name, scope, reader)
+            let [value, low, high] = [value, low, high].map(|expression| argument(expression, scope, diagnostics));
+            let raised = pair(value?, low?, Numeric::Max, span, name, scope, diagnostics)?;
+            pair(raised, high?, Numeric::Min, span, name, scope, diagnostics)
         }
         (Which::Whole(op), [value]) => {
-            let ops = of_type(value, Dimension::Number, scope, reader)?;
+            let ops = of_type(value, Dimension::Number, scope, diagnostics)?;
             Some(quantity(then(ops, op), Dimension::Number, span))
         }
-        (Which::Round, [value, step]) => round(value, step, RoundingMode::HalfUp, span, scope, reader),
+        (Which::Round, [value, step]) => round(value, step, RoundingMode::HalfUp, span, scope, diagnostics),
         (Which::Round, [value, step, mode]) => {
-            let mode = rounding_mode(mode, reader)?;
-            round(value, step, mode, span, scope, reader)
+            let mode = rounding_mode(mode, diagnostics)?;
+            round(value, step, mode, span, scope, diagnostics)
         }
         (Which::Since, [moment]) => {
-            let moment = of_type(moment, Dimension::Timestamp, scope, reader)?;
+            let moment = of_type(moment, Dimension::Timestamp, scope, diagnostics)?;
             Some(quantity(joined(now(), moment, Binary::Numbers(Numeric::Subtract)), Dimension::Elapsed, span))
         }
         (Which::Until, [moment]) => {
-            let moment = of_type(moment, Dimension::Timestamp, scope, reader)?;
+            let moment = of_type(moment, Dimension::Timestamp, scope, diagnostics)?;
             Some(quantity(joined(moment, now(), Binary::Numbers(Numeric::Subtract)), Dimension::Elapsed, span))
         }
         (Which::DaysSince(op, days), [moment]) => {
-            let moment = of_type(moment, Dimension::Timestamp, scope, reader)?;
-            countable(days, span, scope, reader)?;
+            let moment = of_type(moment, Dimension::Timestamp, scope, diagnostics)?;
+            countable(days, span, scope, diagnostics)?;
             Some(quantity(joined(moment, now(), Binary::Numbers(op)), days, span))
         }
         (Which::DaysUntil(op, days), [moment]) => {
-            let moment = of_type(moment, Dimension::Timestamp, scope, reader)?;
-            countable(days, span, scope, reader)?;
+            let moment = of_type(moment, Dimension::Timestamp, scope, diagnostics)?;
+            countable(days, span, scope, diagnostics)?;
             Some(quantity(joined(now(), moment, Binary::Numbers(op)), days, span))
         }
         (Which::Day(op), [moment]) => {
-            let moment = of_type(moment, Dimension::Timestamp, scope, reader)?;
+            let moment = of_type(moment, Dimension::Timestamp, scope, diagnostics)?;
             Some(quantity(then(moment, op), Dimension::Timestamp, span))
         }
         (Which::BusinessDay, [moment]) => {
-            let moment = of_type(moment, Dimension::Timestamp, scope, reader)?;
-            countable(Dimension::BusinessDays, span, scope, reader)?;
+            let moment = of_type(moment, Dimension::Timestamp, scope, diagnostics)?;
+            countable(Dimension::BusinessDays, span, scope, diagnostics)?;
             Some(quantity(then(moment, Unary::OnOrNextBusinessDay), Dimension::Timestamp, span))
         }
-        (Which::IfAbsent, [fact, value]) => if_absent(fact, value, span, scope, reader),
+        (Which::IfAbsent, [fact, value]) => if_absent(fact, value, span, scope, diagnostics),
         (Which::Money, [value]) => {
-            let ops = of_type(value, Dimension::Number, scope, reader)?;
-            let unit = vec![Op::Put(Leaf::Number(Exact::whole(NANOS_PER_UNIT)))];
+            let ops = of_type(value, Dimension::Number, scope, diagnostics)?;
+            let unit = vec![Op::Put(Leaf::Number(Ratio::whole(NANOS_PER_UNIT)))];
             Some(quantity(joined(ops, unit, Binary::Numbers(Numeric::Multiply)), Dimension::Money, span))
         }
         (_, _) => {
             let message = format!("`{name}` does not take {} arguments", arguments.len());
-            reader.error("formula-type", span, message, format!("it is called as `{}`", function.usage));
+            diagnostics.error("formula-type", span, message, format!("it is called as `{}`", function.usage));
             None
         }
     }
@@ -224,9 +224,9 @@ fn pair(
     span: Span,
     name: &str,
     scope: &Scope<'_>,
-    reader: &mut Reader<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
 ) -> Option<Typed> {
-    let (left, right) = same_dimension(left, right, name, scope, reader)?;
+    let (left, right) = same_dimension(left, right, name, scope, diagnostics)?;
     let common = dimension(&left)?;
     Some(quantity(joined(left.ops, right.ops, Binary::Numbers(op)), common, span))
 }
@@ -235,15 +235,15 @@ fn of_type(
     expression: &Expression,
     wanted: Dimension,
     scope: &Scope<'_>,
-    reader: &mut Reader<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
 ) -> Option<Vec<Op>> {
-    let typed = argument(expression, scope, reader)?;
-    Some(finish(typed, Wanted::Type(FactType::Quantity(wanted)), scope, reader)?.0)
+    let typed = argument(expression, scope, diagnostics)?;
+    Some(finish(typed, Wanted::Type(FactType::Quantity(wanted)), scope, diagnostics)?.0)
 }
 
-fn countable(days: Dimension, span: Span, scope: &Scope<'_>, reader: &mut Reader<'_, '_>) -> Option<()> {
+fn countable(days: Dimension, span: Span, scope: &Scope<'_>, diagnostics: &mut Diagnostics<'_, '_>) -> Option<()> {
     if days == Dimension::BusinessDays && scope.calendar == CalendarUse::None {
-        reader.error(
+        diagnostics.error(
             "no-calendar",
             span,
             "business days are counted here, but the policy names no calendar",
@@ -260,13 +260,13 @@ fn round(
     mode: RoundingMode,
     span: Span,
     scope: &Scope<'_>,
-    reader: &mut Reader<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
 ) -> Option<Typed> {
-    let (value, step) = (argument(value, scope, reader), argument(step, scope, reader));
-    let (value, step) = same_dimension(value?, step?, "round", scope, reader)?;
-    let positive = matches!(step.ops.as_slice(), [Op::Put(Leaf::Number(number))] if Exact::ZERO < *number);
+    let (value, step) = (argument(value, scope, diagnostics), argument(step, scope, diagnostics));
+    let (value, step) = same_dimension(value?, step?, "round", scope, diagnostics)?;
+    let positive = matches!(step.ops.as_slice(), [Op::Put(Leaf::Number(number))] if Ratio::ZERO < *number);
     if !positive {
-        reader.error(
+        diagnostics.error(
             "formula-type",
             step.span,
             "the step of `round` must be a number above zero",
@@ -278,7 +278,7 @@ fn round(
     Some(quantity(joined(value.ops, step.ops, Binary::Numbers(Numeric::Round(mode))), common, span))
 }
 
-fn rounding_mode(mode: &Expression, reader: &mut Reader<'_, '_>) -> Option<RoundingMode> {
+fn rounding_mode(mode: &Expression, diagnostics: &mut Diagnostics<'_, '_>) -> Option<RoundingMode> {
     let named = match &mode.kind {
         ExpressionKind::Name(name) => ROUNDING_MODES.iter().find(|(known, _)| known == name),
         ExpressionKind::Literal(_)
@@ -288,7 +288,7 @@ fn rounding_mode(mode: &Expression, reader: &mut Reader<'_, '_>) -> Option<Round
     };
     if named.is_none() {
         let modes = quoted_list(ROUNDING_MODES.iter().map(|(name, _)| name));
-        reader.error("unknown-word", mode.span, "this is not a rounding mode", format!("the modes are {modes}"));
+        diagnostics.error("unknown-word", mode.span, "this is not a rounding mode", format!("the modes are {modes}"));
     }
     named.map(|(_, mode)| *mode)
 }
@@ -298,23 +298,23 @@ fn if_absent(
     value: &Expression,
     span: Span,
     scope: &Scope<'_>,
-    reader: &mut Reader<'_, '_>,
+    diagnostics: &mut Diagnostics<'_, '_>,
 ) -> Option<Typed> {
-    let (fact, value) = (argument(fact, scope, reader), argument(value, scope, reader));
+    let (fact, value) = (argument(fact, scope, diagnostics), argument(value, scope, diagnostics));
     let (fact, value) = (fact?, value?);
     match fact.kind {
         Kind::Of(fact_type) => {
             let value = match fact_type {
-                FactType::Quantity(dimension) => to_dimension(value, dimension, scope, reader)?,
+                FactType::Quantity(dimension) => to_dimension(value, dimension, scope, diagnostics)?,
                 FactType::Flag | FactType::Word(_) | FactType::Set(_) | FactType::Text => value,
             };
-            let (ops, fact_type) = finish(value, Wanted::Type(fact_type), scope, reader)?;
+            let (ops, fact_type) = finish(value, Wanted::Type(fact_type), scope, diagnostics)?;
             Some(Typed { ops: joined(fact.ops, ops, Binary::IfAbsent), kind: Kind::Of(fact_type), span })
         }
         Kind::Constant(_) => {
-            reader.error("formula-type", fact.span, "a number written out is never absent", "put a fact here");
+            diagnostics.error("formula-type", fact.span, "a number written out is never absent", "put a fact here");
             None
         }
-        Kind::Word(_) => finish(fact, Wanted::Any, scope, reader).and(None),
+        Kind::Word(_) => finish(fact, Wanted::Any, scope, diagnostics).and(None),
     }
 }

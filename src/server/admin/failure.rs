@@ -280,7 +280,7 @@ mod tests {
     use super::*;
     use crate::domain::time::Timestamp;
     use crate::policy::bundle::{Bundle, BundleFile};
-    use crate::policy::diagnostic::{Diagnostic, Place, Severity};
+    use crate::policy::diagnostic::{Diagnostic, Severity, SourceLocation};
     use crate::telemetry::event::ReloadTrigger;
 
     fn rejected(errors: usize, text: &str) -> Refusal {
@@ -289,7 +289,7 @@ mod tests {
             severity,
             code: "some-code",
             message: text.to_owned(),
-            place: Some(Place { file: "a.policy.yaml".into(), line: 3, column: 5, start: 0, end: 0 }),
+            place: Some(SourceLocation { file: "a.policy.yaml".into(), line: 3, column: 5, start: 0, end: 0 }),
             help: Some(text.to_owned()),
         };
         let warning = diagnostic(Severity::Warning);

@@ -20,7 +20,7 @@ use tower::{Service, ServiceExt as _};
 use tracing::Instrument as _;
 
 use crate::api::errors::Failure;
-use crate::reload::handle::{Asker, Desk};
+use crate::reload::handle::{ReloadHandle, Requester};
 use crate::server::admin::config::AdminLimits;
 use crate::server::admin::credentials::{Caller, Shown, Unrecognised};
 use crate::server::admin::failure::AdminFailure;
@@ -42,7 +42,7 @@ use crate::telemetry::audit::Unauthenticated;
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) kept: Kept,
-    pub(crate) desk: Desk,
+    pub(crate) reload: ReloadHandle,
     pub(crate) limits: AdminLimits,
     pub(crate) routes: Routes,
     pub(crate) large: Arc<Semaphore>,
@@ -80,8 +80,8 @@ pub(crate) struct Call {
 
 impl Call {
     /// Who calls, and why, as those who act on it remember them.
-    pub(crate) fn asker(&self, reason: Option<String>) -> Asker {
-        Asker { actor: self.caller.name.to_string(), reason: reason.unwrap_or_default() }
+    pub(crate) fn requester(&self, reason: Option<String>) -> Requester {
+        Requester { actor: self.caller.name.to_string(), reason: reason.unwrap_or_default() }
     }
 }
 
@@ -143,7 +143,7 @@ impl Shared {
         if method == Method::Reflection {
             return self.reflect(request).await;
         }
-        let record = Record::begin(caller, peer.address, method.name(), self.desk.shown.told.clone());
+        let record = Record::begin(caller, peer.address, method.name(), self.reload.shown.told.clone());
         let deadline = match self.deadline(method, record.caller(), &request) {
             Ok(deadline) => deadline,
             Err(failure) => {
@@ -165,7 +165,7 @@ impl Shared {
 
     fn recognise(&self, peer: &Peer, request: &Request<Body>) -> Result<Caller, Unrecognised> {
         let shown = Shown::of(request.headers(), peer.certificate.as_ref())?;
-        self.kept.credentials.load().recognise(shown, (self.desk.shown.clock)())
+        self.kept.credentials.load().recognise(shown, (self.reload.shown.clock)())
     }
 
     /// Notes that someone was not recognised.

@@ -1,7 +1,7 @@
 //! `PolicyAdminService`: what is in force, putting it in force, and taking it back.
 //!
 //! It has a listener, credentials and bounds of its own. What it is asked for it puts on a
-//! [`desk`]; who works through that is not known here.
+//! [`reload`]; who works through that is not known here.
 
 mod config;
 mod connection;
@@ -37,7 +37,7 @@ pub use files::FileError;
 use crate::api::limits::SMALL_MESSAGE_BYTES_MAX;
 use crate::api::pb::ADMIN_DESCRIPTOR_SET;
 use crate::api::pb::policy_admin_service_server::{PolicyAdminServiceServer, SERVICE_NAME};
-use crate::reload::handle::Desk;
+use crate::reload::handle::ReloadHandle;
 use crate::server::admin::credentials::Unrecognised;
 use crate::server::admin::gate::Shared;
 use crate::server::admin::keep::{Kept, Seen};
@@ -101,19 +101,23 @@ impl AdminListener {
 
 /// Serves admins until `stop` is ready, then finishes what has begun and ends. What they ask for
 /// is put on the desk.
-pub async fn serve(listener: AdminListener, desk: Desk, stop: impl Future<Output = ()>) -> Result<Drained, OpenError> {
+pub async fn serve(
+    listener: AdminListener,
+    reload: ReloadHandle,
+    stop: impl Future<Output = ()>,
+) -> Result<Drained, OpenError> {
     let AdminListener { bound, config, kept, seen } = listener;
     let (switch, signal) = stop_signal();
     let limits = config.limits;
     let admins = Admins {
-        desk: desk.clone(),
+        reload: reload.clone(),
         kept: kept.clone(),
         watchers: Arc::new(Semaphore::new(limits.watchers_max)),
         stop: signal.clone(),
     };
     let shared = Arc::new(Shared {
         kept: kept.clone(),
-        desk,
+        reload,
         limits,
         routes: routes(admins)?,
         large: Arc::new(Semaphore::new(limits.large_calls_max.max(1))),
@@ -123,7 +127,7 @@ pub async fn serve(listener: AdminListener, desk: Desk, stop: impl Future<Output
         changing: Mutex::new(JoinSet::new()),
     });
     announce(&bound, &config, &kept);
-    let mut keeper = tokio::spawn(kept.keep(Arc::clone(&config), seen, signal.clone()));
+    let mut persister = tokio::spawn(kept.keep(Arc::clone(&config), seen, signal.clone()));
     let max = limits.connections_max.max(1);
     let places = Places {
         max,
@@ -147,11 +151,11 @@ pub async fn serve(listener: AdminListener, desk: Desk, stop: impl Future<Output
         tracing::warn!("what an admin asked for did not come to its end in time");
     }
     changing.shutdown().await;
-    match timeout_at(by, &mut keeper).await {
+    match timeout_at(by, &mut persister).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::error!(%error, "keeping the credentials of admins failed, this is a bug"),
         // A file system that hangs must not hold the stop up.
-        Err(_elapsed) => keeper.abort(),
+        Err(_elapsed) => persister.abort(),
     }
     Ok(drained)
 }

@@ -13,7 +13,9 @@ use crate::api::pb;
 use crate::api::pb::policy_admin_service_server::PolicyAdminService;
 use crate::engine::status::Revisions;
 use crate::policy::bundle::Digest;
-use crate::reload::handle::{Ask, Desk, Files, Knowing, Replace, Reply, Staged, Untried, Upload, Withdrawn};
+use crate::reload::handle::{
+    Files, Knowing, ReloadCommand, ReloadHandle, Replace, Reply, Staged, Untried, Upload, Withdrawn,
+};
 use crate::server::admin::failure::AdminFailure;
 use crate::server::admin::gate::{Call, Share};
 use crate::server::admin::keep::Kept;
@@ -26,7 +28,7 @@ use crate::server::wire::{bundle, candidate, status};
 /// Answers the calls of admins.
 #[derive(Debug)]
 pub(crate) struct Admins {
-    pub(crate) desk: Desk,
+    pub(crate) reload: ReloadHandle,
     pub(crate) kept: Kept,
     pub(crate) watchers: Arc<Semaphore>,
     pub(crate) stop: StopSignal,
@@ -34,13 +36,13 @@ pub(crate) struct Admins {
 
 impl Admins {
     /// Asks the one task, and waits for what it says.
-    async fn ask<T>(&self, ask: impl FnOnce(Reply<T>) -> Ask) -> Result<T, AdminFailure> {
+    async fn ask<T>(&self, ask: impl FnOnce(Reply<T>) -> ReloadCommand) -> Result<T, AdminFailure> {
         let (reply, answer) = oneshot::channel();
-        self.desk.asks.send(ask(reply)).await.map_err(|_| AdminFailure::Stopping)?;
+        self.reload.asks.send(ask(reply)).await.map_err(|_| AdminFailure::Stopping)?;
         match answer.await {
             Ok(Ok(done)) => Ok(done),
             Ok(Err(refusal)) => Err(AdminFailure::Refused(refusal)),
-            Err(_) if self.desk.asks.is_closed() => Err(AdminFailure::Stopping),
+            Err(_) if self.reload.asks.is_closed() => Err(AdminFailure::Stopping),
             Err(_) => {
                 tracing::error!("what an admin asked for was dropped without an answer, this is a bug");
                 Err(Failure::Bug.into())
@@ -95,7 +97,7 @@ impl PolicyAdminService for Admins {
         let bundle = sent(files, share, &mut fields).await?;
         fields.done()?;
         call.notes.subject(|subject| subject.digest = bundle.as_ref().map(|upload| text(upload.bundle.digest())));
-        let assessment = self.ask(|reply| Ask::Validate { bundle, reply }).await?;
+        let assessment = self.ask(|reply| ReloadCommand::Validate { bundle, reply }).await?;
         call.notes.subject(|subject| subject.digest = Some(text(assessment.digest)));
         Ok(Response::new(status::assessment(assessment)))
     }
@@ -114,7 +116,8 @@ impl PolicyAdminService for Admins {
             subject.reason.clone_from(&reason);
         });
         fields.done()?;
-        let report = self.ask(|reply| Ask::Reload { expected, asker: call.asker(reason), reply }).await?;
+        let report =
+            self.ask(|reply| ReloadCommand::Reload { expected, requester: call.requester(reason), reply }).await?;
         call.notes.activated(report.after, report.generation);
         Ok(Response::new(pb::ReloadPolicyResponse { activation: Some(status::activation(report)) }))
     }
@@ -124,7 +127,7 @@ impl PolicyAdminService for Admins {
         request: Request<pb::GetPolicyStatusRequest>,
     ) -> Result<Response<pb::GetPolicyStatusResponse>, Status> {
         let pb::GetPolicyStatusRequest {} = request.into_inner();
-        Ok(Response::new(pb::GetPolicyStatusResponse { status: Some(status::status(&self.desk.shown.now())) }))
+        Ok(Response::new(pb::GetPolicyStatusResponse { status: Some(status::status(&self.reload.shown.now())) }))
     }
 
     type WatchPolicyStatusStream = StatusStream;
@@ -138,7 +141,7 @@ impl PolicyAdminService for Admins {
         let permit: OwnedSemaphorePermit =
             Arc::clone(&self.watchers).try_acquire_owned().map_err(|_| AdminFailure::TooManyWatchers)?;
         let credentials = Arc::clone(&self.kept.credentials);
-        Ok(Response::new(StatusStream::new(self.desk.shown.clone(), &self.stop, call, credentials, permit)))
+        Ok(Response::new(StatusStream::new(self.reload.shown.clone(), &self.stop, call, credentials, permit)))
     }
 
     async fn list_policy_revisions(
@@ -147,10 +150,14 @@ impl PolicyAdminService for Admins {
     ) -> Result<Response<pb::ListPolicyRevisionsResponse>, Status> {
         let call = call(request.extensions())?;
         let pb::ListPolicyRevisionsRequest {} = request.into_inner();
-        let Revisions { kept, activations } = self.ask(|reply| Ask::Revisions { reply }).await?;
+        let Revisions { kept, activations } = self.ask(|reply| ReloadCommand::Revisions { reply }).await?;
         let revisions = kept.iter().map(|(kept, withdrawal)| status::revision(kept, withdrawal.as_ref())).collect();
         let activations = activations.iter().map(status::entry).collect();
-        Ok(Response::new(pb::ListPolicyRevisionsResponse { revisions, activations, caller: call.asker(None).actor }))
+        Ok(Response::new(pb::ListPolicyRevisionsResponse {
+            revisions,
+            activations,
+            caller: call.requester(None).actor,
+        }))
     }
 
     async fn get_policy(
@@ -163,7 +170,7 @@ impl PolicyAdminService for Admins {
         let digest = fields.digest("digest", &digest);
         call.notes.subject(|subject| subject.digest = digest.map(text));
         fields.done()?;
-        let Files { bundle, snapshot } = self.ask(|reply| Ask::Files { digest, reply }).await?;
+        let Files { bundle, snapshot } = self.ask(|reply| ReloadCommand::Files { digest, reply }).await?;
         call.notes.subject(|subject| subject.digest = Some(text(bundle.digest())));
         Ok(Response::new(pb::GetPolicyResponse {
             digest: text(bundle.digest()),
@@ -188,7 +195,9 @@ impl PolicyAdminService for Admins {
             subject.reason.clone_from(&reason);
         });
         let expected = fields.done_with(expected)?;
-        let report = self.ask(|reply| Ask::Rollback { to, expected, asker: call.asker(reason), reply }).await?;
+        let report = self
+            .ask(|reply| ReloadCommand::Rollback { to, expected, requester: call.requester(reason), reply })
+            .await?;
         call.notes.activated(report.after, report.generation);
         Ok(Response::new(pb::RollbackPolicyResponse { activation: Some(status::activation(report)) }))
     }
@@ -212,8 +221,9 @@ impl PolicyAdminService for Admins {
         });
         fields.done()?;
         let sample_per_thousand = sample.unwrap_or(SAMPLE_ALL);
-        let (replace, asker) = (if replace { Replace::Anyones } else { Replace::OwnOnly }, call.asker(reason));
-        let staged = self.ask(|reply| Ask::Stage { bundle, sample_per_thousand, replace, asker, reply }).await?;
+        let (replace, requester) = (if replace { Replace::Anyones } else { Replace::OwnOnly }, call.requester(reason));
+        let staged =
+            self.ask(|reply| ReloadCommand::Stage { bundle, sample_per_thousand, replace, requester, reply }).await?;
         let Staged { candidate, changes, warnings, notices } = staged;
         call.notes.subject(|subject| subject.digest = Some(text(candidate.digest)));
         Ok(Response::new(pb::StageCandidateResponse {
@@ -247,8 +257,8 @@ impl PolicyAdminService for Admins {
             untried: if untried { Untried::Allowed } else { Untried::Refused },
             withdrawn: if rolled_back { Withdrawn::Allowed } else { Withdrawn::Refused },
         };
-        let asker = call.asker(reason);
-        let promoted = self.ask(|reply| Ask::Promote { digest, expected, knowing, asker, reply }).await?;
+        let requester = call.requester(reason);
+        let promoted = self.ask(|reply| ReloadCommand::Promote { digest, expected, knowing, requester, reply }).await?;
         let (report, candidate) = promoted;
         call.notes.activated(report.after, report.generation);
         Ok(Response::new(pb::PromoteCandidateResponse {
@@ -271,7 +281,8 @@ impl PolicyAdminService for Admins {
             subject.reason.clone_from(&reason);
         });
         fields.done()?;
-        let discarded = self.ask(|reply| Ask::Discard { digest, asker: call.asker(reason), reply }).await?;
+        let discarded =
+            self.ask(|reply| ReloadCommand::Discard { digest, requester: call.requester(reason), reply }).await?;
         call.notes.subject(|subject| subject.digest = Some(text(discarded.digest)));
         Ok(Response::new(pb::DiscardCandidateResponse { candidate: Some(candidate::report(&discarded)) }))
     }

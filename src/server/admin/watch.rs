@@ -16,7 +16,7 @@ use tonic::Status;
 use crate::api::errors::Failure;
 use crate::api::pb;
 use crate::engine::status;
-use crate::reload::status_view::Shown;
+use crate::reload::status_view::StatusHandle;
 use crate::server::admin::credentials::{Credentials, Right};
 use crate::server::admin::failure::AdminFailure;
 use crate::server::admin::gate::Call;
@@ -29,7 +29,7 @@ pub(crate) struct StatusStream {
 }
 
 struct Watch {
-    shown: Shown,
+    shown: StatusHandle,
     news: WatchStream<Arc<status::Status>>,
     stages: WatchStream<Stage>,
     over: Option<Pin<Box<Sleep>>>,
@@ -41,7 +41,7 @@ struct Watch {
 impl StatusStream {
     /// For one caller, who takes one of the places for watchers.
     pub(crate) fn new(
-        shown: Shown,
+        shown: StatusHandle,
         stop: &StopSignal,
         call: Call,
         credentials: Arc<ArcSwap<Credentials>>,

@@ -138,7 +138,7 @@ impl Work {
 
 /// What was written, as far as the span of its call tells of it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Written<'s> {
+pub(crate) struct DecisionSummary<'s> {
     pub(crate) decision_id: [u8; DECISION_ID_BYTES],
     pub(crate) policy_id: &'s str,
     pub(crate) policy_version: &'s str,
@@ -160,7 +160,7 @@ pub(crate) struct Counted<'s> {
 /// Where the plain requests of one call are answered, one after the other: what room one of them
 /// took, the next one uses again.
 #[derive(Debug)]
-pub(crate) struct Desk<'m> {
+pub(crate) struct Scratch<'m> {
     snapshot: &'m Snapshot,
     request: Request<'m>,
     rows: Rows,
@@ -176,7 +176,7 @@ struct OfPolicy<'m> {
     identity: Identity,
 }
 
-impl<'m> Desk<'m> {
+impl<'m> Scratch<'m> {
     /// A desk for what this snapshot answers.
     pub(crate) fn new(snapshot: &'m Snapshot) -> Self {
         // Most orders have one line, and a line is large.
@@ -187,7 +187,7 @@ impl<'m> Desk<'m> {
 
     /// Decides a plain request from its bytes and writes the answer. `None`, and nothing written,
     /// where [`answer`] must look at it: it comes to the same answer, or says what is wrong.
-    pub(crate) fn answer(&mut self, message: &'m [u8], response: &mut Writer<'_>) -> Option<Written<'m>> {
+    pub(crate) fn answer(&mut self, message: &'m [u8], response: &mut Writer<'_>) -> Option<DecisionSummary<'m>> {
         let Self { snapshot, request: said, rows, policy } = self;
         let fast_path::request::PlainRequest {
             request_id,
@@ -221,7 +221,7 @@ impl<'m> Desk<'m> {
         let reason = decision.reason_codes.first();
         let (policy_id, policy_version) = (plan.id.as_str(), plan.version.as_str());
         let counted = Counted { outcome: decision.outcome, reason, order_id: said.order.id, request_id, elapsed };
-        Some(Written { decision_id, policy_id, policy_version, rule, counted })
+        Some(DecisionSummary { decision_id, policy_id, policy_version, rule, counted })
     }
 }
 
@@ -455,11 +455,11 @@ mod tests {
         let mut requests: Vec<_> = files.map(request).collect();
         // Each comes after each of two others: what is left on the desk makes no difference.
         requests.extend(requests.clone().into_iter().rev());
-        let mut desk = Desk::new(&snapshot);
+        let mut scratch = Scratch::new(&snapshot);
         let mut compared = 0;
         for (message, request) in &requests {
             let mut bytes = Vec::new();
-            let written = desk.answer(message, &mut Writer::at_end_of(&mut bytes)).unwrap();
+            let written = scratch.answer(message, &mut Writer::at_end_of(&mut bytes)).unwrap();
             let Evaluated { response, outcome, reason, elapsed: _ } = answer(&snapshot, request).unwrap();
             assert_eq!(bytes, response.encode_to_vec(), "{}", request.request_id);
             assert_eq!(
@@ -467,7 +467,7 @@ mod tests {
                 (outcome, reason, response.lines[0].rule_id.as_str())
             );
             // What cannot be read leaves nothing, either.
-            assert!(desk.answer(&message[..message.len() - 1], &mut Writer::at_end_of(&mut bytes)).is_none());
+            assert!(scratch.answer(&message[..message.len() - 1], &mut Writer::at_end_of(&mut bytes)).is_none());
             compared += 1;
         }
         assert!(20 < compared, "only {compared} requests");

@@ -7,7 +7,7 @@ use crate::api::errors::Failure;
 use crate::api::pb;
 use crate::domain::words::{Outcome, ReasonCode};
 use crate::engine::snapshot::Snapshot;
-use crate::server::data::evaluation::Written;
+use crate::server::data::evaluation::DecisionSummary;
 use crate::server::wire::hex;
 use crate::telemetry;
 use crate::telemetry::span::{BatchAttributes, DecisionAttributes};
@@ -26,9 +26,9 @@ pub(crate) fn count_bad_fields(failure: &Failure) {
 }
 
 /// Tells the span of a call of its one decision.
-pub(crate) fn record_written(snapshot: &Snapshot, written: &Written<'_>) {
+pub(crate) fn record_written(snapshot: &Snapshot, written: &DecisionSummary<'_>) {
     let Some(span) = telemetry::span::current() else { return };
-    let Written { decision_id, policy_id, policy_version, rule, counted } = *written;
+    let DecisionSummary { decision_id, policy_id, policy_version, rule, counted } = *written;
     let (decision_id, digest) = (&hex::text(decision_id), snapshot.digest_text());
     let outcome = counted.outcome;
     DecisionAttributes { decision_id, policy_id, policy_version, digest, rule, outcome }.record(&span);

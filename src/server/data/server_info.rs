@@ -12,10 +12,10 @@ use crate::server::transport::unary::Answer;
 
 /// The answer for the latest generation that was asked about.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct InfoWritten(Arc<Mutex<Option<Written>>>);
+pub(crate) struct InfoWritten(Arc<Mutex<Option<EncodedInfo>>>);
 
 #[derive(Debug)]
-struct Written {
+struct EncodedInfo {
     generation: u64,
     /// The message and its prefix.
     framed: Bytes,
@@ -33,7 +33,7 @@ impl InfoWritten {
             Some(_) | None => {}
         }
         let framed = write(snapshot)?;
-        *latest = Some(Written { generation, framed: framed.clone() });
+        *latest = Some(EncodedInfo { generation, framed: framed.clone() });
         Ok(framed)
     }
 }

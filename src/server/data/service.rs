@@ -23,7 +23,7 @@ use crate::api::pb::refund_policy_service_server::SERVICE_NAME;
 use crate::domain::words::{Outcome, ReasonCode};
 use crate::engine::Engine;
 use crate::engine::snapshot::Snapshot;
-use crate::server::data::evaluation::{self, Counted, Desk, Evaluated, Work, Written};
+use crate::server::data::evaluation::{self, Counted, DecisionSummary, Evaluated, Scratch, Work};
 use crate::server::data::guard::{Deadline, GuardedCall};
 use crate::server::data::heavy::Paying;
 use crate::server::data::observation::{self, count_bad_fields};
@@ -208,7 +208,7 @@ impl Answers {
     fn evaluate_plain(&self, message: &[u8]) -> Option<Result<http::Response<Body>, Failure>> {
         let mut answer = Answer::with_room_for(1);
         let snapshot = self.engine.current();
-        let written = Desk::new(&snapshot).answer(message, &mut answer.writer())?;
+        let written = Scratch::new(&snapshot).answer(message, &mut answer.writer())?;
         observation::record_written(&snapshot, &written);
         self.answered(&snapshot, written.counted, message);
         Some(answer.into_response())
@@ -245,7 +245,7 @@ impl Answers {
         let items_count = items.len();
         // Counted once all are answered: a batch that comes to no answer has decided nothing.
         let mut decided = Vec::with_capacity(items.len());
-        let mut desk = Desk::new(&snapshot);
+        let mut scratch = Scratch::new(&snapshot);
         // Other calls get their turns, also those that came on the same connection.
         tokio::task::yield_now().await;
         let mut turn = Instant::now();
@@ -255,7 +255,7 @@ impl Answers {
                 call.deadline.check()?;
                 turn = Instant::now();
             }
-            match answer_plain_item(&mut desk, item, &mut answer.writer()) {
+            match answer_plain_item(&mut scratch, item, &mut answer.writer()) {
                 Some(written) => decided.push(Item::Plain(written, item)),
                 None => decided.extend(self.answer_decoded_item(&snapshot, item, &mut answer.writer(), call).await?),
             }
@@ -404,7 +404,7 @@ impl Decoded {
 #[derive(Debug)]
 enum Item<'m> {
     /// It was plain.
-    Plain(Written<'m>, &'m [u8]),
+    Plain(DecisionSummary<'m>, &'m [u8]),
     /// It was decoded.
     Decoded(Decoded, &'m [u8]),
 }
@@ -421,14 +421,18 @@ impl Item<'_> {
 
 /// Decides an item of a batch that is plain and writes its answer; `None`, and nothing written, where
 /// it is not.
-fn answer_plain_item<'m>(desk: &mut Desk<'m>, item: &'m [u8], response: &mut Writer<'_>) -> Option<Written<'m>> {
+fn answer_plain_item<'m>(
+    scratch: &mut Scratch<'m>,
+    item: &'m [u8],
+    response: &mut Writer<'_>,
+) -> Option<DecisionSummary<'m>> {
     if EVALUATION_MESSAGE_BYTES_MAX < item.len() {
         return None;
     }
     let mut written = None;
     response.long_message_or_none(1, |answer| {
         answer.long_message_or_none(1, |decision| {
-            written = desk.answer(item, decision);
+            written = scratch.answer(item, decision);
             written.map(|_| ())
         })
     });

@@ -9,17 +9,17 @@ use tonic::Status;
 use crate::api::decode::decode;
 use crate::api::pb;
 use crate::engine::snapshot::Snapshot;
-use crate::server::data::evaluation::{self, Desk};
+use crate::server::data::evaluation::{self, Scratch};
 use crate::server::fast_path::writer::Writer;
 
 /// Answers `EvaluateRefundRequest` messages from their bytes, one after the other in the same room, as
 /// items of a batch are. `None` for each that the slow path must look at, and then nothing is written.
 #[must_use]
 pub fn fast<'m>(snapshot: &'m Snapshot, messages: &[&'m [u8]]) -> Vec<Option<Vec<u8>>> {
-    let mut desk = Desk::new(snapshot);
+    let mut scratch = Scratch::new(snapshot);
     let answer = |message: &&'m [u8]| {
         let mut bytes = Vec::new();
-        desk.answer(message, &mut Writer::at_end_of(&mut bytes)).map(|_| bytes)
+        scratch.answer(message, &mut Writer::at_end_of(&mut bytes)).map(|_| bytes)
     };
     messages.iter().map(answer).collect()
 }

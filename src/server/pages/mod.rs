@@ -22,7 +22,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::reload::status_view::Shown;
+use crate::reload::status_view::StatusHandle;
 use crate::server::series::declare_series;
 use crate::server::transport::budget::ByteBudget;
 use crate::server::transport::connections::{Connections, Drained, Places, peer_share};
@@ -96,7 +96,7 @@ pub struct Sources {
     /// Whether callers are served.
     pub readiness: watch::Receiver<Readiness>,
     /// Where the replica stands with its policies.
-    pub shown: Shown,
+    pub shown: StatusHandle,
 }
 
 /// Why the pages cannot be served.

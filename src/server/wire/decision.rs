@@ -14,7 +14,7 @@ use crate::domain::time::{Date, Timestamp};
 use crate::engine::snapshot::Snapshot;
 use crate::plan::Plan;
 use crate::plan::fact::{InputScope, Origin};
-use crate::plan::rule::{Action, Rule, Step, StepAmount, Verdict};
+use crate::plan::rule::{Action, Rule, RuleEffect, Step, StepAmount};
 use crate::server::wire::evidence;
 use crate::server::wire::words::{
     to_deduction_kind, to_liable_party, to_outcome, to_primary_reason, to_reason_codes, to_refund_method,
@@ -147,7 +147,7 @@ pub(crate) fn compensations<'a>(
 ) -> impl Iterator<Item = pb::Compensation> + 'a {
     let rule = names.rule(decision.rule);
     decision.compensations.iter().map(move |extra| {
-        let written = rule.and_then(|rule| rule.verdict.compensations.get(usize::from(extra.place)));
+        let written = rule.and_then(|rule| rule.effect.compensations.get(usize::from(extra.place)));
         pb::Compensation {
             name: written.map(|written| written.name.clone()).unwrap_or_default(),
             amount: Some(names.money(extra.amount)),
@@ -164,7 +164,7 @@ pub(crate) fn amounts_due<'a>(
 ) -> impl Iterator<Item = pb::AmountDue> + 'a {
     let rule = names.rule(decision.rule);
     decision.amounts_due.iter().map(move |extra| {
-        let written = rule.and_then(|rule| rule.verdict.amounts_due.get(usize::from(extra.place)));
+        let written = rule.and_then(|rule| rule.effect.amounts_due.get(usize::from(extra.place)));
         pb::AmountDue {
             name: written.map(|written| written.name.clone()).unwrap_or_default(),
             amount: Some(names.money(extra.amount)),
@@ -322,11 +322,11 @@ impl<'a> Names<'a> {
     }
 
     fn step(self, rule: RuleRef, step: u16) -> Option<&'a Step> {
-        let verdict: &Verdict = match rule {
-            RuleRef::Rule(_) => &self.rule(rule)?.verdict,
+        let effect: &RuleEffect = match rule {
+            RuleRef::Rule(_) => &self.rule(rule)?.effect,
             RuleRef::Otherwise => &self.plan.otherwise,
         };
-        match &verdict.action {
+        match &effect.action {
             Action::Refund(steps) => steps.get(usize::from(step)),
             Action::Deny(_) | Action::Ask(_) | Action::Review(_) => None,
         }

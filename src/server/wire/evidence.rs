@@ -2,8 +2,8 @@
 
 use crate::api::pb;
 use crate::domain::decision::{EvidenceProblem, EvidenceReport, RejectedEvidence, TextFinding};
-use crate::domain::exact::Exact;
 use crate::domain::facts::FactId;
+use crate::domain::ratio::Ratio;
 use crate::domain::request::Claim;
 use crate::plan::Plan;
 use crate::plan::evidence::{Conditions, MediaRange};
@@ -79,7 +79,7 @@ fn detail(problem: EvidenceProblem, of: Option<&Conditions>, plan: &Plan) -> Str
         }
         EvidenceProblem::Expired => match of.and_then(|of| of.max_age) {
             Some(age) => {
-                let age = show_quantity(Exact::whole(age.nanos()), Dimension::Elapsed);
+                let age = show_quantity(Ratio::whole(age.nanos()), Dimension::Elapsed);
                 format!("it must be captured at most {age} before the request")
             }
             None => "it is too old".to_owned(),

@@ -7,9 +7,9 @@ use prost::Message as _;
 use crate::api::pb;
 use crate::decision::explain::{Explanation, LineExplanation, NEAR_MISSES_MAX, NearMiss, Recorder, WorkedDeduction};
 use crate::domain::decision::{Decision, DeductionSource, RuleRef};
-use crate::domain::exact::Exact;
 use crate::domain::facts::{FactId, Value};
 use crate::domain::money::Amount;
+use crate::domain::ratio::Ratio;
 use crate::plan::fact::Dimension;
 use crate::plan::show::show_quantity;
 use crate::plan::test::{Answer, Test};
@@ -60,7 +60,7 @@ impl Recorder for Transcript {
         }
     }
 
-    fn deduction(&mut self, source: DeductionSource, exact: Exact, taken: Amount) {
+    fn deduction(&mut self, source: DeductionSource, exact: Ratio, taken: Amount) {
         if let Some(line) = self.lines.last_mut() {
             line.deductions.push(WorkedDeduction { source, exact, taken });
         }
@@ -186,7 +186,7 @@ mod tests {
         transcript.test(2, 1, Answer::Unknown);
         transcript.test(0, 0, Answer::Yes);
         let source = DeductionSource::Step { rule: RuleRef::Rule(0), step: 0, tier: None };
-        let third = Exact::fraction(125_500_000_000, 3).unwrap();
+        let third = Ratio::fraction(125_500_000_000, 3).unwrap();
         transcript.deduction(source, third, Amount::from_minor(4_183));
         let message = message(&transcript.explanation(), &samples::decision(), names, 10_000).unwrap();
         let line = &message.lines[0];

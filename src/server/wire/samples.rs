@@ -20,7 +20,7 @@ use crate::domain::zone::Zone;
 use crate::plan::evidence::{Conditions, EvidenceKind, MediaRange};
 use crate::plan::fact::{BuiltIn, Derived, Dimension, FactDefinition, FactType, Input, InputRange, InputScope, Origin};
 use crate::plan::formula::Formula;
-use crate::plan::rule::{Action, NextStep, Rounded, Rule, Step, StepAmount, StepScope, Verdict};
+use crate::plan::rule::{Action, NextStep, Rounded, Rule, RuleEffect, Step, StepAmount, StepScope};
 use crate::plan::rules::Rules;
 use crate::plan::test::{Accepts, Test};
 use crate::plan::text::{ComparisonExcuses, TextRules};
@@ -72,7 +72,7 @@ pub(crate) fn plan() -> Plan {
         more_info_steps: Vec::new(),
         review_steps: Vec::new(),
         rules: Rules::new(rules()),
-        otherwise: verdict(Action::Review(ReasonCodes::of(&[ReasonCode::NoMatchingRule]))),
+        otherwise: effect(Action::Review(ReasonCodes::of(&[ReasonCode::NoMatchingRule]))),
     }
 }
 
@@ -145,7 +145,7 @@ fn rules() -> Vec<Rule> {
         id: id.into(),
         layer: None,
         tests,
-        verdict: verdict(Action::Refund(steps)),
+        effect: effect(Action::Refund(steps)),
     };
     vec![
         rule("in-progress-late", vec![test(BuiltIn::Stage, "in_progress")], vec![share]),
@@ -158,8 +158,8 @@ fn rules() -> Vec<Rule> {
     ]
 }
 
-fn verdict(action: Action) -> Verdict {
-    Verdict {
+fn effect(action: Action) -> RuleEffect {
+    RuleEffect {
         action,
         demands: Vec::new(),
         next_steps: Vec::new(),

@@ -24,8 +24,8 @@ use requite::engine::status::{
 use requite::engine::{Activator, Engine, open};
 use requite::policy::bundle::{Bundle, BundleFile, Digest};
 use requite::policy::diff::{Changes, bounded_diff};
-use requite::reload::handle::{Ask, Asker, Desk, Files, Replace, Staged, Untried};
-use requite::reload::status_view::Shown;
+use requite::reload::handle::{Files, ReloadCommand, ReloadHandle, Replace, Requester, Staged, Untried};
+use requite::reload::status_view::StatusHandle;
 use requite::server::Drained;
 use requite::server::admin::{self, AdminAddress, AdminConfig, AdminLimits, OpenError, TlsFiles};
 use requite::telemetry::event::{ReloadResult, ReloadTrigger, Reloaded};
@@ -130,13 +130,13 @@ pub async fn start_with(change: impl FnOnce(&mut AdminConfig)) -> Running {
 pub async fn start_in(dir: TempDir, config: AdminConfig) -> Result<Running, OpenError> {
     let listener = admin::open(config).await?;
     let address = listener.address().unwrap();
-    let (desk, teller) = Teller::open();
+    let (reload, teller) = Teller::open();
     let (source, slowness, begun) = (teller.0.source.clone(), teller.0.slowness.clone(), teller.0.begun.clone());
-    let status = desk.shown.told.clone();
+    let status = reload.shown.told.clone();
     let teller = tokio::spawn(teller.0.run(teller.1));
     let (stop, stopped) = oneshot::channel::<()>();
     let task = tokio::spawn(async move {
-        admin::serve(listener, desk, async { stopped.await.unwrap_or_default() }).await.unwrap()
+        admin::serve(listener, reload, async { stopped.await.unwrap_or_default() }).await.unwrap()
     });
     Ok(Running { address, dir, source, slowness, begun, status, teller, stop, task })
 }
@@ -257,15 +257,15 @@ pub struct Teller {
 
 impl Teller {
     /// With bundle `1` in force.
-    pub fn open() -> (Desk, (Self, mpsc::Receiver<Ask>)) {
+    pub fn open() -> (ReloadHandle, (Self, mpsc::Receiver<ReloadCommand>)) {
         let first = bundle("1");
         let (engine, activator) = open(admit(&first).unwrap());
-        let revision = revision(first.digest(), 1, ReloadTrigger::Start, &Asker::default());
+        let revision = revision(first.digest(), 1, ReloadTrigger::Start, &Requester::default());
         let snapshot = Arc::clone(&engine.current());
         snapshot.count(7);
         let (status, told) = watch::channel(Arc::new(status(&revision, &snapshot)));
         let (asks, asked) = mpsc::channel(4);
-        let desk = Desk { asks, shown: Shown { told, engine: engine.clone(), clock: now } };
+        let reload = ReloadHandle { asks, shown: StatusHandle { told, engine: engine.clone(), clock: now } };
         let teller = Self {
             source: Arc::new(Mutex::new(first.clone())),
             slowness: Arc::default(),
@@ -278,11 +278,11 @@ impl Teller {
             candidate: None,
             status,
         };
-        (desk, (teller, asked))
+        (reload, (teller, asked))
     }
 
     /// Works through what is asked.
-    pub async fn run(mut self, mut asked: mpsc::Receiver<Ask>) {
+    pub async fn run(mut self, mut asked: mpsc::Receiver<ReloadCommand>) {
         while let Some(ask) = asked.recv().await {
             self.begun.fetch_add(1, Ordering::SeqCst);
             let slowness = *self.slowness.lock().unwrap();
@@ -291,35 +291,39 @@ impl Teller {
         }
     }
 
-    fn answer(&mut self, ask: Ask) {
+    fn answer(&mut self, ask: ReloadCommand) {
         // Whoever asked may be gone.
         match ask {
-            Ask::Validate { bundle, reply } => drop(reply.send(Ok(self.validate(bundle.map(|upload| upload.bundle))))),
-            Ask::Reload { expected, asker, reply } => {
+            ReloadCommand::Validate { bundle, reply } => {
+                drop(reply.send(Ok(self.validate(bundle.map(|upload| upload.bundle)))))
+            }
+            ReloadCommand::Reload { expected, requester, reply } => {
                 let bundle = self.source.lock().unwrap().clone();
-                let done = self.expect(expected).and_then(|()| self.put(bundle, ReloadTrigger::Admin, &asker));
+                let done = self.expect(expected).and_then(|()| self.put(bundle, ReloadTrigger::Admin, &requester));
                 drop(reply.send(done));
             }
-            Ask::Rollback { to, expected, asker, reply } => drop(reply.send(self.roll_back(to, expected, &asker))),
-            Ask::Revisions { reply } => {
+            ReloadCommand::Rollback { to, expected, requester, reply } => {
+                drop(reply.send(self.roll_back(to, expected, &requester)))
+            }
+            ReloadCommand::Revisions { reply } => {
                 let kept = self.revisions.iter().map(|revision| (revision.clone(), None)).collect();
                 let activations = self.activations.entries().cloned().collect();
                 drop(reply.send(Ok(Revisions { kept, activations })));
             }
-            Ask::Files { digest, reply } => {
+            ReloadCommand::Files { digest, reply } => {
                 let found = self.bundles.get(&digest.unwrap_or(self.in_force()));
                 let files =
                     found.map(|(bundle, snapshot)| Files { bundle: bundle.clone(), snapshot: snapshot.clone() });
                 drop(reply.send(files.ok_or(Refusal::NoRevision { wanted: digest })));
             }
-            Ask::Stage { bundle, sample_per_thousand, replace, asker, reply } => {
+            ReloadCommand::Stage { bundle, sample_per_thousand, replace, requester, reply } => {
                 let bundle = bundle.map(|upload| upload.bundle);
-                drop(reply.send(self.stage(bundle, sample_per_thousand, replace, asker.actor)));
+                drop(reply.send(self.stage(bundle, sample_per_thousand, replace, requester.actor)));
             }
-            Ask::Promote { digest, expected, knowing, asker, reply } => {
-                drop(reply.send(self.promote(digest, expected, knowing.untried, &asker)));
+            ReloadCommand::Promote { digest, expected, knowing, requester, reply } => {
+                drop(reply.send(self.promote(digest, expected, knowing.untried, &requester)));
             }
-            Ask::Discard { digest, asker: _, reply } => {
+            ReloadCommand::Discard { digest, requester: _, reply } => {
                 let taken = self.take_candidate(digest).map(|(report, _)| report);
                 self.tell(None);
                 drop(reply.send(taken));
@@ -363,7 +367,12 @@ impl Teller {
         }
     }
 
-    fn put(&mut self, bundle: Bundle, trigger: ReloadTrigger, asker: &Asker) -> Result<ActivationReport, Refusal> {
+    fn put(
+        &mut self,
+        bundle: Bundle,
+        trigger: ReloadTrigger,
+        requester: &Requester,
+    ) -> Result<ActivationReport, Refusal> {
         let before = self.in_force();
         let admission = match admit(&bundle) {
             Ok(admission) => admission,
@@ -386,15 +395,15 @@ impl Teller {
         } else {
             let generation = self.activator.activate(&self.activator.current(), admission).unwrap().generation;
             self.bundles.insert(bundle.digest(), (Arc::new(bundle), Arc::clone(&self.engine.current())));
-            self.revisions.insert(0, revision(self.in_force(), generation, trigger, asker));
+            self.revisions.insert(0, revision(self.in_force(), generation, trigger, requester));
             self.activations.enter(Entry {
                 snapshot: &self.engine.current(),
                 semantic: None,
                 before: Some(before),
                 withdraws: Vec::new(),
                 trigger,
-                actor: asker.actor.clone(),
-                reason: asker.reason.clone(),
+                actor: requester.actor.clone(),
+                reason: requester.reason.clone(),
                 at: now(),
             });
             generation
@@ -404,11 +413,16 @@ impl Teller {
         Ok(ActivationReport { before, after, generation, at, warnings, changes, cases_passed, notices })
     }
 
-    fn roll_back(&mut self, to: Option<Digest>, expected: Digest, asker: &Asker) -> Result<ActivationReport, Refusal> {
+    fn roll_back(
+        &mut self,
+        to: Option<Digest>,
+        expected: Digest,
+        requester: &Requester,
+    ) -> Result<ActivationReport, Refusal> {
         self.expect(Some(expected))?;
         let to = to.or_else(|| self.revisions.get(1).map(|revision| revision.digest));
         let found = to.and_then(|to| self.bundles.get(&to)).map(|(bundle, _)| Bundle::clone(bundle));
-        self.put(found.ok_or(Refusal::NoRevision { wanted: to })?, ReloadTrigger::Rollback, asker)
+        self.put(found.ok_or(Refusal::NoRevision { wanted: to })?, ReloadTrigger::Rollback, requester)
     }
 
     fn stage(
@@ -471,7 +485,7 @@ impl Teller {
         digest: Digest,
         expected: Digest,
         untried: Untried,
-        asker: &Asker,
+        requester: &Requester,
     ) -> Result<(ActivationReport, CandidateReport), Refusal> {
         self.expect(Some(expected))?;
         let compared = self.candidate.as_ref().map_or(0, |(report, _)| report.compared);
@@ -479,7 +493,7 @@ impl Teller {
             return Err(Refusal::Untried { candidate: digest, not_comparable: 3 });
         }
         let (report, bundle) = self.take_candidate(Some(digest))?;
-        Ok((self.put(bundle, ReloadTrigger::Promotion, asker)?, report))
+        Ok((self.put(bundle, ReloadTrigger::Promotion, requester)?, report))
     }
 
     fn tell(&self, attempt: Option<Reloaded>) {
@@ -499,15 +513,15 @@ impl Teller {
     }
 }
 
-fn revision(digest: Digest, generation: u64, trigger: ReloadTrigger, asker: &Asker) -> Revision {
+fn revision(digest: Digest, generation: u64, trigger: ReloadTrigger, requester: &Requester) -> Revision {
     Revision {
         digest,
         semantic: None,
         generation,
         activated_at: now(),
         trigger,
-        actor: asker.actor.clone(),
-        reason: asker.reason.clone(),
+        actor: requester.actor.clone(),
+        reason: requester.reason.clone(),
         known_good: KnownGood::NotYet,
     }
 }

@@ -11,7 +11,7 @@ use arc_swap::{ArcSwap, Guard};
 use crate::engine::snapshot::Snapshot;
 
 /// Holds the snapshot in force.
-pub trait Place {
+pub trait SnapshotCell {
     /// A snapshot that was in force when it was taken.
     type Taken: Deref<Target = Arc<Snapshot>>;
 
@@ -25,7 +25,7 @@ pub trait Place {
     fn replace(&self, expected: &Arc<Snapshot>, next: Arc<Snapshot>) -> bool;
 }
 
-impl Place for ArcSwap<Snapshot> {
+impl SnapshotCell for ArcSwap<Snapshot> {
     type Taken = Guard<Arc<Snapshot>>;
 
     fn holding(first: Arc<Snapshot>) -> Self {

@@ -10,11 +10,11 @@ use requite::engine::admit::admit_of;
 use requite::engine::status::{ActivationReport, Refusal, Status};
 use requite::engine::{Engine, open_in};
 use requite::policy::bundle::{Bundle, BundleFile, Digest};
-use requite::reload::bootstrap::{Begun, begin};
+use requite::reload::bootstrap::{Bootstrapped, begin};
 use requite::reload::flap_damper::FlapLimits;
-use requite::reload::handle::{Ask, Asker, Desk, Knowing, Replace, Reply, Staged};
-use requite::reload::signal::Hints;
-use requite::reload::{GoodAfter, Road, RoadConfig, lay};
+use requite::reload::handle::{Knowing, ReloadCommand, ReloadHandle, Replace, Reply, Requester, Staged};
+use requite::reload::signal::ReloadSignal;
+use requite::reload::{GoodAfter, ReloadConfig, ReloadHandles, lay};
 use requite::source::{Directory, Source, SourceError, Watching};
 use requite::telemetry::event::ReloadTrigger;
 use tempfile::TempDir;
@@ -26,7 +26,7 @@ use tokio::time::{Instant, sleep, timeout};
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Looks only where it is told to, and never knows anything as good.
-pub const BY_HAND: RoadConfig = RoadConfig {
+pub const BY_HAND: ReloadConfig = ReloadConfig {
     poll: Duration::from_secs(3_600),
     read_max: PATIENCE,
     flap: FlapLimits {
@@ -69,8 +69,8 @@ pub struct Place {
 /// A road that is run.
 pub struct Running {
     pub engine: Engine,
-    pub desk: Desk,
-    pub hints: Hints,
+    pub reload: ReloadHandle,
+    pub signal: ReloadSignal,
     pub reads: Arc<AtomicUsize>,
     tasks: Vec<JoinHandle<()>>,
     file: PathBuf,
@@ -105,21 +105,21 @@ impl Place {
     }
 
     /// Begins a run.
-    pub fn run(&self, config: RoadConfig) -> Running {
+    pub fn run(&self, config: ReloadConfig) -> Running {
         let laid = self.lay(config);
         laid.run()
     }
 
     /// Lays the road, so that asks may wait before it is run.
-    pub fn lay(&self, config: RoadConfig) -> Laid {
+    pub fn lay(&self, config: ReloadConfig) -> Laid {
         let reads = Arc::new(AtomicUsize::new(0));
         let source = Counted { directory: Directory::new(self.source()), reads: Arc::clone(&reads) };
-        let Begun { beginning, loader } = begin(Arc::new(source), admit_of, self.state.as_deref()).unwrap();
+        let Bootstrapped { beginning, loader } = begin(Arc::new(source), admit_of, self.state.as_deref()).unwrap();
         // The first one was for the start.
         reads.store(0, Ordering::SeqCst);
         let (engine, activator) = open_in(Arc::clone(&beginning.first.plans));
-        let road = lay(loader, activator, beginning, config);
-        Laid { road, engine, reads, file: self.file() }
+        let handles = lay(loader, activator, beginning, config);
+        Laid { handles, engine, reads, file: self.file() }
     }
 }
 
@@ -147,7 +147,7 @@ impl Source for Counted {
 
 /// A road that is not run yet.
 pub struct Laid {
-    pub road: Road,
+    pub handles: ReloadHandles,
     engine: Engine,
     reads: Arc<AtomicUsize>,
     file: PathBuf,
@@ -155,23 +155,23 @@ pub struct Laid {
 
 impl Laid {
     pub fn run(self) -> Running {
-        let Self { road: Road { reloader, desk, hints, keeper }, engine, reads, file } = self;
+        let Self { handles: ReloadHandles { reloader, reload, signal, persister }, engine, reads, file } = self;
         let mut tasks = vec![tokio::spawn(reloader.run(std::future::pending()))];
-        tasks.extend(keeper.map(|keeper| tokio::spawn(keeper.run())));
-        Running { engine, desk, hints, reads, tasks, file }
+        tasks.extend(persister.map(|persister| tokio::spawn(persister.run())));
+        Running { engine, reload, signal, reads, tasks, file }
     }
 }
 
 impl Running {
     /// Asks, and waits for the answer.
-    pub async fn ask<T>(&self, ask: impl FnOnce(Reply<T>) -> Ask) -> Result<T, Refusal> {
+    pub async fn ask<T>(&self, ask: impl FnOnce(Reply<T>) -> ReloadCommand) -> Result<T, Refusal> {
         let (reply, answer) = oneshot::channel();
-        self.desk.asks.send(ask(reply)).await.unwrap();
+        self.reload.asks.send(ask(reply)).await.unwrap();
         timeout(PATIENCE, answer).await.unwrap().unwrap()
     }
 
     pub async fn reload(&self, expected: Option<Digest>) -> Result<ActivationReport, Refusal> {
-        self.ask(|reply| Ask::Reload { expected, asker: "ops".into(), reply }).await
+        self.ask(|reply| ReloadCommand::Reload { expected, requester: "ops".into(), reply }).await
     }
 
     pub async fn roll_back(&self, to: Option<Digest>) -> Result<ActivationReport, Refusal> {
@@ -180,28 +180,36 @@ impl Running {
 
     pub async fn roll_back_because(&self, to: Option<Digest>, reason: &str) -> Result<ActivationReport, Refusal> {
         let expected = self.digest();
-        let asker = Asker { actor: "ops".into(), reason: reason.into() };
-        let done = self.ask(|reply| Ask::Rollback { to, expected, asker, reply }).await;
+        let requester = Requester { actor: "ops".into(), reason: reason.into() };
+        let done = self.ask(|reply| ReloadCommand::Rollback { to, expected, requester, reply }).await;
         self.settle().await;
         done
     }
 
     /// Waits for what the road does after an answer: it looks at the source, to leave out what that holds.
     async fn settle(&self) {
-        self.ask(|reply| Ask::Revisions { reply }).await.unwrap();
+        self.ask(|reply| ReloadCommand::Revisions { reply }).await.unwrap();
     }
 
     /// Stages this version, as someone who replaces nobody else's candidate.
     pub async fn stage(&self, version: &str, actor: &str) -> Result<Staged, Refusal> {
-        let (bundle, asker) = (Some(bundle(&text(version)).into()), Asker::from(actor));
-        self.ask(|reply| Ask::Stage { bundle, sample_per_thousand: 1_000, replace: Replace::OwnOnly, asker, reply })
-            .await
+        let (bundle, requester) = (Some(bundle(&text(version)).into()), Requester::from(actor));
+        self.ask(|reply| ReloadCommand::Stage {
+            bundle,
+            sample_per_thousand: 1_000,
+            replace: Replace::OwnOnly,
+            requester,
+            reply,
+        })
+        .await
     }
 
     /// Promotes this version over that one, tried or not, rolled back from or not.
     pub async fn promote(&self, version: &str, over: &str) -> Result<ActivationReport, Refusal> {
         let (digest, expected, knowing) = (digest(version), digest(over), Knowing::ALL);
-        let done = self.ask(|reply| Ask::Promote { digest, expected, knowing, asker: "ops".into(), reply }).await;
+        let done = self
+            .ask(|reply| ReloadCommand::Promote { digest, expected, knowing, requester: "ops".into(), reply })
+            .await;
         self.settle().await;
         Ok(done?.0)
     }
@@ -219,7 +227,7 @@ impl Running {
     /// Hints, and waits until the source was read and the status tells of it.
     pub async fn hint(&self, trigger: ReloadTrigger) {
         let before = self.status().source.checked_at;
-        self.hints.give(trigger);
+        self.signal.notify(trigger);
         self.until("the source is looked at", |status| status.source.checked_at != before).await;
     }
 
@@ -232,7 +240,7 @@ impl Running {
     }
 
     pub fn status(&self) -> Arc<Status> {
-        Arc::new(self.desk.shown.now())
+        Arc::new(self.reload.shown.now())
     }
 
     pub async fn until(&self, what: &str, holds: impl Fn(&Status) -> bool) -> Arc<Status> {
@@ -249,7 +257,7 @@ impl Running {
 
     /// Ends the run; what was begun is finished, and the state directory is free again.
     pub async fn end(self) {
-        drop(self.desk);
+        drop(self.reload);
         for task in self.tasks {
             timeout(PATIENCE, task).await.unwrap().unwrap();
         }

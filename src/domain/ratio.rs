@@ -1,29 +1,29 @@
 //! Exact numbers: rationals that never round by themselves.
 //!
 //! Every operation either gives the true result or says `Overflow`. The only way to lose
-//! precision is [`Exact::round`], and it names its increment and its mode.
+//! precision is [`Ratio::round`], and it names its increment and its mode.
 
-mod short;
+mod small;
 
 use std::cmp::Ordering;
 use std::fmt;
 
-use num_rational::Ratio;
+use num_rational::Ratio as Quotient;
 use num_traits::{CheckedAdd, CheckedDiv, CheckedMul, CheckedSub, Signed};
 
-use crate::domain::exact::short::wide;
 use crate::domain::limits::{DECIMAL_DIGITS_MAX, DECIMAL_PLACES_MAX};
+use crate::domain::ratio::small::wide;
 
-pub use short::Short;
+pub use small::SmallRatio;
 
 /// A number with an exact value: numerator and denominator of 127 bits each, always reduced.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Exact(Parts);
+pub struct Ratio(Parts);
 
 /// What a number is made of. What fits into 64 bits is always held in 64 bits, so equal numbers are held alike.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Parts {
-    Short(Short),
+    SmallRatio(SmallRatio),
     Long(Long),
 }
 
@@ -59,12 +59,12 @@ pub enum RoundingMode {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Rounding {
     /// The step between allowed values; more than zero.
-    pub increment: Exact,
+    pub increment: Ratio,
     /// Which of the two neighbours is taken.
     pub mode: RoundingMode,
 }
 
-impl Exact {
+impl Ratio {
     /// Zero.
     pub const ZERO: Self = Self::whole(0);
     /// One.
@@ -76,7 +76,7 @@ impl Exact {
     pub const fn whole(value: i128) -> Self {
         let short = value as i64;
         if short as i128 == value {
-            Self(Parts::Short(Short { numerator: short, denominator: 1 }))
+            Self(Parts::SmallRatio(SmallRatio { numerator: short, denominator: 1 }))
         } else {
             Self(Parts::Long(Long { numerator: value, denominator: 1 }))
         }
@@ -96,7 +96,7 @@ impl Exact {
         if denominator == 0 || numerator == i128::MIN || denominator == i128::MIN {
             return None;
         }
-        Some(Self::from_ratio(Ratio::new(numerator, denominator)))
+        Some(Self::from_ratio(Quotient::new(numerator, denominator)))
     }
 
     /// Reads a decimal by a strict grammar: a sign or none, digits, at most one point with digits
@@ -127,7 +127,7 @@ impl Exact {
     #[inline]
     pub const fn numerator(self) -> i128 {
         match self.0 {
-            Parts::Short(short) => short.numerator as i128,
+            Parts::SmallRatio(short) => short.numerator as i128,
             Parts::Long(long) => long.numerator,
         }
     }
@@ -137,7 +137,7 @@ impl Exact {
     #[inline]
     pub const fn denominator(self) -> i128 {
         match self.0 {
-            Parts::Short(short) => short.denominator as i128,
+            Parts::SmallRatio(short) => short.denominator as i128,
             Parts::Long(long) => long.denominator,
         }
     }
@@ -152,9 +152,9 @@ impl Exact {
     /// The number, where it fits into 64 bits.
     #[must_use]
     #[inline]
-    pub const fn short(self) -> Option<Short> {
+    pub const fn short(self) -> Option<SmallRatio> {
         match self.0 {
-            Parts::Short(short) => Some(short),
+            Parts::SmallRatio(short) => Some(short),
             Parts::Long(_) => None,
         }
     }
@@ -164,8 +164,8 @@ impl Exact {
     #[inline]
     pub const fn whole_of_64_bits(self) -> Option<i64> {
         match self.0 {
-            Parts::Short(Short { numerator, denominator: 1 }) => Some(numerator),
-            Parts::Short(_) | Parts::Long(_) => None,
+            Parts::SmallRatio(SmallRatio { numerator, denominator: 1 }) => Some(numerator),
+            Parts::SmallRatio(_) | Parts::Long(_) => None,
         }
     }
 
@@ -265,8 +265,8 @@ impl Exact {
     #[inline]
     pub fn floor(self) -> i128 {
         match self.0 {
-            Parts::Short(Short { numerator, denominator: 1 }) => numerator.into(),
-            Parts::Short(Short { numerator, denominator }) => numerator.div_euclid(denominator).into(),
+            Parts::SmallRatio(SmallRatio { numerator, denominator: 1 }) => numerator.into(),
+            Parts::SmallRatio(SmallRatio { numerator, denominator }) => numerator.div_euclid(denominator).into(),
             Parts::Long(Long { numerator, denominator: 1 }) => numerator,
             Parts::Long(Long { numerator, denominator }) => numerator.div_euclid(denominator),
         }
@@ -285,17 +285,17 @@ impl Exact {
         if let (Some(value), Some(increment)) = (self.short(), rounding.increment.short())
             && let Some(steps) = value.steps_of(increment, rounding.mode)
         {
-            return Ok(Short::whole(steps).product(increment));
+            return Ok(SmallRatio::whole(steps).product(increment));
         }
         let steps = self.over(rounding.increment).unwrap_or(Err(Overflow))?;
         Self::whole(steps.round_to_whole(rounding.mode)?).times(rounding.increment)
     }
 
-    fn ratio(self) -> Ratio<i128> {
-        Ratio::new_raw(self.numerator(), self.denominator())
+    fn ratio(self) -> Quotient<i128> {
+        Quotient::new_raw(self.numerator(), self.denominator())
     }
 
-    fn from_ratio(ratio: Ratio<i128>) -> Self {
+    fn from_ratio(ratio: Quotient<i128>) -> Self {
         let (numerator, denominator) = ratio.into_raw();
         Self::reduced(numerator, denominator)
     }
@@ -304,7 +304,7 @@ impl Exact {
     #[inline]
     fn reduced(numerator: i128, denominator: i128) -> Self {
         Self(match (i64::try_from(numerator), i64::try_from(denominator)) {
-            (Ok(numerator), Ok(denominator)) => Parts::Short(Short { numerator, denominator }),
+            (Ok(numerator), Ok(denominator)) => Parts::SmallRatio(SmallRatio { numerator, denominator }),
             (_, _) => Parts::Long(Long { numerator, denominator }),
         })
     }
@@ -322,10 +322,10 @@ impl Exact {
     }
 }
 
-impl From<Short> for Exact {
+impl From<SmallRatio> for Ratio {
     #[inline]
-    fn from(short: Short) -> Self {
-        Self(Parts::Short(short))
+    fn from(short: SmallRatio) -> Self {
+        Self(Parts::SmallRatio(short))
     }
 }
 
@@ -346,14 +346,14 @@ impl RoundingMode {
     }
 }
 
-impl PartialOrd for Exact {
+impl PartialOrd for Ratio {
     #[inline]
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Exact {
+impl Ord for Ratio {
     #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
         if let (Some(a), Some(b)) = (self.short(), other.short()) {
@@ -364,7 +364,7 @@ impl Ord for Exact {
     }
 }
 
-impl fmt::Display for Exact {
+impl fmt::Display for Ratio {
     /// A decimal where one exists within twelve places, otherwise a fraction: `0.375`, `1/3`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (numerator, denominator) = (self.numerator(), self.denominator());
@@ -391,7 +391,7 @@ mod tests {
     use proptest::prelude::*;
 
     /// Numbers on both sides of every bound at which another road is taken.
-    fn number() -> impl Strategy<Value = Exact> {
+    fn number() -> impl Strategy<Value = Ratio> {
         let whole = prop_oneof![
             3 => -50i128..50,
             2 => (-1_000_000_000_000_000i128..1_000_000_000_000_000).prop_map(|n| n * 10_000),
@@ -400,7 +400,7 @@ mod tests {
         ];
         let below =
             prop_oneof![3 => Just(1i128), 3 => 1i128..60, 1 => 1i128..=i128::from(i64::MAX) + 1, 1 => Just(i128::MAX)];
-        (whole, below).prop_map(|(numerator, denominator)| Exact::fraction(numerator, denominator).unwrap())
+        (whole, below).prop_map(|(numerator, denominator)| Ratio::fraction(numerator, denominator).unwrap())
     }
 
     #[test]
@@ -408,15 +408,15 @@ mod tests {
         for (numerator, denominator) in
             [(1, 0), (0, 0), (i128::MIN, 0), (i128::MIN, 1), (i128::MIN, -1), (1, i128::MIN)]
         {
-            assert_eq!(Exact::fraction(numerator, denominator), None, "{numerator} / {denominator}");
+            assert_eq!(Ratio::fraction(numerator, denominator), None, "{numerator} / {denominator}");
         }
-        assert_eq!(Exact::fraction(i128::MIN + 1, -1), Some(Exact::whole(i128::MAX)));
+        assert_eq!(Ratio::fraction(i128::MIN + 1, -1), Some(Ratio::whole(i128::MAX)));
     }
 
     proptest! {
         #[test]
         fn short_roads_lead_where_the_long_one_does(a in number(), b in number()) {
-            let long = |result: Option<Ratio<i128>>| result.map(Exact::from_ratio).ok_or(Overflow);
+            let long = |result: Option<Quotient<i128>>| result.map(Ratio::from_ratio).ok_or(Overflow);
             prop_assert_eq!(a.plus(b), long(a.ratio().checked_add(&b.ratio())));
             prop_assert_eq!(a.minus(b), long(a.ratio().checked_sub(&b.ratio())));
             prop_assert_eq!(a.times(b), long(a.ratio().checked_mul(&b.ratio())));
@@ -426,28 +426,28 @@ mod tests {
             prop_assert_eq!(a.cmp(&b), a.ratio().cmp(&b.ratio()));
             prop_assert_eq!(a == b, a.ratio() == b.ratio());
             prop_assert_eq!(a.floor(), a.ratio().numer().div_euclid(*a.ratio().denom()));
-            if Exact::ZERO < b {
+            if Ratio::ZERO < b {
                 for mode in [RoundingMode::HalfUp, RoundingMode::HalfDown, RoundingMode::HalfEven, RoundingMode::Up, RoundingMode::Down] {
                     let steps = a.over(b).unwrap().and_then(|steps| steps.round_to_whole(mode));
-                    let long = steps.and_then(|steps| Exact::whole(steps).times(b));
+                    let long = steps.and_then(|steps| Ratio::whole(steps).times(b));
                     prop_assert_eq!(a.round(to(b, mode)), long, "{:?}", mode);
                 }
             }
         }
     }
 
-    fn exact(numerator: i128, denominator: i128) -> Exact {
-        Exact::fraction(numerator, denominator).unwrap()
+    fn exact(numerator: i128, denominator: i128) -> Ratio {
+        Ratio::fraction(numerator, denominator).unwrap()
     }
 
-    fn to(increment: Exact, mode: RoundingMode) -> Rounding {
+    fn to(increment: Ratio, mode: RoundingMode) -> Rounding {
         Rounding { increment, mode }
     }
 
     #[test]
     fn three_thirds_are_one() {
         let third = exact(1, 3);
-        assert_eq!(third.plus(third).unwrap().plus(third).unwrap(), Exact::ONE);
+        assert_eq!(third.plus(third).unwrap().plus(third).unwrap(), Ratio::ONE);
     }
 
     #[test]
@@ -460,9 +460,9 @@ mod tests {
             (RoundingMode::Up, 3),
             (RoundingMode::Down, 2),
         ] {
-            assert_eq!(tie.round(to(Exact::ONE, mode)).unwrap(), Exact::whole(expected), "{mode:?}");
+            assert_eq!(tie.round(to(Ratio::ONE, mode)).unwrap(), Ratio::whole(expected), "{mode:?}");
             let minus = tie.negate().unwrap();
-            assert_eq!(minus.round(to(Exact::ONE, mode)).unwrap(), Exact::whole(-expected), "-{mode:?}");
+            assert_eq!(minus.round(to(Ratio::ONE, mode)).unwrap(), Ratio::whole(-expected), "-{mode:?}");
         }
     }
 
@@ -470,15 +470,15 @@ mod tests {
     fn rounding_goes_to_any_increment() {
         let fee = exact(2765, 100);
         assert_eq!(fee.round(to(exact(1, 2), RoundingMode::HalfUp)).unwrap(), exact(55, 2));
-        assert_eq!(fee.round(to(Exact::whole(10), RoundingMode::Down)).unwrap(), Exact::whole(20));
+        assert_eq!(fee.round(to(Ratio::whole(10), RoundingMode::Down)).unwrap(), Ratio::whole(20));
     }
 
     #[test]
     fn overflow_is_said_and_never_wraps() {
-        let large = Exact::whole(i128::MAX);
-        assert_eq!(large.plus(Exact::ONE), Err(Overflow));
-        assert_eq!(large.times(Exact::whole(2)), Err(Overflow));
-        assert_eq!(Exact::whole(i128::MIN).over(Exact::whole(-1)), Some(Err(Overflow)));
+        let large = Ratio::whole(i128::MAX);
+        assert_eq!(large.plus(Ratio::ONE), Err(Overflow));
+        assert_eq!(large.times(Ratio::whole(2)), Err(Overflow));
+        assert_eq!(Ratio::whole(i128::MIN).over(Ratio::whole(-1)), Some(Err(Overflow)));
         assert_eq!(exact(1, i128::MAX).times(exact(1, 3)), Err(Overflow));
     }
 
@@ -495,6 +495,6 @@ mod tests {
         assert_eq!(exact(-1, 2).to_string(), "-0.5");
         assert_eq!(exact(-5, 2).to_string(), "-2.5");
         assert_eq!(exact(1, 3).to_string(), "1/3");
-        assert_eq!(Exact::whole(42).to_string(), "42");
+        assert_eq!(Ratio::whole(42).to_string(), "42");
     }
 }

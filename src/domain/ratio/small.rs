@@ -1,23 +1,23 @@
 //! Numbers of 64 bits: what nearly all formulas calculate with.
 //!
-//! Nothing here is longer than 64 bits between two operations; what does not fit is left to [`Exact`].
+//! Nothing here is longer than 64 bits between two operations; what does not fit is left to [`Ratio`].
 
 use std::cmp::Ordering;
 
-use crate::domain::exact::{Exact, RoundingMode};
+use crate::domain::ratio::{Ratio, RoundingMode};
 
 /// A number of 64 bits, as amounts, shares and moments are: a reduced fraction, the denominator above zero.
 ///
 /// Products of two of its parts always fit into 127 bits, so most of what formulas do needs neither a check nor a
 /// long division. Its own operations give the true result, or nothing where that does not fit into 64 bits on the way:
-/// then the same operation of [`Exact`] takes the long way.
+/// then the same operation of [`Ratio`] takes the long way.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Short {
+pub struct SmallRatio {
     pub(super) numerator: i64,
     pub(super) denominator: i64,
 }
 
-impl Short {
+impl SmallRatio {
     #[inline]
     pub(super) const fn whole(value: i64) -> Self {
         Self { numerator: value, denominator: 1 }
@@ -63,9 +63,9 @@ impl Short {
 
     /// The product, however long it is.
     #[inline]
-    pub(super) fn product(self, other: Self) -> Exact {
+    pub(super) fn product(self, other: Self) -> Ratio {
         let (a, b) = self.crosswise(other);
-        Exact::reduced(wide(a.numerator, b.numerator), wide(a.denominator, b.denominator))
+        Ratio::reduced(wide(a.numerator, b.numerator), wide(a.denominator, b.denominator))
     }
 
     /// Both as factors, without their common divisors: each is reduced, so only crosswise can there be any. What is
@@ -132,14 +132,14 @@ fn divisor(a: i64, above_zero: i64) -> i64 {
     if b == 1 { 1 } else { a }
 }
 
-impl PartialOrd for Short {
+impl PartialOrd for SmallRatio {
     #[inline]
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Short {
+impl Ord for SmallRatio {
     #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
         if self.denominator == other.denominator {

@@ -19,7 +19,7 @@ use crate::domain::money::{Amount, Currency};
 use crate::domain::words::{AmountKind, LiableParty, Outcome, ReasonCode};
 use crate::plan::Plan;
 use crate::plan::evidence::Requirement;
-use crate::plan::rule::{Action, Demand, LayerPower, Verdict};
+use crate::plan::rule::{Action, Demand, LayerPower, RuleEffect};
 use crate::plan::vocabulary::VocabularyId;
 
 /// A claim while it is decided: what all of its lines share is worked out once, when a line
@@ -101,7 +101,7 @@ impl<'p, 'f, 'a> Claim<'p, 'f, 'a> {
 pub type Decided = SmallVec<[LineDecision; 1]>;
 
 /// What is done with a line whose rule is found.
-enum Judged {
+enum Evaluated {
     /// It is decided, and its decision is added to the others.
     Alone,
     /// It is to be refunded by this rule, less what that takes from all of its lines together.
@@ -115,80 +115,80 @@ fn line<R: Recorder>(
     facts: &LineFacts<'_>,
     recorder: &mut R,
     decided: &mut Decided,
-) -> Judged {
+) -> Evaluated {
     let plan = claim.plan;
     let mut line = Line::new(plan, claim.currency, facts, recorder);
     if let Some((outcome, codes, missing)) = not_governed(plan, &mut line) {
         let undecided = undecided(place, RuleRef::Otherwise, outcome, codes, None);
         decided.push(LineDecision { missing_facts: missing, ..undecided });
-        return Judged::Alone;
+        return Evaluated::Alone;
     }
-    judge(claim, place, 0, &mut line, decided)
+    evaluate_line(claim, place, 0, &mut line, decided)
 }
 
 /// Finds the rule of a line from a place of the policy on, and follows it. A rule of a layer that
 /// may only improve is held against what the policy below it decides, and the better one counts.
-fn judge<R: Recorder>(
+fn evaluate_line<R: Recorder>(
     claim: &Claim<'_, '_, '_>,
     place: u16,
     from: u32,
     line: &mut Line<'_, '_, '_, R>,
     decided: &mut Decided,
-) -> Judged {
+) -> Evaluated {
     let found = search(claim.plan, from, line);
-    match improved_below(claim.plan, found) {
-        None => judged(claim, place, found, line, decided),
-        Some(below) => improved(claim, place, found, below, line, decided),
+    match layer_below(claim.plan, found) {
+        None => apply_rule(claim, place, found, line, decided),
+        Some(below) => better_of_layers(claim, place, found, below, line, decided),
     }
 }
 
 /// What was found above, or what the policy below it decides where that is better.
 #[inline(never)]
-fn improved<R: Recorder>(
+fn better_of_layers<R: Recorder>(
     claim: &Claim<'_, '_, '_>,
     place: u16,
     found: Found,
     below: u32,
     line: &mut Line<'_, '_, '_, R>,
     decided: &mut Decided,
-) -> Judged {
-    if let together @ Judged::Together(_) = judged(claim, place, found, line, decided) {
+) -> Evaluated {
+    if let together @ Evaluated::Together(_) = apply_rule(claim, place, found, line, decided) {
         return together;
     }
     let above = decided.pop();
     // Each layer is left behind for good, so this ends after as many steps as there are layers.
-    let judged = judge(claim, place, below, line, decided);
-    if let (Judged::Alone, Some(above), Some(other)) = (&judged, above, decided.last_mut())
+    let apply_rule = evaluate_line(claim, place, below, line, decided);
+    if let (Evaluated::Alone, Some(above), Some(other)) = (&apply_rule, above, decided.last_mut())
         && better(&above, other)
     {
         *other = above;
     }
-    judged
+    apply_rule
 }
 
 /// Does what was found.
 #[inline]
-fn judged<R: Recorder>(
+fn apply_rule<R: Recorder>(
     claim: &Claim<'_, '_, '_>,
     place: u16,
     found: Found,
     line: &mut Line<'_, '_, '_, R>,
     decided: &mut Decided,
-) -> Judged {
+) -> Evaluated {
     match found {
-        Found::Rule(rule) => return follow(claim, place, RuleRef::Rule(rule), line, decided),
-        Found::Otherwise => return follow(claim, place, RuleRef::Otherwise, line, decided),
+        Found::Rule(rule) => return apply_effect(claim, place, RuleRef::Rule(rule), line, decided),
+        Found::Otherwise => return apply_effect(claim, place, RuleRef::Otherwise, line, decided),
         Found::Missing(rule) => decided.push(unknown(claim, place, rule, line)),
         Found::Faulty(rule, fault) => {
             let codes = ReasonCodes::of(&[fault_code(fault)]);
             decided.push(undecided(place, RuleRef::Rule(rule), Outcome::ManualReview, codes, liable(line)));
         }
     }
-    Judged::Alone
+    Evaluated::Alone
 }
 
 /// The first rule below the layer of a rule, where that layer may only improve.
-fn improved_below(plan: &Plan, found: Found) -> Option<u32> {
+fn layer_below(plan: &Plan, found: Found) -> Option<u32> {
     let rule = match found {
         Found::Rule(rule) | Found::Missing(rule) | Found::Faulty(rule, _) => rule,
         Found::Otherwise => return None,
@@ -225,7 +225,7 @@ fn unknown<R: Recorder>(
     let mut codes = ReasonCodes::default();
     if let Some(rule) = claim.plan.rules.get(rule as usize) {
         line.missing_in_tests(&rule.tests, &mut missing);
-        codes = unmet(claim, &rule.verdict);
+        codes = unmet(claim, &rule.effect);
     }
     codes.insert(ReasonCode::FactMissing);
     let undecided = undecided(place, RuleRef::Rule(rule), Outcome::MoreInfoRequired, codes, liable(line));
@@ -250,36 +250,36 @@ fn not_governed<R: Recorder>(
 }
 
 /// Does what the deciding rule says.
-fn follow<R: Recorder>(
+fn apply_effect<R: Recorder>(
     claim: &Claim<'_, '_, '_>,
     place: u16,
     rule: RuleRef,
     line: &mut Line<'_, '_, '_, R>,
     decided: &mut Decided,
-) -> Judged {
-    let verdict = verdict_of(claim.plan, rule);
-    let (outcome, codes) = match &verdict.action {
+) -> Evaluated {
+    let effect = effect_of(claim.plan, rule);
+    let (outcome, codes) = match &effect.action {
         Action::Deny(reasons) => (Outcome::Denied, *reasons),
         Action::Ask(reasons) => (Outcome::MoreInfoRequired, *reasons),
-        Action::Review(reasons) => match unmet(claim, verdict) {
+        Action::Review(reasons) => match unmet(claim, effect) {
             lacking if lacking.is_empty() => (Outcome::ManualReview, *reasons),
             lacking => (Outcome::MoreInfoRequired, lacking),
         },
         // It is asked about for a component alone: it would be refunded, or lacks something.
-        Action::Refund(_) if claim.facts.claim.lines == Coverage::NotClaimed => match unmet(claim, verdict) {
+        Action::Refund(_) if claim.facts.claim.lines == Coverage::NotClaimed => match unmet(claim, effect) {
             lacking if lacking.is_empty() => (Outcome::ApprovedFull, lacking),
             lacking => (Outcome::MoreInfoRequired, lacking),
         },
-        Action::Refund(_) if verdict.is_shared() => return Judged::Together(rule),
+        Action::Refund(_) if effect.is_shared() => return Evaluated::Together(rule),
         Action::Refund(steps) => {
             let deducted = deduct(steps, rule, claim.currency, line)
-                .map_err(|no_amount| with_beside(no_amount, claim, place, verdict, line));
+                .map_err(|no_amount| with_beside(no_amount, claim, place, effect, line));
             decided.push(refunded(claim, place, rule, deducted, line));
-            return Judged::Alone;
+            return Evaluated::Alone;
         }
     };
     decided.push(undecided(place, rule, outcome, codes, liable(line)));
-    Judged::Alone
+    Evaluated::Alone
 }
 
 /// The decision on a line of which its rule has taken what it takes.
@@ -290,8 +290,8 @@ pub fn refunded<R: Recorder>(
     deducted: Result<Deductions, NoAmount>,
     line: &mut Line<'_, '_, '_, R>,
 ) -> LineDecision {
-    let verdict = verdict_of(claim.plan, rule);
-    let lacking = unmet(claim, verdict);
+    let effect = effect_of(claim.plan, rule);
+    let lacking = unmet(claim, effect);
     let liable = liable(line);
     let mut deductions = match deducted {
         Ok(deductions) => deductions,
@@ -301,7 +301,7 @@ pub fn refunded<R: Recorder>(
     let taken = Amount::sum(deductions.iter().map(|deduction| deduction.amount));
     let due = line.facts.paid.less(taken);
     line.standing.left = Some(due);
-    let (compensations, amounts_due) = match beside(claim, place, verdict, line) {
+    let (compensations, amounts_due) = match beside(claim, place, effect, line) {
         Ok(beside) => beside,
         Err(no_amount) => return without_amount(no_amount, place, rule, lacking, liable),
     };
@@ -347,7 +347,7 @@ pub fn is_refunding(plan: &Plan, line: &LineDecision) -> bool {
         Outcome::ApprovedFull | Outcome::ApprovedPartial | Outcome::Denied => true,
         Outcome::MoreInfoRequired | Outcome::ManualReview => false,
     };
-    decided && matches!(verdict_of(plan, line.rule).action, Action::Refund(_))
+    decided && matches!(effect_of(plan, line.rule).action, Action::Refund(_))
 }
 
 /// The decision on a line whose amount could not be worked out.
@@ -382,7 +382,7 @@ pub fn lines<R: Recorder>(claim: &Claim<'_, '_, '_>, recorder: &mut R) -> Decide
             continue;
         }
         recorder.line(place);
-        if let Judged::Together(rule) = line(claim, place, facts, recorder, &mut decided) {
+        if let Evaluated::Together(rule) = line(claim, place, facts, recorder, &mut decided) {
             shared.push((place, rule));
         }
     }
@@ -394,17 +394,17 @@ pub fn lines<R: Recorder>(claim: &Claim<'_, '_, '_>, recorder: &mut R) -> Decide
 
 /// What a rule says, or the policy's `otherwise`.
 #[inline]
-pub fn verdict_of(plan: &Plan, rule: RuleRef) -> &Verdict {
+pub fn effect_of(plan: &Plan, rule: RuleRef) -> &RuleEffect {
     match rule {
-        RuleRef::Rule(place) => plan.rules.get(place as usize).map_or(&plan.otherwise, |rule| &rule.verdict),
+        RuleRef::Rule(place) => plan.rules.get(place as usize).map_or(&plan.otherwise, |rule| &rule.effect),
         RuleRef::Otherwise => &plan.otherwise,
     }
 }
 
 /// What the claim lacks of what a rule demands, in order of precedence.
-pub fn unmet(claim: &Claim<'_, '_, '_>, verdict: &Verdict) -> ReasonCodes {
+pub fn unmet(claim: &Claim<'_, '_, '_>, effect: &RuleEffect) -> ReasonCodes {
     let mut codes = ReasonCodes::default();
-    for &demand in &verdict.demands {
+    for &demand in &effect.demands {
         match demand {
             Demand::Reason if claim.facts.claim.reason.is_none() => codes.insert(ReasonCode::ReasonRequired),
             Demand::ClearText if !claim.vague().is_empty() => codes.insert(ReasonCode::ReasonTooVague),

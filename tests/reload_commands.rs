@@ -9,13 +9,14 @@
 )]
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of the support")]
 
-mod road_support;
+mod reload_support;
 
 use std::fs;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ReloadTrigger::{Admin, FileChange, Poll, Rollback, Signal, Start};
+use reload_support::{BY_HAND, PATIENCE, Place, Running, bundle, digest, text};
 use requite::domain::money::{Amount, Currency};
 use requite::domain::words::Outcome;
 use requite::engine::candidate::Observed;
@@ -23,10 +24,9 @@ use requite::engine::status::{Admissible, Hold, KnownGood, Refusal, RestartForec
 use requite::policy::bundle::Digest;
 use requite::policy::diff::ChangeKind;
 use requite::reload::flap_damper::FlapLimits;
-use requite::reload::handle::{Ask, Knowing, Replace};
-use requite::reload::{GoodAfter, RoadConfig};
+use requite::reload::handle::{Knowing, ReloadCommand, Replace};
+use requite::reload::{GoodAfter, ReloadConfig};
 use requite::telemetry::event::{ReloadTrigger, Success};
-use road_support::{BY_HAND, PATIENCE, Place, Running, bundle, digest, text};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
@@ -69,14 +69,14 @@ async fn reloads_that_wait_share_one_read_and_are_held_against_what_they_expect_
     let place = Place::new("1");
     let laid = place.lay(BY_HAND);
     place.write(&text("2"));
-    let (asks, hints) = (laid.road.desk.asks.clone(), laid.road.hints.clone());
+    let (asks, signal) = (laid.handles.reload.asks.clone(), laid.handles.signal.clone());
     let mut answers = Vec::new();
     for expected in [Some(digest("1")), Some(digest("1")), Some(digest("2")), None] {
         let (reply, answer) = oneshot::channel();
-        asks.try_send(Ask::Reload { expected, asker: "ops".into(), reply }).unwrap();
+        asks.try_send(ReloadCommand::Reload { expected, requester: "ops".into(), reply }).unwrap();
         answers.push(answer);
     }
-    hints.give(FileChange);
+    signal.notify(FileChange);
     drop(asks);
     let running = laid.run();
     let mut results = Vec::new();
@@ -241,7 +241,7 @@ async fn going_back_twice_goes_further_back() {
     }
     running.roll_back(Some(digest("5"))).await.unwrap();
     assert_eq!(running.roll_back(None).await.unwrap().after, digest("1"));
-    let listed = running.ask(|reply| Ask::Revisions { reply }).await.unwrap();
+    let listed = running.ask(|reply| ReloadCommand::Revisions { reply }).await.unwrap();
     let withdrawn =
         |version: &str| listed.kept.iter().any(|(kept, mark)| kept.digest == digest(version) && mark.is_some());
     assert_eq!(["1", "2", "3", "4", "5", "6", "7"].map(withdrawn), [false, true, true, true, true, true, true]);
@@ -295,7 +295,7 @@ async fn a_colleagues_candidate_is_replaced_and_let_go_only_knowingly() {
         assert_eq!((found, actor.as_str()), (digest("3"), "alice"));
     }
     let discard = |digest: Option<Digest>, who: &'static str| {
-        running.ask(move |reply| Ask::Discard { digest, asker: who.into(), reply })
+        running.ask(move |reply| ReloadCommand::Discard { digest, requester: who.into(), reply })
     };
     assert!(matches!(discard(None, "bob").await, Err(Refusal::StagedByOther { .. })));
     assert_eq!(running.status().candidate.as_ref().unwrap().digest, digest("3"));
@@ -304,11 +304,11 @@ async fn a_colleagues_candidate_is_replaced_and_let_go_only_knowingly() {
     running.stage("3", "alice").await.unwrap();
     let bundle = Some(bundle(&text("4")).into());
     let replaced = running
-        .ask(|reply| Ask::Stage {
+        .ask(|reply| ReloadCommand::Stage {
             bundle,
             sample_per_thousand: 500,
             replace: Replace::Anyones,
-            asker: "bob".into(),
+            requester: "bob".into(),
             reply,
         })
         .await
@@ -326,7 +326,7 @@ async fn an_untried_candidate_is_promoted_only_knowingly() {
     running.stage("2", "alice").await.unwrap();
     let promote = || {
         let (digest, expected, knowing) = (digest("2"), running.digest(), Knowing::NOTHING);
-        running.ask(move |reply| Ask::Promote { digest, expected, knowing, asker: "bob".into(), reply })
+        running.ask(move |reply| ReloadCommand::Promote { digest, expected, knowing, requester: "bob".into(), reply })
     };
     let untried = |not_comparable| Err(Refusal::Untried { candidate: digest("2"), not_comparable });
     assert_eq!(promote().await, untried(0));
@@ -371,7 +371,7 @@ async fn going_back_needs_to_know_from_what_and_to_what() {
     assert_eq!(running.roll_back(None).await, Err(Refusal::NoRevision { wanted: None }));
     assert_eq!(running.roll_back(Some(digest("7"))).await, Err(Refusal::NoRevision { wanted: Some(digest("7")) }));
     running.put("2").await;
-    let ask = |reply| Ask::Rollback { to: None, expected: digest("1"), asker: "ops".into(), reply };
+    let ask = |reply| ReloadCommand::Rollback { to: None, expected: digest("1"), requester: "ops".into(), reply };
     assert_eq!(running.ask(ask).await, Err(Refusal::OtherInForce { expected: digest("1"), found: digest("2") }));
     let same = running.roll_back(Some(digest("2"))).await.unwrap();
     assert_eq!((same.before, same.after, same.generation), (digest("2"), digest("2"), 2));
@@ -382,19 +382,19 @@ async fn going_back_needs_to_know_from_what_and_to_what() {
 #[tokio::test]
 async fn revisions_are_listed_and_their_files_given() {
     let place = Place::new("1");
-    let running = place.run(RoadConfig { revisions_max: 3, ..BY_HAND });
+    let running = place.run(ReloadConfig { revisions_max: 3, ..BY_HAND });
     for version in ["2", "3", "4", "2"] {
         running.put(version).await;
     }
-    let revisions = running.ask(|reply| Ask::Revisions { reply }).await.unwrap();
+    let revisions = running.ask(|reply| ReloadCommand::Revisions { reply }).await.unwrap();
     let listed: Vec<_> = revisions.kept.iter().map(|(revision, _)| (revision.digest, revision.generation)).collect();
     assert_eq!(listed, [(digest("2"), 5), (digest("4"), 4), (digest("3"), 3)]);
     for (wanted, version, generation) in [(None, "2", 5), (Some(digest("3")), "3", 3)] {
-        let files = running.ask(|reply| Ask::Files { digest: wanted, reply }).await.unwrap();
+        let files = running.ask(|reply| ReloadCommand::Files { digest: wanted, reply }).await.unwrap();
         assert_eq!(*files.bundle, bundle(&text(version)));
         assert_eq!((files.snapshot.digest, files.snapshot.generation), (digest(version), generation));
     }
-    let gone = running.ask(|reply| Ask::Files { digest: Some(digest("1")), reply }).await;
+    let gone = running.ask(|reply| ReloadCommand::Files { digest: Some(digest("1")), reply }).await;
     assert_eq!(gone.unwrap_err(), Refusal::NoRevision { wanted: Some(digest("1")) });
     running.end().await;
 }
@@ -405,7 +405,7 @@ async fn policies_are_held_against_everything_without_being_put_in_force() {
     let running = place.run(BY_HAND);
     let validate = |policies: Option<&str>| {
         let bundle = policies.map(|text| bundle(text).into());
-        running.ask(|reply| Ask::Validate { bundle, reply })
+        running.ask(|reply| ReloadCommand::Validate { bundle, reply })
     };
     let good = validate(Some(&text("2"))).await.unwrap();
     assert_eq!((good.verdict, good.digest, good.in_force), (Admissible::Yes, digest("2"), digest("1")));
@@ -421,7 +421,7 @@ async fn policies_are_held_against_everything_without_being_put_in_force() {
 }
 
 /// Held down after two turns, for so long that a test can see it and wait for its end.
-const NERVOUS: RoadConfig = RoadConfig {
+const NERVOUS: ReloadConfig = ReloadConfig {
     flap: FlapLimits {
         turns: 4,
         window: Duration::from_secs(600),
@@ -432,7 +432,7 @@ const NERVOUS: RoadConfig = RoadConfig {
 };
 
 /// A road whose source was good and bad by turns, and now holds something good that is not in force.
-async fn flapping(place: &Place, config: RoadConfig) -> Running {
+async fn flapping(place: &Place, config: ReloadConfig) -> Running {
     let running = place.run(config);
     for version in ["2", "3", "4"] {
         running.write(&text(version));
@@ -465,7 +465,7 @@ async fn who_asks_by_name_is_not_held_down() {
     let long = FlapLimits { hold_min: Duration::from_secs(60), ..NERVOUS.flap };
     for by_signal in [true, false] {
         let place = Place::new("1");
-        let running = flapping(&place, RoadConfig { flap: long, ..NERVOUS }).await;
+        let running = flapping(&place, ReloadConfig { flap: long, ..NERVOUS }).await;
         assert!(matches!(running.status().source.hold, Hold::Flapping { .. }));
         if by_signal {
             running.hint(Signal).await;
@@ -481,7 +481,7 @@ async fn who_asks_by_name_is_not_held_down() {
 async fn a_held_source_that_cannot_be_read_is_not_looked_at_without_a_pause() {
     let place = Place::new("1");
     let hold = FlapLimits { hold_min: Duration::from_millis(100), ..NERVOUS.flap };
-    let running = flapping(&place, RoadConfig { flap: hold, ..NERVOUS }).await;
+    let running = flapping(&place, ReloadConfig { flap: hold, ..NERVOUS }).await;
     fs::remove_dir_all(place.source()).unwrap();
     let before = running.reads.load(Ordering::SeqCst);
     sleep(Duration::from_millis(600)).await;
@@ -493,7 +493,7 @@ async fn a_held_source_that_cannot_be_read_is_not_looked_at_without_a_pause() {
 #[tokio::test]
 async fn the_slow_poll_finds_what_nobody_noticed() {
     let place = Place::new("1");
-    let running = place.run(RoadConfig { poll: Duration::from_millis(50), ..BY_HAND });
+    let running = place.run(ReloadConfig { poll: Duration::from_millis(50), ..BY_HAND });
     running.write(&text("2"));
     let status = running.until("the poll finds it", |status| status.in_force.digest == digest("2")).await;
     assert_eq!(status.in_force.trigger, Poll);
@@ -503,8 +503,8 @@ async fn the_slow_poll_finds_what_nobody_noticed() {
 #[tokio::test]
 async fn who_watches_hears_of_changes_and_not_of_looks() {
     let place = Place::new("1");
-    let running = place.run(RoadConfig { poll: Duration::from_millis(30), ..BY_HAND });
-    let mut watching = running.desk.shown.told.clone();
+    let running = place.run(ReloadConfig { poll: Duration::from_millis(30), ..BY_HAND });
+    let mut watching = running.reload.shown.told.clone();
     watching.mark_unchanged();
     let checked = running.status().source.checked_at;
     running.until("it is polled again", |status| status.source.checked_at != checked).await;
@@ -521,7 +521,7 @@ async fn who_watches_hears_of_changes_and_not_of_looks() {
 async fn known_as_good_takes_time_and_decisions() {
     let place = Place::new("1");
     let good = GoodAfter { served: Duration::from_millis(100), decisions: 3 };
-    let running = place.run(RoadConfig { known_good: good, ..BY_HAND });
+    let running = place.run(ReloadConfig { known_good: good, ..BY_HAND });
     running.engine.current().count(2);
     // It is looked at once a second.
     sleep(Duration::from_millis(1_500)).await;
@@ -543,21 +543,27 @@ async fn a_candidate_is_staged_and_promoted_or_let_go() {
     let running = place.run(BY_HAND);
     let stage = |text: &str| {
         let bundle = Some(bundle(text).into());
-        running.ask(|reply| Ask::Stage {
+        running.ask(|reply| ReloadCommand::Stage {
             bundle,
             sample_per_thousand: 500,
             replace: Replace::OwnOnly,
-            asker: "ops".into(),
+            requester: "ops".into(),
             reply,
         })
     };
     let promote = |version: &str, expected: &str| {
         let (digest, expected) = (digest(version), digest(expected));
-        running.ask(move |reply| Ask::Promote { digest, expected, knowing: Knowing::ALL, asker: "ops".into(), reply })
+        running.ask(move |reply| ReloadCommand::Promote {
+            digest,
+            expected,
+            knowing: Knowing::ALL,
+            requester: "ops".into(),
+            reply,
+        })
     };
     assert_eq!(promote("2", "1").await, Err(Refusal::OtherCandidate { found: None }));
     assert_eq!(
-        running.ask(|reply| Ask::Discard { digest: None, asker: "ops".into(), reply }).await,
+        running.ask(|reply| ReloadCommand::Discard { digest: None, requester: "ops".into(), reply }).await,
         Err(Refusal::NoCandidate)
     );
     assert!(matches!(stage("policy: [\n").await, Err(Refusal::Failed(_))));
@@ -567,7 +573,7 @@ async fn a_candidate_is_staged_and_promoted_or_let_go() {
     assert_eq!((staged.candidate.digest, staged.candidate.sample_per_thousand), (digest("2"), 500));
     assert!(!staged.changes.shown.is_empty());
     assert_eq!(running.status().candidate.as_ref().unwrap().digest, digest("2"));
-    let files = running.ask(|reply| Ask::Files { digest: Some(digest("2")), reply }).await.unwrap();
+    let files = running.ask(|reply| ReloadCommand::Files { digest: Some(digest("2")), reply }).await.unwrap();
     assert_eq!((&*files.bundle, files.snapshot.generation), (&bundle(&text("2")), 0));
     assert_eq!(promote("3", "1").await, Err(Refusal::OtherCandidate { found: Some(digest("2")) }));
     assert_eq!(promote("2", "9").await, Err(Refusal::OtherInForce { expected: digest("9"), found: digest("1") }));
@@ -583,7 +589,11 @@ async fn a_candidate_is_staged_and_promoted_or_let_go() {
 
     stage(&text("3")).await.unwrap();
     assert_eq!(
-        running.ask(|reply| Ask::Discard { digest: None, asker: "ops".into(), reply }).await.unwrap().digest,
+        running
+            .ask(|reply| ReloadCommand::Discard { digest: None, requester: "ops".into(), reply })
+            .await
+            .unwrap()
+            .digest,
         digest("3")
     );
     assert_eq!((running.status().candidate.clone(), running.generation()), (None, 2));
@@ -597,11 +607,11 @@ async fn the_status_has_the_figures_of_the_moment_it_is_asked_for() {
     let stage = async |version: &str| {
         let bundle = Some(bundle(&text(version)).into());
         running
-            .ask(|reply| Ask::Stage {
+            .ask(|reply| ReloadCommand::Stage {
                 bundle,
                 sample_per_thousand: 1_000,
                 replace: Replace::OwnOnly,
-                asker: "ops".into(),
+                requester: "ops".into(),
                 reply,
             })
             .await
@@ -612,7 +622,7 @@ async fn the_status_has_the_figures_of_the_moment_it_is_asked_for() {
     for asked in 1..=3 {
         running.engine.current().count(1);
         candidate.not_comparable(1);
-        let now = running.desk.shown.now();
+        let now = running.reload.shown.now();
         assert_eq!((now.decisions, now.candidate.unwrap().not_comparable), (asked, asked), "without waiting");
     }
     // Figures of another candidate, or of another generation, are none of a status.

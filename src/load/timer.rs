@@ -2,9 +2,9 @@
 //! a loopback, a millisecond is ten times the latency that is measured.
 
 #[cfg(target_os = "linux")]
-pub(super) use linux::Alarm;
+pub(super) use linux::Timer;
 #[cfg(not(target_os = "linux"))]
-pub(super) use portable::Alarm;
+pub(super) use portable::Timer;
 
 #[cfg(target_os = "linux")]
 mod linux {
@@ -19,11 +19,11 @@ mod linux {
     use tokio::io::unix::AsyncFd;
 
     /// A timer of the kernel that the runtime waits for as for a socket.
-    pub(in crate::load) struct Alarm {
+    pub(in crate::load) struct Timer {
         timer: AsyncFd<OwnedFd>,
     }
 
-    impl Alarm {
+    impl Timer {
         #[expect(deprecated, reason = "an owned descriptor keeps the promise that the other way wants as unsafe code")]
         pub(in crate::load) fn new() -> io::Result<Self> {
             let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
@@ -57,9 +57,9 @@ mod portable {
     use std::time::Instant;
 
     /// The timer of the runtime. What it is late by is measured and reported.
-    pub(in crate::load) struct Alarm;
+    pub(in crate::load) struct Timer;
 
-    impl Alarm {
+    impl Timer {
         pub(in crate::load) fn new() -> io::Result<Self> {
             Ok(Self)
         }
