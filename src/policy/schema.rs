@@ -28,8 +28,8 @@ mod tests {
         let schema = json_schema();
         for (name, keys, at) in [
             ("Policy", Policy::KEYS, &schema["properties"]),
-            ("RuleKey", RuleNode::KEYS, &schema["$defs"]["RuleKey"]["properties"]),
-            ("StepKey", StepNode::KEYS, &schema["$defs"]["StepKey"]["properties"]),
+            ("RuleNode", RuleNode::KEYS, &schema["$defs"]["RuleNode"]["properties"]),
+            ("StepNode", StepNode::KEYS, &schema["$defs"]["StepNode"]["properties"]),
         ] {
             for key in keys {
                 assert!(at[*key]["description"].is_string(), "{name}.{key} has no description: {}", at[*key]);
