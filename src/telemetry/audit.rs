@@ -1,5 +1,5 @@
-//! Who asked for what as an admin, and what came of it: one event of the log for each call, at a
-//! target of its own, so that it can be kept where the rest is not.
+//! Audit records: one event of the log for each call of an admin, with its caller, arguments and result, at a target of
+//! its own, so that it can be kept where the rest is not.
 
 use crate::telemetry::counts;
 
@@ -11,13 +11,13 @@ pub const TARGET: &str = "requite::audit";
 pub struct AdminCalled<'a> {
     /// The name in the file of credentials; empty where nobody was recognised.
     pub actor: &'a str,
-    /// How that was shown: `token`, `certificate`; `none`.
+    /// Kind of the credentials: `token`, `certificate`; `none` without valid ones.
     pub shown_by: &'static str,
-    /// Where the call came from: an address, or a user and process.
+    /// Origin of the call: an address, or a user and process.
     pub peer: &'a str,
     /// The name of the method.
     pub method: &'static str,
-    /// What it was about.
+    /// The arguments of the call that matter.
     pub subject: &'a Subject,
     /// The digest in force when the call came.
     pub before: &'a str,
@@ -27,22 +27,22 @@ pub struct AdminCalled<'a> {
     pub code: &'static str,
 }
 
-/// What a call was about: the arguments that matter.
+/// The arguments of a call that matter.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Subject {
     /// The digest that was asked for, sent or staged.
     pub digest: Option<String>,
     /// The digest that had to be in force.
     pub expected: Option<String>,
-    /// Why, as the caller says.
+    /// The reason that the caller gives.
     pub reason: Option<String>,
-    /// How many of a thousand requests a candidate is asked about.
+    /// Requests of a thousand on which a candidate is evaluated.
     pub sample_per_thousand: Option<u32>,
-    /// Whether a candidate may take the place of a colleague's.
+    /// True if a candidate may replace one that a colleague staged.
     pub replace: Option<bool>,
-    /// Whether a candidate may be put in force that was asked about nothing.
+    /// True if a candidate may be put in force that was evaluated on no request.
     pub untried: Option<bool>,
-    /// Whether a candidate may be put in force that was rolled back from.
+    /// True if a candidate may be put in force that was rolled back from.
     pub rolled_back: Option<bool>,
     /// The generation that the call made.
     pub generation: Option<u64>,
@@ -51,22 +51,22 @@ pub struct Subject {
 /// Someone reached the admin service without valid credentials.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Unauthenticated<'a> {
-    /// Where from.
+    /// Origin of the call, as in [`AdminCalled::peer`].
     pub peer: &'a str,
-    /// What was called, or `connection` where it did not come to a call.
+    /// The name of the method, or `connection` where there was no call yet.
     pub method: &'static str,
-    /// What was wrong.
+    /// The fault of the credentials.
     pub cause: &'static str,
-    /// What becomes of the event.
+    /// Treatment of the event: written, or only counted.
     pub mention: Mention,
 }
 
-/// Whether something is written into the log. A flood must not fill it.
+/// Treatment of an event: written or only counted. A flood must not fill the log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mention {
     /// Write it, and how many were left out since the last one.
     Write {
-        /// How many.
+        /// Number of events left out since the last one that was written.
         left_out: u64,
     },
     /// Only count it.

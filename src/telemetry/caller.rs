@@ -24,7 +24,7 @@ const OTHER: &str = "other";
 /// The names, in the order in which they were first seen. A place is filled once and stays.
 static NAMES: [OnceLock<Box<str>>; NAMED_CALLERS_MAX] = [const { OnceLock::new() }; NAMED_CALLERS_MAX];
 
-/// Who called, as metrics tell callers apart.
+/// The label of a caller in metrics.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CallerLabel(u8);
 

@@ -1,4 +1,4 @@
-//! What has been counted since the start, whoever asks for it: pages, and the instruments of a collector.
+//! Counters since the start of the process, for the pages and for the instruments of a collector.
 //!
 //! Deciding must not wait for counting: what happens with every decision is counted in stripes,
 //! one for a few threads each, without a lock; whoever asks adds them up.
@@ -208,7 +208,7 @@ pub(super) fn thread_held() {
     add_one(Some(&THREADS_HELD));
 }
 
-/// How often a call kept a thread for too long.
+/// Number of calls that kept a thread for too long.
 pub(super) fn threads_held() -> u64 {
     THREADS_HELD.load(Relaxed)
 }
@@ -302,17 +302,17 @@ pub(super) fn decisions() -> Vec<(Outcome, Option<ReasonCode>, u64)> {
         .collect()
 }
 
-/// How long decisions took.
+/// Histogram of the durations of decisions.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Evaluations {
-    /// How many took at most each of [`EVALUATION_NANOS`] and more than the one before; the last
-    /// is for those that took longer than all of them.
+    /// Decisions that took at most each of [`EVALUATION_NANOS`] and more than the one before; the last bucket is for
+    /// those that took longer than all of them.
     pub(super) buckets: Vec<u64>,
     /// All of them together, in nanoseconds.
     pub(super) nanos: u64,
 }
 
-/// How long decisions took.
+/// Reads the histogram of the durations of decisions.
 pub(super) fn evaluations() -> Evaluations {
     let bucket =
         |place: usize| STRIPED.iter().filter_map(|stripe| Some(stripe.evaluations.get(place)?.load(Relaxed))).sum();
@@ -374,7 +374,7 @@ pub(super) fn buffered_bytes() -> Vec<(BufferKind, u64)> {
     BufferKind::ALL.into_iter().zip(&BUFFERED_BYTES).map(|(kind, bytes)| (kind, bytes.load(Relaxed))).collect()
 }
 
-/// How often the source was held down because it flaps.
+/// Number of times that the source was held down because it flaps.
 pub(super) fn all_flaps() -> u64 {
     FLAPS.load(Relaxed)
 }

@@ -12,7 +12,7 @@ use crate::telemetry::metrics::instruments;
 pub struct Decided {
     /// The answer.
     pub outcome: Outcome,
-    /// Why, where it is not "all of it".
+    /// The primary reason code; `None` where all of it is refunded.
     pub reason: Option<ReasonCode>,
     /// From facts to decision.
     pub elapsed: Duration,
@@ -28,9 +28,9 @@ pub struct Panicked {
 /// The bundle was looked at again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Reloaded {
-    /// What asked for it.
+    /// The trigger of the reload.
     pub trigger: ReloadTrigger,
-    /// What came of it.
+    /// The result of the reload.
     pub result: ReloadResult,
 }
 
@@ -42,7 +42,7 @@ pub struct Flapped;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NotKept;
 
-/// What asks for policies to be put in force. A later one is the stronger.
+/// Triggers of a reload. A later one is the stronger.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum ReloadTrigger {
     /// The program starts.
@@ -61,7 +61,7 @@ pub enum ReloadTrigger {
     Promotion,
 }
 
-/// What came of looking at the bundle again.
+/// The result of reading the bundle again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ReloadResult {
     /// It is in force now.
@@ -74,7 +74,7 @@ pub enum ReloadResult {
     Unreadable,
 }
 
-/// Whether an attempt came to what was asked for.
+/// Success of an attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Success {
     /// It did.
@@ -83,7 +83,7 @@ pub enum Success {
     No,
 }
 
-/// What takes connections.
+/// A listener, by its purpose.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Listener {
     /// For callers.
@@ -104,13 +104,13 @@ pub struct OpenConnection {
 /// A connection was not taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ConnectionRefused {
-    /// Where it came.
+    /// The listener that refused it.
     pub listener: Listener,
-    /// Why.
+    /// The reason.
     pub refusal: Refusal,
 }
 
-/// Why a connection is not taken.
+/// The reason for refusing a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Refusal {
     /// As many as there may be are open.
@@ -124,13 +124,13 @@ pub enum Refusal {
 /// A connection was closed from here, or broken by its peer, before the stop.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ConnectionClosed {
-    /// Where it came.
+    /// The listener that had taken it.
     pub listener: Listener,
-    /// Why.
+    /// The reason.
     pub closure: Closure,
 }
 
-/// Why a connection is closed from here, or broken.
+/// The reason why a connection is closed from here, or broken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Closure {
     /// It did not say in time, or at all, that it speaks the protocol.
@@ -158,14 +158,14 @@ pub struct AnswerNotRead;
 /// A call was refused because its headers are too long.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct HeadersRefused {
-    /// Where it came.
+    /// The listener that got the call.
     pub listener: Listener,
 }
 
 /// A request was refused that is none of gRPC: it has another method than POST, or another content type.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NotGrpc {
-    /// Where it came.
+    /// The listener that got the request.
     pub listener: Listener,
 }
 
@@ -179,11 +179,11 @@ pub struct ThreadHeld {
 /// A call was turned away at once, for want of room.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Shed {
-    /// Why.
+    /// The reason.
     pub reason: ShedReason,
 }
 
-/// Why a call is turned away at once.
+/// The reason for turning a call away at once.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ShedReason {
     /// There is more work than can be done in time.
@@ -194,7 +194,7 @@ pub enum ShedReason {
     BytesHeld,
 }
 
-/// What bytes are held for.
+/// The purpose of bytes that are held.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum BufferKind {
     /// Requests that are not read to their end.
@@ -516,7 +516,7 @@ impl ReloadResult {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Applied, Self::Unchanged, Self::Rejected, Self::Unreadable];
 
-    /// Whether what was asked for is in force now.
+    /// Returns [`Success::Yes`] if the bundle that was asked for is in force now.
     #[must_use]
     pub const fn success(self) -> Success {
         match self {

@@ -1,5 +1,5 @@
-//! What values of log lines look like: nothing that a terminal obeys, that forges a line or turns the
-//! direction of writing gets into the log, whoever wrote the value.
+//! The form of values in log lines: nothing that a terminal obeys, that forges a line or turns the direction of writing
+//! gets into the log, whoever wrote the value.
 
 use std::borrow::Cow;
 use std::fmt::{self, Debug, Write};

@@ -44,16 +44,16 @@ const BUSY_PAUSE: Duration = Duration::from_millis(10);
 /// The target of the line that says how many were dropped.
 const TARGET: &str = "requite::log";
 
-/// What a line is about, as far as the queue tells lines apart.
+/// The kind of a line, as far as the queue tells lines apart.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum LineKind {
     /// Anything but the next.
     Event,
-    /// Who asked for what as an admin.
+    /// An audit record of an admin call.
     Audit,
 }
 
-/// Why a line never reached the log.
+/// The reason why a line never reached the log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum LineLoss {
     /// There was no room for an event.
@@ -78,7 +78,7 @@ impl LineLoss {
     }
 }
 
-/// Where log lines wait for the thread that writes them. Clones are the same queue.
+/// The queue of log lines for the thread that writes them. Clones are the same queue.
 #[derive(Clone, Debug)]
 pub(super) struct LogQueue {
     shared: Arc<Shared>,
@@ -94,7 +94,7 @@ struct Shared {
     emptied: Condvar,
 }
 
-/// What waits. Nothing that is done under the lock blocks or panics.
+/// The lines that wait. Nothing that is done under the lock blocks or panics.
 #[derive(Debug, Default)]
 struct Waiting {
     /// Whole lines, one after the other.
@@ -242,7 +242,7 @@ impl Shared {
     }
 }
 
-/// How the writing of some lines went.
+/// The result of writing some lines.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Written {
     All,

@@ -22,7 +22,7 @@ use crate::telemetry::log_queue::LogQueue;
 use crate::telemetry::terminal::shows_colour;
 use crate::telemetry::{InitError, span};
 
-/// How logs are written.
+/// The format of log lines.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum LogFormat {
     /// Lines for people.
@@ -32,12 +32,12 @@ pub enum LogFormat {
     Json,
 }
 
-/// What is logged, and how.
+/// The format and the filter of the log.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LogSettings {
-    /// How logs are written.
+    /// The format of log lines.
     pub format: LogFormat,
-    /// What is logged, as `RUST_LOG` writes it: `info`, `warn,requite=debug`.
+    /// The filter, in the syntax of `RUST_LOG`: `info`, `warn,requite=debug`.
     pub filter: String,
 }
 

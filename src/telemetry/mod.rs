@@ -1,4 +1,4 @@
-//! What the process says about itself: logs, traces, metrics. The only place that names them.
+//! Telemetry of the process: logs, traces, metrics. The only place that names them.
 //!
 //! Logs go to standard error. Traces and metrics go nowhere unless the standard `OTEL_*`
 //! variables name a collector. Nothing here knows what a policy or a request is; callers report
@@ -37,7 +37,7 @@ use crate::telemetry::settings::Export;
 /// Longest wait for a collector at the end: an unreachable one must not keep the process alive.
 pub const FLUSH_MAX: Duration = Duration::from_secs(3);
 
-/// Why telemetry could not be set up. All of these are mistakes in how the process was started.
+/// Reasons why telemetry could not be set up. All of these are mistakes in how the process was started.
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
     /// The log filter cannot be read.
@@ -45,7 +45,7 @@ pub enum InitError {
     Filter {
         /// The filter as written.
         filter: String,
-        /// What is wrong with it.
+        /// The error of the parser.
         source: tracing_subscriber::filter::ParseError,
     },
     /// The exporter of a signal cannot be built.
@@ -53,9 +53,9 @@ pub enum InitError {
     Exporter {
         /// `traces` or `metrics`.
         signal: &'static str,
-        /// Where to.
+        /// The endpoint of the collector.
         endpoint: String,
-        /// Why not.
+        /// The error of the exporter.
         source: opentelemetry_otlp::ExporterBuildError,
     },
     /// There is no thread for the log, or it has no place to go.
@@ -66,8 +66,8 @@ pub enum InitError {
     AlreadySetUp,
 }
 
-/// What has to be flushed at the end. Dropping it without [`Guard::shut_down`] may lose the last
-/// seconds of traces and metrics.
+/// The exporters to flush at the end. Dropping it without [`Guard::shut_down`] may lose the last seconds of traces and
+/// metrics.
 #[must_use]
 #[derive(Debug)]
 pub struct Guard {
@@ -90,11 +90,11 @@ pub fn init(logs: &LogSettings, export: &Export) -> Result<Guard, InitError> {
 /// Series that are known before anything happens.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct KnownSeries {
-    /// Where panics are caught: methods by their full names, and other places.
+    /// Places where panics are caught: methods by their full names, and others.
     pub panics: Vec<&'static str>,
     /// The methods of admins, by their names without the service.
     pub admin_methods: Vec<&'static str>,
-    /// What can be wrong with the credentials of admins.
+    /// Faults that the credentials of admins can have.
     pub admin_causes: Vec<&'static str>,
     /// The fields of requests, by their paths with `[]` for an entry of a list or a map.
     pub request_fields: Vec<String>,

@@ -26,7 +26,7 @@ pub(super) fn meter_provider(endpoint: &str) -> Result<SdkMeterProvider, InitErr
     Ok(SdkMeterProvider::builder().with_periodic_exporter(exporter).with_resource(resource()).build())
 }
 
-/// Who reports. `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` come first.
+/// The process as reported. `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` come first.
 fn resource() -> Resource {
     let builder = || Resource::builder().with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
     let named = builder().build();

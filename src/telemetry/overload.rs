@@ -1,4 +1,4 @@
-//! How far the data service is from having too much to do: what its limiter measured last.
+//! The load of the data service: the last measurements of its limiter.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -18,7 +18,7 @@ pub fn observe(queue_delay: Duration, share_nanos: Option<u64>) {
     SHARE_NANOS.store(share_nanos.unwrap_or(UNLIMITED), Relaxed);
 }
 
-/// How long calls waited, in the last window that was measured.
+/// Time that calls waited, in the last window that was measured.
 pub(super) fn queue_delay() -> Duration {
     Duration::from_nanos(QUEUE_DELAY_NANOS.load(Relaxed))
 }

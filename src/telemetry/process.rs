@@ -1,5 +1,5 @@
-//! What the operating system says of this process: memory, processor, descriptors. From `/proc`;
-//! where there is none, nothing is said.
+//! Figures of the operating system about this process: memory, processor, descriptors. They come from `/proc`; without
+//! it, there are none.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use crate::telemetry::prometheus::{Kind, Page};
 /// Ticks of a second in `/proc`: the same on every architecture that Linux runs on today.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// What the operating system says; `None` for what it does not.
+/// Figures of the operating system; `None` for those that it does not give.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub(super) struct Process {
     start_seconds: Option<f64>,
@@ -73,7 +73,7 @@ fn row<'t>(text: &'t str, name: &str) -> Option<&'t str> {
     text.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()
 }
 
-/// What is used of `/proc/self/stat`, in ticks.
+/// The fields used of `/proc/self/stat`, in ticks.
 #[derive(Clone, Copy, PartialEq, Debug)]
 struct Stat {
     cpu_ticks: f64,

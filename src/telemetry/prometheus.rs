@@ -1,4 +1,4 @@
-//! What was counted, in the text format of Prometheus.
+//! The page of metrics: all counters, in the text format of Prometheus.
 
 use std::fmt::{self, Write as _};
 use std::time::Duration;
@@ -18,7 +18,7 @@ pub struct Page {
     text: String,
 }
 
-/// What a metric is.
+/// The kind of a metric.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
     /// Only ever grows; its name ends in `_total`.

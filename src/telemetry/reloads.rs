@@ -1,24 +1,24 @@
-//! How the last attempt to put policies in force came out, for whoever shows it and for the
-//! collector. How many there were is counted with everything else.
+//! The result of the last attempt to put policies in force, for the status and for the collector. The number of
+//! attempts is counted with everything else.
 
 use std::sync::{Mutex, PoisonError};
 
 use crate::domain::time::Timestamp;
 use crate::telemetry::event::{ReloadResult, Success};
 
-/// How the last attempt came out.
+/// The result of the last attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LastAttempt {
-    /// Whether it came to what was asked for.
+    /// Success of the attempt.
     pub success: Success,
     /// When one last did; `None`: none has yet.
     pub succeeded_at: Option<Timestamp>,
 }
 
-/// What the gauges of the configuration show.
+/// The values of the gauges of the configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConfigGauges {
-    /// How the last attempt came out.
+    /// The result of the last attempt.
     pub last_attempt: LastAttempt,
     /// The digest in force.
     pub digest: String,
@@ -53,7 +53,7 @@ impl ConfigGauges {
         *GAUGES.lock().unwrap_or_else(PoisonError::into_inner) = Some(self);
     }
 
-    /// What the gauges show; `None` before anything is in force.
+    /// The values that the gauges show; `None` before anything is in force.
     pub(super) fn shown() -> Option<Self> {
         GAUGES.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -43,9 +43,9 @@ pub enum RequestMethod {
     EvaluateRefund,
     /// Many decisions.
     BatchEvaluateRefund,
-    /// Whether evidence is enough.
+    /// A check of evidence.
     ValidateEvidence,
-    /// What is in force.
+    /// Information about the server and its policies.
     GetServerInfo,
     /// Anything else below the name of the data service.
     UnknownDataMethod,
@@ -94,7 +94,7 @@ impl RequestMethod {
         }
     }
 
-    /// Whether a call of it may stay open without an end.
+    /// True if a call of the method may stay open without an end.
     #[must_use]
     pub const fn is_open_ended(self) -> bool {
         matches!(self, Self::HealthWatch | Self::Reflection)
@@ -217,7 +217,7 @@ fn log_failure(method: RequestMethod, code: usize, caller: CallerLabel) {
     tracing::info!(method, code, caller, suppressed, "a call failed");
 }
 
-/// How the calls of a method ended, for one caller.
+/// Number of calls of a method that ended with one code, for one caller.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Ended {
     pub(super) method: RequestMethod,
@@ -261,17 +261,17 @@ pub(super) fn in_flight() -> Vec<(RequestMethod, u64)> {
     RequestMethod::ALL.into_iter().map(count).collect()
 }
 
-/// How long the calls of a method took.
+/// Histogram of the durations of the calls of a method.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Durations {
-    /// How many took at most each of [`REQUEST_NANOS`] and more than the one before; the last is for
-    /// those that took longer than all of them.
+    /// Calls that took at most each of [`REQUEST_NANOS`] and more than the one before; the last bucket is for those
+    /// that took longer than all of them.
     pub(super) buckets: Vec<u64>,
     /// All of them together, in nanoseconds.
     pub(super) nanos: u64,
 }
 
-/// How long the calls of a method took.
+/// Reads the histogram of the durations of the calls of a method.
 pub(super) fn durations(method: RequestMethod) -> Durations {
     let bucket = |place: usize| sum(|stripe| stripe.durations.get(method as usize)?.get(place));
     Durations {

@@ -1,9 +1,9 @@
-//! Whether traces and metrics are exported, and where to: the standard `OTEL_*` variables.
+//! Settings of the export of traces and metrics, from the standard `OTEL_*` variables.
 //!
-//! Off unless asked for. Only what decides *whether* and *where to* is read here; sampling,
-//! resource, headers, timeouts and batching follow their standard variables inside the SDK.
+//! Off unless asked for. Only the switch and the endpoint of each signal are read here; sampling, resource, headers,
+//! timeouts and batching follow their standard variables inside the SDK.
 
-/// Where the signals go; `None`: nowhere.
+/// Endpoints of the collector, by signal; `None`: not exported.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Export {
     /// Endpoint of the collector for traces.
@@ -69,11 +69,11 @@ const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 const PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
 const INSECURE: &str = "OTEL_EXPORTER_OTLP_INSECURE";
 
-/// Where an exporter that is asked for without an endpoint sends to, by the OTLP specification.
+/// The default endpoint of an exporter that is asked for without one, by the OTLP specification.
 const DEFAULT_ENDPOINT: &str = "http://localhost:4317";
 
 impl Export {
-    /// What these variables ask for.
+    /// Reads the settings from these variables.
     pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
         // By the specification, an empty variable is one that is not set.
         let variable =
@@ -107,7 +107,7 @@ impl Signal {
     }
 }
 
-/// What an endpoint without a scheme means.
+/// The meaning of an endpoint without a scheme.
 enum Bare {
     Plaintext,
     Refused,

@@ -62,7 +62,7 @@ pub fn current() -> Option<Span> {
     (LevelFilter::DEBUG <= LevelFilter::current()).then(Span::current)
 }
 
-/// What a span tells of the one decision of its call.
+/// Attributes of a span about the one decision of its call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct DecisionAttributes<'a> {
     /// The identity of the decision, in hexadecimal digits.
@@ -87,7 +87,7 @@ pub fn policy(span: &Span, id: &str, version: &str, digest: &str) {
     span.record("requite.policy.digest", digest);
 }
 
-/// What a span tells of the decisions of a batch: sums, so that no key stands twice.
+/// Attributes of a span about the decisions of a batch: sums, so that no key is written twice.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct BatchAttributes {
     items: u64,

@@ -1,4 +1,4 @@
-//! What a stream may be sent beside text: colours and movements of the cursor, where a terminal shows it.
+//! Abilities of a stream beside text: colours and movements of the cursor, where a terminal shows them.
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
