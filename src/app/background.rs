@@ -5,13 +5,13 @@ use std::io;
 
 use tokio::runtime::{Builder, Runtime};
 
-/// How far they stand behind (`nice`), where threads have a priority of their own. A step is a quarter more
-/// or less of a busy processor (sched(7)), so beside one thread that answers these get about a tenth of it: enough
-/// for a reload to get through. Where a processor is free, they get all of it.
+/// Steps of `nice` below the threads that answer, where threads have a priority of their own. A step is a quarter more
+/// or less of a busy processor (sched(7)), so beside one thread that answers these get about a tenth of it: enough for
+/// a reload to get through. Where a processor is free, they get all of it.
 #[cfg(target_os = "linux")]
 const NICENESS: i32 = 10;
 
-/// As far behind as a thread can stand.
+/// Largest `nice` value of a thread.
 #[cfg(target_os = "linux")]
 const NICENESS_MAX: i32 = 19;
 
@@ -23,8 +23,8 @@ pub(super) fn runtime() -> io::Result<Runtime> {
     builder.build()
 }
 
-/// Lets the threads of a runtime stand behind the one that makes it. A thread begins with the priority of the thread
-/// that started it, which may be one of these: so it is told where to stand, not how far to go.
+/// Gives the threads of a runtime a lower priority than the thread that makes it. A thread inherits the priority of the
+/// thread that started it, which may be one of these: so the value set is absolute, not relative.
 #[cfg(target_os = "linux")]
 fn give_way(builder: &mut Builder) -> io::Result<()> {
     // Here, both are about the thread, not about the process.

@@ -1,5 +1,4 @@
-//! How this process runs, as typed values. Where they were written (flags, variables) is not
-//! known here.
+//! Configuration of this process, as typed values. Their origin (flags, variables) is not known here.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,26 +11,26 @@ use crate::source::Source;
 use crate::telemetry::logs::LogSettings;
 use crate::telemetry::settings::Export;
 
-/// How this process runs.
+/// Configuration of this process.
 #[derive(Debug)]
 pub struct Config {
-    /// Where to listen: `HOST:PORT`; port 0 takes a free one.
+    /// Address to listen on, `HOST:PORT`; port 0 takes a free one.
     pub listen: String,
-    /// Where the policies come from.
+    /// Source of the policies.
     pub source: Arc<dyn Source>,
-    /// What is logged, and how.
+    /// Format and filter of the log.
     pub logs: LogSettings,
-    /// Where traces and metrics go.
+    /// Endpoints for traces and metrics.
     pub export: Export,
-    /// Where revisions are kept over restarts, if anywhere.
+    /// Directory that keeps revisions over restarts, if any.
     pub state_dir: Option<PathBuf>,
-    /// How policies are put in force.
+    /// Settings of the reloader.
     pub handles: ReloadConfig,
     /// The limits of the server.
     pub server: ServerConfig,
-    /// How admins are served; `None`: they are not.
+    /// Settings of the admin service; `None`: it is not served.
     pub admin: Option<AdminConfig>,
-    /// Where the pages are served, as `HOST:PORT`; `None`: they are not.
+    /// Address of the pages, `HOST:PORT`; `None`: they are not served.
     pub pages: Option<String>,
     /// The limits of the pages.
     pub pages_config: PagesConfig,

@@ -64,7 +64,7 @@ const _: () = assert!(
     "every step of stopping fits into the whole"
 );
 
-/// Why a run did not begin, or did not end well.
+/// Reasons why a run did not begin, or did not end well.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The operating system gives no threads or no signals.
@@ -81,7 +81,7 @@ pub enum RunError {
     Listen {
         /// The address as written.
         address: String,
-        /// Why not.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// Admins cannot be served as asked.
@@ -98,7 +98,7 @@ pub enum RunError {
     Bug(&'static str),
 }
 
-/// How a run ended.
+/// The end of a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ended {
     /// Stopped as asked; everything in flight was answered or cut in time.
@@ -149,7 +149,7 @@ async fn run_on_runtime(config: Config, background: &Handle) -> Result<Ended, Ru
     ended
 }
 
-/// What stands before the first request can be answered.
+/// Parts that are ready before the first request can be answered.
 struct Opened {
     listener: TcpListener,
     admins: Option<AdminListener>,
@@ -189,15 +189,15 @@ async fn open(config: &Config) -> Result<Opened, RunError> {
     Ok(Opened { listener, admins, pages, engine, activator, beginning, loader })
 }
 
-/// Where whoever calls finds what is served.
+/// Addresses of the services, for those who call them.
 struct Addresses {
     data: SocketAddr,
     admins: Option<String>,
     pages: Option<SocketAddr>,
 }
 
-/// What standard output says of where: for whoever started the process, it is the only way to know
-/// with port 0. As text, whoever sees the last line has seen all of them.
+/// Writes the addresses to standard output: for whoever started the process, it is the only way to know them with port
+/// 0. As text, whoever sees the last line has seen all of them.
 fn announce(addresses: &Addresses, engine: &Engine, from: StartedFrom, format: LogFormat) -> Result<(), RunError> {
     let Addresses { data: address, admins, pages } = addresses;
     let pages = pages.map(|pages| pages.to_string());
@@ -238,12 +238,12 @@ fn announce(addresses: &Addresses, engine: &Engine, from: StartedFrom, format: L
     Ok(())
 }
 
-/// How far the run has come.
+/// The phase of a run.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Phase {
     /// Callers and admins are served.
     Serving,
-    /// What has begun is finished. Who asked for something still gets an answer.
+    /// Work that has begun is finished; its callers still get an answer.
     Stopping,
     /// Nobody is served any more.
     Served,

@@ -1,4 +1,4 @@
-//! What the operating system asks of the process.
+//! Signals of the operating system to the process.
 
 use std::io;
 
@@ -12,7 +12,7 @@ pub struct Signals {
     hangup: Signal,
 }
 
-/// What is asked.
+/// A request made by a signal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Asked {
     /// To stop: SIGTERM or Ctrl-C.

@@ -16,7 +16,7 @@ use crate::source::scan::{Fault, Identity, Kind, Problem, ScannedFile, Shown, sc
 use crate::source::watch::{Timing, watch};
 use crate::source::{Source, SourceError, SourceProblem, Watching};
 
-/// How often a directory that keeps changing is read before giving up.
+/// Attempts to read a directory that keeps changing, before giving up.
 const ATTEMPTS_MAX: u32 = 5;
 
 /// Pause between two attempts: longer than an editor needs between its rename and its write.
@@ -27,7 +27,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub struct Directory {
     /// Its path.
     pub path: PathBuf,
-    /// How closely it is watched.
+    /// Intervals of the watch.
     pub timing: Timing,
 }
 

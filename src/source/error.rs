@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::policy::bundle::BundleError;
 
-/// Why a source gives no bundle.
+/// Reasons why a source gives no bundle.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum SourceError {
     /// There are parts that cannot be read or do not belong there; every one of them.
@@ -29,7 +29,7 @@ pub struct SourceProblem {
     pub problem: String,
     /// Advice to whoever runs the source.
     pub help: &'static str,
-    /// Whether another attempt may succeed without anyone changing the source.
+    /// True if another attempt may succeed without anyone changing the source.
     pub is_transient: bool,
 }
 
@@ -40,7 +40,7 @@ impl fmt::Display for SourceProblem {
 }
 
 impl SourceError {
-    /// Whether another attempt may succeed, without anyone changing the source.
+    /// Returns true if another attempt may succeed without anyone changing the source.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {

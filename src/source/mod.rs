@@ -1,4 +1,4 @@
-//! Where bundles come from.
+//! Sources of bundles.
 //!
 //! Each source gives a [`Bundle`] and knows nothing of what is in it, of the engine, or of what becomes of what it found.
 

@@ -1,4 +1,4 @@
-//! Which files make up a bundle directory at one moment, and what tells them apart from others.
+//! Scans of a bundle directory: the files in it at one moment, and marks that tell whether they changed.
 //!
 //! A scan opens no file. Two equal scans mean: nobody changed a file in between, as far as the
 //! file system can tell. Contents are read elsewhere.
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use crate::domain::limits::BUNDLE_FILES_MAX;
 use crate::domain::printable::Printable;
 
-/// Where files of a bundle may lie beside its own directory, as prefixes of their paths within it.
+/// Directories below the bundle's own that may hold files of it, as prefixes of their paths within it.
 const PLACES_BELOW: [&str; 2] = ["calendars/", "cases/"];
 
 /// A bundle directory at one moment.
@@ -22,7 +22,7 @@ pub struct Scan {
     pub files: Vec<ScannedFile>,
     /// The directories that were listed, the bundle's own one first.
     pub directories: Vec<ScannedDirectory>,
-    /// What keeps the directory from being a bundle.
+    /// Problems that keep the directory from being a bundle.
     pub problems: Vec<Problem>,
 }
 
@@ -31,24 +31,24 @@ pub struct Scan {
 pub struct ScannedFile {
     /// Its path within the bundle: `calendars/cn.yaml`.
     pub name: String,
-    /// Where it lies.
+    /// The path that leads to it.
     pub path: PathBuf,
-    /// Where it really lies, if its path is a symbolic link.
+    /// The path of its target, if its own path is a symbolic link.
     pub target: Option<PathBuf>,
-    /// Which file it is, and in which state.
+    /// The identity and state of the file.
     pub identity: Identity,
 }
 
 /// A directory that was listed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ScannedDirectory {
-    /// Where it lies.
+    /// The path of the directory.
     pub path: PathBuf,
-    /// Which one it is: a directory that was replaced has another number.
+    /// Its device and inode: a directory that was replaced has others.
     pub inode: (u64, u64),
 }
 
-/// Which file it is, and in which state: whoever changes a file changes one of these.
+/// The identity and state of a file: whoever changes a file changes one of these.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Identity {
     device: u64,
@@ -59,16 +59,16 @@ pub struct Identity {
     changed: (i64, i64),
 }
 
-/// What keeps a directory from being a bundle.
+/// A problem that keeps a directory from being a bundle.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Problem {
-    /// Where.
+    /// The path that has the problem.
     pub path: PathBuf,
-    /// What.
+    /// The problem itself.
     pub fault: Fault,
 }
 
-/// What is wrong with a path.
+/// The problem of a path.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fault {
     /// The operating system said no.
@@ -88,14 +88,14 @@ pub enum Fault {
     TooMany,
 }
 
-/// What the operating system said, as a value that can be compared.
+/// An error of the operating system, as a value that can be compared.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct IoFault {
     kind: io::ErrorKind,
     code: Option<i32>,
 }
 
-/// What a path leads to that is no regular file.
+/// The kind of a path's target that is no regular file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
     /// A directory.
@@ -104,7 +104,7 @@ pub enum Kind {
     Special,
 }
 
-/// What a name in a bundle directory says about the file.
+/// The kind of a file in a bundle directory, by its name.
 enum Named {
     Policy,
     Misspelt,
@@ -222,7 +222,7 @@ impl Kind {
 }
 
 impl Problem {
-    /// Whether it may be over in a moment, without anyone changing the directory.
+    /// Returns true if the problem may be over in a moment, without anyone changing the directory.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         match self.fault {
@@ -231,7 +231,7 @@ impl Problem {
         }
     }
 
-    /// What to do about it.
+    /// Advice on solving the problem.
     #[must_use]
     pub const fn help(&self) -> &'static str {
         match self.fault {

@@ -19,15 +19,15 @@ use crate::source::scan::{Scan, scan};
 /// At most one look in this time, however many events come.
 const LOOK_GAP: Duration = Duration::from_millis(20);
 
-/// How long things take.
+/// Intervals of the watch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Timing {
     /// Between two looks when no event comes.
     pub poll: Duration,
-    /// How long nothing must change before a change counts as finished. Longer than the clock of
-    /// any file system is coarse, so that a later write cannot hide behind an equal time stamp.
+    /// Time without a change after which a change counts as finished. Longer than the steps of the clock of any file
+    /// system, so that a later write cannot hide behind an equal time stamp.
     pub settle: Duration,
-    /// How long a change may go on before it is reported all the same.
+    /// Longest time that a change may go on before it is reported all the same.
     pub settle_max: Duration,
 }
 
@@ -115,7 +115,7 @@ impl Eye {
 /// Events of the file system, where they can be had.
 struct FileEvents {
     watcher: Option<RecommendedWatcher>,
-    /// What is watched: a directory that was replaced has to be watched anew.
+    /// Directories watched, by device and inode: one that was replaced is watched anew.
     watched: BTreeMap<PathBuf, (u64, u64)>,
 }
 

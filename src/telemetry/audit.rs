@@ -11,7 +11,7 @@ pub const TARGET: &str = "requite::audit";
 pub struct AdminCalled<'a> {
     /// The name in the file of credentials; empty where nobody was recognised.
     pub actor: &'a str,
-    /// Kind of the credentials: `token`, `certificate`; `none` without valid ones.
+    /// Kind of the credentials: `token` or `certificate`.
     pub shown_by: &'static str,
     /// Origin of the call: an address, or a user and process.
     pub peer: &'a str,
