@@ -14,7 +14,7 @@ const HEAD_BYTES: usize = 5;
 /// Different batches at most: each may have a megabyte.
 const BATCHES_MAX: usize = 32;
 
-/// What an answer says, as far as it is looked at. The fields are those of `EvaluateRefundResponse`.
+/// The fields of an answer that are read. They are those of `EvaluateRefundResponse`.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Answer {
     #[prost(bytes = "bytes", tag = "1")]
@@ -64,7 +64,7 @@ pub(super) struct ItemError {
 }
 
 impl Answer {
-    /// What it says about its policy; nothing where it names none.
+    /// Returns the policy, outcome and decision id that it names; `None` where it names no policy.
     pub(super) fn saying(&self) -> Option<Saying<'_>> {
         let Policy { version, digest, generation } = self.policy.as_ref()?;
         Some(Saying { version, digest, generation: *generation, outcome: self.outcome, decision_id: &self.decision_id })
@@ -72,13 +72,13 @@ impl Answer {
 }
 
 impl BatchAnswer {
-    /// Whether an item was decided by what the batch says that all of it was.
+    /// Returns true if an item has the generation and digest that the batch names for all of it.
     pub(super) fn covers(&self, saying: &Saying<'_>) -> bool {
         saying.generation == self.generation && saying.digest == self.digest
     }
 }
 
-/// What is sent: encoded, with its head, and the examples it is made of.
+/// A message to send: encoded, with its head, and the examples it is made of.
 #[derive(Clone, Debug)]
 pub(super) struct Payload {
     pub(super) frame: Bytes,
@@ -86,7 +86,7 @@ pub(super) struct Payload {
     pub(super) examples: Vec<usize>,
 }
 
-/// Why examples cannot be sent.
+/// Reasons why examples cannot be sent.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum PayloadError {
     /// There is nothing to send.
@@ -95,9 +95,9 @@ pub enum PayloadError {
     /// A single one is above the limit of the server.
     #[error("example {} has {bytes} bytes as a message, above the {EVALUATION_MESSAGE_BYTES_MAX} that a server takes", index + 1)]
     TooLarge {
-        /// Which, counted from zero.
+        /// Index of the example, counted from zero.
         index: usize,
-        /// How long it is.
+        /// Its length in bytes.
         bytes: usize,
     },
     /// A batch is above the limit of the server.
@@ -105,15 +105,15 @@ pub enum PayloadError {
         "a batch of {items} of these requests has {bytes} bytes, above the {MATERIAL_MESSAGE_BYTES_MAX} that a server takes"
     )]
     BatchTooLarge {
-        /// How many it holds.
+        /// Number of items in it.
         items: usize,
-        /// How long it is.
+        /// Its length in bytes.
         bytes: usize,
     },
     /// A batch of too many.
     #[error("a batch has at most {BATCH_ITEMS_MAX} requests, got {items}")]
     TooManyItems {
-        /// How many were asked for.
+        /// Number of items asked for.
         items: usize,
     },
 }

@@ -10,7 +10,7 @@ use crate::load::random::Random;
 /// Requests per second at most; above it, a nanosecond clock has too few steps between two of them.
 pub const RATE_PER_S_MAX: u32 = 1_000_000;
 
-/// How requests are spread over time.
+/// Distribution of requests over time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Arrivals {
     /// Every gap is the same.
@@ -19,7 +19,7 @@ pub enum Arrivals {
     Poisson,
 }
 
-/// Which part of the whole load one thread sends.
+/// The part of the whole load that one thread sends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Part {
     /// Counted from zero.
@@ -39,7 +39,7 @@ pub struct Schedule {
 
 #[derive(Clone, Debug)]
 enum Gaps {
-    /// How many requests of the whole load come before the next of this part.
+    /// Number of requests of the whole load that come before the next of this part.
     Constant {
         before: u64,
     },

@@ -17,8 +17,8 @@ use tokio::time::timeout;
 use crate::client::CONNECT_TIMEOUT;
 use crate::load::record::{Code, Fault};
 
-/// What the server may send before we have read it. The generator reads everything at once; it must not
-/// be what the server waits for.
+/// Bytes that the server may send before we have read them. The generator reads everything at once; the server must not
+/// wait for it.
 const WINDOW_BYTES: u32 = 16 * 1024 * 1024;
 
 /// An answer at most, in bytes: above a batch of a thousand decisions with everything explained.
@@ -37,7 +37,7 @@ pub(super) struct Connection {
     digests: RefCell<HashMap<u64, Bytes>>,
 }
 
-/// Whether a call can begin.
+/// Room of a connection for another call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Room {
     Free,
@@ -121,7 +121,7 @@ impl Connection {
         self.open.set(self.open.get().saturating_sub(1));
     }
 
-    /// Whether a generation has the digest that it always had on this connection.
+    /// Returns true if a generation has the digest that it always had on this connection.
     pub(super) fn is_generation(&self, generation: u64, digest: &[u8]) -> bool {
         let mut digests = self.digests.borrow_mut();
         if let Some(known) = digests.get(&generation) {
@@ -186,7 +186,7 @@ fn ended(headers: &HeaderMap) -> Result<(), Fault> {
     }
 }
 
-/// What the end of a stream means in the words of gRPC.
+/// Translates the end of a stream into the codes of gRPC.
 fn fault(error: &h2::Error) -> Fault {
     match error.reason() {
         Some(Reason::REFUSED_STREAM) => Fault::Status(Code::of(14)),

@@ -41,13 +41,13 @@ pub const THREADS_MAX: usize = 64;
 /// Requests in flight at most, whatever is asked for: each holds some kilobytes.
 pub const IN_FLIGHT_MAX: usize = 1_000_000;
 
-/// Unless asked otherwise.
+/// Requests in flight at most, unless asked otherwise.
 pub const IN_FLIGHT_DEFAULT: usize = 10_000;
 
 /// The longest time of measuring.
 pub const DURATION_MAX: Duration = Duration::from_secs(60 * 60);
 
-/// The shortest: a percentile of less says nothing.
+/// The shortest time of measuring: a percentile of less says nothing.
 pub const DURATION_MIN: Duration = Duration::from_millis(100);
 
 /// The longest warm-up.
@@ -62,24 +62,24 @@ pub const RELOAD_EVERY_MIN: Duration = Duration::from_millis(10);
 /// Different example requests at most: each is remembered with its answer.
 pub const EXAMPLES_MAX: usize = 4_096;
 
-/// What is to be done. The bounds above are for the caller to hold it to.
+/// Settings of a run. The caller must hold them to the bounds above.
 #[derive(Clone, Debug)]
 pub struct Load {
-    /// Where the server is (`host:port`).
+    /// Address of the server (`host:port`).
     pub addr: String,
-    /// What is sent, one after the other, around and around.
+    /// Requests to send, one after the other, around and around.
     pub examples: Vec<pb::EvaluateRefundRequest>,
-    /// Where the examples are from, for the report.
+    /// Origin of the examples, for the report.
     pub requests_from: String,
     /// True where the first example must be decided before the run begins.
     pub ask_first: bool,
-    /// What one call asks.
+    /// Kind of each call.
     pub call: Call,
     /// Calls per second, of all connections together.
     pub rate_per_s: u32,
-    /// How they are spread over time.
+    /// Distribution of the calls over time.
     pub arrivals: Arrivals,
-    /// Of the arrivals.
+    /// Seed of the arrivals.
     pub seed: u64,
     /// Connections.
     pub connections: usize,
@@ -91,13 +91,13 @@ pub struct Load {
     pub timeout: Duration,
     /// Time that is not counted.
     pub warm_up: Duration,
-    /// Time that is.
+    /// Time that is counted.
     pub duration: Duration,
-    /// What is done to the policies meanwhile.
+    /// Changes of the policies meanwhile.
     pub reload: Option<Reload>,
 }
 
-/// What one call asks.
+/// Kind of a call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Call {
     /// One decision, by `EvaluateRefund`.
@@ -109,7 +109,7 @@ pub enum Call {
     },
 }
 
-/// What is done to the policies under load.
+/// Changes of the policies under load.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Reload {
     /// The period.
@@ -120,14 +120,14 @@ pub struct Reload {
     pub hang_up: Option<u32>,
 }
 
-/// What a watcher of a run can ask for.
+/// Requests of a watcher to a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Interrupt {
     /// Someone wants it to end: once sends nothing more, twice waits for nothing more.
     End,
 }
 
-/// Why there is no report.
+/// Reasons why there is no report.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The server cannot be asked what it is.
@@ -141,9 +141,9 @@ pub enum LoadError {
     Connect {
         /// As given.
         addr: String,
-        /// How many were asked for.
+        /// Number of connections asked for.
         connections: usize,
-        /// What the network said.
+        /// The error of the network.
         source: io::Error,
     },
     /// The examples cannot be sent.
@@ -157,7 +157,7 @@ pub enum LoadError {
     HangUp {
         /// As given.
         pid: u32,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// The address is not one that a request can name.
@@ -165,7 +165,7 @@ pub enum LoadError {
     Address {
         /// As given.
         addr: String,
-        /// What is wrong with it.
+        /// The error of the parser.
         source: http::Error,
     },
     /// Someone ended it before it began.

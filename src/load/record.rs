@@ -1,5 +1,5 @@
-//! What became of each request, in figures. Times are counted from the moment a request was meant to
-//! be sent, so that a request that had to wait for its turn counts its wait.
+//! Figures of the requests and their results. Times are counted from the moment a request was meant to be sent, so that
+//! a request that had to wait for its turn counts its wait.
 //!
 //! One recorder per thread, none shared; they are added up at the end. Nothing here knows the network.
 
@@ -26,7 +26,7 @@ const SLICE_MIN: Duration = Duration::from_secs(1);
 /// Outcomes on the wire, counted from zero, which is never sent.
 pub const OUTCOMES: usize = 6;
 
-/// Why a request has no answer that counts.
+/// Reasons why a request has no answer that counts.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Fault {
     /// The server ended it with this code of gRPC.
@@ -91,7 +91,7 @@ pub struct Recorder {
     pub lateness_ns: Histogram<u64>,
     /// In order of time; each as wide as the others.
     pub slices: Vec<Slice>,
-    /// How wide.
+    /// Width of each slice.
     pub slice_width: Duration,
     /// Requests that were meant to be sent.
     pub intended: u64,
@@ -103,7 +103,7 @@ pub struct Recorder {
     pub item_errors: BTreeMap<Code, u64>,
     /// Requests without an answer that counts, by what went wrong.
     pub faults: BTreeMap<Fault, u64>,
-    /// What the answers said about their policies.
+    /// Policies, as the answers name them.
     pub revisions: Revisions,
     /// The last answer, from the beginning of what is measured.
     pub last_answer: Duration,

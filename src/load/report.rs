@@ -1,4 +1,4 @@
-//! What a run of the generator found, for programs: every figure has its unit in its name.
+//! The report of a run, for programs: every figure has its unit in its name.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,19 +18,19 @@ const CURVE_TICKS: u32 = 8;
 /// The whole report.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Report {
-    /// What was asked for.
+    /// Settings of the run.
     pub run: Run,
-    /// How many, and how many a second.
+    /// Numbers of requests, and rates per second.
     pub requests: Requests,
     /// From the intended moment of a request to its answer; only answered requests are in it.
     pub latency: Latency,
-    /// What the generator itself did to the figures.
+    /// Influence of the generator itself on the figures.
     pub generator: Generator,
     /// Decisions by outcome.
     pub outcomes: BTreeMap<&'static str, u64>,
-    /// What the answers said about their policies.
+    /// Policies, as the answers name them.
     pub policies: Policies,
-    /// What was done to the policies; absent where nothing was.
+    /// Changes of the policies; absent where there were none.
     pub reloads: Option<Reloads>,
     /// The time measured, in parts.
     pub slices: Vec<SliceFigures>,
@@ -38,24 +38,24 @@ pub struct Report {
     pub percentile_curve: Vec<Point>,
 }
 
-/// What was asked for.
+/// Settings of the run.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Run {
     /// The version of this program.
     pub bench_version: &'static str,
-    /// Where the server is.
+    /// Address of the server.
     pub address: String,
     /// The version that the server says it has.
     pub server_version: String,
     /// The method called.
     pub method: &'static str,
-    /// Where the requests are from.
+    /// Origin of the requests.
     pub requests_from: String,
-    /// How many different ones.
+    /// Number of different requests.
     pub examples: usize,
-    /// How they were spread over time.
+    /// Distribution of the requests over time.
     pub arrivals: &'static str,
-    /// Of the arrivals and of a generated mix.
+    /// Seed of the arrivals and of a generated mix.
     pub seed: u64,
     /// Items of each batch; one for single requests.
     pub batch_items: usize,
@@ -71,9 +71,9 @@ pub struct Run {
     pub warm_up_ms: u64,
     /// Time that was to be measured.
     pub duration_asked_ms: u64,
-    /// Time that was.
+    /// Time that was measured.
     pub duration_ms: u64,
-    /// Whether someone ended it before.
+    /// True if someone ended it before.
     pub ended_early: bool,
 }
 
@@ -94,7 +94,7 @@ pub struct Requests {
     pub decisions: u64,
     /// Decisions a second.
     pub decisions_per_s: f64,
-    /// What failed of what was asked, items of batches counted one by one; from 0 to 1.
+    /// Share of failures in all that was asked, items of batches counted one by one; from 0 to 1.
     pub error_share: f64,
     /// Failed requests: codes of gRPC in capitals, our own words in small letters.
     pub errors: BTreeMap<&'static str, u64>,
@@ -105,7 +105,7 @@ pub struct Requests {
 /// Answers that have to lie above a percentile: of fewer, it says how slow a few single requests were.
 const ANSWERS_ABOVE_MIN: f64 = 10.0;
 
-/// How many answers it takes to tell a percentile, given as a share of all below 1.
+/// Number of answers needed to tell a percentile, given as a share of all below 1.
 #[must_use]
 pub fn answers_needed(share: f64) -> u64 {
     // At most some billions: no share here leaves less than a ten-thousandth above it.
@@ -158,13 +158,13 @@ pub struct Generator {
     pub late_max_us: f64,
     /// Its processor time for each request sent, warm-up included.
     pub cpu_us_per_request: f64,
-    /// How busy its busiest thread was, from 0 to 1.
+    /// Share of time that its busiest thread was busy, from 0 to 1.
     pub busiest_thread_share: f64,
     /// Reasons to doubt the figures, for people. Empty: none were found.
     pub warnings: Vec<String>,
 }
 
-/// What the answers said about their policies.
+/// Policies, as the answers name them.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Policies {
     /// The default policy of the server.
@@ -194,7 +194,7 @@ pub struct Seen {
     pub first_seen_s: f64,
 }
 
-/// What was done to the policies.
+/// Changes of the policies.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Reloads {
     /// The period asked for.
@@ -205,16 +205,16 @@ pub struct Reloads {
     pub made: u32,
     /// When, from the beginning of the time measured; those of the warm-up are left out.
     pub at_s: Vec<f64>,
-    /// Why it ended before the run; absent where it did not.
+    /// Reason why the changes ended before the run; absent where they did not.
     pub problem: Option<String>,
 }
 
 /// A part of the time measured, by the intended moment of requests.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
 pub struct SliceFigures {
-    /// Where it begins.
+    /// Beginning of the slice, from the beginning of the time measured.
     pub start_s: f64,
-    /// How long it is.
+    /// Length of the slice.
     pub length_s: f64,
     /// Requests answered.
     pub answered: u64,

@@ -1,4 +1,4 @@
-//! Whether answers agree with each other while policies change.
+//! Agreement of answers with each other while policies change.
 //!
 //! The service is a pure function of request and policies. So the same request under the same digest
 //! has one answer: one version, one outcome, one decision id, whatever was reloaded meanwhile. Two
@@ -10,7 +10,7 @@ use std::time::Duration;
 /// Disagreements that are kept as text; all of them are counted.
 pub const DISAGREEMENTS_TOLD_MAX: usize = 10;
 
-/// What one answer says about the policy that made it.
+/// The part of an answer about the policy that made it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Saying<'a> {
     /// The author's label.
@@ -66,7 +66,7 @@ impl Answer {
     }
 }
 
-/// Whether an answer agrees with those before it.
+/// Agreement of an answer with those before it.
 #[must_use]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Agreement {
@@ -123,7 +123,7 @@ impl Revisions {
         &self.generations
     }
 
-    /// How many digests were seen.
+    /// Number of digests seen.
     #[must_use]
     pub const fn digests(&self) -> usize {
         self.digests.len()

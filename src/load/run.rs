@@ -237,7 +237,7 @@ fn process(pid: u32) -> io::Result<rustix::process::Pid> {
     i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw).ok_or_else(none)
 }
 
-/// What is known besides the figures.
+/// Facts about a run besides its figures.
 struct Facts {
     before: pb::GetServerInfoResponse,
     after: Option<pb::GetServerInfoResponse>,
@@ -298,7 +298,7 @@ fn described(load: &Load, facts: &Facts, items: usize, measured: Duration) -> Ru
     }
 }
 
-/// What the generator did to the figures, and whether to doubt them.
+/// Returns the influence of the generator on the figures, with reasons to doubt them.
 fn generator(load: &Load, done: &[Done], recorder: &Recorder, cpu: Duration) -> Generator {
     let late = |share| report::micros(recorder.lateness_ns.value_at_quantile(share));
     let busy = |done: &Done| done.cpu.as_secs_f64() / done.until.as_secs_f64().max(f64::MIN_POSITIVE);

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// Variants before the first comes again: bounds what is remembered of their digests.
 const VARIANTS: u32 = 8;
 
-/// Why policies cannot be changed under load.
+/// Reasons why policies cannot be changed under load.
 #[derive(Debug, thiserror::Error)]
 pub enum SwapError {
     /// Reading or writing failed.
@@ -18,7 +18,7 @@ pub enum SwapError {
     Io {
         /// The file or directory.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// There is no file whose label can be changed.
@@ -43,7 +43,7 @@ pub struct Swap {
     times: FileTimes,
     /// The text before the label, the label, and the text after it.
     parts: (String, String, String),
-    /// What is there now.
+    /// Current content of the file.
     current: Vec<u8>,
     made: u32,
 }
@@ -85,7 +85,7 @@ impl Swap {
         &self.path
     }
 
-    /// How many variants were put there.
+    /// Number of variants written.
     #[must_use]
     pub const fn made(&self) -> u32 {
         self.made

@@ -29,7 +29,7 @@ const SENDS_PER_TURN: u32 = 32;
 /// Before a connection that broke is made again.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
 
-/// What the threads are told.
+/// Orders to the threads.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Order {
     /// Connect and wait.
@@ -42,14 +42,14 @@ pub(super) enum Order {
     Cut,
 }
 
-/// What a call asks for.
+/// The method of a call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Method {
     Single,
     Batch,
 }
 
-/// What happens, for a watcher: all threads count into it.
+/// Counts of a run so far, for a watcher: all threads count into it.
 #[derive(Default, Debug)]
 pub struct Progress {
     /// Requests meant to be sent until now, in warm-up as well.
@@ -73,13 +73,13 @@ pub(super) struct Job {
     pub(super) in_flight_max: usize,
     pub(super) warm_up: Duration,
     pub(super) measured: Duration,
-    /// How long answers are waited for once nothing more is sent.
+    /// Longest wait for answers once nothing more is sent.
     pub(super) patience: Duration,
     pub(super) recorder: Recorder,
     pub(super) progress: Arc<Progress>,
 }
 
-/// What a thread did.
+/// Result of a thread.
 pub(super) struct Done {
     pub(super) recorder: Recorder,
     /// Until when it sent, from the beginning of the run.
@@ -101,7 +101,7 @@ struct State {
     job: Job,
     begin: Instant,
     connections: Vec<Rc<Connection>>,
-    /// Where the search for a free connection begins.
+    /// Index of the connection at which the search for a free one begins.
     turn: Cell<usize>,
     /// Requests whose moment has come while no connection had room.
     waiting: RefCell<VecDeque<Intent>>,

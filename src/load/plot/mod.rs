@@ -10,16 +10,16 @@ use crate::load::report::{Report, SliceFigures, answers_needed, grouped};
 const WIDTH: f64 = 960.0;
 const HEIGHT: f64 = 976.0;
 const MARGIN: f64 = 32.0;
-/// Where the axes of both panels begin and end.
+/// Bounds of the axes of both panels.
 const LEFT: f64 = 104.0;
 const RIGHT: f64 = WIDTH - MARGIN - 24.0;
 const CURVE: (f64, f64) = (236.0, 476.0);
 const TIME: (f64, f64) = (592.0, 868.0);
-/// Where the last name of what is drawn over time stands, and how far the one before is to its left.
+/// Position of the last name in the legend of the panel over time, and the distance to the one at its left.
 const LEGEND_X: f64 = RIGHT - 44.0;
 const LEGEND_Y: f64 = TIME.0 - 22.0;
 const LEGEND_STEP: f64 = 64.0;
-/// How much lower its axes begin where reloads are marked above them.
+/// Space above the axes of the panel over time where reloads are marked in it.
 const ROWS: f64 = 36.0;
 /// Dots on lines of more points than this are a blur.
 const DOTS_MAX: usize = 60;
@@ -210,7 +210,7 @@ fn over_time(picture: &mut Picture, report: &Report) {
     }
 }
 
-/// Where a slice is told, in seconds.
+/// Middle of a slice, where its figures are drawn, in seconds.
 fn middle(slice: &SliceFigures) -> f64 {
     slice.start_s + slice.length_s / 2.0
 }
@@ -257,7 +257,7 @@ fn failures(picture: &mut Picture, report: &Report, times: &TimeAxis) {
     }
 }
 
-/// What the generator did to the figures.
+/// Draws the influence of the generator on the figures.
 fn footer(picture: &mut Picture, report: &Report) {
     let generator = &report.generator;
     let text = format!(

@@ -26,7 +26,7 @@ impl LogAxis {
         Self { low_us, high_us, top, bottom }
     }
 
-    /// Where a latency is; below the axis is on its foot.
+    /// Position of a latency; one below the axis is at its foot.
     pub(super) fn y(&self, micros: f64) -> f64 {
         let share = (micros.max(self.low_us) / self.low_us).ln() / (self.high_us / self.low_us).ln();
         self.bottom - share * (self.bottom - self.top)
@@ -86,7 +86,7 @@ fn digits(value: f64) -> String {
 /// An axis of shares on which each nine is as wide as the one before.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(super) struct NinesAxis {
-    /// How many nines it has: 2 reaches to 99 %.
+    /// Number of nines on the axis: 2 reaches to 99 %.
     nines: f64,
     left: f64,
     right: f64,
@@ -98,7 +98,7 @@ impl NinesAxis {
         Self { nines: (answers.max(10) as f64).log10().clamp(1.0, 7.0), left, right }
     }
 
-    /// Where a share is; the last ones of all are at the right edge.
+    /// Position of a share; the highest shares are at the right edge.
     pub(super) fn x(&self, share: f64) -> f64 {
         let nines = if share < 1.0 { -(1.0 - share).log10() } else { self.nines };
         self.left + nines.clamp(0.0, self.nines) / self.nines * (self.right - self.left)
@@ -132,7 +132,7 @@ impl TimeAxis {
         Self { length_s: length_s.max(0.1), left, right }
     }
 
-    /// Where a moment is.
+    /// Position of a moment.
     pub(super) fn x(&self, at_s: f64) -> f64 {
         self.left + (at_s / self.length_s).clamp(0.0, 1.0) * (self.right - self.left)
     }

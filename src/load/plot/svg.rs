@@ -16,7 +16,7 @@ pub(super) const RELOAD: &str = "#6b3fa0";
 /// A picture that is being drawn.
 pub(super) struct Picture(String);
 
-/// Where a text stands from its place.
+/// Alignment of a text to its position.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Anchor {
     Start,
@@ -24,7 +24,7 @@ pub(super) enum Anchor {
     End,
 }
 
-/// How a text looks.
+/// Appearance of a text.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(super) struct Style {
     pub(super) size: f64,
