@@ -10,8 +10,7 @@ use crate::domain::money::Amount;
 /// One who takes part in a split.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Share {
-    /// How much of the amount it attracts, against the other weights. Zero attracts nothing
-    /// while another share with room has a weight.
+    /// Weight against the other shares. One of weight zero gets nothing while another with room has a weight.
     pub weight: Amount,
     /// The most it can take.
     pub capacity: Amount,
@@ -81,7 +80,7 @@ fn in_rounds(amount: Amount, shares: &[Share]) -> Parts {
     parts
 }
 
-/// What one share is offered in a round.
+/// The offer to one share in a round.
 #[derive(Clone, Copy)]
 struct Offer {
     index: usize,

@@ -21,10 +21,10 @@ pub struct Calendar {
     worked: Vec<Day>,
 }
 
-/// How many days are known beforehand: thirty years of some twelve bytes a day.
+/// Most days known beforehand: thirty years of some twelve bytes a day.
 const KNOWN_DAYS_MAX: usize = 10_957;
 
-/// What is known of a day beforehand.
+/// The facts known of a day beforehand.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct KnownDay {
     /// Its date.
@@ -38,7 +38,7 @@ struct KnownDay {
 struct Block {
     /// The days that are worked, one bit each.
     worked: u64,
-    /// How many days are worked in all blocks before.
+    /// Number of business days in all blocks before.
     before: u32,
 }
 
@@ -84,14 +84,14 @@ impl Calendar {
         self.known(day).map(|known| known.date)
     }
 
-    /// What is known of a day beforehand, if anything.
+    /// Returns the facts known of a day beforehand, if any.
     #[inline]
     fn known(&self, day: Day) -> Option<&KnownDay> {
         let place = day.number().checked_sub(self.covers.0.number())?;
         self.known.get(usize::try_from(place).ok()?)
     }
 
-    /// Whether the day is worked; `None` outside the range covered.
+    /// Returns true if the day is a business day; `None` outside the range covered.
     #[must_use]
     pub fn is_business_day(&self, day: Day) -> Option<bool> {
         let (block, bit) = self.place(day)?;
@@ -141,8 +141,8 @@ impl Calendar {
         if self.is_business_day(day)? { Some(day) } else { self.business_days_after(day, 1) }
     }
 
-    /// How many business days lie after `from`, up to and including `to`; below zero where `to`
-    /// comes first. `None` where a day between them is not covered.
+    /// Number of business days after `from`, up to and including `to`; below zero where `to` comes first. `None` where
+    /// a day between them is not covered.
     #[must_use]
     pub fn business_days_between(&self, from: Day, to: Day) -> Option<i64> {
         if to < from {
@@ -156,7 +156,7 @@ impl Calendar {
         Some(last - first)
     }
 
-    /// How many covered days before this one are worked; `None` outside the range covered.
+    /// Number of covered business days before this one; `None` outside the range covered.
     fn worked_before(&self, day: Day) -> Option<i64> {
         let (at, bit) = self.place(day)?;
         let block = self.blocks.get(at)?;

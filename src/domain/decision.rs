@@ -22,21 +22,21 @@ pub struct ReasonCodes(u64);
 pub struct Decision {
     /// The answer for the order, from the answers for its lines.
     pub outcome: Outcome,
-    /// Why it is not "all of it"; empty for a full approval. The first is the primary one.
+    /// Reasons why the answer is not "all of it"; empty for a full approval. The first is the primary one.
     pub reason_codes: ReasonCodes,
-    /// What goes back: the sum over lines and components.
+    /// Amount refunded: the sum over lines and components.
     pub refund: Amount,
     /// The claimed lines, in input order.
     pub lines: SmallVec<[LineDecision; 1]>,
-    /// What goes back of each component, in input order; those of lines that are not claimed get nothing.
+    /// Refund of each component, in input order; those of lines that are not claimed get nothing.
     pub components: SmallVec<[ComponentDecision; 1]>,
-    /// What goes back to each tender, in input order; sums to `refund`.
+    /// Refund to each tender, in input order; sums to `refund`.
     pub tenders: SmallVec<[TenderRefund; 2]>,
     /// The way the money goes back.
     pub method: RefundMethod,
-    /// How the evidence stands.
+    /// State of the evidence.
     pub evidence: EvidenceReport,
-    /// What the customer can do next, as places in the plan's next steps.
+    /// Next steps that the customer can take, as places in the plan.
     pub next_steps: SmallVec<[u16; 4]>,
     /// When a reviewer will have looked at it.
     pub review: Option<DateWindow>,
@@ -51,40 +51,40 @@ pub struct LineDecision {
     pub line: u16,
     /// The answer.
     pub outcome: Outcome,
-    /// Why it is not "all of it", in order of precedence.
+    /// Reasons why the answer is not "all of it", in order of precedence.
     pub reason_codes: ReasonCodes,
     /// The rule that decided.
     pub rule: RuleRef,
-    /// Who is liable, as the policy sees it.
+    /// Liable party, as the policy sees it.
     pub liable: Option<LiableParty>,
     /// The refundable base: what was paid less earlier refunds. Zero where no amount was worked
     /// out (denied by rule, more information required, manual review).
     pub base: Amount,
-    /// What goes back; `base` less all deductions.
+    /// Amount refunded: `base` less all deductions.
     pub refund: Amount,
-    /// What goes back of the line in all, before and now, as its rule has it: the price less the deductions. Zero where
-    /// no amount was worked out.
+    /// Amount refunded of the line in all, before and now, as its rule has it: the price less the deductions. Zero
+    /// where no amount was worked out.
     pub due: Amount,
-    /// What is held back, in the order it was taken.
+    /// Amounts held back, in the order they were taken.
     pub deductions: SmallVec<[Deduction; 2]>,
-    /// What is given on top of the refund, never netted into it.
+    /// Amounts given on top of the refund, never netted into it.
     pub compensations: SmallVec<[ExtraAmount; 1]>,
-    /// What the customer owes, never netted into the refund.
+    /// Amounts that the customer owes, never netted into the refund.
     pub amounts_due: SmallVec<[ExtraAmount; 1]>,
     /// The facts that the deciding rule needs and the request lacks.
     pub missing_facts: SmallVec<[FactId; 2]>,
 }
 
-/// What goes back of a component.
+/// Refund of a component.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ComponentDecision {
     /// Place of the component in the request.
     pub component: u16,
     /// The refundable base: what it cost less earlier refunds; zero where nothing it belongs to is approved.
     pub base: Amount,
-    /// What goes back; `base` less all deductions.
+    /// Amount refunded: `base` less all deductions.
     pub refund: Amount,
-    /// What is held back.
+    /// Amounts held back.
     pub deductions: SmallVec<[Deduction; 2]>,
 }
 
@@ -93,24 +93,24 @@ pub struct ComponentDecision {
 pub struct ExtraAmount {
     /// Place in the list of the rule that decided the line.
     pub place: u16,
-    /// How much; more than zero.
+    /// The amount; more than zero.
     pub amount: Amount,
 }
 
 /// A part that is held back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Deduction {
-    /// What kind it is.
+    /// Kind of the deduction.
     pub kind: DeductionKind,
-    /// What in the plan took it.
+    /// Source of the deduction.
     pub source: DeductionSource,
-    /// What it was taken from: what earlier deductions had left of the price.
+    /// Amount it was taken from: the rest of the price after earlier deductions.
     pub base: Amount,
-    /// How much; more than zero.
+    /// Amount held back; more than zero.
     pub amount: Amount,
 }
 
-/// What took a deduction.
+/// The source of a deduction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum DeductionSource {
     /// A step of a rule, by its place in the rule.
@@ -122,7 +122,7 @@ pub enum DeductionSource {
         /// The tier that it goes by, counted from one; `None`: it has no tiers.
         tier: Option<NonZeroU16>,
     },
-    /// What the policy keeps of a component.
+    /// The part of a component that the policy keeps.
     Component,
     /// The share of a tender that money cannot go back to.
     NonRefundableTender,
@@ -130,7 +130,7 @@ pub enum DeductionSource {
     RequestedAmount,
 }
 
-/// What decided a line.
+/// The rule that decided a line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RuleRef {
     /// A rule, by its place in the policy.
@@ -139,12 +139,12 @@ pub enum RuleRef {
     Otherwise,
 }
 
-/// What goes back to one tender.
+/// Refund to one tender.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TenderRefund {
     /// Place of the tender in the request; zero for the one unnamed tender of an order without any.
     pub tender: u16,
-    /// How much.
+    /// Amount refunded.
     pub amount: Amount,
     /// When it arrives there; `None` where nothing goes back or the policy does not say.
     pub payout: Option<DateWindow>,
@@ -164,7 +164,7 @@ pub enum DateWindow {
     BeyondCalendar,
 }
 
-/// Whether the evidence is enough.
+/// Verdict on the evidence.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum EvidenceVerdict {
     /// All that is asked for was given.
@@ -175,10 +175,10 @@ pub enum EvidenceVerdict {
     NotRequired,
 }
 
-/// How the evidence stands. Kinds and pieces are places in the plan and in the request.
+/// State of the evidence. Kinds and pieces are places in the plan and in the request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EvidenceReport {
-    /// Whether it is enough.
+    /// Verdict on the evidence.
     pub verdict: EvidenceVerdict,
     /// The pieces that satisfy the requirement, as places in the claim's evidence.
     pub satisfied_by: SmallVec<[u16; 4]>,
@@ -199,7 +199,7 @@ pub struct MissingMore {
     pub set: u16,
     /// The kind.
     pub kind: u16,
-    /// How many are missing beside the first one.
+    /// Number of pieces missing beside the first one.
     pub pieces: u16,
 }
 
@@ -208,11 +208,11 @@ pub struct MissingMore {
 pub struct RejectedEvidence {
     /// Place of the piece in the claim's evidence.
     pub evidence: u16,
-    /// What is wrong with it.
+    /// Problem of the piece.
     pub problem: EvidenceProblem,
 }
 
-/// What is wrong with a piece of evidence.
+/// Problem of a piece of evidence.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum EvidenceProblem {
     /// It names another order.
@@ -264,19 +264,19 @@ impl ReasonCodes {
         self.0 |= others.0;
     }
 
-    /// Whether there is none.
+    /// Returns true if there is none.
     #[must_use]
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// Whether this is one of them.
+    /// Returns true if this code is one of them.
     #[must_use]
     pub const fn contains(self, code: ReasonCode) -> bool {
         self.meets(Self::of(&[code]))
     }
 
-    /// Whether they have a code in common.
+    /// Returns true if they have a code in common.
     #[must_use]
     pub const fn meets(self, other: Self) -> bool {
         self.0 & other.0 != 0

@@ -40,7 +40,7 @@ pub type Values = Vec<Option<Value>>;
 /// One order and one claim, ready to be decided.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Facts<'a> {
-    /// Which of the plan's currencies all amounts are in.
+    /// Currency of all amounts, by its place in the plan.
     pub currency: u16,
     /// The facts of the order and the claim where there is no line: each line has them among its own.
     pub shared: Values,
@@ -48,11 +48,11 @@ pub struct Facts<'a> {
     pub lines: SmallVec<[LineFacts<'a>; 1]>,
     /// Components of the order, in input order.
     pub components: SmallVec<[ComponentFacts; 1]>,
-    /// How the order was paid, in input order; at least one.
+    /// Tenders of the order, in input order; at least one.
     pub tenders: SmallVec<[TenderFacts<'a>; 2]>,
     /// The claim.
     pub claim: ClaimFacts<'a>,
-    /// What earlier answers held back, gave and asked for by name.
+    /// Named amounts that earlier answers held back, gave and asked for.
     pub earlier: Vec<EarlierFacts>,
 }
 
@@ -72,11 +72,12 @@ pub struct EarlierFacts {
     pub name: u16,
     /// The line it was for, by its place.
     pub line: u16,
-    /// What it was.
+    /// Kind of the amount.
     pub what: AmountKind,
-    /// How much it was.
+    /// The amount as sent.
     pub said: Amount,
-    /// How much of it counts: of deductions no more, by all names together, than has not gone back of the line.
+    /// The part of it that counts: all deductions of a line together at most the rest of its price that has not gone
+    /// back.
     pub amount: Amount,
 }
 
@@ -89,18 +90,17 @@ pub struct LineFacts<'a> {
     pub values: Values,
     /// The price paid.
     pub paid: Amount,
-    /// What went back earlier; at most what was paid.
+    /// Amount refunded earlier; at most the price paid.
     pub refunded: Amount,
-    /// The same with the share of it that tenders kept that take nothing back: the least of the price of which so much
-    /// would go back.
+    /// Least part of the price of which `refunded` would go back, once non-refundable tenders have kept their share.
     pub gone: Amount,
-    /// The same, but all of the price where no more than that would go back of all of it.
+    /// The same, but the whole price where no more than `refunded` would go back of it.
     pub returned: Amount,
-    /// Whether the claim is about this line.
+    /// Coverage of this line by the claim.
     pub coverage: Coverage,
 }
 
-/// Whether the claim is about something.
+/// Coverage of a line or a component by the claim.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Coverage {
     /// It is: it is decided.
@@ -114,13 +114,13 @@ pub enum Coverage {
 pub struct ComponentFacts {
     /// Its name, by its place in the plan.
     pub name: u16,
-    /// What it cost.
+    /// Price of the component.
     pub paid: Amount,
-    /// What went back of it earlier; at most what it cost.
+    /// Amount of it refunded earlier; at most its price.
     pub refunded: Amount,
     /// The line it belongs to, by its place; `None`: the whole order.
     pub line: Option<u16>,
-    /// Whether the claim may be about it: claims can name the components that they are about.
+    /// Coverage by the claim: claims can name the components that they are about.
     pub coverage: Coverage,
 }
 
@@ -131,15 +131,15 @@ pub struct TenderFacts<'a> {
     pub id: &'a str,
     /// `alipay`, `card`, `coupon`, …; may be empty.
     pub method: &'a str,
-    /// What it paid.
+    /// Amount that it paid.
     pub paid: Amount,
-    /// What went back to it earlier; at most what it paid.
+    /// Amount refunded to it earlier; at most the amount that it paid.
     pub refunded: Amount,
-    /// Whether money can go back to it.
+    /// Refundability of the tender.
     pub refundability: Refundability,
 }
 
-/// What the customer asks for and says.
+/// Requests and statements of the customer.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ClaimFacts<'a> {
     /// When the customer asked: the only "now" there is.
@@ -148,17 +148,17 @@ pub struct ClaimFacts<'a> {
     pub reason: Option<u16>,
     /// The customer's words; may be empty.
     pub text: &'a str,
-    /// Whether a promised and an actual value were given, both of them not blank.
+    /// Presence of a pair with a promised and an actual value, both of them not blank.
     pub comparison: Comparison,
     /// The material, in input order.
     pub evidence: SmallVec<[EvidenceFacts<'a>; 2]>,
-    /// How much is asked for; `None` means all that can be had.
+    /// Amount asked for; `None` means all that can be had.
     pub requested_amount: Option<Amount>,
-    /// Whether it is about lines: it is not where it names components alone.
+    /// Coverage of lines: not claimed where the claim names components alone.
     pub lines: Coverage,
 }
 
-/// Whether the claim sets a promised value against an actual one.
+/// Presence of a promised value beside an actual one in the claim.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Comparison {
     /// At least one pair has both.
@@ -182,13 +182,13 @@ pub struct EvidenceFacts<'a> {
     pub file: u16,
     /// When it was captured.
     pub captured_at: Option<Timestamp>,
-    /// Whether it names the order that the request is about.
+    /// The order that the piece names.
     pub about: About,
     /// The names of the fields that it fills with something.
     pub fields: Vec<&'a str>,
 }
 
-/// Which order a piece of evidence is about.
+/// The order that a piece of evidence is about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum About {
     /// The order of the request, or it does not say.
@@ -198,7 +198,7 @@ pub enum About {
 }
 
 impl LineFacts<'_> {
-    /// What can still be refunded of the line at all.
+    /// Amount that can still be refunded of the line at all.
     #[must_use]
     pub const fn refundable(&self) -> Amount {
         self.paid.less(self.refunded)
@@ -206,13 +206,13 @@ impl LineFacts<'_> {
 }
 
 impl ComponentFacts {
-    /// Whether it belongs to a line, by the line's place: to its own, or as one of the whole order to every line.
+    /// Returns true if it belongs to this line, by its place: one of the whole order belongs to every line.
     #[must_use]
     pub fn belongs_to(&self, line: u16) -> bool {
         self.line.is_none_or(|own| own == line)
     }
 
-    /// What can still be refunded of it at all.
+    /// Amount that can still be refunded of it at all.
     #[must_use]
     pub const fn refundable(&self) -> Amount {
         self.paid.less(self.refunded)
@@ -220,7 +220,7 @@ impl ComponentFacts {
 }
 
 impl TenderFacts<'_> {
-    /// What can still go back to the tender.
+    /// Amount that can still be refunded to the tender.
     #[must_use]
     pub const fn refundable(&self) -> Amount {
         match self.refundability {

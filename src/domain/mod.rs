@@ -1,4 +1,4 @@
-//! What a refund is made of: money, exact numbers, time, words, facts, the decision.
+//! The parts of a refund: money, exact numbers, time, words, facts, the decision.
 //!
 //! The lowest floor. Nothing here knows what a policy looks like, where a request came from,
 //! or what time it is now.

@@ -28,7 +28,7 @@ const MINOR_PER_UNIT: [i64; EXPONENT_MAX as usize + 1] =
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Amount(i64);
 
-/// Why units and nanos are not an amount.
+/// Reasons why units and nanos are not an amount.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum MoneyError {
     /// `nanos` is outside ±999 999 999.
@@ -58,7 +58,7 @@ impl Currency {
         Some(Self { code: currency.code().to_owned(), exponent })
     }
 
-    /// How many minor units make one unit.
+    /// Number of minor units in one unit.
     #[must_use]
     pub fn minor_per_unit(&self) -> i64 {
         MINOR_PER_UNIT.get(usize::from(self.exponent)).copied().unwrap_or(1_000_000_000)
@@ -158,7 +158,7 @@ impl Amount {
         self.0
     }
 
-    /// Whether it is nothing.
+    /// Returns true if the amount is zero.
     #[must_use]
     pub const fn is_zero(self) -> bool {
         self.0 == 0
@@ -185,7 +185,7 @@ impl Amount {
         Self(self.0.saturating_add(other.0))
     }
 
-    /// What is left when `other` is taken away; nothing where `other` is more.
+    /// Returns the amount less `other`; zero where `other` is more.
     #[must_use]
     pub const fn less(self, other: Self) -> Self {
         if other.0 >= self.0 { Self::ZERO } else { Self(self.0 - other.0) }

@@ -41,8 +41,8 @@ pub fn write_character(f: &mut fmt::Formatter<'_>, character: char) -> fmt::Resu
     if is_hidden(character) { Printable(character.encode_utf8(&mut [0; 4])).fmt(f) } else { f.write_char(character) }
 }
 
-/// Whether a character is not seen as itself: control characters, line and paragraph separators, marks
-/// that turn the direction of writing, characters without a width, and tags.
+/// Returns true if a character is not seen as itself: control characters, line and paragraph separators, marks that
+/// turn the direction of writing, characters without a width, and tags.
 ///
 /// U+200C and U+200D are none of them: Persian and emoji need them, and all they do is to join or part their neighbours.
 #[must_use]

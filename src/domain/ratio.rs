@@ -20,7 +20,8 @@ pub use small::SmallRatio;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Ratio(Parts);
 
-/// What a number is made of. What fits into 64 bits is always held in 64 bits, so equal numbers are held alike.
+/// The representation of a number. One that fits into 64 bits is always held in 64 bits, so equal numbers are held
+/// alike.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Parts {
     SmallRatio(SmallRatio),
@@ -40,7 +41,7 @@ struct Long {
 #[error("the exact result does not fit into 127 bits")]
 pub struct Overflow;
 
-/// What becomes of a value between two multiples of the increment.
+/// The rounding of a value between two multiples of the increment.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum RoundingMode {
     /// To the nearest; a tie goes away from zero.
@@ -55,12 +56,12 @@ pub enum RoundingMode {
     Down,
 }
 
-/// How a value is rounded: to multiples of what, and which way.
+/// Rule for rounding a value: the increment and the mode.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Rounding {
     /// The step between allowed values; more than zero.
     pub increment: Ratio,
-    /// Which of the two neighbours is taken.
+    /// The choice between the two neighbours.
     pub mode: RoundingMode,
 }
 
@@ -142,7 +143,7 @@ impl Ratio {
         }
     }
 
-    /// Whether there is nothing behind the decimal point.
+    /// Returns true if there is nothing behind the decimal point.
     #[must_use]
     #[inline]
     pub const fn is_whole(self) -> bool {
@@ -169,14 +170,14 @@ impl Ratio {
         }
     }
 
-    /// Whether the value is below zero.
+    /// Returns true if the value is below zero.
     #[must_use]
     #[inline]
     pub const fn is_negative(self) -> bool {
         self.numerator() < 0
     }
 
-    /// Whether the value is zero.
+    /// Returns true if the value is zero.
     #[must_use]
     #[inline]
     pub const fn is_zero(self) -> bool {
@@ -330,8 +331,8 @@ impl From<SmallRatio> for Ratio {
 }
 
 impl RoundingMode {
-    /// Whether a value between two multiples goes to the one away from zero: `half` is where it lies against the
-    /// middle, and the nearer to zero of the two is an odd multiple or an even one.
+    /// Returns true if a value between two multiples is rounded to the one away from zero. `half` is its order against
+    /// the middle; `odd` is true if the multiple nearer to zero is odd.
     #[inline]
     const fn is_away(self, half: Ordering, odd: bool) -> bool {
         match (self, half) {

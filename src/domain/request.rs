@@ -10,9 +10,9 @@ use crate::domain::words::{AmountKind, LiableParty, OrderStage, RequestType};
 /// One order and one claim on it.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Request<'a> {
-    /// What was bought, how it was paid, how far it has come.
+    /// The order: its lines, payment and progress.
     pub order: Order<'a>,
-    /// What the customer asks for and says.
+    /// Requests and statements of the customer.
     pub claim: Claim<'a>,
 }
 
@@ -29,9 +29,9 @@ pub struct Order<'a> {
     pub times: Vec<(&'a str, Timestamp)>,
     /// Delay that the customer caused; `None` means there was none.
     pub customer_caused_delay: Option<Elapsed>,
-    /// What was bought.
+    /// Lines of the order.
     pub lines: Vec<Line<'a>>,
-    /// How it was paid; none means one unnamed tender that paid everything.
+    /// Tenders of the order; none means one unnamed tender that paid everything.
     pub tenders: Vec<Tender<'a>>,
     /// Shipping, tax and the like.
     pub components: Vec<Component<'a>>,
@@ -39,7 +39,7 @@ pub struct Order<'a> {
     pub tags: Vec<&'a str>,
     /// Facts that the policy declares.
     pub inputs: Vec<(&'a str, InputValue<'a>)>,
-    /// What earlier answers held back, gave and asked for by name.
+    /// Named amounts that earlier answers held back, gave and asked for.
     pub earlier: Vec<EarlierAmount<'a>>,
 }
 
@@ -50,9 +50,9 @@ pub struct EarlierAmount<'a> {
     pub name: &'a str,
     /// The line it was for; may be empty where the order has one line.
     pub line_id: &'a str,
-    /// How much it was; mandatory.
+    /// The amount; mandatory.
     pub amount: Option<Money<'a>>,
-    /// What it was; mandatory.
+    /// Kind of the amount; mandatory.
     pub what: Option<AmountKind>,
 }
 
@@ -63,7 +63,7 @@ pub struct Line<'a> {
     pub id: &'a str,
     /// A slug of the policy.
     pub product_type: &'a str,
-    /// How far the line has come.
+    /// Progress of the line.
     pub stage: Option<OrderStage>,
     /// A slug of the policy.
     pub sub_stage: &'a str,
@@ -71,7 +71,7 @@ pub struct Line<'a> {
     pub paid: Option<Money<'a>>,
     /// The price without discounts.
     pub list_price: Option<Money<'a>>,
-    /// What went back earlier; `None` means nothing did.
+    /// Amount refunded earlier; `None` means none.
     pub refunded: Option<Money<'a>>,
     /// Units done, of units in all.
     pub completed: Option<Fraction>,
@@ -81,13 +81,13 @@ pub struct Line<'a> {
     pub tags: Vec<&'a str>,
     /// Facts that the policy declares, for this line.
     pub inputs: Vec<(&'a str, InputValue<'a>)>,
-    /// What earlier exchanges settled; not used yet.
+    /// Amount settled by earlier exchanges; not used yet.
     pub settled: Option<Money<'a>>,
     /// Units of the line; zero: not said. Not used yet.
     pub quantity: i64,
     /// Units that came back in earlier claims; not used yet.
     pub returned_quantity: i64,
-    /// What went back earlier for the units that came back; not used yet.
+    /// Amount refunded earlier for the units that came back; not used yet.
     pub returned_refunded: Option<Money<'a>>,
 }
 
@@ -98,15 +98,15 @@ pub struct Tender<'a> {
     pub id: &'a str,
     /// `alipay`, `card`, `coupon`, …
     pub method: &'a str,
-    /// What it paid; mandatory.
+    /// Amount that it paid; mandatory.
     pub paid: Option<Money<'a>>,
-    /// What went back to it earlier; `None` means nothing did.
+    /// Amount refunded to it earlier; `None` means none.
     pub refunded: Option<Money<'a>>,
-    /// Whether money can go back to it.
+    /// Refundability of the tender.
     pub refundability: Refundability,
 }
 
-/// Whether money can go back to a tender.
+/// Refundability of a tender: money can go back to it or not.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Refundability {
     /// It can.
@@ -121,9 +121,9 @@ pub enum Refundability {
 pub struct Component<'a> {
     /// A slug of the policy.
     pub name: &'a str,
-    /// What it cost; mandatory.
+    /// Price of the component; mandatory.
     pub paid: Option<Money<'a>>,
-    /// What went back of it earlier; `None` means nothing did.
+    /// Amount of it refunded earlier; `None` means none.
     pub refunded: Option<Money<'a>>,
     /// The line it belongs to; empty: the whole order.
     pub line_id: &'a str,
@@ -132,15 +132,15 @@ pub struct Component<'a> {
 /// See the message `Claim`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Claim<'a> {
-    /// What kind of request it is.
+    /// Kind of request.
     pub request_type: Option<RequestType>,
     /// A slug of the policy.
     pub reason: &'a str,
-    /// Who is liable, as claimed.
+    /// Liable party, as claimed.
     pub liable_party: Option<LiableParty>,
     /// The customer's words.
     pub text: &'a str,
-    /// What was promised and what was had instead.
+    /// Pairs of a promised and an actual value.
     pub promised_actual: Vec<PromisedActual<'a>>,
     /// Material that proves the claim.
     pub evidence: Vec<Evidence<'a>>,
@@ -148,7 +148,7 @@ pub struct Claim<'a> {
     pub channel: &'a str,
     /// When the customer asked; mandatory, because nothing here has a clock.
     pub requested_at: Option<Timestamp>,
-    /// How much is asked for; `None` means all that can be had.
+    /// Amount asked for; `None` means all that can be had.
     pub requested_amount: Option<Money<'a>>,
     /// The lines it covers; none means every line, or no line where components are named.
     pub line_ids: Vec<&'a str>,
@@ -159,11 +159,11 @@ pub struct Claim<'a> {
 /// See the message `PromisedActual`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct PromisedActual<'a> {
-    /// What the pair is about.
+    /// Subject of the pair.
     pub subject: &'a str,
-    /// What was promised.
+    /// The promised value.
     pub promised: &'a str,
-    /// What was had.
+    /// The actual value.
     pub actual: &'a str,
 }
 
@@ -184,9 +184,9 @@ pub struct Evidence<'a> {
     pub captured_at: Option<Timestamp>,
     /// The order it is about; empty: not said.
     pub order_id: &'a str,
-    /// Where it came from; empty: not said.
+    /// Origin of the piece; empty: not said.
     pub source: &'a str,
-    /// What it says, by name.
+    /// Its statements, by name.
     pub fields: Vec<(&'a str, &'a str)>,
 }
 
@@ -234,7 +234,7 @@ pub enum InputValue<'a> {
 pub struct FieldViolation {
     /// The field by its path in `EvaluateRefundRequest`: `order.lines[0].paid`.
     pub field: String,
-    /// What is wrong, what was expected, and the value where it helps.
+    /// The problem, the expected value, and the actual one where it helps.
     pub problem: String,
 }
 

@@ -30,7 +30,7 @@ impl Normalized {
         (first, last)
     }
 
-    /// Whether the text holds a digit.
+    /// Returns true if the text holds a digit.
     #[must_use]
     pub fn has_digit(&self) -> bool {
         self.text.chars().any(|character| character.is_ascii_digit())

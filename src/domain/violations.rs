@@ -24,13 +24,13 @@ impl Violations {
         }
     }
 
-    /// Whether nothing is wrong.
+    /// Returns true if there is no bad field.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.named.is_empty()
     }
 
-    /// How many bad fields there are, put into words or not.
+    /// Number of bad fields, put into words or not.
     #[must_use]
     pub fn len(&self) -> usize {
         self.named.len().saturating_add(self.further)

@@ -53,7 +53,7 @@ macro_rules! closed_set {
 }
 
 closed_set! {
-    /// How far an order line has come.
+    /// Progress of an order line.
     pub enum OrderStage {
         /// Placed, not paid.
         Unpaid = "unpaid",
@@ -95,7 +95,7 @@ closed_set! {
 }
 
 closed_set! {
-    /// What an amount with a name was in an earlier answer.
+    /// Kind of a named amount of an earlier answer.
     pub enum AmountKind {
         /// Held back from a refund.
         Deduction = "deduction",
@@ -107,7 +107,7 @@ closed_set! {
 }
 
 closed_set! {
-    /// What kind of request the claim is.
+    /// Kind of request that the claim makes.
     pub enum RequestType {
         /// Money back by the ordinary process.
         Refund = "refund",
@@ -135,9 +135,9 @@ closed_set! {
 }
 
 closed_set! {
-    /// Why a part of the refundable base is held back.
+    /// Reason for holding back a part of the refundable base.
     pub enum DeductionKind {
-        /// What the customer has already had of the service or goods.
+        /// Value of the service or goods that the customer has already had.
         ConsumedValue = "consumed_value",
         /// Cost that was incurred for this order and cannot be recovered otherwise.
         CostRecovery = "cost_recovery",
@@ -149,13 +149,13 @@ closed_set! {
         ProcessingFee = "processing_fee",
         /// A part of the price that never goes back (a coupon, a service fee).
         NonRefundableComponent = "non_refundable_component",
-        /// What the goods lost in value in the customer's hands.
+        /// Value that the goods lost in the customer's hands.
         DiminishedValue = "diminished_value",
         /// The cost of sending goods back.
         ReturnShipping = "return_shipping",
         /// The difference made by rounding the refund.
         Rounding = "rounding",
-        /// What the customer did not ask for.
+        /// The amount that the customer did not ask for.
         NotRequested = "not_requested",
     }
 }
@@ -175,8 +175,8 @@ closed_set! {
 }
 
 closed_set! {
-    /// Why the answer is not "all of it". Declared in order of precedence: of several that
-    /// apply, the first is the primary one.
+    /// Reason why the answer is not "all of it". Declared in order of precedence: of several that apply, the first is
+    /// the primary one.
     pub enum ReasonCode {
         /// The order was never paid.
         OrderNotPaid = "order_not_paid",
@@ -188,7 +188,7 @@ closed_set! {
         OrderRedeemed = "order_redeemed",
         /// The money went back already.
         AlreadyRefunded = "already_refunded",
-        /// What could be refunded comes to zero.
+        /// The refundable amount comes to zero.
         NothingRefundable = "nothing_refundable",
         /// The time for this request is over.
         WindowExpired = "window_expired",

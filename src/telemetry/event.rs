@@ -12,7 +12,7 @@ use crate::telemetry::metrics::instruments;
 pub struct Decided {
     /// The answer.
     pub outcome: Outcome,
-    /// The primary reason code; `None` where all of it is refunded.
+    /// The primary reason code; `None` for a full approval.
     pub reason: Option<ReasonCode>,
     /// From facts to decision.
     pub elapsed: Duration,

@@ -84,14 +84,14 @@ impl SmallRatio {
         if 0 < self.numerator { Some(Self { numerator: self.denominator, denominator: self.numerator }) } else { None }
     }
 
-    /// How many times a number above zero it is, rounded to the nearest whole number that the mode says.
+    /// Divides by an increment above zero and rounds to a whole number; `None` where it does not fit into 64 bits.
     #[must_use]
     #[inline]
     pub fn rounded(self, increment: i64, mode: RoundingMode) -> Option<i64> {
         self.steps_of(Self::whole(increment), mode)
     }
 
-    /// How many times the increment the value is, rounded; `None` where it does not fit into 64 bits.
+    /// Divides by the increment and rounds to a whole number; `None` where it does not fit into 64 bits.
     #[inline]
     pub(super) fn steps_of(self, increment: Self, mode: RoundingMode) -> Option<i64> {
         let value = i64::try_from(wide(self.numerator, increment.denominator)).ok()?;
