@@ -196,8 +196,8 @@ struct Addresses {
     pages: Option<SocketAddr>,
 }
 
-/// Writes the addresses to standard output: for whoever started the process, it is the only way to know them with port
-/// 0. As text, whoever sees the last line has seen all of them.
+/// Writes the addresses to standard output: with port 0, whoever started the process learns them from there alone.
+/// As text, whoever sees the last line has seen all of them.
 fn announce(addresses: &Addresses, engine: &Engine, from: StartedFrom, format: LogFormat) -> Result<(), RunError> {
     let Addresses { data: address, admins, pages } = addresses;
     let pages = pages.map(|pages| pages.to_string());

@@ -76,8 +76,7 @@ pub struct EarlierFacts {
     pub what: AmountKind,
     /// The amount as sent.
     pub said: Amount,
-    /// The part of it that counts: all deductions of a line together at most the rest of its price that has not gone
-    /// back.
+    /// The part of it that counts: the deductions of a line count at most the rest of its price that has not gone back.
     pub amount: Amount,
 }
 
@@ -120,7 +119,7 @@ pub struct ComponentFacts {
     pub refunded: Amount,
     /// The line it belongs to, by its place; `None`: the whole order.
     pub line: Option<u16>,
-    /// Coverage by the claim: claims can name the components that they are about.
+    /// Coverage by the claim: a claim that names components is about no others.
     pub coverage: Coverage,
 }
 
@@ -182,7 +181,7 @@ pub struct EvidenceFacts<'a> {
     pub file: u16,
     /// When it was captured.
     pub captured_at: Option<Timestamp>,
-    /// The order that the piece names.
+    /// The order that the piece is about.
     pub about: About,
     /// The names of the fields that it fills with something.
     pub fields: Vec<&'a str>,
