@@ -2,7 +2,7 @@
 
 use crate::cases::expectation::{Form, KEYS, LINE_KEYS, Scope, Value, read, unknown_key, unknown_words, written};
 use crate::domain::decision::{
-    ComponentDecision, DateWindow, Decision, Deduction, EvidenceVerdict, ExtraAmount, LineDecision, RuleRef,
+    ComponentDecision, DateWindow, Decision, Deduction, EvidenceVerdict, ExtraAmount, LineDecision,
 };
 use crate::domain::facts::Facts;
 use crate::domain::money::{Amount, Currency};
@@ -27,14 +27,6 @@ pub struct Observed<'d, 'a> {
     pub decision: &'d Decision,
     /// The request.
     pub request: &'d Request<'a>,
-}
-
-/// The id of a rule; `otherwise` for the policy's last word.
-pub fn rule_id(plan: &Plan, rule: RuleRef) -> &str {
-    match rule {
-        RuleRef::Rule(place) => plan.rules.get(place as usize).map_or("", |rule| rule.id.as_str()),
-        RuleRef::Otherwise => "otherwise",
-    }
 }
 
 /// The key of an expectation that the request is bad.
@@ -213,7 +205,7 @@ impl Observed<'_, '_> {
             "reason" => line.reason_codes.first().map_or(Value::Nothing, |code| Value::Text(written(code))),
             "reasons" => Value::List(line.reason_codes.iter().map(written).collect()),
             "refund" => Value::Money(line.refund),
-            "rule" => Value::Text(rule_id(self.plan, line.rule).to_owned()),
+            "rule" => Value::Text(self.plan.rule_id(line.rule).to_owned()),
             "liable" => line.liable.map_or(Value::Nothing, |party| Value::Text(party.to_string())),
             "deductions" => deductions(line.deductions.iter()),
             "compensations" => self.compensations(std::slice::from_ref(line)),
@@ -246,12 +238,9 @@ impl Observed<'_, '_> {
     ) -> Value {
         let mut sums = Vec::new();
         for line in lines {
-            let effect = match line.rule {
-                RuleRef::Rule(place) => self.plan.rules.get(place as usize).map(|rule| &rule.effect),
-                RuleRef::Otherwise => Some(&self.plan.otherwise),
-            };
+            let effect = self.plan.effect(line.rule);
             for extra in given(line) {
-                let named = effect.and_then(|effect| written(effect).get(usize::from(extra.place)));
+                let named = written(effect).get(usize::from(extra.place));
                 add(&mut sums, named.map_or("", |extra| extra.name.as_str()), extra.amount);
             }
         }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::cases::expect::{Observed, rule_id};
+use crate::cases::expect::Observed;
 use crate::decision::decide;
 use crate::decision::explain::Recorder;
 use crate::domain::decision::{DeductionSource, LineDecision, RuleRef};
@@ -66,7 +66,7 @@ impl Explained<'_, '_, '_> {
         let place = self.places.of(self.plan(), self.line.rule);
         let at = place.map_or_else(String::new, |place| format!(" ({place})"));
         match self.line.rule {
-            RuleRef::Rule(_) => format!("`{}`{at} decided", rule_id(self.plan(), self.line.rule)),
+            RuleRef::Rule(_) => format!("`{}`{at} decided", self.plan().rule_id(self.line.rule)),
             RuleRef::Otherwise => format!("no rule matched, so `otherwise`{at} decided"),
         }
     }
@@ -97,7 +97,7 @@ impl Explained<'_, '_, '_> {
 
     /// Why the expected rule did not decide; without one, the rule that came nearest to it.
     fn other_rule(&self, wanted: Option<&str>) -> Option<String> {
-        let decided = rule_id(self.plan(), self.line.rule);
+        let decided = self.plan().rule_id(self.line.rule);
         if let Some(wanted) = wanted.filter(|wanted| *wanted != decided) {
             let place = self.plan().rules.iter().position(|rule| rule.id == wanted)?;
             let rule = u32::try_from(place).ok()?;
@@ -113,7 +113,7 @@ impl Explained<'_, '_, '_> {
         }
         let failed = self.tried.rules.iter().map(|(rule, tests)| (*rule, self.failed(*rule, tests)));
         let (rule, failed) = failed.filter(|(_, failed)| !failed.is_empty()).min_by_key(|(_, failed)| failed.len())?;
-        let id = rule_id(self.plan(), RuleRef::Rule(rule));
+        let id = self.plan().rule_id(RuleRef::Rule(rule));
         Some(format!("the rule nearest to a match was `{id}`: {}", failed.join(", ")))
     }
 

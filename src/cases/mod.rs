@@ -156,7 +156,7 @@ fn run(
         Ok(facts) => {
             let decision = decide(plan, &facts, &mut Silent);
             for line in &decision.lines {
-                rehearsal.exercised.insert((plan.id.clone(), expect::rule_id(plan, line.rule).to_owned()));
+                rehearsal.exercised.insert((plan.id.clone(), plan.rule_id(line.rule).to_owned()));
             }
             let observed = expect::Observed { plan, versions, facts: &facts, decision: &decision, request: &request };
             let differences = expect::differences(&case.expect, &observed, diagnostics);

@@ -8,6 +8,7 @@ use crate::cases::CASE_FAILED;
 use crate::cli::exit::Exit;
 use crate::cli::output::{answer, colour_of_reports, say, say_unreadable};
 use crate::cli::show::visible;
+use crate::domain::count::counted;
 use crate::engine::admit::{Admission, Rejection, admit};
 use crate::policy::bundle::Bundle;
 use crate::policy::diagnostic::{Diagnostic, render};
@@ -98,9 +99,4 @@ fn summary(admission: &Admission, dir: &Path) -> String {
     text.push_str(&format!("digest {}\n", admission.digest));
     text.push_str(&format!("next: `requite serve --policies {}`\n", dir.display()));
     text
-}
-
-/// A number of things, in words.
-pub(super) fn counted(count: usize, thing: &str) -> String {
-    if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
 }

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::cases::CasesNode;
-use crate::cli::check::{counted, say_report};
+use crate::cli::check::say_report;
 use crate::cli::exit::Exit;
 use crate::cli::output::{answer, say, say_unreadable};
 use crate::cli::show::visible;
+use crate::domain::count::counted;
 use crate::policy::bundle::Bundle;
 use crate::policy::document::{CalendarNode, Policy};
 use crate::policy::format::{FormatError, format};

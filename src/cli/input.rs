@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use jiff::SignedDuration;
 
 use crate::api::json::{JsonError, JsonMistake, request_from_json};
 use crate::api::pb;
+use crate::cli::durations::duration_within;
 use crate::cli::exit::Exit;
 use crate::cli::output::{chain, say};
 use crate::domain::printable::{Printable, is_hidden};
@@ -171,12 +171,9 @@ fn visible(character: char) -> char {
     if is_hidden(character) { ' ' } else { character }
 }
 
-/// How long to wait for an answer.
+/// Reads the longest wait for an answer.
 pub(super) fn patience(text: &str) -> Result<Duration, String> {
-    let parsed = text.parse::<SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok());
-    parsed
-        .filter(|duration| (PATIENCE_MIN..=PATIENCE_MAX).contains(duration))
-        .ok_or_else(|| "expected 1ms to 60s, such as `10s` or `500ms`".to_owned())
+    duration_within(text, PATIENCE_MIN, PATIENCE_MAX)
 }
 
 /// What to write in place of a URL; nothing where it is none.

@@ -9,6 +9,7 @@ mod call;
 mod candidate;
 mod check;
 mod diff;
+mod durations;
 mod environment;
 mod eval;
 mod exit;

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use http::HeaderName;
-use jiff::SignedDuration;
 
 use crate::app::config::Config;
 use crate::app::run::{Ended, RunError, run};
 use crate::cli::check::further_help;
+use crate::cli::durations::duration;
 use crate::cli::exit::Exit;
 use crate::cli::input::{address, source};
 use crate::cli::output::{chain, colour_of_reports, say, say_and_end, unreadable};
@@ -215,12 +215,6 @@ fn some_time(text: &str) -> Result<Duration, String> {
 fn count(text: &str) -> Result<usize, String> {
     let count = text.parse().ok().filter(|count| (1..=1_000_000).contains(count));
     count.ok_or_else(|| "expected a number from 1 to 1000000".to_owned())
-}
-
-/// A length of time as people write it; not below zero.
-fn duration(text: &str) -> Result<Duration, String> {
-    let parsed = text.parse::<SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok());
-    parsed.ok_or_else(|| "expected a length of time, such as `90s`, `10m` or `1h 30m`".to_owned())
 }
 
 /// The name of a header. Headers of HTTP/2 itself and of gRPC say something else than who calls.

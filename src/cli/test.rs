@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::cli::check::{admitted, counted, say_warnings};
+use crate::cli::check::{admitted, say_warnings};
 use crate::cli::exit::Exit;
 use crate::cli::output::{answer, say};
+use crate::domain::count::counted;
 
 /// Run the cases that stand beside the policies
 #[derive(Debug, Args)]

@@ -395,10 +395,7 @@ pub fn lines<R: Recorder>(claim: &Claim<'_, '_, '_>, recorder: &mut R) -> Decide
 /// What a rule says, or the policy's `otherwise`.
 #[inline]
 pub fn effect_of(plan: &Plan, rule: RuleRef) -> &RuleEffect {
-    match rule {
-        RuleRef::Rule(place) => plan.rules.get(place as usize).map_or(&plan.otherwise, |rule| &rule.effect),
-        RuleRef::Otherwise => &plan.otherwise,
-    }
+    plan.effect(rule)
 }
 
 /// What the claim lacks of what a rule demands, in order of precedence.

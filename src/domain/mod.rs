@@ -5,6 +5,7 @@
 
 pub mod allocate;
 pub mod calendar;
+pub mod count;
 pub mod decision;
 pub mod facts;
 pub mod limits;

@@ -22,9 +22,6 @@ use crate::engine::status::{CandidateReport, MoneyDifference, ReasonDifference, 
 use crate::plan::Plan;
 use crate::policy::bundle::Digest;
 
-/// What a line is decided by where no rule matches.
-pub const OTHERWISE: &str = "otherwise";
-
 /// Rows of a report about rules: more than a person reads, little enough for one message.
 pub const RULE_ROWS_MAX: usize = 100;
 
@@ -211,10 +208,8 @@ impl Observed {
     /// in the plan. `None` where the plan has no such currency: the decision is of another plan.
     #[must_use]
     pub fn of(plan: &Plan, currency: u16, decision: &Decision) -> Option<Self> {
-        let rule = |rule| match rule {
-            RuleRef::Rule(place) => Some(plan.rules.get(usize::try_from(place).ok()?)?.id.clone()),
-            RuleRef::Otherwise => Some(OTHERWISE.to_owned()),
-        };
+        let known = |rule| rule == RuleRef::Otherwise || plan.rule(rule).is_some();
+        let rule = |rule| known(rule).then(|| plan.rule_id(rule).to_owned());
         let lines = decision.lines.iter().map(|line| Some((line.line, rule(line.rule)?, line.refund)));
         Some(Self {
             policy: plan.id.clone(),

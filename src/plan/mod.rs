@@ -18,6 +18,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::domain::calendar::Calendar;
+use crate::domain::decision::RuleRef;
 use crate::domain::facts::FactId;
 use crate::domain::money::Currency;
 use crate::domain::ratio::Ratio;
@@ -25,10 +26,13 @@ use crate::domain::time::Timestamp;
 use crate::domain::zone::Zone;
 use crate::plan::evidence::{EvidenceKind, Requirement};
 use crate::plan::fact::{Derived, FactDefinition};
-use crate::plan::rule::{ComponentRefund, Extra, NextStep, Reason, RuleEffect};
+use crate::plan::rule::{ComponentRefund, Extra, NextStep, Reason, Rule, RuleEffect};
 use crate::plan::rules::Rules;
 use crate::plan::text::TextRules;
 use crate::plan::vocabulary::{Labels, Vocabularies};
+
+/// The name of what a policy says where no rule matches.
+pub const OTHERWISE: &str = "otherwise";
 
 /// A policy as it is run.
 #[derive(Debug)]
@@ -96,6 +100,31 @@ pub struct Plan {
     pub rules: Rules,
     /// What decides where no rule matches.
     pub otherwise: RuleEffect,
+}
+
+impl Plan {
+    /// The rule at an index; `None` for `otherwise`.
+    #[must_use]
+    #[inline]
+    pub fn rule(&self, rule: RuleRef) -> Option<&Rule> {
+        match rule {
+            RuleRef::Rule(index) => self.rules.get(index as usize),
+            RuleRef::Otherwise => None,
+        }
+    }
+
+    /// The effect of a rule, or of `otherwise`.
+    #[must_use]
+    #[inline]
+    pub fn effect(&self, rule: RuleRef) -> &RuleEffect {
+        self.rule(rule).map_or(&self.otherwise, |rule| &rule.effect)
+    }
+
+    /// The id of a rule, or [`OTHERWISE`].
+    #[must_use]
+    pub fn rule_id(&self, rule: RuleRef) -> &str {
+        self.rule(rule).map_or(OTHERWISE, |rule| rule.id.as_str())
+    }
 }
 
 /// From when on a policy governs an order, and which of the order's moments counts.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
+use crate::domain::count::counted;
 use crate::domain::limits::{DIAGNOSTICS_COLLECTED_MAX, DIAGNOSTICS_MAX, MESSAGE_CHARS_MAX, QUOTE_CHARS_MAX};
 use crate::domain::printable::{Printable, PrintableLines};
 use crate::policy::bundle::Bundle;
@@ -211,7 +212,7 @@ fn more(left_out: &[Diagnostic]) -> Diagnostic {
         Severity::Warning => "more warning",
     };
     let are = if left_out.len() == 1 { "is" } else { "are" };
-    let message = format!("there {are} {}", plural(left_out.len(), what));
+    let message = format!("there {are} {}", counted(left_out.len(), what));
     Diagnostic::new(severity, "too-many-mistakes", message, None, "mend those above first")
 }
 
@@ -280,15 +281,8 @@ fn render_one(diagnostic: &Diagnostic, bundle: &Bundle, renderer: &Renderer) -> 
 fn summary(diagnostics: &[Diagnostic]) -> String {
     let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity.is_error()).count();
     match (errors, diagnostics.len() - errors) {
-        (errors, 0) => plural(errors, "error"),
-        (errors, warnings) => format!("{}, {}", plural(errors, "error"), plural(warnings, "warning")),
-    }
-}
-
-fn plural(count: usize, word: &str) -> String {
-    match count {
-        1 => format!("1 {word}"),
-        _ => format!("{count} {word}s"),
+        (errors, 0) => counted(errors, "error"),
+        (errors, warnings) => format!("{}, {}", counted(errors, "error"), counted(warnings, "warning")),
     }
 }
 

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::SignedDuration;
-
+use crate::cli::durations::duration_within;
 use crate::load::arrivals::RATE_PER_S_MAX;
 use crate::load::{DURATION_MAX, DURATION_MIN, RELOAD_EVERY_MIN, TIMEOUT_MAX, WARM_UP_MAX};
 
@@ -18,36 +17,22 @@ pub(super) fn rate(text: &str) -> Result<u32, String> {
 
 /// A time of measuring.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    within(text, DURATION_MIN, DURATION_MAX)
+    duration_within(text, DURATION_MIN, DURATION_MAX)
 }
 
 /// A time of warming up.
 pub(super) fn warm_up(text: &str) -> Result<Duration, String> {
-    within(text, Duration::ZERO, WARM_UP_MAX)
+    duration_within(text, Duration::ZERO, WARM_UP_MAX)
 }
 
 /// A deadline.
 pub(super) fn timeout(text: &str) -> Result<Duration, String> {
-    within(text, Duration::from_millis(1), TIMEOUT_MAX)
+    duration_within(text, Duration::from_millis(1), TIMEOUT_MAX)
 }
 
 /// A period.
 pub(super) fn period(text: &str) -> Result<Duration, String> {
-    within(text, RELOAD_EVERY_MIN, DURATION_MAX)
-}
-
-fn within(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
-    let expected = || format!("expected {} to {}, such as `30s`, `500ms` or `2m`", written(least), written(most));
-    let parsed: SignedDuration = text.parse().map_err(|_| expected())?;
-    let duration = Duration::try_from(parsed).map_err(|_| expected())?;
-    if duration < least || most < duration { Err(expected()) } else { Ok(duration) }
-}
-
-fn written(duration: Duration) -> String {
-    match duration.subsec_millis() {
-        0 => format!("{}s", duration.as_secs()),
-        _ => format!("{}ms", duration.as_millis()),
-    }
+    duration_within(text, RELOAD_EVERY_MIN, DURATION_MAX)
 }
 
 /// A share: `0.1%`, or a number from 0 to 1.

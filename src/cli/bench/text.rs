@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use crate::cli::show::visible;
+use crate::domain::count::counted;
 use crate::load::report::{Latency, Report, answers_needed, grouped};
 
 /// Width of the names of the lines.
@@ -134,10 +135,6 @@ fn listed(counts: &BTreeMap<&'static str, u64>) -> String {
     parts.join(", ")
 }
 
-fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
-}
-
 fn seconds(millis: u64) -> String {
     format!("{} s", millis as f64 / 1e3)
 }
@@ -177,6 +174,5 @@ generator     late by p50 0.020 ms, p99 0.090 ms, max 0.300 ms
     #[test]
     fn digits_are_grouped_in_threes() {
         assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1 000", "1 234 567"]);
-        assert_eq!((counted(1, "thread"), counted(2, "thread")), ("1 thread".into(), "2 threads".into()));
     }
 }

@@ -1,7 +1,8 @@
 //! What a reload, rollback or promotion came to.
 
 use crate::api::pb;
-use crate::cli::show::{changes, counted, diagnostics, moment, short, visible};
+use crate::cli::show::{changes, diagnostics, moment, short, visible};
+use crate::domain::count::counted;
 use crate::policy::diagnostic::Colour;
 
 /// What changed hands, what changed, and what follows.

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use crate::api::pb;
 use crate::cli::show::status::withdrawal;
-use crate::cli::show::{Side, counted, decimal, humanize, length, moment, row, short, table, visible};
+use crate::cli::show::{Side, decimal, humanize, length, moment, row, short, table, visible};
+use crate::domain::count::counted;
 
 /// All of the report.
 pub(in crate::cli) fn text(candidate: &pb::CandidateStatus) -> String {

@@ -4,7 +4,8 @@
 use similar::{ChangeTag, TextDiff};
 
 use crate::api::pb;
-use crate::cli::show::{Ink, counted, inked, visible};
+use crate::cli::show::{Ink, inked, visible};
+use crate::domain::count::counted;
 use crate::policy::diagnostic::Colour;
 use crate::policy::diff::{Change, ChangeKind};
 
@@ -15,7 +16,7 @@ const CONTEXT_LINES: usize = 3;
 pub(in crate::cli) fn text_of_server(changes: &[pb::PolicyChange], further: u32, colour: Colour) -> String {
     let mut page = text(&of_server(changes), colour);
     if 0 < further {
-        let are = counted(further.into(), "further change");
+        let are = counted(further, "further change");
         page.push_str(&format!("and {are} without room here: `requite diff` shows everything\n"));
     }
     page

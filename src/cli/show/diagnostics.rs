@@ -3,7 +3,8 @@
 use crate::api::pb;
 use crate::api::pb::DiagnosticSeverity;
 use crate::cases::CASE_FAILED;
-use crate::cli::show::{counted, humanize, short, visible};
+use crate::cli::show::{humanize, short, visible};
+use crate::domain::count::counted;
 use crate::policy::diagnostic::STRICTER_NOTE;
 
 /// Why policies were not let in.

@@ -107,11 +107,6 @@ pub(super) fn asked(trigger: pb::ReloadTrigger, actor: &str, reason: &str) -> St
     format!("{trigger}{actor}{reason}")
 }
 
-/// A number of things, in words.
-pub(super) fn counted(count: u64, thing: &str) -> String {
-    if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
-}
-
 /// An amount to the last digit: with the places of its currency, or all that are needed. A sum that
 /// does not fit into its message is absent.
 pub(super) fn decimal(money: Option<&pb::Money>) -> String {

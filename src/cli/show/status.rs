@@ -2,7 +2,8 @@
 
 use crate::api::pb;
 use crate::api::pb::{RestartForecast, SourceHold, StartedFrom};
-use crate::cli::show::{Side, asked, candidate, counted, diagnostics, moment, origin, row, short, table};
+use crate::cli::show::{Side, asked, candidate, diagnostics, moment, origin, row, short, table};
+use crate::domain::count::counted;
 
 /// Everything about one replica.
 pub(in crate::cli) fn page(addr: &str, status: &pb::PolicyStatus) -> String {

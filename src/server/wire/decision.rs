@@ -14,14 +14,11 @@ use crate::domain::time::{Date, Timestamp};
 use crate::engine::snapshot::Snapshot;
 use crate::plan::Plan;
 use crate::plan::fact::{InputScope, Origin};
-use crate::plan::rule::{Action, Rule, RuleEffect, Step, StepAmount};
+use crate::plan::rule::{Action, Rule, Step, StepAmount};
 use crate::server::wire::evidence;
 use crate::server::wire::words::{
     to_deduction_kind, to_liable_party, to_outcome, to_primary_reason, to_reason_codes, to_refund_method,
 };
-
-/// What a line is decided by where no rule matches.
-pub(crate) const OTHERWISE: &str = "otherwise";
 
 /// How a deduction came about that no step of a rule took.
 const COMPONENT_FORMULA: &str = "kept of a component by the policy";
@@ -249,13 +246,7 @@ fn date(date: Date) -> pb::Date {
 
 /// The id of what decided.
 pub(crate) fn rule_id(plan: &Plan, rule: RuleRef) -> &str {
-    match rule {
-        RuleRef::Rule(place) => {
-            let rule = usize::try_from(place).ok().and_then(|place| plan.rules.get(place));
-            rule.map_or("", |rule| rule.id.as_str())
-        }
-        RuleRef::Otherwise => OTHERWISE,
-    }
+    plan.rule_id(rule)
 }
 
 impl<'a> Names<'a> {
@@ -287,10 +278,7 @@ impl<'a> Names<'a> {
 
     /// The rule at a place; `None` for `otherwise`.
     pub(crate) fn rule(self, rule: RuleRef) -> Option<&'a Rule> {
-        match rule {
-            RuleRef::Rule(place) => self.plan.rules.get(usize::try_from(place).ok()?),
-            RuleRef::Otherwise => None,
-        }
+        self.plan.rule(rule)
     }
 
     /// The id of the rule that took a deduction; empty where no rule did.
@@ -322,11 +310,7 @@ impl<'a> Names<'a> {
     }
 
     fn step(self, rule: RuleRef, step: u16) -> Option<&'a Step> {
-        let effect: &RuleEffect = match rule {
-            RuleRef::Rule(_) => &self.rule(rule)?.effect,
-            RuleRef::Otherwise => &self.plan.otherwise,
-        };
-        match &effect.action {
+        match &self.plan.effect(rule).action {
             Action::Refund(steps) => steps.get(usize::from(step)),
             Action::Deny(_) | Action::Ask(_) | Action::Review(_) => None,
         }
@@ -352,6 +336,7 @@ impl<'a> Names<'a> {
 mod tests {
     use super::*;
     use crate::domain::words::{Outcome, ReasonCode};
+    use crate::plan::OTHERWISE;
     use crate::server::wire::samples;
 
     #[test]
