@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-/// How long the items of a batch are decided before other calls get their turn on the thread.
+/// Upper bound for deciding items of a batch before other calls get their turn on the thread.
 pub const BATCH_TURN_TIME_MAX: Duration = Duration::from_millis(1);
 
-/// How long a call may keep a thread that answers others before it lets them go on; what takes longer is counted.
+/// Upper bound for a call to keep a thread that answers others before it yields; longer holds are counted.
 pub const THREAD_HELD_MAX: Duration = Duration::from_millis(5);
 
 /// Lines times rules that a decision with an explanation may have to be made on the thread that answers other
@@ -56,10 +56,10 @@ pub const LOCAL_ERROR_RESETS_MAX: usize = 1_024;
 /// The headers of one call, in bytes as HTTP/2 counts them.
 pub const HEADER_LIST_BYTES_MAX: u32 = 8 * 1024;
 
-/// What a peer may send on one stream before we have read it.
+/// Bytes that a peer may send on one stream before they are read.
 pub const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 
-/// What a peer may send on one connection before we have read it.
+/// Bytes that a peer may send on one connection before they are read.
 pub const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 
 /// Bytes that all calls of callers may hold at once while they wait: for the rest of a request, or for
@@ -82,56 +82,56 @@ pub const HELD_BYTES_ALWAYS: usize = 16 * 1024;
 /// An answer is handed to the HTTP/2 layer in slices of so many bytes; a usual one is one slice.
 pub const ANSWER_SLICE_BYTES: usize = 16 * 1024;
 
-/// What is handed to the HTTP/2 layer of one answer before its peer took any of it: as much as a peer takes by default,
+/// Bytes of one answer handed to the HTTP/2 layer before its peer took any of them: as many as a peer takes by default,
 /// so that such an answer is sent at once, and its call needs no task of its own. It is held anyway until it is sent.
 pub const ANSWER_BUFFER_BYTES: usize = 64 * 1024;
 
-/// How long an answer may go on to be sent after the call's deadline, so that whoever waited to the end
-/// hears that it has passed.
+/// Time after a call's deadline in which its answer may still be sent, so that a caller who waited until
+/// the deadline hears that it has passed.
 pub const SEND_GRACE: Duration = Duration::from_secs(1);
 
-/// How often it is seen to a connection: whether it sends, whether it is idle, how old it is. What was
-/// handed over and is not sent after one to two of these closes it.
+/// Interval for checking a connection: whether it sends, whether it is idle, its age. Bytes that were
+/// handed over and are not sent after one to two intervals close it.
 pub const CONNECTION_CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How long a connection may take none of the bytes that are to be written to it.
+/// Timeout of a write: time in which a connection accepts no bytes.
 pub const WRITE_STALL_MAX: Duration = Duration::from_secs(10);
 
-/// What a call that waits for its message holds besides the message, in bytes: its headers, its
+/// Bytes that a call that waits for its message holds besides the message: its headers, its
 /// stream, its task and timer.
 pub const WAITING_CALL_BYTES: usize = 8 * 1024;
 
-/// How long the rest of a request is read whose answer did not need it. What is under way arrives sooner; a stream
-/// that goes on is reset.
+/// Upper bound for reading the rest of a request that its answer did not need. Bytes under way arrive sooner; a
+/// stream that goes on is reset.
 pub const REST_OF_BODY_TIME_MAX: Duration = Duration::from_secs(1);
 
-/// How often a connection is asked whether its peer is still there.
+/// Interval of the keepalive pings on a connection.
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 
-/// How long the answer to that may take.
+/// Timeout for the answer to a ping.
 pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a new connection may take to say that it speaks HTTP/2. HTTP/2 itself has no such
-/// bound: a silent connection would stay for ever.
+/// Timeout for the HTTP/2 preface of a new connection. HTTP/2 itself has no such bound: a silent
+/// connection would stay for ever.
 pub const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Connections open at once, unless configured otherwise. An idle one holds some 18 KiB.
 pub const CONNECTIONS_MAX: usize = 4_096;
 
-/// How long a connection may stay, unless configured otherwise: long enough to cost nothing, short enough
+/// Maximum age of a connection, unless configured otherwise: long enough to cost nothing, short enough
 /// for callers to find new replicas.
 pub const CONNECTION_AGE_MAX: Duration = Duration::from_secs(3_600);
 
-/// How long a connection may stay without a call, unless configured otherwise.
+/// Idle timeout of a connection without a call, unless configured otherwise.
 pub const CONNECTION_IDLE_MAX: Duration = Duration::from_secs(900);
 
-/// When the server stops: how long a connection may still take to say that it speaks HTTP/2.
+/// When the server stops: time left for a connection to send its HTTP/2 preface.
 pub const GREETING_GRACE: Duration = Duration::from_millis(100);
 
-/// How long calls may go on when a connection is told to go because of its age: any call ends sooner.
+/// Time for calls to finish on a connection that is closed because of its age: any call ends sooner.
 pub const CONNECTION_AGE_GRACE: Duration = Duration::from_secs(12);
 
-/// How long a connection without calls may take to end once it was told to.
+/// Timeout for a connection without calls to close once it was told to.
 pub const CONNECTION_CLOSING_MAX: Duration = Duration::from_secs(1);
 
 /// Frames without a call (pings, settings, window updates, resets, unknown ones) that a connection may send
@@ -144,45 +144,45 @@ pub const CONTROL_FRAMES_PER_CALL: i64 = 16;
 /// Such frames that a connection may send in each second beside.
 pub const CONTROL_FRAMES_PER_SECOND: i64 = 200;
 
-/// Where connections are crowded: how old one is that has asked for nothing yet and makes room before all
-/// others; a younger one does so after them. An honest one asks after a round trip.
+/// When crowded: age from which a connection without any request yet is closed before all others; a younger
+/// one is closed after them. An honest caller sends a request after a round trip.
 pub const CROWDED_SILENT_MIN: Duration = Duration::from_millis(500);
 
-/// Where connections are crowded: how long one is idle at least that makes room.
+/// When crowded: minimum idle time of a connection that is closed to make room.
 pub const CROWDED_IDLE_MIN: Duration = Duration::from_secs(1);
 
-/// Where connections are crowded: how long one goes without an answer at least that makes room though
-/// calls are open on it. Any call is answered sooner, but for those that watch.
+/// When crowded: minimum time without an answer after which a connection with open calls is closed to make
+/// room. Any call is answered sooner, except those that watch.
 pub const CROWDED_UNANSWERED_MIN: Duration = Duration::from_secs(11);
 
-/// Where connections are crowded: how long one that makes room may take to end. Whoever opens connections
-/// by the thousand must not fill the places with closing ones.
+/// When crowded: timeout for closing a connection that makes room. A peer that opens connections by the
+/// thousand must not fill the places with closing ones.
 pub const CROWDED_CLOSING_MAX: Duration = Duration::from_millis(20);
 
-/// Where connections are crowded: those of a peer make room before all others while it has more that are not
-/// used than the places divided by this. Between peers that have fewer, only their use counts: whoever comes
-/// from hundreds of addresses must not make the few that open several connections at once look like the worst.
+/// When crowded: a peer's connections are closed before all others while it has more unused ones than the
+/// places divided by this. Between peers that have fewer, only their use counts: a client with hundreds of
+/// addresses must not make the few that open several connections at once look like the worst.
 pub const CROWDED_SHARE_DIVISOR: usize = 8;
 
-/// Where connections are crowded: how many make room at once, of many.
+/// When crowded: connections closed at once, of many, to make room.
 pub const CROWDED_CLOSED_AT_ONCE: usize = 64;
 
-/// Where connections are crowded: how often it is looked for some that make room, among many. A look at
-/// 4 096 takes less than a tenth of it.
+/// When crowded: interval for scanning many connections for some to close. A scan of 4 096 takes less
+/// than a tenth of it.
 pub const CROWDED_SCAN_INTERVAL: Duration = Duration::from_millis(2);
 
 /// As many connections are looked at for each that comes: otherwise those that are turned away use up the
 /// looks of those that would find room.
 pub const CROWDED_SCANNED_FREELY_MAX: usize = 512;
 
-/// How long a call may take, whatever its deadline: a peer that sends its request byte by byte
-/// must not hold a stream for hours.
+/// Upper bound for the time of a call, whatever its deadline: a peer that sends its request byte
+/// by byte must not hold a stream for hours.
 pub const CALL_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// How long after NOT_SERVING new connections are still taken, so that load balancers get to know.
+/// Time after NOT_SERVING in which new connections are accepted, so that load balancers notice.
 pub const STOP_NOTICE: Duration = Duration::from_millis(200);
 
-/// How long calls in progress may go on after GOAWAY.
+/// Time for calls in progress to finish after GOAWAY.
 pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// From the signal to the end, whatever hangs and whatever is configured.

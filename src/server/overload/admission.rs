@@ -17,13 +17,13 @@ use crate::telemetry::event::Shed;
 /// A caller, and the value of the header that names it.
 type Named = (HeaderValue, Arc<Caller>);
 
-/// What decides on the calls of one connection.
+/// Admission of the calls of one connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Admission {
     limiter: Arc<Limiter>,
-    /// Who is connected.
+    /// The connected peer.
     peer: Arc<Caller>,
-    /// Who called last, where callers are named by a header: the next call is most likely theirs, too.
+    /// The last caller, where a header names callers: the next call is most likely theirs, too.
     named: Arc<Mutex<Option<Named>>>,
     /// The last call was not taken.
     refused: Arc<AtomicBool>,
@@ -45,7 +45,7 @@ impl Admission {
         }
     }
 
-    /// Whether the call that was last asked about was not taken; asked once after each.
+    /// Returns whether the last call was refused, and resets that; asked once after each call.
     pub(crate) fn take_refused(&self) -> bool {
         self.refused.load(Relaxed) && self.refused.swap(false, Relaxed)
     }
@@ -55,7 +55,7 @@ impl Admission {
         self.limiter.refusals.response(refused)
     }
 
-    /// Who pays for calls without a name.
+    /// The payer for calls without a name.
     pub(crate) fn peer(&self) -> Payer {
         Payer(Arc::clone(&self.peer))
     }
@@ -143,7 +143,7 @@ enum PermitKind {
 }
 
 impl Permit {
-    /// Who called, where that is not the peer of the connection.
+    /// The caller, where a header has named it.
     pub(crate) fn named(&self) -> Option<Payer> {
         (self.caller.label != CallerLabel::UNNAMED).then(|| Payer(Arc::clone(&self.caller)))
     }

@@ -22,12 +22,12 @@ const NAME_BYTES_MAX: usize = 128;
 /// The mean cost of a call follows the last calls, about so many.
 const MEAN_COST_CALLS: u64 = 8;
 
-/// What tells one caller from another.
+/// The identity of a caller.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum CallerKey {
     /// The address that it calls from; of IPv6 the first 64 bits, since one host has all of the others.
     Peer(IpAddr),
-    /// What it calls itself.
+    /// Its own name for itself.
     Name(Box<[u8]>),
     /// Callers that nothing is known of.
     Unknown,
@@ -56,7 +56,7 @@ impl CallerKey {
     }
 }
 
-/// What is counted for all callers together.
+/// Counters for all callers together.
 #[derive(Debug, Default)]
 pub(super) struct Totals {
     pub(super) admitted: AtomicU64,
@@ -127,7 +127,7 @@ pub(crate) struct Caller {
     work: AtomicU64,
     /// Refusals since the last window.
     refused: AtomicU64,
-    /// What a call costs, smoothed.
+    /// Cost of a call, smoothed.
     mean_cost: AtomicU64,
     /// Work that it may still bring; below zero where it has brought more.
     credit: AtomicI64,
@@ -139,7 +139,7 @@ pub(crate) struct Caller {
     over_share: AtomicBool,
     /// It asks for more than others do.
     greedy: AtomicBool,
-    /// What it asked for per window, smoothed.
+    /// Work requested per window, smoothed.
     demand: AtomicU64,
     idle_windows: AtomicU32,
 }
@@ -202,17 +202,17 @@ impl Caller {
         self.mean_cost.store(next, Relaxed);
     }
 
-    /// What a call costs, smoothed; never zero.
+    /// Cost of a call, smoothed; never zero.
     pub(super) fn mean_cost(&self) -> u64 {
         self.mean_cost.load(Relaxed).max(1)
     }
 
-    /// Whether calls of it are being refused.
+    /// True while calls of it are refused.
     pub(super) fn is_over_share(&self) -> bool {
         self.over_share.load(Relaxed)
     }
 
-    /// Whether it asks for more than others do.
+    /// True while it asks for more than others do.
     pub(super) fn is_greedy(&self) -> bool {
         self.greedy.load(Relaxed)
     }
@@ -236,7 +236,7 @@ impl Caller {
         (work, refused)
     }
 
-    /// Whether it called in the last second, or holds a place.
+    /// True if it called in the last second, or holds a place.
     fn is_active(&self) -> bool {
         self.idle_windows.load(Relaxed) < ACTIVE_WINDOWS || self.in_flight.load(Relaxed) != 0
     }
@@ -250,13 +250,13 @@ fn signed(nanos: u64) -> i64 {
     i64::try_from(nanos).unwrap_or(i64::MAX / 4).min(i64::MAX / 4)
 }
 
-/// What a share comes to in a time.
+/// The work that a share allows in a time.
 fn work_in(share: Share, time: Duration) -> u64 {
     let nanos = u128::from(share) * time.as_nanos() / 1_000_000_000;
     u64::try_from(nanos).unwrap_or(u64::MAX)
 }
 
-/// What all callers brought in a window.
+/// Work that all callers brought in a window.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Brought {
     /// Calls refused.

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-/// How often the limiter measures its own lag and gives callers new credit.
+/// Interval in which the limiter measures its lag and gives callers new credit.
 pub const TICK: Duration = Duration::from_millis(5);
 
-/// How often the share is worked out again, so that a burst is told from a queue that stays. While nobody calls, this is
-/// how often the limiter looks: an idle process sleeps.
+/// Interval for computing the share anew, long enough to tell a burst from a standing queue. While nobody calls, the
+/// limiter wakes only this often: an idle process sleeps.
 pub const WINDOW: Duration = Duration::from_millis(50);
 
 /// Windows of waiting before anybody is refused: 100 ms, the interval of controlled delay (RFC 8289).
@@ -15,14 +15,14 @@ pub const PRESSED_WINDOWS: u32 = 2;
 /// Windows without a refusal after which nobody is limited any more: one second.
 pub const CALM_WINDOWS: u32 = 20;
 
-/// How long a task that could run may wait for a thread, on average. Without load it is below 0.1 ms.
+/// Target for the mean wait of a runnable task for a thread. Without load it is below 0.1 ms.
 pub const LAG_TARGET: Duration = Duration::from_millis(2);
 
-/// How long a call that could be read may wait for its answer, on average, where callers send more
-/// than they may: it is also what bounds the time from its headers to its refusal.
+/// Target for the mean wait of a readable call for its answer, where callers send more than they
+/// may: it also bounds the time from its headers to its refusal.
 pub const DELAY_TARGET: Duration = Duration::from_millis(4);
 
-/// How long a heavy call may wait for a thread of its own, on average: a few times what such a call takes.
+/// Target for the mean wait of a heavy call for its own thread: a few times what such a call takes.
 pub const HEAVY_DELAY_TARGET: Duration = Duration::from_millis(50);
 
 /// Below this part of the threads' time, waiting has other reasons than too many calls, and whoever is
@@ -49,10 +49,10 @@ pub const BURST: Duration = Duration::from_millis(50);
 /// Debt that a caller can run into: what its share comes to in this time. After it, its calls are taken again.
 pub const DEBT_MAX: Duration = Duration::from_millis(250);
 
-/// What reading a call and sending its answer costs beside the answer itself, in nanoseconds.
+/// Cost of reading a call and sending its answer, without making the answer, in nanoseconds.
 pub const TRANSPORT_NANOS: u64 = 5_000;
 
-/// What it costs to refuse a call, in nanoseconds.
+/// Cost of refusing a call, in nanoseconds.
 pub const REFUSAL_NANOS: u64 = 4_000;
 
 /// Work that refusals may be set against, in nanoseconds: a caller's refusals never cost more than the

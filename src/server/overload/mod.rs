@@ -41,7 +41,7 @@ use crate::server::overload::caller::Callers;
 use crate::server::overload::refusal::Refusals;
 use crate::server::overload::share::Share;
 
-/// How the data service is kept from having more to do than it can.
+/// Settings that protect the data service from overload.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct OverloadConfig {
     /// Calls in progress at most; without it, calls are refused by how long they wait.
@@ -67,7 +67,7 @@ pub(crate) struct Limiter {
     places: Places,
 }
 
-/// Where calls wait that are not answered at once.
+/// Places that calls wait for if they are not answered at once.
 #[derive(Clone, Debug)]
 pub(crate) struct Places {
     /// For calls that are answered on threads of their own.
@@ -97,7 +97,7 @@ impl Limiter {
         self.places.clone()
     }
 
-    /// Who pays for calls that come from nobody who is known.
+    /// The payer for calls of unknown callers.
     pub(crate) fn unknown(&self) -> Payer {
         Payer(self.callers.get(CallerKey::Unknown, self.share()))
     }

@@ -40,12 +40,12 @@ pub(crate) async fn watch(limiter: Arc<Limiter>) {
     }
 }
 
-/// What each of so many active callers may always bring, in nanoseconds of these threads per second.
+/// Work that each of `active` callers may always bring, in nanoseconds of these threads per second.
 fn fair(threads: u64, active: u64) -> Share {
     threads.saturating_mul(1_000_000_000) / active.max(1) / FAIR_DIVISOR
 }
 
-/// What has been measured when.
+/// The last measurements, and their time.
 #[derive(Debug)]
 struct Meter {
     at: Instant,
@@ -55,7 +55,7 @@ struct Meter {
     delay_nanos: u64,
     heavy: PlacesUse,
     batches: PlacesUse,
-    /// How long heavy calls waited that were given a place last.
+    /// Wait of the heavy calls that got a place last.
     heavy_delay: Duration,
 }
 

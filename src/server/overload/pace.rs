@@ -15,7 +15,7 @@ use crate::server::overload::admission::Admission;
 use crate::server::overload::caller::Caller;
 use crate::server::overload::limits::{OVER_SHARE_READ_BYTES, OVER_SHARE_TURN_NANOS, TURN_NANOS};
 
-/// How many bytes of a connection may be read now. What reads takes them; what paces gives them.
+/// Number of bytes that may be read from a connection now. The reader takes them; the pace gives them.
 #[derive(Clone, Debug)]
 pub(crate) struct Reading(Arc<AtomicUsize>);
 
@@ -97,7 +97,7 @@ impl Asked {
     }
 }
 
-/// Whether a permit is there.
+/// State of a permit to read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Permit {
     /// It was there at once, or has been for a while.
@@ -109,7 +109,7 @@ enum Permit {
 }
 
 impl Permit {
-    /// What comes next for whoever may do this with it.
+    /// The order after this turn; `with_it` is the one for a holder of the permit.
     const fn order(self, with_it: Order) -> Order {
         match self {
             Self::Held => with_it,
@@ -125,7 +125,7 @@ impl fmt::Debug for Pace {
     }
 }
 
-/// What a connection may do in one turn.
+/// Work that a connection may do in one turn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Turn {
     /// Calls that are answered before others get the thread.
@@ -134,20 +134,20 @@ pub(crate) struct Turn {
 }
 
 impl Turn {
-    /// Whether so many calls are enough to let others go first even where there are no more.
+    /// True if so many calls are enough to let others go first even if no more are left.
     pub(crate) const fn is_long(self, calls: usize) -> bool {
         self.calls.div_ceil(2) <= calls
     }
 }
 
-/// What comes after a turn.
+/// The order of work after a turn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Order {
     /// More, until the calls of the turn are used up.
     Free,
     /// What has been read is answered before more is read, and all others go first.
     OthersFirst {
-        /// Whether this turn reads.
+        /// True if this turn reads.
         reads: bool,
     },
     /// Nothing yet: all others go first. Connections that hand a permit from one to the next would have the thread
@@ -157,7 +157,7 @@ pub(crate) enum Order {
     Waits,
 }
 
-/// Whether a turn has read all that was there.
+/// Result of the reading in a turn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum MoreToRead {
     /// It was stopped before it knew.
@@ -174,7 +174,7 @@ impl Pace {
         Self { admission, reading, reader, turn, waiting_since: None, ahead: 0, answered: 0 }
     }
 
-    /// What the reader of the connection asks.
+    /// The handle for the connection's reader.
     pub(crate) fn reading(&self) -> Reading {
         self.reading.clone()
     }

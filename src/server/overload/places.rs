@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::server::overload::caller::Payer;
 
-/// What a place costs a caller at least, in nanoseconds, so that those who give them back at once take turns.
+/// Minimum cost of a place, in nanoseconds, so that callers that give places back at once take turns.
 const TURN_NANOS_MIN: u64 = 1_000;
 
 /// Places of one kind.
@@ -24,7 +24,7 @@ pub(crate) struct FairPlaces(Arc<Shared>);
 struct Shared {
     queues: Mutex<Queues>,
     given: AtomicU64,
-    /// How long those waited that were given one, together, in nanoseconds.
+    /// Sum of the waits of those that got a place, in nanoseconds.
     waited_nanos: AtomicU64,
 }
 
@@ -38,16 +38,16 @@ struct Queues {
     clock: u64,
     /// Since when somebody waits.
     crowded_since: Option<Instant>,
-    /// How long somebody waited before that, in nanoseconds.
+    /// Time in which somebody waited before that, in nanoseconds.
     crowded_nanos: u64,
 }
 
-/// What one caller has of the places.
+/// Calls waiting and places held, of one caller.
 #[derive(Debug, Default)]
 struct Queue {
     waiting: VecDeque<oneshot::Sender<Place>>,
     held: usize,
-    /// How long it has held places, in nanoseconds.
+    /// Time that it has held places, in nanoseconds.
     time: u64,
 }
 
@@ -60,19 +60,19 @@ pub(crate) struct Place {
     since: Instant,
 }
 
-/// What was measured of places since the program started.
+/// Use of places since the program started.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct PlacesUse {
     /// Places that were given.
     pub(super) given: u64,
-    /// How long those waited that were given one, together.
+    /// Sum of the waits of those that got a place.
     pub(super) waited: Duration,
-    /// How long there was somebody who waited.
+    /// Time in which somebody waited.
     pub(super) crowded: Duration,
 }
 
 impl PlacesUse {
-    /// What was measured after that.
+    /// The use since `before`.
     pub(super) fn since(self, before: Self) -> Self {
         Self {
             given: self.given.wrapping_sub(before.given),
@@ -81,7 +81,7 @@ impl PlacesUse {
         }
     }
 
-    /// How long one waited, on average.
+    /// Mean wait for a place.
     pub(super) fn mean_wait(self) -> Duration {
         self.waited / u32::try_from(self.given).unwrap_or(u32::MAX).max(1)
     }
@@ -118,7 +118,7 @@ impl FairPlaces {
         Some(place)
     }
 
-    /// How long those waited that were given a place, and how long there was somebody who did.
+    /// Reads the sum of the waits for a place, and the time in which somebody waited.
     pub(super) fn measure(&self) -> PlacesUse {
         let queues = self.queues();
         let now = queues.crowded_since.map_or(Duration::ZERO, |since| since.elapsed());

@@ -25,7 +25,7 @@ const OVER_SHARE_DELAY: Duration = Duration::from_millis(500);
 /// Its steps.
 const OVER_SHARE_STEP: Duration = Duration::from_millis(100);
 
-/// Why a call is not taken.
+/// Reason for refusing a call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Refused {
     /// There is more work than can be done in time.

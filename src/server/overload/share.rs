@@ -8,25 +8,25 @@ use crate::server::overload::limits::{
     UTILIZATION_MIN,
 };
 
-/// What the share is multiplied by after a window in which calls waited for too long.
+/// Factor for the share after a window in which calls waited for too long.
 const DECREASE: f64 = 0.95;
 
-/// What it is multiplied by after a window without, while calls are still refused.
+/// Factor for the share after a window without long waits, while calls are still refused.
 const INCREASE: f64 = 1.02;
 
 /// The same where the threads had time for more.
 const CATCH_UP: f64 = 1.1;
 
-/// What it is multiplied by after a window in which nothing was refused.
+/// Factor for the share after a window in which nothing was refused.
 const RELEASE: f64 = 1.25;
 
-/// What the share begins with, of the work of the busiest caller.
+/// First share, as a part of the work of the busiest caller.
 const FIRST: f64 = 0.9;
 
 /// Work per second that one caller may bring, in nanoseconds of a thread per second.
 pub(super) type Share = u64;
 
-/// What was measured over one window.
+/// Measurements of one window.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub(super) struct Window {
     /// The part of all threads' time in which they were busy, 0 to 1.
@@ -45,12 +45,12 @@ pub(super) struct Window {
     pub(super) refused: u64,
     /// Work of the busiest caller, in nanoseconds per second.
     pub(super) busiest: Share,
-    /// What each active caller may always bring, the same.
+    /// Work that each active caller may always bring, in the same unit.
     pub(super) fair: Share,
 }
 
 impl Window {
-    /// Whether there is a queue that does not go away by itself: everybody is busy with calls, and calls wait.
+    /// True for a standing queue: the threads are busy with calls, and calls wait.
     /// Threads for heavy calls are busy with nothing else.
     fn is_pressed(&self) -> bool {
         let calls_wait = CALL_WORK_MIN <= self.call_work
@@ -75,7 +75,7 @@ pub(super) struct Controller {
     share: Option<f64>,
     pressed: u32,
     calm: u32,
-    /// How long calls waited in the last window.
+    /// Wait of calls in the last window.
     waited: Duration,
 }
 

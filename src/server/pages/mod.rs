@@ -34,17 +34,17 @@ use crate::telemetry::prometheus;
 /// Connections open at once: a few scrapers and probes.
 pub const PAGES_CONNECTIONS_MAX: usize = 256;
 
-/// How long the head of a request may take, from when the connection is ready for it: also how
-/// long an idle connection is kept.
+/// Timeout for the head of a request, from when the connection is ready for it: also the idle
+/// timeout of a connection.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Where connections are crowded: how long one goes without a page at least that makes room.
+/// When crowded: minimum time without a page of a connection that is closed to make room.
 const CROWDED_UNANSWERED_MIN: Duration = Duration::from_secs(2);
 
-/// How long a page may take to be made.
+/// Timeout for making a page.
 pub const PAGE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a connection is kept at most, whatever it does: who reads an answer byte by byte must
+/// Maximum age of a connection, whatever it does: a client that reads an answer byte by byte must
 /// not hold it for ever.
 pub const CONNECTION_TIME_MAX: Duration = Duration::from_secs(300);
 
@@ -54,17 +54,17 @@ const HEAD_BYTES_MAX: usize = 8 * 1024;
 /// Headers of a request.
 const HEADERS_MAX: usize = 64;
 
-/// How long a connection may take to end once it was told to.
+/// Timeout for a connection to close once it was told to.
 const CLOSING_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// How the pages are served.
+/// Settings for serving the pages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PagesConfig {
     /// Connections open at once.
     pub connections_max: usize,
-    /// How long the head of a request may take, and an idle connection is kept.
+    /// Timeout for the head of a request, and of an idle connection.
     pub head_timeout: Duration,
-    /// How long a connection is kept at most.
+    /// Maximum age of a connection.
     pub connection_time_max: Duration,
 }
 
@@ -78,8 +78,8 @@ impl Default for PagesConfig {
     }
 }
 
-/// Whether callers are served: what health says over gRPC. Policies that are rejected change
-/// nothing about it.
+/// Readiness to serve callers, as health reports it over gRPC. Rejected policies do not
+/// change it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Readiness {
     /// Not yet.
@@ -90,22 +90,22 @@ pub enum Readiness {
     Draining,
 }
 
-/// What the pages show.
+/// Data that the pages show.
 #[derive(Clone, Debug)]
 pub struct Sources {
-    /// Whether callers are served.
+    /// Readiness to serve callers.
     pub readiness: watch::Receiver<Readiness>,
-    /// Where the replica stands with its policies.
+    /// Policy status of the replica.
     pub shown: StatusHandle,
 }
 
-/// Why the pages cannot be served.
+/// Error that keeps the pages from being served.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen for pages on `{address}`")]
 pub struct PagesError {
     /// The address as written.
     pub address: String,
-    /// Why not.
+    /// The cause.
     pub source: io::Error,
 }
 
@@ -126,7 +126,7 @@ pub async fn open(address: &str) -> Result<PagesListener, PagesError> {
 }
 
 impl PagesListener {
-    /// Where it listens.
+    /// The address that it listens on.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
@@ -224,7 +224,7 @@ async fn told_to_close(state: &ConnectionState, config: PagesConfig, stop: &mut 
     }
 }
 
-/// What a page is: its status, its content type, its text.
+/// A page: its status, its content type, its text.
 type Page = (StatusCode, &'static str, String);
 
 const TEXT: &str = "text/plain; charset=utf-8";
