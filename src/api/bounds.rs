@@ -45,7 +45,7 @@ const LIST_BOUNDS: [(&str, usize); 16] = [
     ("requite.v1.PolicyFiles.files", BUNDLE_FILES_MAX),
 ];
 
-/// How many items a list or map of a request may have, by the full name of the field.
+/// Returns the maximum number of items of a list or map, by the full name of the field.
 pub(crate) fn list_max(full_name: &str) -> usize {
     LIST_BOUNDS.iter().find(|(name, _)| *name == full_name).map_or(0, |(_, most)| *most)
 }
@@ -95,7 +95,7 @@ struct ListShape {
     /// The place of its count among those of the item that it belongs to.
     count: usize,
     most: usize,
-    /// Where items are messages.
+    /// The shape of an item, if items are messages.
     item: Option<Shape>,
     /// Numbers may also stand side by side, as one value with a length.
     packed: bool,
@@ -223,12 +223,12 @@ pub(crate) fn batch_items(message: &[u8]) -> Result<Vec<&[u8]>, Failure> {
     Ok(items)
 }
 
-/// What a request for one decision asks for, as far as it says how much work that is.
+/// The parts of a request for one decision that determine how much work it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Asked {
     /// Lines of the order.
     pub(crate) lines: usize,
-    /// Whether the whole way to the decision is to be told.
+    /// True if the caller asks for an explanation.
     pub(crate) explained: bool,
 }
 
@@ -262,7 +262,7 @@ fn asked_for(message: &[u8]) -> Result<Asked, Failure> {
     Ok(asked)
 }
 
-/// How many items each list of one message has.
+/// Number of items of each list of one message.
 type Counts = SmallVec<[usize; 12]>;
 
 struct Counter {

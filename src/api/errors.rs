@@ -28,7 +28,7 @@ pub(crate) const OVERLOADED: &str = "OVERLOADED";
 /// The `domain` of every `ErrorInfo`.
 pub const ERROR_DOMAIN: &str = "requite";
 
-/// Why a call ends without an answer.
+/// Reason why a call has no answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Failure {
     /// Fields that cannot be accepted; at least one.
@@ -38,7 +38,7 @@ pub enum Failure {
         /// The policy asked for.
         policy_id: String,
     },
-    /// What is in force is not what the caller pinned.
+    /// The active revision is not the one that the caller pinned.
     RevisionNotAvailable {
         /// The digest in force.
         digest: String,
@@ -125,7 +125,7 @@ impl Failure {
         }
     }
 
-    /// What one item of a batch says instead of a decision.
+    /// The error of one item of a batch, in place of a decision.
     #[must_use]
     pub fn batch_error(&self) -> pb::BatchError {
         let field_violations = match self {
@@ -152,7 +152,7 @@ impl Failure {
         pb::BatchError { code: self.code() as i32, message: self.message(), field_violations }
     }
 
-    /// What went wrong for a person, one line for each bad field.
+    /// The failure as text for a person, one line for each bad field.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         match self {

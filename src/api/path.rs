@@ -1,4 +1,4 @@
-//! Where in a request something is.
+//! Paths of the parts of a request.
 //!
 //! A path is a chain on the stack: a request without mistakes never builds a text for one.
 

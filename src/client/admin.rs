@@ -20,10 +20,10 @@ use crate::client::CONNECT_TIMEOUT;
 use crate::domain::printable::Printable;
 use crate::telemetry::codes::code_name;
 
-/// How long an answer about the state may take.
+/// Timeout for an answer about the state.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long an answer may take for which policies are read, checked and rehearsed.
+/// Timeout for an answer that needs policies to be read, checked and rehearsed.
 const WORK_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Silence on a connection until the server is asked whether it is there.
@@ -38,7 +38,7 @@ const HEADERS_BYTES_MAX: u32 = 4 * 1024 * 1024;
 /// Largest file of a token or certificate, in bytes.
 const CREDENTIAL_BYTES_MAX: u64 = 1024 * 1024;
 
-/// What a caller shows of itself, and how the connection is kept from others.
+/// Token of a caller, and TLS settings of its connection.
 #[derive(Clone, Debug, Default)]
 pub struct Credentials {
     token: Option<Token>,
@@ -79,7 +79,7 @@ pub struct CredentialFiles {
     pub tls_identity: Option<(PathBuf, PathBuf)>,
 }
 
-/// Why there are no credentials.
+/// Error in loading credentials.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialError {
     /// A file cannot be read.
@@ -87,7 +87,7 @@ pub enum CredentialError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// Error of the operating system.
         #[source]
         source: io::Error,
     },
@@ -96,7 +96,7 @@ pub enum CredentialError {
     NotPem {
         /// The file.
         path: PathBuf,
-        /// What it should hold.
+        /// The expected content.
         expected: &'static str,
     },
     /// A file does not hold one token.
@@ -104,12 +104,12 @@ pub enum CredentialError {
     NoToken {
         /// The file.
         path: PathBuf,
-        /// What it holds.
+        /// Its fault.
         problem: &'static str,
     },
 }
 
-/// Why a call has no answer.
+/// Error of an admin call.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
     /// The address is none.
@@ -123,7 +123,7 @@ pub enum AdminError {
     Tls {
         /// As given.
         addr: String,
-        /// What is wrong.
+        /// The cause.
         #[source]
         source: tonic::transport::Error,
     },
@@ -132,7 +132,7 @@ pub enum AdminError {
     Connect {
         /// As given.
         addr: String,
-        /// What the network said.
+        /// Error of the network.
         #[source]
         source: tonic::transport::Error,
     },
@@ -141,9 +141,9 @@ pub enum AdminError {
     Timeout {
         /// As given.
         addr: String,
-        /// How long was waited.
+        /// Time waited.
         after: Duration,
-        /// Whether a request that was to change something may have reached it.
+        /// True if a request to change something may have reached the server.
         changes: bool,
     },
     /// The connection broke after the request went out.
@@ -151,9 +151,9 @@ pub enum AdminError {
     Broken {
         /// As given.
         addr: String,
-        /// Whether the request was to change something: it may have.
+        /// True if the request was to change something: it may have.
         changes: bool,
-        /// What the network said.
+        /// Error of the network.
         #[source]
         source: Box<Status>,
     },
@@ -162,12 +162,12 @@ pub enum AdminError {
     Refused {
         /// As given.
         addr: String,
-        /// What it said.
+        /// Its status.
         status: Box<Status>,
     },
 }
 
-/// What kind of no it was.
+/// Kind of a refusal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Refused {
     /// There are no valid credentials.
@@ -186,7 +186,7 @@ pub enum Refused {
     RolledBack,
     /// All that there is to go back to was rolled back from.
     Withdrawn,
-    /// What the source holds is kept out.
+    /// The policies of the source are held back.
     HeldBack,
     /// The policies may not be put in force.
     Rejected,
@@ -218,7 +218,7 @@ impl AdminError {
         info.metadata.get("right").cloned()
     }
 
-    /// What kind of no it was; `None` where the server said nothing.
+    /// The kind of refusal; `None` if the server did not answer.
     #[must_use]
     pub fn refused(&self) -> Option<Refused> {
         let Self::Refused { status, .. } = self else { return None };
@@ -254,7 +254,7 @@ impl AdminError {
         })
     }
 
-    /// Why policies were not let in, where that is what the server said.
+    /// The reasons for rejecting policies, if the server gave them.
     #[must_use]
     pub fn rejection(&self) -> Option<pb::PolicyRejection> {
         let Self::Refused { status, .. } = self else { return None };
@@ -291,7 +291,7 @@ impl Credentials {
         Ok(Self { token, tls })
     }
 
-    /// Whether a token would go over the network for everyone to read.
+    /// Returns true if the token would cross the network unencrypted.
     #[must_use]
     pub fn token_goes_in_the_clear(&self, addr: &str) -> bool {
         let host = addr.rsplit_once(':').map_or(addr, |(host, _)| host).trim_matches(['[', ']']);
@@ -308,7 +308,7 @@ fn bytes(path: &Path) -> Result<Vec<u8>, CredentialError> {
     Ok(bytes)
 }
 
-/// How people call a thing in PEM, and how it begins there.
+/// Common name of a kind of PEM block, and text of its first line.
 type Pem = (&'static str, &'static str);
 
 const CERTIFICATE: Pem = ("certificate", "BEGIN CERTIFICATE-----");
@@ -365,7 +365,7 @@ impl AdminClient {
         Ok(Self { addr: addr.to_owned(), token: credentials.token.clone(), service })
     }
 
-    /// Where it is.
+    /// The address of the server.
     #[must_use]
     pub fn addr(&self) -> &str {
         &self.addr
@@ -392,7 +392,7 @@ impl AdminClient {
         }
     }
 
-    /// Where the replica stands, now and after every change.
+    /// The status of the replica, now and after every change.
     pub async fn watch(&self) -> Result<Watch, AdminError> {
         let call = self.request(pb::WatchPolicyStatusRequest {});
         let mut service = self.service.clone();
@@ -401,7 +401,7 @@ impl AdminClient {
     }
 }
 
-/// What a replica tells of itself until one of the two ends it.
+/// Statuses of a replica until either side ends the stream.
 #[derive(Debug)]
 pub struct Watch {
     addr: String,
@@ -415,7 +415,7 @@ impl Watch {
     }
 }
 
-/// Whether a call is to change something.
+/// Flags: the call only reads, or changes something.
 const READS: bool = false;
 const CHANGES: bool = true;
 
@@ -434,7 +434,7 @@ macro_rules! calls {
 }
 
 calls! {
-    /// Where the replica stands.
+    /// The policy status.
     status(GetPolicyStatusRequest) -> GetPolicyStatusResponse via get_policy_status within READ_TIMEOUT, READS;
     /// The revisions that can be gone back to.
     revisions(ListPolicyRevisionsRequest) -> ListPolicyRevisionsResponse via list_policy_revisions within READ_TIMEOUT, READS;

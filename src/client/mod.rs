@@ -15,16 +15,16 @@ use crate::api::pb::refund_policy_service_client::RefundPolicyServiceClient;
 use crate::domain::printable::Printable;
 use crate::telemetry::codes::code_name;
 
-/// How long the connection may take to be made.
+/// Timeout for making the connection.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long the answer may take once there is a connection.
+/// Timeout for the answer once there is a connection.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The largest answer that is read, in bytes: what a server may send, and its frame.
 const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024 + 1024;
 
-/// Why a call has no answer.
+/// Error of a call.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// The address is none.
@@ -38,7 +38,7 @@ pub enum CallError {
     Connect {
         /// As given.
         addr: String,
-        /// What the network said.
+        /// Error of the network.
         #[source]
         source: tonic::transport::Error,
     },
@@ -47,7 +47,7 @@ pub enum CallError {
     Timeout {
         /// As given.
         addr: String,
-        /// How long was waited.
+        /// Time waited.
         after: Duration,
     },
     /// The server ended the call without an answer.
@@ -55,13 +55,13 @@ pub enum CallError {
     Status {
         /// As given.
         addr: String,
-        /// What it said.
+        /// Its status.
         status: Box<Status>,
     },
 }
 
 impl CallError {
-    /// What to do about it; nothing where the server has said it.
+    /// Advice on the error; none where the server has given it.
     #[must_use]
     pub const fn help(&self) -> Option<&'static str> {
         match self {
@@ -72,7 +72,7 @@ impl CallError {
         }
     }
 
-    /// Whether it is the request that is wrong, and no server would answer it.
+    /// Returns true if the request is wrong, and no server would answer it.
     #[must_use]
     pub fn is_bad_request(&self) -> bool {
         match self {
@@ -81,7 +81,7 @@ impl CallError {
         }
     }
 
-    /// Whether the same call may work a moment later.
+    /// Returns true if a retry may succeed.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {

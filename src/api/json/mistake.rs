@@ -21,7 +21,7 @@ pub struct JsonMistake {
     pub help: String,
 }
 
-/// Why a text is not a message: every mistake in the order of the text.
+/// Error for a text that is no message: its mistakes in the order of the text.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct JsonError {
     /// The mistakes, at most [`VIOLATIONS_MAX`].

@@ -135,7 +135,7 @@ fn written(message: &DynamicMessage, options: &SerializeOptions) -> String {
     String::from_utf8(text).unwrap()
 }
 
-/// What a message says, whatever the order of the entries of its maps.
+/// The content of a message, whatever the order of the entries of its maps.
 fn content(message: &DynamicMessage) -> serde_json::Value {
     serde_json::from_str(&written(message, &SerializeOptions::new())).unwrap()
 }
