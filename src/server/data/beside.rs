@@ -105,7 +105,7 @@ impl CountedBody {
         }
     }
 
-    /// What is sent after a panic, which is the end.
+    /// Returns the last frame of the answer, after a panic.
     fn after_panic(&mut self) -> Result<Frame<Bytes>, Status> {
         // The panic hook has reported what it said, and nothing of the body is looked at again.
         Panicked { method: self.method.text() }.record();

@@ -107,7 +107,7 @@ pub fn answer(snapshot: &Snapshot, request: &pb::EvaluateRefundRequest) -> Resul
     Ok(Evaluated { response, outcome: decision.outcome, reason: decision.reason_codes.first(), elapsed })
 }
 
-/// How long a request takes to answer.
+/// Class of a request by the time it takes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Work {
     /// Less than other calls can wait for.
@@ -136,7 +136,7 @@ impl Work {
     }
 }
 
-/// What was written, as far as the span of its call tells of it.
+/// The parts of a written decision that the span of its call records.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DecisionSummary<'s> {
     pub(crate) decision_id: [u8; DECISION_ID_BYTES],
@@ -147,7 +147,7 @@ pub(crate) struct DecisionSummary<'s> {
     pub(crate) counted: Counted<'s>,
 }
 
-/// What was decided, as far as it is counted and asked of the candidate.
+/// The parts of a decision that metrics and the candidate need.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Counted<'s> {
     pub(crate) outcome: Outcome,
@@ -157,8 +157,8 @@ pub(crate) struct Counted<'s> {
     pub(crate) elapsed: Duration,
 }
 
-/// Where the plain requests of one call are answered, one after the other: what room one of them
-/// took, the next one uses again.
+/// Buffers for answering the plain requests of one call, one after the other: each reuses the memory
+/// of the one before.
 #[derive(Debug)]
 pub(crate) struct Scratch<'m> {
     snapshot: &'m Snapshot,
@@ -167,11 +167,11 @@ pub(crate) struct Scratch<'m> {
     policy: Option<OfPolicy<'m>>,
 }
 
-/// What all answers by one plan have in common.
+/// Common parts of all answers by one plan.
 #[derive(Debug)]
 struct OfPolicy<'m> {
     plan: &'m Plan,
-    /// What they say about it, in the bytes of their messages.
+    /// Their fields about the policy, in the bytes of their messages.
     written: Vec<u8>,
     identity: Identity,
 }
@@ -317,14 +317,14 @@ fn timed(plan: &Plan, facts: &Facts<'_>, recorder: &mut impl Recorder) -> (Decis
     (decision, begun.elapsed())
 }
 
-/// How much of the way to a decision is told.
+/// Extent of the explanation of a decision.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Explain {
     Nothing,
     Everything,
 }
 
-/// What is wrong with a request, gathered over all of it.
+/// Violations of a request, gathered over all of it.
 #[derive(Debug, Default)]
 struct Checks(Vec<FieldViolation>);
 
@@ -405,7 +405,7 @@ impl Checks {
     }
 }
 
-/// Whether a path is the whole or a part of what another path leads to.
+/// Returns true if a path is `whole`, or leads to a part of it.
 fn is_part_of(path: &str, whole: &str) -> bool {
     path.strip_prefix(whole).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }

@@ -1,5 +1,5 @@
-//! What stands around every call of the data service: its span, its deadline, and the promise
-//! that whatever goes wrong comes out as a standard status with nothing of the inside in it.
+//! The wrapper of every call of the data service: its span, its deadline, and the promise
+//! that any failure ends in a standard status that reveals nothing of the inside.
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -132,12 +132,12 @@ impl Deadline {
         self.0
     }
 
-    /// Whether there is time left.
+    /// Fails if no time is left.
     pub(crate) fn check(self) -> Result<(), Failure> {
         self.check_at(Instant::now())
     }
 
-    /// Whether there is time left at this moment.
+    /// Fails if no time is left at `now`.
     fn check_at(self, now: Instant) -> Result<(), Failure> {
         if self.0 <= now { Err(Failure::DeadlineExceeded) } else { Ok(()) }
     }
@@ -166,7 +166,7 @@ pub(crate) fn parse_timeout(text: &str) -> Option<Duration> {
 pub(crate) struct Panic;
 
 impl Panic {
-    /// What the caller hears of it, once it is counted.
+    /// Counts it, and returns the failure for the caller.
     fn failure(self, method: Method) -> Failure {
         telemetry::event::Panicked { method: method.full_name() }.record();
         Failure::Bug

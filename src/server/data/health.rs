@@ -17,7 +17,7 @@ use tonic_health::server::{HealthReporter, HealthService};
 use crate::api::limits::SMALL_MESSAGE_BYTES_MAX;
 use crate::server::transport::stop::{Stage, StopSignal};
 
-/// What is said about this server's health.
+/// The reported health of this server.
 #[derive(Clone, Debug)]
 pub(crate) struct Reported {
     reporter: HealthReporter,

@@ -15,7 +15,7 @@ use crate::telemetry;
 use crate::telemetry::cpu::{self, Clock};
 use crate::telemetry::event::BufferKind;
 
-/// Who pays for a call.
+/// Payer of a call.
 #[derive(Clone, Debug)]
 pub(crate) struct Paying {
     /// For its work.

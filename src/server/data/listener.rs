@@ -45,24 +45,24 @@ use crate::server::transport::supervision::Stay;
 use crate::telemetry::event::Listener;
 use crate::telemetry::requests::{ActiveRequest, RequestMethod};
 
-/// How a server runs.
+/// Settings of a server.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ServerConfig {
     /// Connections open at once; never more than half of the descriptors that the process may have.
     pub connections_max: usize,
     /// Connections of one peer (an address, or a network of 64 bits); `None`: nine of ten.
     pub connections_per_peer_max: Option<usize>,
-    /// How long a connection may stay, a tenth more or less.
+    /// Maximum age of a connection, a tenth more or less.
     pub connection_age_max: Duration,
-    /// How long a connection may stay without a call.
+    /// Idle timeout of a connection without a call.
     pub connection_idle_max: Duration,
-    /// How long a new connection may take to say that it speaks HTTP/2.
+    /// Timeout for the HTTP/2 preface of a new connection.
     pub first_bytes_timeout: Duration,
-    /// How long after NOT_SERVING new connections are still taken.
+    /// Time after NOT_SERVING in which new connections are accepted.
     pub stop_notice: Duration,
-    /// How long calls in progress may go on after GOAWAY.
+    /// Time for calls in progress to finish after GOAWAY.
     pub drain_time_max: Duration,
-    /// When calls are refused because there is too much to do.
+    /// Rules for refusing calls under overload.
     pub overload: OverloadConfig,
 }
 
@@ -81,7 +81,7 @@ impl Default for ServerConfig {
     }
 }
 
-/// Why a server could not be started.
+/// Error in starting a server.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The descriptors of the services cannot be read.
@@ -196,7 +196,7 @@ async fn run<S: Services<B>, B: HttpBody<Data = Bytes, Error = Status> + Unpin +
     connections.drain((Instant::now() + config.drain_time_max).min(stopped_at + STOP_TIME_MAX)).await
 }
 
-/// What a connection calls.
+/// Services behind a connection.
 trait Services<B>:
     HyperService<Request<RequestBody>, Response = Response<B>, Error = Infallible, Future: Send + Unpin + 'static>
     + Clone

@@ -138,7 +138,7 @@ impl Limited {
     }
 }
 
-/// What is known of a call beside its message.
+/// Data about a call beside its message.
 #[derive(Debug)]
 struct Call<'b> {
     /// The bytes in which its message lies.
@@ -350,7 +350,7 @@ fn validate_evidence(snapshot: &Snapshot, message: &[u8]) -> Result<http::Respon
     Ok(response)
 }
 
-/// What was decided on a request that was decoded, as far as it is counted.
+/// The parts of the decision on a decoded request that metrics need.
 #[derive(Debug)]
 struct Decoded {
     order_id: String,
@@ -410,7 +410,7 @@ enum Item<'m> {
 }
 
 impl Item<'_> {
-    /// What was decided.
+    /// The outcome.
     const fn outcome(&self) -> Outcome {
         match self {
             Self::Plain(written, _) => written.counted.outcome,

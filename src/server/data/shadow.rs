@@ -31,25 +31,25 @@ use crate::telemetry::event::Panicked;
 /// Requests that wait: those of one full batch.
 const QUEUE_MAX: usize = BATCH_ITEMS_MAX;
 
-/// What the requests that wait would have over the wire, in bytes. Only requests that were answered
-/// wait, so the bounds of what a request may say hold for them, too.
+/// Upper bound for the waiting requests, in bytes on the wire. Only requests that were answered wait,
+/// so the bounds of a request hold for them, too.
 const QUEUE_BYTES_MAX: usize = 2 * MATERIAL_MESSAGE_BYTES_MAX;
 
-/// How long the thread works before it rests.
+/// Time that the thread works before it rests.
 const TURN_TIME_MAX: Duration = Duration::from_millis(1);
 
-/// How many times as long as it worked it rests: nineteen, so that it takes a twentieth of one processor,
-/// and less where it has to wait for one.
+/// Ratio of rest to work: nineteen, so that the thread takes a twentieth of one processor, and less
+/// where it has to wait for one.
 const REST_PER_WORK: u32 = 19;
 
 /// Longest rest, for a candidate that takes half a second and more for one request.
 const REST_MAX: Duration = Duration::from_secs(10);
 
-/// How long it waits before it looks into an empty queue again. Being woken would be quicker, but
-/// to wake a thread costs those that answer several microseconds each time.
+/// Interval for polling an empty queue. A wake-up would be quicker, but costs the threads that
+/// answer several microseconds each time.
 const LOOK_GAP: Duration = Duration::from_millis(5);
 
-/// How long it leaves the processors alone where the service is busy.
+/// Rest of the thread while the service is busy.
 const BUSY_REST: Duration = Duration::from_millis(50);
 
 /// Tasks of the service that are ready to run and wait for a thread, from which on it is busy.
@@ -58,7 +58,7 @@ const WAITING_TASKS_BUSY: usize = 32;
 /// Longest wait for the thread to end: it looks after each request.
 const JOIN_TIME_MAX: Duration = Duration::from_millis(500);
 
-/// Where requests that were answered are left.
+/// Queue for requests that were answered.
 #[derive(Clone, Debug)]
 pub(crate) struct Shadow {
     engine: Engine,
@@ -96,7 +96,7 @@ struct Job {
     message: Vec<u8>,
 }
 
-/// How much the service has to do.
+/// Load of the service.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Load {
     Calm,
@@ -123,9 +123,9 @@ fn start_with(
     Ok((Shadow { engine, jobs, shared }, owner))
 }
 
-/// What the policies of a snapshot say to a request, as far as it is compared; `None` where they
-/// cannot read it. Which digest or generation the caller insisted on, and in which language it is
-/// told, makes no difference to a decision.
+/// Returns the compared parts of a snapshot's decision on a request; `None` where its policies cannot
+/// read the request. The digest or generation that the caller pinned, and the language, make no
+/// difference to a decision.
 fn observe(snapshot: &Snapshot, message: &pb::EvaluateRefundRequest) -> Option<Observed> {
     let (said, violations) = request::for_decision(message.order.as_ref(), message.claim.as_ref());
     if !violations.is_empty() {
@@ -146,7 +146,7 @@ pub(crate) struct Answered<'m> {
 }
 
 impl Shadow {
-    /// Where nobody asks a candidate anything: what is left here is let go.
+    /// Creates a queue without a reader: requests left here are dropped.
     pub(crate) fn of_nobody(engine: Engine) -> Self {
         let (jobs, _) = sync_channel(0);
         Self { engine, jobs, shared: Arc::default() }

@@ -21,13 +21,13 @@ use crate::server::wire::words::{
     to_refund_method,
 };
 
-/// What does not follow from the decision.
+/// The fields that do not follow from the decision.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Heading<'a> {
     /// To be told in hexadecimal digits.
     pub(crate) decision_id: [u8; DECISION_ID_BYTES],
     pub(crate) request_id: &'a str,
-    /// What [`policy`] has written.
+    /// The bytes that [`policy`] has written.
     pub(crate) policy: &'a [u8],
 }
 

@@ -23,7 +23,7 @@ impl<'o> Writer<'o> {
         Self(out)
     }
 
-    /// How many bytes there are by now.
+    /// Number of bytes so far.
     pub(crate) const fn written(&self) -> usize {
         self.0.len()
     }
@@ -212,7 +212,7 @@ fn low_seven_bits(value: u64) -> u8 {
     value.to_le_bytes().first().map_or(0, |low| low & 0x7f)
 }
 
-/// How many bytes a number takes, seven bits each.
+/// Number of bytes for a number, seven bits each.
 const fn varint_bytes(value: u64) -> usize {
     let bits = 64 - (value | 1).leading_zeros();
     bits.div_ceil(7) as usize

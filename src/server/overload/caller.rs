@@ -27,7 +27,7 @@ const MEAN_COST_CALLS: u64 = 8;
 pub(crate) enum CallerKey {
     /// The address that it calls from; of IPv6 the first 64 bits, since one host has all of the others.
     Peer(IpAddr),
-    /// Its own name for itself.
+    /// The name in its header.
     Name(Box<[u8]>),
     /// Callers that nothing is known of.
     Unknown,

@@ -145,7 +145,7 @@ impl Turn {
 pub(crate) enum Order {
     /// More, until the calls of the turn are used up.
     Free,
-    /// What has been read is answered before more is read, and all others go first.
+    /// All others go first; calls already read are answered before more is read.
     OthersFirst {
         /// True if this turn reads.
         reads: bool,

@@ -33,7 +33,7 @@ pub(crate) fn send_by(at: Instant) {
     SEND_BY.set(Some(at));
 }
 
-/// What was noted since this was last asked.
+/// Takes the time noted by `send_by`, if any.
 pub(crate) fn take_send_by() -> Option<Instant> {
     SEND_BY.take()
 }
@@ -44,10 +44,10 @@ pub(crate) struct PacedBody<B> {
     /// `None` where there is none, or was no room for it.
     inner: Option<B>,
     call: OpenCall,
-    /// What is left of the chunk that is being sent.
+    /// The rest of the chunk that is being sent.
     rest: Bytes,
     held: Option<Arc<Reservation>>,
-    /// Whether there was a message in it.
+    /// True once it had a message.
     answered: bool,
 }
 

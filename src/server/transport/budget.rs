@@ -23,7 +23,7 @@ pub(crate) struct ByteBudget {
     /// A connection may hold `max / divisor`, times the square of the part that is free.
     divisor: usize,
     held: AtomicUsize,
-    /// What the connections of each peer hold; of one without connections nothing is left.
+    /// Bytes held by the connections of each peer; an entry dies with the last connection.
     peers: Mutex<HashMap<Peer, Weak<AtomicUsize>>>,
 }
 
@@ -39,7 +39,7 @@ impl ByteBudget {
         Self::new(isize::MAX.unsigned_abs(), 1)
     }
 
-    /// Whether one connection may hold `own` bytes where those of its peer hold `of_peer` and all together `all`.
+    /// Returns true if a connection may hold `own` bytes while those of its peer hold `of_peer`, and all hold `all`.
     fn permits(&self, own: usize, of_peer: usize, all: usize) -> bool {
         let wide = |bytes: usize| u128::try_from(bytes).unwrap_or(u128::MAX);
         let free = wide(self.max.saturating_sub(all));
@@ -74,7 +74,7 @@ impl ByteBudget {
 pub(crate) struct Account {
     budget: Arc<ByteBudget>,
     held: AtomicUsize,
-    /// What all connections of its peer hold.
+    /// Bytes held by all connections of its peer.
     of_peer: Arc<AtomicUsize>,
 }
 
@@ -113,7 +113,7 @@ impl Account {
         }
     }
 
-    /// What this connection, its peer and all hold.
+    /// Bytes held by this connection, its peer and all.
     fn counts(&self) -> [&AtomicUsize; 3] {
         [&self.held, &self.of_peer, &self.budget.held]
     }

@@ -40,18 +40,18 @@ use crate::server::transport::stop::StopSignal;
 use crate::server::transport::supervision::{Stay, must_close};
 use crate::telemetry::event::{AnswerNotRead, Closure, ConnectionClosed, Listener, NotGrpc, Panicked};
 
-/// What a connection may take; what is not here is the same for all.
+/// Bounds of a connection; those not listed are the same for all.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
     /// Whose it is.
     pub(crate) listener: Listener,
-    /// How long it may stay.
+    /// Its maximum age and idle time.
     pub(crate) stay: Stay,
-    /// How long it may take to say that it speaks HTTP/2.
+    /// Timeout for its HTTP/2 preface.
     pub(crate) first_bytes_timeout: Duration,
     /// Streams open at once.
     pub(crate) streams_max: u32,
-    /// What may be sent on one stream before it was read.
+    /// Bytes that may be sent on a stream before they are read.
     pub(crate) stream_window_bytes: u32,
 }
 
@@ -129,14 +129,14 @@ pub(crate) async fn serve<S, B>(
     calls.end().await;
 }
 
-/// Waits until a connection has to go that has not said that it speaks HTTP/2. What is under way gets there first: a call
-/// may come with the first bytes, and whoever sent it is told that it was not taken, or answered.
+/// Waits until a connection without a preface has to go. Bytes under way arrive first: a call may come with
+/// them, and its caller gets an answer, or is told that the call was not taken.
 async fn going(stop: &mut StopSignal) {
     stop.draining().await;
     sleep(GREETING_GRACE).await;
 }
 
-/// How a connection ended.
+/// End of a connection.
 #[derive(Debug)]
 enum Ended {
     /// The peer has ended it, or broken it.
@@ -145,7 +145,7 @@ enum Ended {
     Here(Closure),
 }
 
-/// How long calls may go on where a connection has to be closed; `None`: not at all.
+/// Time for calls to finish where a connection has to be closed; `None`: no time.
 fn closing_time(closure: Closure, state: &ConnectionState) -> Option<Duration> {
     match closure {
         Closure::Age => Some(CONNECTION_AGE_GRACE),
@@ -157,7 +157,7 @@ fn closing_time(closure: Closure, state: &ConnectionState) -> Option<Duration> {
     }
 }
 
-/// Why a connection ended that ended with an error.
+/// Returns the reason for the end of a connection by an error.
 fn closure_of(error: &hyper::Error) -> Closure {
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
@@ -207,7 +207,7 @@ where
     }
 }
 
-/// What has arrived is read, the calls in it get a turn, and their answers are sent together.
+/// Reads what has arrived, gives the calls in it a turn, and sends their answers together.
 fn turn<C: Future>(
     mut connection: Pin<&mut C>,
     calls: &Calls,

@@ -43,7 +43,7 @@ impl Accept for TcpListener {
     }
 }
 
-/// How the connections that were open at the stop ended.
+/// Ends of the connections that were open at the stop.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Drained {
     /// They finished what was in progress.
@@ -61,7 +61,7 @@ pub(crate) struct Places {
     pub(crate) per_peer_max: usize,
     /// Those that have not shown who they are, where that is asked for. One peer may have half of them.
     pub(crate) unauthenticated_max: Option<usize>,
-    /// How long a connection with open calls may go without an answer, where others want its place.
+    /// Time that a connection with open calls may go without an answer, where others want its place.
     pub(crate) unanswered_max: Duration,
 }
 
@@ -79,12 +79,12 @@ pub(crate) struct Connections {
     tasks: JoinSet<()>,
     /// Those that have a place. One that was told to go has none any more.
     open: HashMap<Id, Arc<ConnectionState>>,
-    /// How many places each peer has.
+    /// Number of places of each peer.
     held: HashMap<Peer, usize>,
     scanned_at: Option<Instant>,
 }
 
-/// Which connections may make room.
+/// Connections that may make room.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Among {
     All,
@@ -236,7 +236,7 @@ impl Connections {
         !first.is_empty()
     }
 
-    /// How little a connection is used; `None`: enough.
+    /// Returns how little a connection is used; `None`: enough.
     fn usage(&self, state: &ConnectionState, now: Instant) -> Option<Usage> {
         let unknown = self.places.unauthenticated_max.is_some() && !state.has_reached(Stage::Authenticated);
         let silent = !state.has_reached(Stage::Greeted) || (unknown && state.is_idle());
@@ -267,8 +267,8 @@ impl Connections {
     }
 }
 
-/// How little a connection is used, the least first: whether it is known who is on it, in what way it is
-/// idle, since when.
+/// Rank of a connection, the least used first: whether the peer is known, the way in which it is idle,
+/// since when.
 type Usage = (bool, Disuse, Instant);
 
 /// Ways not to be used, the least use first.
@@ -291,8 +291,8 @@ fn is_among(state: &ConnectionState, among: Among) -> bool {
     }
 }
 
-/// Whether an error of `accept` is about the connection that it would have been, and says nothing
-/// about the next.
+/// Returns true if an error of `accept` concerns only the connection that it would have been, not
+/// the next.
 fn concerns_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),

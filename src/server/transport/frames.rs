@@ -33,7 +33,7 @@ const HEADER_BYTES_MAX: usize = HEADER_LIST_BYTES_MAX as usize;
 /// Counts the frames of one connection that carry no call.
 #[derive(Debug)]
 pub(crate) struct ControlFrames {
-    /// What of a head has been read.
+    /// The bytes of a head read so far.
     head: [u8; HEAD_BYTES],
     head_bytes: usize,
     /// Bytes of the payload that are to come.

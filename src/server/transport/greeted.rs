@@ -20,7 +20,7 @@ use crate::server::overload::Reading;
 use crate::server::transport::frames::ControlFrames;
 use crate::telemetry::event::Listener;
 
-/// What every HTTP/2 client says first.
+/// The HTTP/2 connection preface.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// So many bytes at most wait for what is written after them: the head of a long answer takes 1 024 and its headers.
@@ -45,7 +45,7 @@ pub(crate) async fn greeted<S: AsyncRead + Unpin>(
 /// A connection whose preface has been seen.
 #[derive(Debug)]
 pub(crate) struct Greeted<S> {
-    /// What of the preface has not been read again.
+    /// The rest of the preface that is still to be replayed.
     unread: &'static [u8],
     reading: Reading,
     control_frames: ControlFrames,
@@ -86,7 +86,7 @@ impl<S: AsyncWrite + Unpin> Greeted<S> {
         self.write(&[], cx).map_ok(|_none| ())
     }
 
-    /// What came of a write; an error where none found room for too long.
+    /// Returns the result of a write; an error where none found room for too long.
     fn in_time<T>(&mut self, written: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.stall = None;
@@ -195,7 +195,7 @@ mod tests {
         Greeted { unread: PREFACE, reading, control_frames, stream, held: BytesMut::new(), stall: None }
     }
 
-    /// What the stream got of these parts, written one after the other and then flushed.
+    /// Writes these parts one after the other, flushes, and returns the stream.
     async fn written(room: usize, parts: &[&[u8]]) -> Narrow {
         let mut greeted = greeted_with(Narrow { room, writes: Vec::new(), written: Vec::new(), full: false });
         for part in parts {

@@ -1,4 +1,4 @@
-//! What every listener does with bytes and connections, before anybody knows what they say.
+//! Handling of bytes and connections by every listener, before their content is known.
 
 pub(crate) mod answer;
 pub(crate) mod budget;

@@ -1,4 +1,4 @@
-//! Where connections come from, as far as shares of places go.
+//! Peers of connections, as the shares of places count them.
 
 use std::net::{IpAddr, SocketAddr};
 

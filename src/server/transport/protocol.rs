@@ -1,4 +1,4 @@
-//! What makes a request one of gRPC, before anything of it is read: its method and its content type.
+//! The test for a gRPC request before its body is read: its method and its content type.
 
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
@@ -20,7 +20,7 @@ pub(crate) fn refusal<B>(request: &Request<B>) -> Option<Response<()>> {
     Some(response)
 }
 
-/// Whether messages are of gRPC, in the encoding that we speak. What follows a semicolon says nothing.
+/// Returns true for gRPC messages in the supported encoding. Text after a semicolon is ignored.
 fn is_grpc(headers: &HeaderMap) -> bool {
     let Some(content_type) = headers.get(CONTENT_TYPE) else { return false };
     let essence = content_type.as_bytes().split(|&byte| byte == b';').next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What is known of one open connection: how far it has come, what its calls hold, whether it is used.
+//! State of one open connection: its stage, the bytes that its calls hold, its use.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -13,7 +13,7 @@ use crate::server::transport::budget::Account;
 use crate::server::transport::peer::Peer;
 use crate::server::transport::unsent::Unsent;
 
-/// How far a connection has come.
+/// Stage of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Stage {
     /// It has said nothing yet.
@@ -69,7 +69,7 @@ impl ConnectionState {
         }
     }
 
-    /// Where it comes from.
+    /// The peer of the connection.
     pub(crate) const fn peer(&self) -> Peer {
         self.peer
     }
@@ -84,7 +84,7 @@ impl ConnectionState {
         self.stage.fetch_max(stage as u8, Relaxed);
     }
 
-    /// Whether it has come so far.
+    /// Returns true once the connection has reached `stage`.
     pub(crate) fn has_reached(&self, stage: Stage) -> bool {
         stage as u8 <= self.stage.load(Relaxed)
     }
@@ -104,7 +104,7 @@ impl ConnectionState {
         (before < OPEN_ENDED_CALLS_MAX).then_some(call)
     }
 
-    /// Whether no call is open.
+    /// Returns true if no call is open.
     pub(crate) fn is_idle(&self) -> bool {
         self.calls.load(Relaxed) == 0
     }

@@ -1,8 +1,8 @@
-//! How the parts of the server hear that it stops.
+//! Signal for the parts of the server that it stops.
 
 use tokio::sync::watch;
 
-/// How far the stop has come, for those who hold connections and streams.
+/// Stage of the stop, for the holders of connections and streams.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Stage {
     /// It has not begun.

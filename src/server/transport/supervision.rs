@@ -10,7 +10,7 @@ use crate::server::transport::state::{ConnectionState, Stage};
 use crate::server::transport::unsent::Progress;
 use crate::telemetry::event::Closure;
 
-/// How long connections of one listener may stay.
+/// Time limits of a listener's connections.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Stay {
     /// Until one is told to go; each a tenth more or less of it, so that they do not all go at once.

@@ -14,7 +14,7 @@ use crate::api::errors::Failure;
 use crate::api::limits::ANSWER_BYTES_MAX;
 use crate::server::fast_path::writer::Writer;
 
-/// What stands before every gRPC message: a flag and the length.
+/// The prefix of every gRPC message: a flag and the length.
 pub(crate) const MESSAGE_PREFIX_BYTES: usize = 5;
 
 static GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
@@ -23,7 +23,7 @@ static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 /// Room for a usual answer, so that its bytes are written once and never moved.
 const USUAL_ANSWER_BYTES: usize = 1024;
 
-/// Whether the messages of a call may be compressed.
+/// Encoding of the messages of a call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Encoding {
     Identity,
@@ -31,7 +31,7 @@ pub(crate) enum Encoding {
 }
 
 impl Encoding {
-    /// What the headers of a call say.
+    /// Reads it from the headers of a call.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         match headers.get(&GRPC_ENCODING) {
             Some(encoding) if encoding != "identity" => Self::Other,
@@ -69,7 +69,7 @@ impl Answer {
         Writer::at_end_of(&mut self.0)
     }
 
-    /// Whether it is within its limit so far.
+    /// Fails if it is above its limit already.
     pub(crate) const fn check_size(&self) -> Result<(), Failure> {
         if self.0.len() <= ANSWER_BYTES_MAX + MESSAGE_PREFIX_BYTES { Ok(()) } else { Err(Failure::AnswerTooLarge) }
     }

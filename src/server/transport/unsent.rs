@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 /// Periods that are told apart: this one, the one before, and all that are older.
 const PERIODS: usize = 3;
 
-/// What is not sent, by the period in which it was handed over.
+/// Number of unsent parts, by the period in which each was handed over.
 #[derive(Debug, Default)]
 pub(crate) struct Unsent {
     period: AtomicUsize,
@@ -22,7 +22,7 @@ pub(crate) struct UnsentPart {
     slot: usize,
 }
 
-/// Whether what was handed over is sent in time.
+/// Progress in sending the parts that were handed over.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Progress {
     /// Nothing waits for a whole period.

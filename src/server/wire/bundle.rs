@@ -59,8 +59,8 @@ pub(crate) fn bundle(files: pb::PolicyFiles) -> Result<Bundle, Vec<FieldViolatio
     Bundle::new(files.collect()).map_err(|error| vec![FieldViolation::new("files.files", error.to_string())])
 }
 
-/// What is wrong with the path of a file. Whoever keeps a bundle on disk relies on this: a path
-/// leads to a place below the bundle, and to the same one everywhere.
+/// Returns the fault in the path of a file. Code that keeps a bundle on disk relies on this: a
+/// path leads to a place below the bundle, and to the same one everywhere.
 fn path_problem(path: &str) -> Option<&'static str> {
     if path.is_empty() {
         Some("must not be empty")

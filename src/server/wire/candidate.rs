@@ -1,4 +1,4 @@
-//! How a candidate would have decided, as a message.
+//! Decisions of a candidate, as a message.
 
 use std::time::Duration;
 

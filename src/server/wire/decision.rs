@@ -20,12 +20,12 @@ use crate::server::wire::words::{
     to_deduction_kind, to_liable_party, to_outcome, to_primary_reason, to_reason_codes, to_refund_method,
 };
 
-/// How a deduction came about that no step of a rule took.
+/// Formula of a deduction that no step of a rule took.
 const COMPONENT_FORMULA: &str = "kept of a component by the policy";
 const TENDER_FORMULA: &str = "paid by a tender that money cannot go back to";
 const REQUESTED_FORMULA: &str = "beyond the amount asked for";
 
-/// What names are looked up in.
+/// Sources of names.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Names<'a> {
     /// The plan that decided.
@@ -137,7 +137,7 @@ fn tier_text(step: &Step, tier: Option<NonZeroU16>) -> Option<&str> {
     }
 }
 
-/// What is given on top for a line.
+/// Compensations for a line.
 pub(crate) fn compensations<'a>(
     decision: &'a LineDecision,
     names: Names<'a>,
@@ -154,7 +154,7 @@ pub(crate) fn compensations<'a>(
     })
 }
 
-/// What the customer owes for a line.
+/// Amounts that the customer owes for a line.
 pub(crate) fn amounts_due<'a>(
     decision: &'a LineDecision,
     names: Names<'a>,
@@ -193,7 +193,7 @@ fn tender_refund(refund: &TenderRefund, names: Names<'_>) -> pb::TenderRefund {
     }
 }
 
-/// What the rule of a line needs and the request lacks.
+/// Facts that the rule of a line needs and the request lacks.
 pub(crate) fn missing_facts<'a>(
     decision: &'a LineDecision,
     names: Names<'a>,
@@ -289,7 +289,7 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// How a deduction came about, as the author wrote it.
+    /// Formula of a deduction, as the author wrote it.
     pub(crate) fn formula(self, source: DeductionSource) -> &'a str {
         match source {
             DeductionSource::Step { rule, step, tier } => {
@@ -316,7 +316,7 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// Where in the request a fact of a line comes from; empty for a fact that the policy derives.
+    /// Path in the request of a fact of a line; empty for a fact that the policy derives.
     pub(crate) fn field(self, fact: FactId, line: u16) -> String {
         let Some(definition) = self.plan.fact(fact) else { return String::new() };
         match &definition.origin {

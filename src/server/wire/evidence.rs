@@ -56,7 +56,7 @@ fn rejected_evidence(rejected: &RejectedEvidence, plan: &Plan, claim: &Claim<'_>
     }
 }
 
-/// What is wrong with a piece, with the limit that it does not meet.
+/// Text on a problem of a piece, with the limit that it does not meet.
 fn detail(problem: EvidenceProblem, of: Option<&Conditions>, plan: &Plan) -> String {
     match problem {
         EvidenceProblem::AnotherOrder => "it is about another order".to_owned(),

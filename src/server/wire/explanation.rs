@@ -1,4 +1,4 @@
-//! What a decision rested on: heard while it is made, and put into words afterwards.
+//! The basis of a decision: recorded while it is made, and put into words afterwards.
 
 use std::collections::BTreeMap;
 
@@ -68,7 +68,7 @@ impl Recorder for Transcript {
 }
 
 impl Transcript {
-    /// What was heard, as data.
+    /// The recording as data.
     pub(crate) fn explanation(self) -> Explanation {
         Explanation { lines: self.lines.into_iter().map(LineTranscript::explanation).collect() }
     }

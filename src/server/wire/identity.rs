@@ -7,12 +7,12 @@ use crate::engine::snapshot::Snapshot;
 use crate::plan::Plan;
 use crate::server::fast_path::answer::DECISION_ID_BYTES;
 
-/// What decisions by one policy follow from, side by side. Parts are preceded by their lengths, so that no two requests
+/// The inputs of decisions by one policy, side by side. Parts are preceded by their lengths, so that no two requests
 /// read the same.
 #[derive(Debug)]
 pub(crate) struct Identity {
     parts: Vec<u8>,
-    /// How many bytes at the beginning are the same for every request.
+    /// Number of leading bytes that are the same for every request.
     of_policy: usize,
 }
 

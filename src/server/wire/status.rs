@@ -1,4 +1,4 @@
-//! Where a replica stands, what changed and what is wrong, as messages.
+//! Status, changes and problems of a replica, as messages.
 
 use crate::api::pb;
 use crate::decision::ENGINE_REVISION;

@@ -1,4 +1,4 @@
-//! What the thread for candidates does when all goes well, and when nothing does.
+//! Tests of the thread for candidates, when all goes well and when nothing does.
 
 use std::sync::mpsc::{Sender, channel};
 
