@@ -73,7 +73,7 @@ impl fmt::Debug for Tls {
 pub struct CredentialFiles {
     /// A token, and nothing else.
     pub token: Option<PathBuf>,
-    /// The certificates of whoever vouches for the server; with it the connection has TLS.
+    /// The CA certificates to verify the server with; with them the connection uses TLS.
     pub tls_ca: Option<PathBuf>,
     /// The certificate and the key of the caller.
     pub tls_identity: Option<(PathBuf, PathBuf)>,

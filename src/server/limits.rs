@@ -41,8 +41,8 @@ pub const CALLS_PER_TURN: usize = 32;
 /// faster than it is read would otherwise have the thread for as long as it sends.
 pub const READ_BYTES_PER_TURN: usize = 64 * 1024;
 
-/// Tasks that run on a thread before it looks at its sockets and timers. One turn of a connection is up to half a
-/// millisecond of work: with the usual 61, those who call seldom would wait for all of them.
+/// Tasks that run on a thread before it polls its sockets and timers. One turn of a connection is up to half a
+/// millisecond of work: with the usual 61, infrequent callers would wait for all of them.
 pub const EVENT_INTERVAL: u32 = 8;
 
 /// Streams that the peer reset before they were looked at, until the connection is given up: the
@@ -171,8 +171,8 @@ pub const CROWDED_CLOSED_AT_ONCE: usize = 64;
 /// than a tenth of it.
 pub const CROWDED_SCAN_INTERVAL: Duration = Duration::from_millis(2);
 
-/// As many connections are looked at for each that comes: otherwise those that are turned away use up the
-/// looks of those that would find room.
+/// Number of open connections up to which each new one starts a scan: otherwise those that are turned
+/// away use up the scans that would find room.
 pub const CROWDED_SCANNED_FREELY_MAX: usize = 512;
 
 /// Upper bound for the time of a call, whatever its deadline: a peer that sends its request byte

@@ -186,7 +186,7 @@ impl<'m> Scratch<'m> {
     }
 
     /// Decides a plain request from its bytes and writes the answer. `None`, and nothing written,
-    /// where [`answer`] must look at it: it comes to the same answer, or says what is wrong.
+    /// where [`answer`] must decide: it comes to the same answer, or says what is wrong.
     pub(crate) fn answer(&mut self, message: &'m [u8], response: &mut Writer<'_>) -> Option<DecisionSummary<'m>> {
         let Self { snapshot, request: said, rows, policy } = self;
         let fast_path::request::PlainRequest {

@@ -12,8 +12,8 @@ use crate::engine::snapshot::Snapshot;
 use crate::server::data::evaluation::{self, Scratch};
 use crate::server::fast_path::writer::Writer;
 
-/// Answers `EvaluateRefundRequest` messages from their bytes, one after the other in the same room, as
-/// items of a batch are. `None` for each that the slow path must look at, and then nothing is written.
+/// Answers `EvaluateRefundRequest` messages from their bytes, one after the other in the same memory, as
+/// items of a batch are. `None` for each that needs the slow path, and then nothing is written.
 #[must_use]
 pub fn fast<'m>(snapshot: &'m Snapshot, messages: &[&'m [u8]]) -> Vec<Option<Vec<u8>>> {
     let mut scratch = Scratch::new(snapshot);

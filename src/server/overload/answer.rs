@@ -60,7 +60,7 @@ where
     }
 }
 
-/// The body of an answer; whoever drops it gives the permit back.
+/// The body of an answer; gives the permit back when dropped.
 #[derive(Debug)]
 pub(crate) struct AdmittedBody {
     body: Body,

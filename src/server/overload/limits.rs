@@ -25,8 +25,8 @@ pub const DELAY_TARGET: Duration = Duration::from_millis(4);
 /// Target for the mean wait of a heavy call for its own thread: a few times what such a call takes.
 pub const HEAVY_DELAY_TARGET: Duration = Duration::from_millis(50);
 
-/// Below this part of the threads' time, waiting has other reasons than too many calls, and whoever is
-/// refused could have been answered.
+/// Below this part of the threads' time, waiting has other reasons than too many calls, and a refused
+/// call could have been answered.
 pub const UTILIZATION_MIN: f64 = 0.85;
 
 /// Below this part of the threads' time spent on calls, something else keeps the threads busy (another

@@ -1,6 +1,6 @@
 //! Places for work that takes long, such as a large explanation: a few at once, given to callers in turn.
 //!
-//! One queue for all would let whoever asks most keep all others waiting. So each caller has a queue of its
+//! One queue for all would let the busiest caller keep all others waiting. So each caller has a queue of its
 //! own, and a place that becomes free goes to the caller that holds fewest; among those, to the one that has
 //! had them for the shortest time (start-time fair queueing, with the time known once a place is given back).
 

@@ -1,7 +1,7 @@
 //! Answers on their way out: in slices, each paid for until it is sent, and all of them in time.
 //!
 //! The HTTP/2 layer takes a whole chunk as soon as its peer allows one byte, and keeps it until the
-//! peer allows the rest. So it gets slices, and whoever lets it keep them pays from the budget.
+//! peer allows the rest. So it gets slices, and the connection pays for those it keeps from the budget.
 
 use std::cell::Cell;
 use std::future::Future;

@@ -1,4 +1,4 @@
-//! One connection of HTTP/2, from its first byte to its last, whoever listens.
+//! One connection of HTTP/2, from its first byte to its last, of any listener.
 //!
 //! The builder of the library's own server does not expose every bound that matters, so the
 //! HTTP/2 layer is set up here.

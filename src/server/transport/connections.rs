@@ -65,8 +65,8 @@ pub(crate) struct Places {
     pub(crate) unanswered_max: Duration,
 }
 
-/// The places that one peer may have unless configured otherwise: nine of ten. A balancer in front is one
-/// peer, and may have nearly all; what is left is for whoever else comes.
+/// The places that one peer may have unless configured otherwise: nine of ten. A load balancer is one
+/// peer, and may have nearly all; the rest is for other peers.
 pub(crate) const fn peer_share(max: usize) -> usize {
     max - max / 10
 }
@@ -201,8 +201,8 @@ impl Connections {
         if count < max.max(1) || self.close_unused(among) { Ok(()) } else { Err(refusal) }
     }
 
-    /// Closes some of those that are not used; whether there were any. Looking for them among many takes a
-    /// while, so it is not done for each that comes.
+    /// Closes some unused connections; returns true if there were any. Scanning many takes a while, so it
+    /// is not done for each new one.
     fn close_unused(&mut self, among: Among) -> bool {
         let now = Instant::now();
         let many = CROWDED_SCANNED_FREELY_MAX < self.open.len();

@@ -25,7 +25,7 @@ pub(crate) struct RequestBody {
 }
 
 impl RequestBody {
-    /// A body of which nothing is read.
+    /// A body that is still unread.
     pub(crate) const fn new(body: Incoming) -> Self {
         Self { inner: Some(body), ended: false }
     }

@@ -17,7 +17,7 @@ pub(crate) struct Stay {
     pub(crate) age_max: Duration,
     /// Without an open call.
     pub(crate) idle_max: Duration,
-    /// Until whoever is on it has shown who they are; `None`: that is not asked for.
+    /// Until the peer is authenticated; `None`: authentication is not required.
     pub(crate) unauthenticated_max: Option<Duration>,
 }
 
