@@ -35,7 +35,7 @@ const INVALID: &str = "invalid";
 /// The key of what is expected line by line.
 const LINES: &str = "lines";
 
-/// What came out differently, each as a phrase.
+/// Differences from the expected result, each as a phrase.
 pub fn differences(
     expected: &Table<Raw>,
     observed: &Observed<'_, '_>,
@@ -59,7 +59,7 @@ pub fn differences(
     differences
 }
 
-/// What came out differently where the request is bad: a case may expect just that.
+/// Differences where the request is invalid: a case may expect just that.
 pub fn of_violations(
     expected: &Table<Raw>,
     violations: &[FieldViolation],
@@ -362,8 +362,8 @@ fn difference(
     Some(format!("{name} is {}, expected {}", show(&got, observed.currency()), show(&expected, observed.currency())))
 }
 
-/// Whether two values are the same. Nothing is as good as an empty list; amounts, texts by name and lists of lists have no
-/// order, and other lists do.
+/// Returns `true` if two values are equal. Nothing is as good as an empty list; amounts, texts by name and lists of
+/// lists have no order, and other lists do.
 fn same(expected: &Value, got: &Value) -> bool {
     let ordered = |value: &Value| match value.clone() {
         Value::List(list) if list.is_empty() => Value::Nothing,

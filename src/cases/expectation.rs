@@ -1,4 +1,4 @@
-//! What a case expects, read as strictly as a policy: of the right form, in known words, and not empty.
+//! The expectation of a case, read as strictly as a policy: of the right form, in known words, and not empty.
 
 use crate::domain::money::{Amount, Currency};
 use crate::domain::request::Request;
@@ -30,7 +30,7 @@ pub(super) enum Value {
     Pairs(Vec<(String, String)>),
 }
 
-/// How an expectation is written.
+/// Form in which an expectation is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Form {
     /// One word.
@@ -72,7 +72,7 @@ pub(super) enum Vocabulary {
     AmountDue,
 }
 
-/// What can be expected of a decision, and of a request that is none.
+/// Keys that can be expected of a decision, and of an invalid request.
 pub(super) const KEYS: [(&str, Form); 22] = [
     ("outcome", Form::Word(Vocabulary::Outcome)),
     ("reason", Form::Word(Vocabulary::ReasonCode)),
@@ -98,7 +98,7 @@ pub(super) const KEYS: [(&str, Form); 22] = [
     ("tenders", Form::Amounts(Vocabulary::Tender)),
 ];
 
-/// How many of them can be expected of one line: the first ones.
+/// Number of these keys that can be expected of one line: the first ones.
 pub(super) const LINE_KEYS: usize = 10;
 
 /// What words are held against.
@@ -167,7 +167,7 @@ pub(super) fn read(
     value
 }
 
-/// Whether earlier versions passed over what is written like this, and so let a case pass that expects something else.
+/// Returns `true` if earlier versions ignored this form, and so let a case pass that expects something else.
 fn was_passed_over(form: Form, node: &Node) -> bool {
     match form {
         Form::Amounts(_) | Form::Problems => true,

@@ -1,5 +1,5 @@
-//! Why a case came out as it did, in a sentence or two: the rule that decided and where it is, the fact that it wants, and
-//! what would have let the expected one decide.
+//! Explains the result of a case, in a sentence or two: the rule that decided and where it is, the fact that it wants,
+//! and what would have let the expected one decide.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ use crate::policy::tree::NodeKind;
 /// Lines of an order that are explained; the others are decided alike or are as easily found.
 const LINES_MAX: usize = 3;
 
-/// Why the decision is another than expected. Decides once more, to hear why.
+/// Explains why the decision differs from the expected one. Decides once more to find the reason.
 pub(super) fn explain(observed: &Observed<'_, '_>, expected: &Table<Raw>, places: &RulePlaces<'_>) -> String {
     let mut tried = Tried::default();
     let decision = decide(observed.plan, observed.facts, &mut tried);
@@ -71,7 +71,7 @@ impl Explained<'_, '_, '_> {
         }
     }
 
-    /// What the deciding rule asks for and the case does not give.
+    /// Requirements of the deciding rule that the case does not meet: facts, evidence, clear text.
     fn wants(&self) -> Option<String> {
         let facts = self.line.missing_facts.iter().filter_map(|fact| self.plan().fact(*fact)).map(|fact| &fact.name);
         let facts: Vec<&String> = facts.collect();
@@ -95,7 +95,7 @@ impl Explained<'_, '_, '_> {
         (!held.is_empty()).then(|| format!("of {} it holds back {}", amount(self.line.base), held.join(" and ")))
     }
 
-    /// Why the expected rule did not decide; without one, the rule that came nearest to it.
+    /// Explains why the expected rule did not decide; without one, names the rule that came nearest.
     fn other_rule(&self, wanted: Option<&str>) -> Option<String> {
         let decided = self.plan().rule_id(self.line.rule);
         if let Some(wanted) = wanted.filter(|wanted| *wanted != decided) {
@@ -133,7 +133,7 @@ impl Explained<'_, '_, '_> {
     }
 }
 
-/// What was tried, line by line.
+/// Rules tried, line by line.
 #[derive(Debug, Default)]
 struct Tried {
     lines: Vec<TriedLine>,

@@ -21,7 +21,7 @@ use crate::policy::unknown::unknown_word;
 
 type Entry<'c> = (&'c Located<String>, &'c Node);
 
-/// What a case gives: the file's part, and the case's own on top of it.
+/// Entries that a case gives: those of the file, and the case's own on top of them.
 pub struct Given<'c> {
     entries: Vec<Entry<'c>>,
     case: &'c CaseNode,
@@ -79,7 +79,7 @@ fn overlay<'c>(below: Vec<Entry<'c>>, above: &'c Table<Raw>) -> Vec<Entry<'c>> {
 }
 
 impl<'c> Given<'c> {
-    /// What the file and the case give together.
+    /// Merges the entries of the file and the case.
     pub fn new(common: Option<&'c Table<Raw>>, case: &'c CaseNode, plan: &'c Plan) -> Self {
         let mut entries = Vec::new();
         for table in [common, case.given.as_ref()].into_iter().flatten() {

@@ -59,12 +59,12 @@ pub const CASE_FAILED: &str = "case-failed";
 /// Cases in one bundle.
 pub const CASES_MAX: usize = 20_000;
 
-/// What running cases came to.
+/// Result of running cases.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Rehearsal {
-    /// How many cases came out as expected.
+    /// Number of cases that came out as expected.
     pub passed: usize,
-    /// How many did not.
+    /// Number of cases that did not.
     pub failed: usize,
     /// Each case that did not, and each mistake in a file of cases.
     pub diagnostics: Vec<Diagnostic>,

@@ -28,7 +28,7 @@ use crate::plan::Plan;
 use crate::plan::fact::BuiltIn;
 use crate::plan::vocabulary::{Vocabulary, VocabularyId};
 
-/// What the facts are for.
+/// Purpose of the facts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Purpose {
     /// A decision: at least one line, and everything adds up.
@@ -108,7 +108,7 @@ pub(super) struct Intake<'p> {
     pub(super) violations: Violations,
 }
 
-/// Whether what was paid can be added up.
+/// State of the amounts paid: can they be added up?
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Sums {
     /// Every amount is known.
@@ -200,7 +200,7 @@ impl Intake<'_> {
         }
     }
 
-    /// How much there may be of everything, before any of it is looked at more closely.
+    /// Checks the upper bounds on the number of everything, before any of it is examined more closely.
     fn bounds(&mut self, order: &Order<'_>, claim: &Claim<'_>) {
         self.count(order.lines.len(), LINES_MAX, "order.lines");
         self.count(order.tenders.len(), TENDERS_MAX, "order.tenders");

@@ -29,7 +29,7 @@ pub struct Line<'p, 'f, 'r, R> {
     pub currency: &'p Currency,
     /// Hears what is looked at.
     pub recorder: &'r mut R,
-    /// What earlier deductions have done.
+    /// Effect of earlier deductions.
     pub standing: Remaining,
     /// Derived facts worked out so far, in the order in which they were asked for.
     derived: SmallVec<[Evaluated; 8]>,
@@ -39,16 +39,16 @@ pub struct Line<'p, 'f, 'r, R> {
 
 const _: () = assert!(DERIVED_FACTS_MAX < u8::MAX as usize, "the derived facts of a line are counted in a byte");
 
-/// What is left of a line or an order, and what the step before took; `None` where a fact is missing for it.
+/// Amount left of a line or an order, and amount taken by the step before; `None` where a fact is missing for it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Remaining {
-    /// What is left.
+    /// Amount left.
     pub left: Option<Amount>,
-    /// What the step before took.
+    /// Amount taken by the step before.
     pub previous: Option<Amount>,
 }
 
-/// What several tests come to together.
+/// Combined result of several tests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TestResult {
     /// All of them hold.
@@ -157,7 +157,7 @@ impl<'p, 'f, 'r, R: Recorder> Line<'p, 'f, 'r, R> {
         Ok(None)
     }
 
-    /// What a test says of this line.
+    /// Answer of a test for this line.
     #[inline]
     pub fn answer(&mut self, test: &Test) -> (Answer, Option<Fault>) {
         match self.value(test.fact) {
@@ -166,7 +166,7 @@ impl<'p, 'f, 'r, R: Recorder> Line<'p, 'f, 'r, R> {
         }
     }
 
-    /// What a test says of this line, where the fact has been told before.
+    /// Answer of a test for this line, where the fact has been told before.
     pub fn answer_untold(&mut self, test: &Test) -> Answer {
         if test.fact.0 < self.plan.given_facts {
             return test.accepts.answer(self.given(test.fact));
@@ -174,7 +174,7 @@ impl<'p, 'f, 'r, R: Recorder> Line<'p, 'f, 'r, R> {
         self.answer(test).0
     }
 
-    /// What tests come to together: one no decides, whatever else is unknown.
+    /// Combined result of tests: one no decides, whatever else is unknown.
     pub fn holds(&mut self, tests: &[Test]) -> TestResult {
         let mut held = TestResult::Yes;
         for test in tests {

@@ -10,7 +10,7 @@ use crate::domain::time::{Day, Timestamp};
 use crate::plan::Plan;
 use crate::plan::formula::{Binary, Formula, Leaf, Numeric, Op, Unary};
 
-/// Why a formula has no result on these facts although none is missing; in the order of their reason codes.
+/// Reason why a formula has no result on these facts although none is missing; in the order of their reason codes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Fault {
     /// A division by zero, a number too large, a date beyond the calendar of the world.
@@ -28,13 +28,13 @@ impl From<Overflow> for Fault {
 /// A value; `None` where a fact is missing.
 pub type Evaluated = Result<Option<Value>, Fault>;
 
-/// Where a formula finds the values of facts.
+/// Source of the values of facts for a formula.
 pub trait Environment {
     /// The value of a fact; `None` where it is missing.
     fn fact(&mut self, fact: FactId) -> Result<Option<&Value>, Fault>;
-    /// What earlier deductions have left, in billionths of a unit; `None` where one of them is not known.
+    /// Amount left by earlier deductions, in billionths of a unit; `None` where one of them is not known.
     fn remaining(&self) -> Option<Ratio>;
-    /// What the deduction before took, in billionths of a unit; `None` where it is not known.
+    /// Amount taken by the deduction before, in billionths of a unit; `None` where it is not known.
     fn previous(&self) -> Option<Ratio>;
 }
 
@@ -323,7 +323,7 @@ mod tests {
         })
     }
 
-    /// What a formula of numbers comes to, by operations on numbers of any length.
+    /// Result of a formula of numbers, by operations on numbers of any length.
     fn long(formula: &Formula, environment: &mut Known) -> Evaluated {
         let one = |_, a: Evaluated| match a? {
             Some(Value::Quantity(a)) => number(Ratio::whole(a.floor())),

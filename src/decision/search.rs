@@ -1,4 +1,4 @@
-//! Which rule decides a line.
+//! Search for the rule that decides a line.
 //!
 //! The index of the plan names the rules that single facts leave, the first one first; the rule's own
 //! tests have the last word. A derived fact is worked out when the first rule left asks for it, and
@@ -16,7 +16,7 @@ use crate::plan::Plan;
 use crate::plan::rule::Rule;
 use crate::plan::test::Answer;
 
-/// What the search for the deciding rule found.
+/// Result of the search for the deciding rule.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Found {
     /// This rule decides.
@@ -56,7 +56,7 @@ pub fn search<R: Recorder>(plan: &Plan, from: u32, line: &mut Line<'_, '_, '_, R
     found
 }
 
-/// What a rule's own tests say.
+/// Result of a rule's own tests.
 enum Tried {
     /// It decides, or would.
     Decides(Found),

@@ -64,7 +64,7 @@ pub fn order(claim: &Claim<'_, '_, '_>, mut lines: Decided) -> Decision {
     }
 }
 
-/// Whether money goes back on a line.
+/// Returns `true` if money goes back on a line.
 const fn is_approved(line: &LineDecision) -> bool {
     match line.outcome {
         Outcome::ApprovedFull | Outcome::ApprovedPartial => true,
@@ -76,7 +76,7 @@ const fn is_approved(line: &LineDecision) -> bool {
 struct Part<'d> {
     refund: &'d mut Amount,
     deductions: &'d mut SmallVec<[Deduction; 2]>,
-    /// What went back for it earlier.
+    /// Amount that went back for it earlier.
     earlier: Amount,
 }
 
@@ -226,7 +226,7 @@ fn of_order(
     (outcome, codes)
 }
 
-/// Whether something is held back of a component that was asked for.
+/// Returns `true` if part of a component that was asked for is held back.
 fn is_kept(component: &ComponentDecision) -> bool {
     component.deductions.iter().any(|deduction| deduction.kind != DeductionKind::NotRequested)
 }
@@ -285,10 +285,10 @@ fn evidence(claim: &Claim<'_, '_, '_>, lines: &[LineDecision]) -> EvidenceReport
     report(claim.plan, &places, claim.material(), claim.facts, vague)
 }
 
-/// What a reason that says more can mend.
+/// Reason codes that a more detailed reason can resolve.
 const UNCLEAR: ReasonCodes = ReasonCodes::of(&[ReasonCode::ReasonRequired, ReasonCode::ReasonTooVague]);
 
-/// What more material can mend.
+/// Reason codes that more material can resolve.
 const LACKING: ReasonCodes = ReasonCodes::of(&[
     ReasonCode::EvidenceMissing,
     ReasonCode::EvidenceInvalid,
@@ -296,7 +296,7 @@ const LACKING: ReasonCodes = ReasonCodes::of(&[
     ReasonCode::FactMissing,
 ]);
 
-/// What the customer can do next: what the rules name, then what the engine knows to be due. Each step once.
+/// Next steps for the customer: those that the rules name, then those that the engine knows to be due. Each step once.
 /// `reviewed` says that somebody looks at the claim before it is done with.
 pub fn next_steps(
     plan: &Plan,

@@ -1,4 +1,4 @@
-//! Which tender gets what: each part back to its own source, never more than it paid.
+//! Split of a refund among tenders: each part back to its own source, never more than it paid.
 
 use smallvec::SmallVec;
 
@@ -11,13 +11,13 @@ use crate::domain::money::Amount;
 use crate::domain::request::Refundability;
 use crate::plan::TenderOrder;
 
-/// What was paid by tenders that take nothing back, as far as it did not go back all the same.
+/// Amount paid by tenders that take nothing back, as far as it did not go back all the same.
 pub fn lost(tenders: &[TenderFacts<'_>]) -> Amount {
     let dead = tenders.iter().filter(|tender| tender.refundability == Refundability::NotRefundable);
     Amount::sum(dead.map(|tender| tender.paid.less(tender.refunded)))
 }
 
-/// What goes back to each tender, and when the last of it arrives.
+/// Splits the refund among the tenders, and says when the last part arrives.
 pub fn split(
     refund: Amount,
     claim: &Claim<'_, '_, '_>,

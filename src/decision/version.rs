@@ -1,4 +1,4 @@
-//! Which version of a policy governs an order.
+//! Choice of the version of a policy that governs an order.
 
 use crate::domain::ratio::Ratio;
 use crate::domain::request::Request;

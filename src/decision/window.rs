@@ -14,7 +14,7 @@ pub struct Times {
     pub review: Option<Days>,
     /// `None` where no money goes back, or no rule says how long it takes.
     pub payout: Option<Days>,
-    /// Whether some methods of payment have windows of their own.
+    /// `true` if some methods of payment have windows of their own.
     pub by_method: bool,
 }
 

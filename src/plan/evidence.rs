@@ -11,11 +11,11 @@ use crate::plan::vocabulary::Labels;
 pub struct EvidenceKind {
     /// Its name for people.
     pub label: Labels,
-    /// What a piece of it must be like to count; `None`: any piece of it counts.
+    /// Conditions for a piece of it to count; `None`: any piece of it counts.
     pub conditions: Option<Conditions>,
 }
 
-/// What a piece of a kind must be like to count.
+/// Conditions for a piece of a kind to count.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Conditions {
     /// Media types allowed; empty: any.
@@ -54,7 +54,7 @@ pub enum MediaRange {
     Family(String),
 }
 
-/// What must be proved: any one of these sets of pieces does.
+/// Evidence required: any one of these sets of pieces suffices.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Requirement {
     /// Its name in the policy.
@@ -81,7 +81,7 @@ impl Pieces {
         Self { kinds, more }
     }
 
-    /// How many pieces of a kind.
+    /// Number of pieces of a kind.
     #[must_use]
     pub fn count(&self, kind: u16) -> u16 {
         match 1u64.checked_shl(u32::from(kind)) {
@@ -97,13 +97,13 @@ impl Pieces {
         (0..64u16).filter(|kind| self.kinds >> kind & 1 == 1).map(|kind| (kind, self.count(kind)))
     }
 
-    /// How many pieces there are in all.
+    /// Number of pieces in all.
     #[must_use]
     pub fn size(&self) -> u32 {
         self.kinds.count_ones() + self.more.iter().map(|(_, more)| u32::from(*more)).sum::<u32>()
     }
 
-    /// Whether it holds all that is in the other one.
+    /// Returns `true` if it holds all pieces of the other one.
     #[must_use]
     pub fn contains(&self, other: &Self) -> bool {
         other.kinds & self.kinds == other.kinds && other.more.iter().all(|(kind, more)| *more < self.count(*kind))

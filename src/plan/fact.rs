@@ -1,4 +1,4 @@
-//! What facts there are: the ones every policy knows, those it declares, those it derives.
+//! Facts of a policy: the ones every policy knows, those it declares, those it derives.
 
 use crate::domain::facts::Value;
 use crate::domain::ratio::Ratio;
@@ -21,7 +21,7 @@ pub enum FactType {
     Text,
 }
 
-/// What a number counts. Only like can be compared with like.
+/// Quantity that a number counts. Only like can be compared with like.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Dimension {
     /// Nothing: a plain number, a ratio, a count.
@@ -45,12 +45,12 @@ pub struct FactDefinition {
     pub name: String,
     /// Its type.
     pub fact_type: FactType,
-    /// Where its value comes from.
+    /// Source of its value.
     pub origin: Origin,
 }
 
 impl FactDefinition {
-    /// Whether it is given with each line of an order.
+    /// Returns `true` if it is given with each line of an order.
     #[must_use]
     pub fn is_given_by_line(&self) -> bool {
         match &self.origin {
@@ -62,7 +62,7 @@ impl FactDefinition {
 }
 
 impl BuiltIn {
-    /// Whether it may differ from line to line of one order.
+    /// Returns `true` if it may differ from line to line of one order.
     #[must_use]
     pub const fn is_of_a_line(self) -> bool {
         match self {
@@ -97,14 +97,14 @@ impl BuiltIn {
     }
 }
 
-/// Where the value of a fact comes from.
+/// Source of the value of a fact.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Origin {
     /// A field that every request has room for.
     BuiltIn(BuiltIn),
     /// A further moment of the order: `order.times["…"]`.
     Anchor,
-    /// What the component of its name cost: `order.components`.
+    /// Cost of the component of its name: `order.components`.
     Component,
     /// An input that the policy declares.
     Input(Input),
@@ -115,15 +115,15 @@ pub enum Origin {
 /// An input that the policy declares.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Input {
-    /// Whether it is sent with the order or with each line.
+    /// Scope: sent with the order or with each line.
     pub scope: InputScope,
-    /// Which numbers it may take.
+    /// Numbers that it may take.
     pub range: InputRange,
-    /// What it is where the request does not say; `None`: then it is missing.
+    /// Value where the request gives none; `None`: then it is missing.
     pub default: Option<Value>,
 }
 
-/// Where an input is sent.
+/// Part of the request in which an input is sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum InputScope {
     /// `order.inputs`: the same for every line.
@@ -132,7 +132,7 @@ pub enum InputScope {
     Line,
 }
 
-/// Which numbers an input may take.
+/// Numbers that an input may take.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum InputRange {
     /// All of its type.
@@ -146,7 +146,7 @@ pub enum InputRange {
 }
 
 impl InputRange {
-    /// Whether a number, in the unit of its dimension, is allowed.
+    /// Returns `true` if a number, in the unit of its dimension, is allowed.
     #[must_use]
     pub fn contains(self, number: Ratio) -> bool {
         match self {
@@ -157,7 +157,7 @@ impl InputRange {
         }
     }
 
-    /// What is allowed, for messages.
+    /// Describes the numbers allowed, for messages.
     #[must_use]
     pub const fn describe(self) -> &'static str {
         match self {
@@ -169,7 +169,7 @@ impl InputRange {
     }
 }
 
-/// How a derived fact is worked out.
+/// Way in which a derived fact is worked out.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Derived {
     /// By a formula.
@@ -178,7 +178,7 @@ pub enum Derived {
     Table {
         /// The rows, in order.
         rows: Vec<Row>,
-        /// What it is where no row holds.
+        /// Value where no row holds.
         otherwise: Formula,
     },
 }
@@ -203,7 +203,7 @@ impl Derived {
 pub struct Row {
     /// All of them must hold.
     pub tests: Vec<Test>,
-    /// What the fact is then.
+    /// Value of the fact then.
     pub value: Formula,
 }
 
@@ -239,7 +239,7 @@ macro_rules! built_in_facts {
                 match self { $(Self::$variant => $field),+ }
             }
 
-            /// What it means.
+            /// Meaning of the fact.
             #[must_use]
             pub const fn meaning(self) -> &'static str {
                 match self { $(Self::$variant => $doc),+ }

@@ -1,4 +1,4 @@
-//! What a case says of earlier answers on the same order.
+//! Earlier answers on the same order, as a case gives them.
 
 use crate::cases::given::{Names, find, mapping, money, quantity, scalar};
 use crate::domain::request::EarlierAmount;

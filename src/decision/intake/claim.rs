@@ -1,4 +1,4 @@
-//! What the customer asks for and says, and the material that goes with it.
+//! The customer's request and words, and the material that goes with them.
 
 use smallvec::SmallVec;
 
@@ -106,7 +106,7 @@ fn same_file(sha256: &str, pieces: &[Evidence<'_>], at: usize, places: &[usize])
     places.iter().position(same).and_then(|first| u16::try_from(first).ok()).unwrap_or(u16::MAX)
 }
 
-/// Whether a claim is about lines: it is about all of them where it names none, unless it names components alone.
+/// Coverage of lines by a claim: it is about all of them where it names none, unless it names components alone.
 pub(super) fn about_lines(line_ids: &[&str], components: &[&str]) -> Coverage {
     if line_ids.is_empty() && !components.is_empty() { Coverage::NotClaimed } else { Coverage::Claimed }
 }
@@ -117,7 +117,7 @@ fn comparison(pairs: &[PromisedActual<'_>]) -> Comparison {
     if pairs.iter().any(both) { Comparison::Given } else { Comparison::NotGiven }
 }
 
-/// Whether a text is more than blank.
+/// Returns `true` if a text is more than blank.
 fn says_something(text: &str) -> bool {
     text.chars().any(|character| !character.is_whitespace())
 }

@@ -1,4 +1,4 @@
-//! What earlier answers on the same order held back, gave and asked for.
+//! Amounts held back and refunded, and requests made, by earlier answers on the same order.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! What was paid for beside the lines, by what it was paid, and whether all of that adds up.
+//! Components paid for beside the lines, the tenders that paid, and the check that all of it adds up.
 
 use smallvec::{SmallVec, smallvec};
 
@@ -14,7 +14,7 @@ use crate::plan::fact::BuiltIn;
 use crate::plan::vocabulary::VocabularyId;
 
 impl Intake<'_> {
-    /// How the order was paid; where it does not say, one tender without a name paid everything.
+    /// Tenders of the order; where it names none, one tender without a name paid everything.
     pub(super) fn tenders<'a>(
         &mut self,
         order: &Order<'a>,
@@ -154,7 +154,7 @@ impl Intake<'_> {
         }
     }
 
-    /// What the lines come to is what the tenders paid; the same for what went back.
+    /// Checks that the amounts paid for lines and by tenders are equal; the same for the amounts that went back.
     pub(super) fn adds_up(
         &mut self,
         order: &Order<'_>,
@@ -205,7 +205,7 @@ pub(super) fn count_what_was_kept(tenders: &[TenderFacts<'_>], lines: &mut [Line
 /// The least amount there is: a minor unit.
 const CENT: Amount = Amount::from_minor(1);
 
-/// What was paid for lines and components, and what went back of them.
+/// Totals paid for lines and components, and totals that went back of them.
 fn totals(lines: &[LineFacts<'_>], components: &[ComponentFacts]) -> (Amount, Amount) {
     let paid = lines.iter().map(|line| line.paid).chain(components.iter().map(|component| component.paid));
     let refunded = lines.iter().map(|line| line.refunded).chain(components.iter().map(|component| component.refunded));
