@@ -41,11 +41,11 @@ pub struct Plan {
     pub id: String,
     /// The author's label of this version.
     pub version: String,
-    /// Which orders it governs; `None`: all of them.
+    /// Orders that it governs; `None`: all of them.
     pub effective: Option<Effective>,
-    /// Where calendar days begin and end.
+    /// Time zone in which calendar days begin and end.
     pub zone: Zone,
-    /// Which days are business days.
+    /// Calendar of business days.
     pub calendar: Option<Arc<Calendar>>,
     /// The units of account that it knows; at least one.
     pub currencies: Vec<Currency>,
@@ -55,11 +55,11 @@ pub struct Plan {
     pub vocabularies: Vocabularies,
     /// All facts: first the given ones, then the derived ones in their order.
     pub facts: Vec<FactDefinition>,
-    /// How many of `facts` are given by the request.
+    /// Number of `facts` that the request gives.
     pub given_facts: u16,
     /// The place of each fact that has a name.
     pub fact_names: HashMap<String, FactId>,
-    /// How each derived fact is worked out, in the order of `facts` after the given ones.
+    /// Derivation of each derived fact, in the order of `facts` after the given ones.
     pub derived: Vec<Derived>,
     /// The fact that says who is liable: the policy's own `liable`, or what was claimed.
     pub liable: FactId,
@@ -71,15 +71,15 @@ pub struct Plan {
     pub evidence_bytes_max: Option<i64>,
     /// Evidence requirements that rules and reasons refer to.
     pub requirements: Vec<Requirement>,
-    /// What goes back of components, in the order of their vocabulary.
+    /// Refunds of components, in the order of their vocabulary.
     pub components: Vec<ComponentRefund>,
     /// Whether a component may go back whole whatever the claim is about of it: `always`, here or in a rule.
     pub returned_whole: Vec<bool>,
     /// The fact that holds what each component cost, in the order of their vocabulary.
     pub component_facts: Vec<FactId>,
-    /// How a refund is split over tenders.
+    /// Rules for splitting a refund over tenders.
     pub tenders: TenderRules,
-    /// What text is too vague.
+    /// Rules for text that is too vague.
     pub text: TextRules,
     /// Next steps that verdicts refer to.
     pub next_steps: Vec<NextStep>,
@@ -98,7 +98,7 @@ pub struct Plan {
     pub order_amounts: Vec<Extra>,
     /// The rules; the first that matches decides.
     pub rules: Rules,
-    /// What decides where no rule matches.
+    /// Effect where no rule matches.
     pub otherwise: RuleEffect,
 }
 
@@ -139,7 +139,7 @@ pub struct Effective {
 }
 
 impl Effective {
-    /// Whether it governs an order with this moment, in nanoseconds since 1970.
+    /// Returns `true` if it governs an order with this moment, in nanoseconds since 1970.
     #[must_use]
     pub fn governs(&self, at: Ratio) -> bool {
         let at = at.floor();
@@ -147,16 +147,16 @@ impl Effective {
     }
 }
 
-/// How a refund is split over tenders.
+/// Rules for splitting a refund over tenders.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct TenderRules {
-    /// Which tender comes first.
+    /// Order of the tenders.
     pub order: TenderOrder,
     /// Methods of tenders that money cannot go back to, whatever the request says.
     pub not_refundable: Vec<String>,
 }
 
-/// Which tender gets its money back first.
+/// Order in which tenders get their money back.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub enum TenderOrder {
     /// All at once, by what each paid.
@@ -177,7 +177,7 @@ impl Plan {
         self.facts.get(usize::from(id.0))
     }
 
-    /// How a fact is worked out; `None` for a given fact.
+    /// Derivation of a fact; `None` for a given fact.
     #[must_use]
     pub fn derivation(&self, id: FactId) -> Option<&Derived> {
         self.derived.get(usize::from(id.0.checked_sub(self.given_facts)?))

@@ -7,12 +7,12 @@ use crate::plan::formula::Formula;
 use crate::plan::test::{Interval, Test};
 use crate::plan::vocabulary::Labels;
 
-/// What a layer may do to the decision of the policy below it.
+/// Power of a layer over the decision of the policy below it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LayerPower {
-    /// Where one of its rules matches, the better of the two decisions counts.
+    /// If one of its rules matches, the better of the two decisions counts.
     Improve,
-    /// Where one of its rules matches, that rule decides.
+    /// If one of its rules matches, that rule decides.
     Replace,
 }
 
@@ -21,7 +21,7 @@ pub enum LayerPower {
 pub struct RuleLayer {
     /// Its name.
     pub name: String,
-    /// What it may do.
+    /// Power of the layer.
     pub power: LayerPower,
     /// The first rule below the layer, by its place in the policy.
     pub below: u32,
@@ -36,31 +36,31 @@ pub struct Rule {
     pub layer: Option<RuleLayer>,
     /// All of them must hold.
     pub tests: Vec<Test>,
-    /// What follows then.
+    /// Effect of a match.
     pub effect: RuleEffect,
 }
 
-/// What follows from a match.
+/// Effect of a match.
 #[derive(Clone, PartialEq, Debug)]
 pub struct RuleEffect {
     /// The answer.
     pub action: Action,
-    /// What the claim must bring first.
+    /// Reason, clear text and evidence that the claim must bring first.
     pub demands: Vec<Demand>,
     /// Next steps to name, as places in the plan's list.
     pub next_steps: Vec<u16>,
-    /// How long a reviewer takes.
+    /// Time that a reviewer takes.
     pub review: Option<Window>,
-    /// How long the money takes after that.
+    /// Time that the money takes after that.
     pub payout: Option<Payout>,
     /// The way the money goes back.
     pub method: RefundMethod,
     /// What becomes of components under this rule, where it is not what the plan says: the place
     /// of a component's name, and what goes back of it.
     pub components: Vec<(u16, ComponentRefund)>,
-    /// What is given on top of the refund.
+    /// Compensation on top of the refund.
     pub compensations: Vec<Extra>,
-    /// What the customer owes.
+    /// Amounts that the customer owes.
     pub amounts_due: Vec<Extra>,
 }
 
@@ -71,19 +71,19 @@ pub struct Extra {
     pub name: String,
     /// It is given only where all of these hold.
     pub tests: Vec<Test>,
-    /// How much it is.
+    /// Formula of the amount.
     pub amount: Formula,
     /// It is never less.
     pub at_least: Option<Formula>,
     /// It is never more.
     pub at_most: Option<Formula>,
-    /// How it is rounded, as for a deduction.
+    /// Rounding, as for a deduction.
     pub rounding: Option<Rounding>,
     /// The amount of the order that it is, by its place in the plan: then all of the above is that one's.
     pub order_amount: Option<u16>,
 }
 
-/// What goes back of a component.
+/// Refund of a component.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ComponentRefund {
     /// Nothing.
@@ -125,21 +125,21 @@ pub enum Demand {
 /// One deduction.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Step {
-    /// What kind it is.
+    /// Kind of the deduction.
     pub kind: DeductionKind,
-    /// What it is taken from.
+    /// Scope that it is taken from.
     pub scope: StepScope,
     /// It is taken only where all of these hold.
     pub tests: Vec<Test>,
-    /// How much it is, before the bounds.
+    /// Amount before the bounds.
     pub amount: StepAmount,
     /// It is never less.
     pub at_least: Option<Formula>,
     /// It is never more.
     pub at_most: Option<Formula>,
-    /// How it is rounded; the increment in billionths of a unit. `None`: to the currency's minor unit, half up.
+    /// Rounding; the increment in billionths of a unit. `None`: to the currency's minor unit, half up.
     pub rounding: Option<Rounding>,
-    /// What is rounded.
+    /// Amount that is rounded.
     pub rounded: Rounded,
     /// The amount as the author wrote it.
     pub text: String,
@@ -148,7 +148,7 @@ pub struct Step {
 }
 
 impl RuleEffect {
-    /// Whether something is taken from, or given for, several lines together.
+    /// Returns `true` if something is taken from, or given for, several lines together.
     #[must_use]
     #[inline]
     pub fn is_shared(&self) -> bool {
@@ -161,7 +161,7 @@ impl RuleEffect {
     }
 }
 
-/// What a deduction is taken from.
+/// Scope that a deduction is taken from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum StepScope {
     /// Each line that the rule decides.
@@ -170,7 +170,7 @@ pub enum StepScope {
     Order,
 }
 
-/// How much a deduction is.
+/// Amount of a deduction.
 #[derive(Clone, PartialEq, Debug)]
 pub enum StepAmount {
     /// The result of a formula, as money.
@@ -181,7 +181,7 @@ pub enum StepAmount {
         on: Formula,
         /// The tiers, from the lowest to the highest.
         tiers: Vec<Tier>,
-        /// What the shares are of; `None`: the tiers are amounts.
+        /// Base of the shares; `None`: the tiers are amounts.
         of: Option<Formula>,
     },
 }
@@ -197,16 +197,16 @@ pub struct Tier {
     pub text: String,
 }
 
-/// What the rounding of a deduction is about.
+/// Amount to which the rounding of a deduction applies.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Rounded {
     /// The deduction itself.
     Deduction,
-    /// What it leaves: the refund.
+    /// The refund: the amount that the deduction leaves.
     Refund,
 }
 
-/// How long the money takes.
+/// Time that the money takes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Payout {
     /// For every tender that is not named below.
@@ -218,7 +218,7 @@ pub struct Payout {
 /// A length of time from a day on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Window {
-    /// What is counted.
+    /// Unit that is counted.
     pub unit: DayUnit,
     /// The least.
     pub min: u16,
@@ -228,7 +228,7 @@ pub struct Window {
     pub weekday: Option<jiff::civil::Weekday>,
 }
 
-/// Which days are counted.
+/// Kind of days that are counted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum DayUnit {
     /// Business days of the policy's calendar.
@@ -240,7 +240,7 @@ pub enum DayUnit {
 /// A reason that a customer can give.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Reason {
-    /// Who is liable for it where the claim does not say.
+    /// Party liable for it where the claim does not say.
     pub liable: Option<LiableParty>,
     /// The evidence it asks for, as a place in the plan's requirements.
     pub requirement: Option<u16>,
