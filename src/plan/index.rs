@@ -1,4 +1,4 @@
-//! Which rules can still decide, by the values of single facts.
+//! Index of the rules that can still decide, by the values of single facts.
 //!
 //! For each fact that rules test, its values fall into classes, and each class knows the rules whose
 //! test on the fact does not say *no* there. The rules that all facts leave are the intersection of
@@ -17,10 +17,10 @@ use crate::plan::index::classes::Classes;
 use crate::plan::index::sets::{FEW_RULES, Full, Kept, Pair, Rows};
 use crate::plan::rule::Rule;
 
-/// Which rules can still decide, by the values of single facts.
+/// Index of the rules that can still decide, by the values of single facts.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Index {
-    /// How many rules there are.
+    /// Number of rules.
     rules: u32,
     /// The facts that rules test, in their order.
     columns: Vec<Column>,
@@ -28,12 +28,12 @@ pub struct Index {
     rows: Rows,
 }
 
-/// What one fact says about the rules.
+/// Classes of one fact's values, and the rules that they leave.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Column {
     /// The fact.
     pub fact: FactId,
-    /// How its values fall into classes.
+    /// Classes of its values.
     classes: Classes,
     /// The rules that they leave.
     kept: Kept,
@@ -71,7 +71,7 @@ impl Index {
         &self.columns
     }
 
-    /// What a fact says about the rules; `None` where no rule tests it. Derived facts, which are looked up one by
+    /// Column of a fact; `None` where no rule tests it. Derived facts, which are looked up one by
     /// one, are the last columns.
     #[must_use]
     #[inline]
@@ -92,7 +92,7 @@ impl Index {
         Candidates { index: self, left }
     }
 
-    /// How much room the sets take, in bytes.
+    /// Size of the index, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let columns = self.columns.iter().map(|column| column.kept.bytes() + column.classes.bytes());

@@ -20,7 +20,7 @@ impl Rules {
         Self { rules, index }
     }
 
-    /// Which of them can still decide, by the values of single facts.
+    /// Index of those that can still decide, by the values of single facts.
     #[must_use]
     pub const fn index(&self) -> &Index {
         &self.index

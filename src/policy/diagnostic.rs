@@ -1,4 +1,4 @@
-//! What is wrong with a bundle: code, message, place, help; and how that is shown.
+//! Diagnostics of a bundle: code, message, place, help; and their display.
 
 use std::fmt;
 
@@ -13,19 +13,19 @@ use crate::policy::excerpt::{Excerpt, excerpt};
 /// One mistake, or one thing worth a look.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Diagnostic {
-    /// How bad it is.
+    /// Severity of the mistake.
     pub severity: Severity,
-    /// What kind of mistake it is; stable, for searching and for machines.
+    /// Kind of mistake; stable, for searching and for machines.
     pub code: &'static str,
-    /// What is wrong and what was expected; lower case, no full stop.
+    /// The mistake and what was expected; lower case, no full stop.
     pub message: String,
-    /// Where it is; `None` for what concerns the bundle as a whole.
+    /// Place of the mistake; `None` for what concerns the bundle as a whole.
     pub place: Option<SourceLocation>,
-    /// What to do about it.
+    /// Advice on how to correct it.
     pub help: Option<String>,
 }
 
-/// How bad it is, the worst first.
+/// Severity of a diagnostic, the worst first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Severity {
     /// The bundle is rejected.
@@ -37,8 +37,8 @@ pub enum Severity {
     Warning,
 }
 
-/// Whether a bundle has been in force, as far as is remembered. Stricter checks never stop a server, so it decides what
-/// refuses the bundle.
+/// Earlier use of a bundle: has it been in force, as far as is remembered? Stricter checks never stop a server, so it
+/// decides what refuses the bundle.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Precedent {
     /// It is new.
@@ -49,7 +49,7 @@ pub enum Precedent {
 }
 
 impl Severity {
-    /// Whether it is a mistake, not only worth a look.
+    /// Returns `true` for an error, `false` for a warning.
     #[must_use]
     pub const fn is_error(self) -> bool {
         match self {
@@ -58,7 +58,7 @@ impl Severity {
         }
     }
 
-    /// Whether it keeps out a bundle of this precedent.
+    /// Returns `true` if it refuses a bundle of this precedent.
     #[must_use]
     pub const fn refuses(self, precedent: Precedent) -> bool {
         match (self, precedent) {
@@ -91,7 +91,7 @@ impl Noted {
         fits
     }
 
-    /// Whether there is no room for more of what refuses a bundle of this precedent.
+    /// Returns `true` if there is no room for more diagnostics that refuse a bundle of this precedent.
     #[must_use]
     pub const fn is_full(&self, precedent: Precedent) -> bool {
         DIAGNOSTICS_COLLECTED_MAX <= self.errors
@@ -99,7 +99,7 @@ impl Noted {
     }
 }
 
-/// What stands below a mistake of a stricter check.
+/// Note below a mistake of a stricter check.
 pub const STRICTER_NOTE: &str =
     "earlier versions took this: policies that a state directory has had in force are served as before";
 
@@ -204,7 +204,7 @@ pub fn sorted(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
     diagnostics
 }
 
-/// What stands for those that are not shown.
+/// Diagnostic in place of those that are not shown.
 fn more(left_out: &[Diagnostic]) -> Diagnostic {
     let severity = left_out.iter().map(|diagnostic| diagnostic.severity).min().unwrap_or(Severity::Warning);
     let what = match severity {
@@ -216,7 +216,7 @@ fn more(left_out: &[Diagnostic]) -> Diagnostic {
     Diagnostic::new(severity, "too-many-mistakes", message, None, "mend those above first")
 }
 
-/// Whether the report goes to a terminal that shows colours.
+/// Use of colours: does the report go to a terminal that shows them?
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Colour {
     /// It does.

@@ -25,13 +25,13 @@ pub struct Loaded {
     pub plans: Vec<Plan>,
     /// The id of the policy that a request without one gets.
     pub default_policy: String,
-    /// Where the rules of each plan are written.
+    /// Places of the rules of each plan in the source.
     pub rules: Vec<RuleSpans>,
-    /// Whether the bundle is new.
+    /// Precedent of the bundle.
     pub precedent: Precedent,
 }
 
-/// Where the rules of a plan are written, in its order.
+/// Places of the rules of a plan in the source, in its order.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RuleSpans {
     rules: Vec<Span>,
@@ -76,7 +76,7 @@ impl RuleSpans {
     }
 }
 
-/// What a file of a bundle is, by its path.
+/// Role of a file of a bundle, by its path.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FileRole {
     /// `NAME.policy.yaml`.
@@ -95,7 +95,7 @@ pub enum FileRole {
     Unknown,
 }
 
-/// What a file is, by its path.
+/// Role of a file, by its path.
 #[must_use]
 pub fn role(path: &str) -> FileRole {
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));

@@ -17,21 +17,21 @@ use crate::policy::tree::{Node, NodeKind};
 pub struct Diagnostics<'s, 't> {
     /// The files.
     pub sources: &'s Sources<'t>,
-    /// What is wrong so far.
+    /// Diagnostics so far.
     pub diagnostics: Vec<Diagnostic>,
-    /// How many of each severity.
+    /// Number of diagnostics of each severity.
     noted: Noted,
-    /// Whether the bundle is new.
+    /// Precedent of the bundle.
     precedent: Precedent,
-    /// How many known words may still be held against wrong ones.
+    /// Number of known words that may still be compared with wrong ones.
     comparisons_left: usize,
 }
 
-/// What to do about a word that begins with a typographic quote, whatever else is wrong with it.
+/// Advice on a word that begins with a typographic quote, whatever else is wrong with it.
 const STRAIGHT_QUOTES: &str =
     "the quotes around it are typographic ones and so part of it: write straight ones, `\"…\"`";
 
-/// How many known words are held against wrong ones, before suggestions stop: enough for two
+/// Number of known words compared with wrong ones, before suggestions stop: enough for two
 /// hundred mistakes, which is what is shown, with the largest vocabulary. Without it, a long table
 /// with a wrong word in each row takes minutes.
 const COMPARISONS_MAX: usize = 1_000_000;
@@ -81,13 +81,13 @@ impl<'s, 't> Diagnostics<'s, 't> {
         self.diagnostics.push(Diagnostic::new(severity, code, message, Some(self.sources.place(span)), help));
     }
 
-    /// Whether no more errors are noted: what is still to be read would only take time.
+    /// Returns `true` if no more errors are noted: what is still to be read would only take time.
     #[must_use]
     pub const fn is_full(&self) -> bool {
         self.noted.is_full(self.precedent)
     }
 
-    /// How many of the mistakes so far refuse the bundle.
+    /// Number of mistakes so far that refuse the bundle.
     #[must_use]
     pub fn refusals(&self) -> usize {
         self.diagnostics.iter().filter(|diagnostic| diagnostic.severity.refuses(self.precedent)).count()
@@ -112,32 +112,32 @@ impl<'s, 't> Diagnostics<'s, 't> {
 
 /// Something that can be read from a tree.
 pub trait Read: Sized {
-    /// What is expected, for messages: `a list`, `a slug`.
+    /// Form expected, for messages: `a list`, `a slug`.
     const EXPECTED: &'static str;
 
     /// Reads it; `None` after a report.
     fn read(node: &Node, diagnostics: &mut Diagnostics<'_, '_>) -> Option<Self>;
 
-    /// What is expected where nothing was written.
+    /// Form expected where nothing was written.
     #[must_use]
     fn expected() -> String {
         Self::EXPECTED.to_owned()
     }
 
-    /// What it is where its key is absent; `None` where the key is mandatory.
+    /// Value where its key is absent; `None` where the key is mandatory.
     #[must_use]
     fn absent() -> Option<Self> {
         None
     }
 
-    /// How it is built, as far as the order of keys goes.
+    /// Shape of the value, as far as the order of keys goes.
     #[must_use]
     fn shape() -> Shape {
         Shape::Any
     }
 }
 
-/// How a value is built, as far as the order of keys goes.
+/// Shape of a value, as far as the order of keys goes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Shape {
     /// In no particular way.

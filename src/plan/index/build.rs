@@ -42,7 +42,7 @@ pub fn index(rules: &[Rule]) -> Index {
     Index { rules: u32::try_from(count).unwrap_or(u32::MAX), columns, rows }
 }
 
-/// What the tests of one fact come to.
+/// Builds the column of one fact from its tests.
 fn column(fact: FactId, tests: &[(u32, &Test)], count: usize, rows: &mut Rows) -> Column {
     let fine = classes(tests);
     let mut always = vec![true; count];
@@ -215,7 +215,7 @@ fn shift(classes: &Classes) -> u32 {
     }
 }
 
-/// Where ranges of classes begin and end, each in order.
+/// Begins and ends of ranges of classes, each in order.
 struct Events {
     begins: Vec<(u32, u32)>,
     ends: Vec<(u32, u32)>,
@@ -231,7 +231,7 @@ impl Events {
         Self { begins, ends }
     }
 
-    /// How many words the sets of these classes take.
+    /// Number of words that the sets of these classes take.
     fn words(&self, classes: &Classes, count: usize) -> usize {
         let mut words = 0usize;
         self.sweep(classes, &mut Sweep::new(count), |sweep| {
@@ -268,13 +268,13 @@ impl Events {
 
 /// The rules whose ranges are open at one class.
 struct Sweep {
-    /// How many ranges of each rule.
+    /// Number of open ranges of each rule.
     open: Vec<u32>,
     /// The rules with any, one bit each.
     words: Vec<u64>,
     /// The words that are not empty, one bit each.
     groups: Vec<u64>,
-    /// How many words are not empty.
+    /// Number of words that are not empty.
     filled: usize,
 }
 

@@ -1,9 +1,9 @@
-//! How the values of a fact fall into classes: values of one class are alike to every test.
+//! Classes of the values of a fact: values of one class are alike to every test.
 
 use crate::domain::facts::Value;
 use crate::domain::ratio::Ratio;
 
-/// How the values of a fact fall into classes.
+/// Classes of the values of a fact.
 #[derive(Clone, PartialEq, Debug)]
 #[repr(u8)]
 pub enum Classes {
@@ -22,7 +22,7 @@ pub enum Classes {
 /// Classes before and after neighbours are put together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Steps {
-    /// How many there are before.
+    /// Number of classes before.
     pub fine: usize,
     /// Each class holds two to this power.
     pub shift: u32,
@@ -43,7 +43,7 @@ pub enum Edges {
 }
 
 impl Steps {
-    /// How many classes there are.
+    /// Number of classes.
     pub fn count(self) -> usize {
         (self.fine.saturating_sub(1) >> self.shift) + 1
     }
@@ -55,7 +55,7 @@ impl Steps {
 }
 
 impl Classes {
-    /// How many there are.
+    /// Number of classes.
     pub fn count(&self) -> usize {
         match self {
             Self::Any => 1,
@@ -87,7 +87,7 @@ impl Classes {
         }
     }
 
-    /// How much room they take.
+    /// Size in bytes.
     pub fn bytes(&self) -> usize {
         match self {
             Self::Any | Self::Flag | Self::Words(_) => 0,
@@ -98,7 +98,7 @@ impl Classes {
     }
 }
 
-/// Which of these words are in a set, one bit each.
+/// Words that are in a set, one bit each.
 pub fn chosen(words: &[u16], set: u64) -> usize {
     words.iter().enumerate().map(|(bit, &word)| usize::from(set >> word & 1 == 1) << bit).sum()
 }
@@ -116,7 +116,7 @@ impl Edges {
         scaled.unwrap_or(Self::Ratio(numbers))
     }
 
-    /// How many places numbers have between and on the edges.
+    /// Number of places that numbers have between and on the edges.
     pub fn places(&self) -> usize {
         let edges = match self {
             Self::Scaled { per_one: _, edges } => edges.len(),

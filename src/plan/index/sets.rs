@@ -74,7 +74,7 @@ pub struct Full(pub u32);
 const NONE: Row = Row { filled: 0, groups: 0 };
 
 impl Kept {
-    /// How much room they take, without the rows.
+    /// Size in bytes, without the rows.
     pub fn bytes(&self) -> usize {
         match self {
             Self::Few { absent: _, of_class } => size_of_val(of_class.as_slice()),
@@ -84,7 +84,7 @@ impl Kept {
 }
 
 impl Rows {
-    /// How much room they take.
+    /// Size in bytes.
     pub fn bytes(&self) -> usize {
         size_of_val(self.rows.as_slice()) + size_of_val(self.groups.as_slice()) + size_of_val(self.words.as_slice())
     }
@@ -130,7 +130,7 @@ impl Rows {
     }
 }
 
-/// How many bits are set below one.
+/// Number of bits set below one.
 fn before(bits: u64, bit: u32) -> u32 {
     (bits & !(u64::MAX << bit)).count_ones()
 }

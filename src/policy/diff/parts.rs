@@ -17,19 +17,19 @@ pub(super) struct Part<'d> {
     pub(super) section: String,
     /// Its name; empty where the section is all there is.
     pub(super) name: String,
-    /// How many parts of this name stand before it: more than none only in a wrong document.
+    /// Number of parts of this name before it: more than none only in a wrong document.
     namesakes_before: usize,
-    /// Whether its place among the others of its section means anything.
+    /// Significance of its place among the others of its section.
     pub(super) place: Place,
     /// The key behind which it is written; `None` for the item of a list.
     key: Option<&'d str>,
-    /// What it says.
+    /// Value of the part.
     pub(super) value: &'d Node,
-    /// How it is built.
+    /// Shape of the value.
     pub(super) shape: &'d Shape,
 }
 
-/// Whether the order of a section means anything.
+/// Significance of the order of a section.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Place {
     /// It does, or shows in answers: rules are tried in it, names are listed in it.
@@ -38,13 +38,13 @@ pub(super) enum Place {
     Free,
 }
 
-/// What tells a part from all others of its document.
+/// Key that tells a part from all others of its document.
 pub(super) type Key<'p> = (&'p str, &'p str, usize);
 
 /// Keys of the head that hold further keys, each a part of its own.
 const OPENED: [&str; 3] = ["evidence", "text", "routes"];
 
-/// How a document is built.
+/// Shape of a document.
 pub(super) fn shape_of(role: FileRole) -> Shape {
     match role {
         FileRole::Policy => Policy::shape(),
@@ -152,7 +152,7 @@ impl<'d> Part<'d> {
         Self { section: section.to_owned(), name: name.to_owned(), namesakes_before: 0, place, key, value, shape }
     }
 
-    /// What tells it from all others of its document.
+    /// Key that tells it from all others of its document.
     pub(super) fn key(&self) -> Key<'_> {
         (&self.section, &self.name, self.namesakes_before)
     }
@@ -185,7 +185,7 @@ pub(super) fn of_items(shape: &Shape) -> &Shape {
     }
 }
 
-/// Whether two values of this shape say the same. Quotes do not matter, and keys that have an
+/// Returns `true` if two values of this shape are equal. Quotes do not matter, and keys that have an
 /// order of their own may stand in any; names stand in the order of the author, which counts.
 pub(super) fn same(a: &Node, b: &Node, shape: &Shape) -> bool {
     match (&a.kind, &b.kind) {
