@@ -15,7 +15,7 @@ use crate::domain::ratio::{Ratio, RoundingMode};
 pub struct Formula {
     /// As the author wrote it.
     pub text: String,
-    /// What is done, in order; leaves exactly one value.
+    /// Operations, in order; they leave exactly one value.
     pub ops: Vec<Op>,
 }
 
@@ -47,7 +47,7 @@ pub enum Leaf {
     Word(u16),
     /// A flag.
     Flag(bool),
-    /// What earlier deductions have left of the line, as money.
+    /// Amount of the line that earlier deductions have left, as money.
     Remaining,
     /// The amount of the deduction before this one, as money.
     Previous,
@@ -161,7 +161,7 @@ impl Formula {
         self.run(put, |_, facts| facts, two).unwrap_or_default()
     }
 
-    /// How many values are held at once, at most, where every leaf waits for its turn.
+    /// Upper bound on the values held at once, where every leaf waits for its turn.
     #[must_use]
     pub fn depth(&self) -> usize {
         self.run(|_| 1, |_, depth| depth, |_, left, right| left.max(right + 1)).unwrap_or(0)

@@ -52,9 +52,9 @@ pub struct WordSet {
 /// A range of numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Interval {
-    /// Where it begins.
+    /// Lower bound.
     pub lower: Bound<Ratio>,
-    /// Where it ends.
+    /// Upper bound.
     pub upper: Bound<Ratio>,
 }
 
@@ -70,7 +70,7 @@ pub enum Answer {
 }
 
 impl Accepts {
-    /// Whether a value is accepted; `None` is a missing fact.
+    /// Tests a value; `None` is a missing fact.
     #[must_use]
     #[inline]
     pub fn answer(&self, value: Option<&Value>) -> Answer {
@@ -137,7 +137,7 @@ impl WordSet {
         Some(from + u16::try_from(bits.ilog2()).ok()?)
     }
 
-    /// Whether the word is in it.
+    /// Returns `true` if the word is in it.
     #[must_use]
     #[inline]
     pub fn contains(&self, word: u16) -> bool {
@@ -156,7 +156,7 @@ impl Interval {
         Self { lower: Bound::Included(value), upper: Bound::Included(value) }
     }
 
-    /// Whether the number lies in it.
+    /// Returns `true` if the number lies in it.
     #[must_use]
     #[inline]
     pub fn contains(&self, value: Ratio) -> bool {
@@ -173,7 +173,7 @@ impl Interval {
         above && below
     }
 
-    /// Whether no number lies in it.
+    /// Returns `true` if no number lies in it.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         match (self.lower, self.upper) {

@@ -1,4 +1,4 @@
-//! Which claims are too vague, as automata over normalized text.
+//! Rules for claims that are too vague, as automata over normalized text.
 
 use aho_corasick::AhoCorasick;
 
@@ -18,7 +18,7 @@ pub struct TextRules {
     pub fold: Fold,
     /// Whether a promised/actual pair excuses vague text.
     pub comparison: ComparisonExcuses,
-    /// What to ask for instead.
+    /// Suggestion of what to write instead.
     pub suggestion: Labels,
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-/// Which vocabulary a word is of.
+/// Identifier of a vocabulary.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct VocabularyId(pub u16);
 
@@ -32,14 +32,14 @@ impl VocabularyId {
     pub const COMPONENT: Self = Self(10);
     /// Amounts of the order, compensations and amounts due, by their names.
     pub const AMOUNT: Self = Self(11);
-    /// How many vocabularies every plan has.
+    /// Number of vocabularies that every plan has.
     pub const FIXED: u16 = 12;
 }
 
 /// A set of slugs, each with its place.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Vocabulary {
-    /// What the words are, for messages: `reason`, `channel`, …
+    /// Name of the vocabulary, for messages: `reason`, `channel`, …
     pub name: String,
     words: Vec<String>,
     places: HashMap<String, u16>,

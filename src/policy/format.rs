@@ -8,7 +8,7 @@ use crate::policy::read::Shape;
 use crate::policy::source::{Located, Source};
 use crate::policy::tree::{Node, NodeKind, parse};
 
-/// Why a text is not formatted.
+/// Reason why a text is not formatted.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum FormatError {
     /// It cannot be read.
@@ -51,7 +51,7 @@ fn tidy(lines: &mut Vec<String>) {
     }
 }
 
-/// Whether two trees say the same, whatever the order of their keys.
+/// Returns `true` if two trees say the same, whatever the order of their keys.
 fn same(a: &Node, b: &Node) -> bool {
     match (&a.kind, &b.kind) {
         (NodeKind::Scalar(a, quoted), NodeKind::Scalar(b, other)) => a == b && quoted == other,
@@ -131,7 +131,7 @@ impl Page<'_> {
         self.lines.get(line).copied().unwrap_or("")
     }
 
-    /// Whether each entry begins its own line, behind nothing but spaces and dashes.
+    /// Returns `true` if each entry begins its own line, behind nothing but spaces and dashes.
     fn is_block(&self, mut starts: impl Iterator<Item = u32>) -> bool {
         let mut column_of_all = None;
         let mut line_before = None;
@@ -145,7 +145,7 @@ impl Page<'_> {
         })
     }
 
-    /// Whether each item begins behind a dash of its own.
+    /// Returns `true` if each item begins behind a dash of its own.
     fn is_list(&self, items: &[Node]) -> bool {
         let dash = |item: &Node| {
             let (line, column) = self.at(item.span.start);

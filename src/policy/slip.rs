@@ -4,17 +4,17 @@ use crate::plan::fact::Dimension;
 use crate::policy::literal;
 use crate::policy::source::{Source, Span};
 
-/// What to write instead of alternatives in a `when`.
+/// Advice on alternatives in a `when`.
 pub const ALTERNATIVES: &str = "all tests of a `when` must hold: for alternatives write a rule each, or a list of values, \
                                 such as `stage: [unpaid, cancelled]`";
 
 /// What is wrong with a text that the parser cannot read.
 pub struct SyntaxSlip {
-    /// What is wrong.
+    /// The mistake.
     pub message: String,
-    /// Where.
+    /// Place of the mistake.
     pub span: Span,
-    /// What to do about it.
+    /// Advice on how to correct it.
     pub help: &'static str,
 }
 
@@ -109,12 +109,12 @@ fn amount(text: &str) -> String {
     }
 }
 
-/// Whether a quotation in a message begins with a typographic quote, which is a letter to YAML.
+/// Returns `true` if a quotation in a message begins with a typographic quote, which is a letter to YAML.
 pub fn is_of_quotes(message: &str) -> bool {
     ["`“", "`”", "`„", "`‘", "`’", "`«"].iter().any(|begin| message.contains(begin))
 }
 
-/// Whether a text holds a day written out: `2026-11-01`.
+/// Returns `true` if a text holds a day written out: `2026-11-01`.
 pub fn has_day(text: &str) -> bool {
     text.as_bytes().windows(10).any(|window| {
         window.iter().enumerate().all(|(place, byte)| match place {

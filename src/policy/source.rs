@@ -6,7 +6,7 @@ use crate::policy::diagnostic::{Diagnostic, Severity, SourceLocation};
 /// A range of bytes in one of several files.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Span {
-    /// Which file, by its place among the sources.
+    /// File, by its place among the sources.
     pub file: u16,
     /// First byte.
     pub start: u32,
@@ -19,7 +19,7 @@ pub struct Span {
 pub struct Located<T> {
     /// The value.
     pub value: T,
-    /// Where it was written.
+    /// Place in the source.
     pub span: Span,
 }
 
@@ -200,7 +200,7 @@ impl<'a> Source<'a> {
         self.text.len()
     }
 
-    /// How many characters begin before a byte.
+    /// Number of characters that begin before a byte.
     fn characters_before(&self, byte: usize) -> usize {
         let block = (byte / BLOCK_BYTES).min(self.characters_before.len().saturating_sub(1));
         let before = self.characters_before.get(block).copied().unwrap_or(0);

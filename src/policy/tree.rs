@@ -16,13 +16,13 @@ use crate::policy::source::{Located, Source, Span};
 /// A value and its place.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Node {
-    /// What it is.
+    /// Kind of the value.
     pub kind: NodeKind,
-    /// Where it was written; of a mapping or list, its first entry.
+    /// Place in the source; of a mapping or list, its first entry.
     pub span: Span,
 }
 
-/// What a value is.
+/// Kind of a value.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum NodeKind {
     /// A text as written, without quotes.
@@ -33,7 +33,7 @@ pub enum NodeKind {
     Mapping(Vec<(Located<String>, Node)>),
 }
 
-/// Whether a scalar was written in quotes (or as a block).
+/// Quoting of a scalar: was it written in quotes (or as a block)?
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Quoting {
     /// As it stands.
@@ -43,13 +43,13 @@ pub enum Quoting {
 }
 
 impl Node {
-    /// Whether nothing was written: an empty scalar, `~` or `null` without quotes.
+    /// Returns `true` if nothing was written: an empty scalar, `~` or `null` without quotes.
     #[must_use]
     pub fn is_blank(&self) -> bool {
         matches!(&self.kind, NodeKind::Scalar(text, Quoting::Plain) if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
     }
 
-    /// How many values it holds, itself and those in it.
+    /// Number of values: itself and those in it.
     #[must_use]
     pub fn count(&self) -> usize {
         match &self.kind {
@@ -71,7 +71,7 @@ impl Node {
         }
     }
 
-    /// What it is, for a message.
+    /// Describes its kind, for a message.
     #[must_use]
     pub fn describe(&self) -> String {
         match &self.kind {

@@ -1,4 +1,4 @@
-//! How much a policy may declare: lists and tables that are looked through again for each use.
+//! Upper bounds on what a policy may declare: lists and tables that are looked through again for each use.
 
 use crate::domain::limits::{CURRENCIES_MAX, LANGUAGES_MAX, VOCABULARY_WORDS_MAX};
 use crate::policy::document::{CurrencyNode, Policy};

@@ -289,7 +289,7 @@ const COMPARISONS: [(&str, Bounds); 4] = [
     (">", |value| Interval { lower: Bound::Excluded(value), upper: Bound::Unbounded }),
 ];
 
-/// Where an interval begins, as something that sorts: open edges after closed ones.
+/// Sort key of the beginning of an interval: open edges after closed ones.
 pub fn lower_key(interval: &Interval) -> (bool, Ratio, bool) {
     match interval.lower {
         Bound::Unbounded => (false, Ratio::ZERO, false),
@@ -298,7 +298,7 @@ pub fn lower_key(interval: &Interval) -> (bool, Ratio, bool) {
     }
 }
 
-/// How two intervals stand to each other, the first beginning first.
+/// Relation of two intervals, the first beginning first.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Seam {
     /// Some value lies in both.
@@ -309,7 +309,7 @@ pub enum Seam {
     Gap,
 }
 
-/// How `next` follows `before`, which begins no later.
+/// Relation of `next` to `before`, which begins no later.
 #[must_use]
 pub fn seam(before: &Interval, next: &Interval) -> Seam {
     let (upper, upper_open) = match before.upper {
@@ -346,7 +346,7 @@ fn union(mut intervals: Intervals) -> Intervals {
     merged
 }
 
-/// Where an interval ends, as something that sorts: open edges before closed ones.
+/// Sort key of the end of an interval: open edges before closed ones.
 fn upper_key(bound: &Bound<Ratio>) -> (bool, Ratio, bool) {
     match *bound {
         Bound::Unbounded => (true, Ratio::ZERO, false),

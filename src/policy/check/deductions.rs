@@ -22,7 +22,7 @@ use crate::policy::literal;
 use crate::policy::read::{Diagnostics, Slug, Text};
 use crate::policy::unknown::unknown_word;
 
-/// What every amount is.
+/// Type of every amount.
 pub const MONEY: Wanted = Wanted::Type(FactType::Quantity(Dimension::Money));
 const NUMBER: Wanted = Wanted::Type(FactType::Quantity(Dimension::Number));
 
@@ -291,7 +291,7 @@ fn tiers(
     Some((StepAmount::Tiers { on, tiers, of }, text))
 }
 
-/// Whether a tier is a share written out: `5%`. A formula may end in one too and be an amount all the same.
+/// Returns `true` if a tier is a share written out: `5%`. A formula may end in one too and be an amount all the same.
 fn is_share(text: &str) -> bool {
     text.ends_with('%') && literal::number(text).is_some()
 }

@@ -1,4 +1,4 @@
-//! What is known of a policy while it is checked: names, and the facts in their order.
+//! State of a policy while it is checked: names, and the facts in their order.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,7 +11,7 @@ use crate::policy::formula::check::{CalendarUse, Context, Scope, Wanted, formula
 use crate::policy::read::{Diagnostics, Table, Text, quoted_list};
 use crate::policy::source::Span;
 
-/// What is known so far.
+/// State of the check so far.
 #[derive(Debug)]
 pub struct Draft {
     /// All words.
@@ -20,15 +20,15 @@ pub struct Draft {
     pub currencies: Vec<Currency>,
     /// The languages.
     pub languages: Vec<String>,
-    /// Whether business days can be counted.
+    /// Use of a calendar: can business days be counted?
     pub calendar: CalendarUse,
     /// All facts: the built-in ones, further moments, inputs, then derived ones.
     pub facts: Vec<FactDefinition>,
     /// The places of facts that have a name.
     pub names: HashMap<String, FactId>,
-    /// How derived facts are worked out.
+    /// Derivations of derived facts.
     pub derived: Vec<Derived>,
-    /// How many facts are given by the request.
+    /// Number of facts that the request gives.
     pub given_facts: u16,
     /// Names that are declared but could not be read; reported already.
     pub broken_facts: Vec<String>,
@@ -111,7 +111,7 @@ impl Draft {
         })
     }
 
-    /// How a fact is derived; `None` where it is given.
+    /// Derivation of a fact; `None` where it is given.
     #[must_use]
     pub fn derivation(&self, fact: FactId) -> Option<&Derived> {
         self.derived.get(usize::from(fact.0.checked_sub(self.given_facts)?))
@@ -132,13 +132,13 @@ impl Draft {
         }
     }
 
-    /// Whether a word was declared but could not be read.
+    /// Returns `true` if a word was declared but could not be read.
     #[must_use]
     pub fn is_broken_word(&self, vocabulary: VocabularyId, word: &str) -> bool {
         self.broken_words.contains(&(vocabulary.0, word.to_owned()))
     }
 
-    /// What a test is about: a fact by its name, or a formula, which becomes a fact without one.
+    /// Subject of a test: a fact by its name, or a formula, which becomes a fact without one.
     pub fn subject(&mut self, text: &Text, diagnostics: &mut Diagnostics<'_, '_>) -> Option<(FactId, FactType)> {
         if self.broken_facts.contains(&text.value) {
             return None;

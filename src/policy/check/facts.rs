@@ -84,7 +84,7 @@ pub fn given(policy: &Policy, draft: &mut Draft, diagnostics: &mut Diagnostics<'
     draft.given_facts = u16::try_from(draft.facts.len()).unwrap_or(u16::MAX);
 }
 
-/// Whether a fact may have this name; reported where it may not.
+/// Checks that a fact may have this name; reports it where it may not.
 pub fn is_new_fact(name: &Text, draft: &Draft, diagnostics: &mut Diagnostics<'_, '_>) -> bool {
     is_new(name, draft, diagnostics) && check_fact_name(name, diagnostics)
 }

@@ -20,11 +20,11 @@ use crate::policy::read::{Diagnostics, Slug, Table, Text, quoted_list};
 use crate::policy::source::{Located, Span};
 use crate::policy::unknown::unknown_word;
 
-/// What the head of a policy says.
+/// Content of the head of a policy.
 pub struct Header {
-    /// Where calendar days begin and end.
+    /// Time zone in which calendar days begin and end.
     pub zone: Option<TimeZone>,
-    /// Which days are business days.
+    /// Calendar of business days.
     pub calendar: Option<Arc<Calendar>>,
     /// The words, currencies and languages.
     pub draft: Draft,

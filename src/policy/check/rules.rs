@@ -39,14 +39,14 @@ pub struct Names {
     pub order_amounts: OrderAmounts,
 }
 
-/// Which next steps the engine names by itself.
+/// Next steps that the engine names by itself.
 #[derive(Debug, Default)]
 pub struct Routes {
     /// After every denial.
     pub denied: Vec<u16>,
-    /// Where evidence or a fact is missing.
+    /// If evidence or a fact is missing.
     pub supplement: Option<u16>,
-    /// Where a reason is missing or too vague.
+    /// If a reason is missing or too vague.
     pub restate: Option<u16>,
     /// Wherever more is asked for.
     pub more_info: Vec<u16>,
@@ -201,7 +201,7 @@ fn rule(
     Some(Rule { id: rule.id.text().to_owned(), layer, tests: tests?, effect: effect? })
 }
 
-/// Where each rule id was first written.
+/// First place of each rule id.
 #[derive(Default)]
 struct Ids<'r>(HashMap<&'r str, Span>);
 
@@ -310,7 +310,7 @@ fn effect(
     Some(RuleEffect { action, demands, next_steps, review, payout, method, components, compensations, amounts_due })
 }
 
-/// Whether a key in this part of the file was reported as unknown: then it may be the misspelt
+/// Returns `true` if a key in this part of the file was reported as unknown: then it may be the misspelt
 /// answer, and its absence is no second mistake.
 fn has_unknown_key(part: Span, diagnostics: &Diagnostics<'_, '_>) -> bool {
     let (start, end) = (part.start as usize, part.end as usize);

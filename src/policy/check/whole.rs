@@ -8,7 +8,7 @@ use crate::plan::formula::{Binary, Formula, Leaf, Numeric, Unary};
 use crate::plan::test::Interval;
 use crate::policy::check::draft::Draft;
 
-/// Whether a formula of this dimension counts: its value is a whole number whenever there is one.
+/// Returns `true` if a formula of this dimension counts: its value is a whole number whenever there is one.
 pub fn is_whole(formula: &Formula, dimension: Dimension, draft: &Draft) -> bool {
     match dimension {
         Dimension::Number | Dimension::Days | Dimension::BusinessDays => is_whole_formula(formula, draft),
@@ -60,7 +60,7 @@ fn is_whole_fact(fact: FactId, draft: &Draft) -> bool {
     }
 }
 
-/// Whether no whole number lies between two ranges, nor in both.
+/// Returns `true` if no whole number lies between two ranges, nor in both.
 pub fn adjoin(before: &Interval, next: &Interval) -> bool {
     let last = match before.upper {
         Bound::Included(edge) => edge.floor(),

@@ -9,7 +9,7 @@ const CHANGE_TEXT_BYTES_MAX: usize = 16 * 1024;
 /// All differences in an answer, in bytes: a report of 1 MiB has room for them and for what is wrong.
 const CHANGES_BYTES_MAX: usize = 512 * 1024;
 
-/// What a difference takes beside its texts, in bytes, at most as a message.
+/// Upper bound on the size of a difference as a message, in bytes, without its texts.
 const CHANGE_FRAME_BYTES: usize = 32;
 
 /// Differences as far as they are shown.
@@ -17,7 +17,7 @@ const CHANGE_FRAME_BYTES: usize = 32;
 pub struct Changes {
     /// Those that are shown, the first ones.
     pub shown: Vec<Change>,
-    /// How many more there are.
+    /// Number of further differences.
     pub further: usize,
 }
 
@@ -55,13 +55,13 @@ impl Collector {
         self.found.further += 1;
     }
 
-    /// What was found.
+    /// Differences found.
     pub(super) fn done(self) -> Changes {
         self.found
     }
 }
 
-/// How long a text of a difference may be, in bytes.
+/// Upper bound on the length of a text of a difference, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TextBound(usize);
 

@@ -24,7 +24,7 @@ use crate::policy::load::FileRole;
 /// One difference.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Change {
-    /// What became of the part.
+    /// Kind of change to the part.
     pub kind: ChangeKind,
     /// The document it is in: for a policy its id, with its version behind a space where there are
     /// several; otherwise its path in the bundle.
@@ -41,7 +41,7 @@ pub struct Change {
     pub after: String,
 }
 
-/// What became of a part of a policy.
+/// Kind of change to a part of a policy.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum ChangeKind {
     /// It is new.

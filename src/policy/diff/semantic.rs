@@ -34,7 +34,7 @@ impl Content {
         Self { digest: bundle.digest(), semantic: Some(SemanticDigest::of(bundle)) }
     }
 
-    /// Whether both say the same, as far as it is known.
+    /// Returns `true` if both say the same, as far as it is known.
     #[must_use]
     pub fn says_as(self, other: Self) -> bool {
         self.digest == other.digest || (self.semantic.is_some() && self.semantic == other.semantic)

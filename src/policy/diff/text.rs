@@ -193,7 +193,7 @@ fn quoted(text: &str) -> String {
     quoted
 }
 
-/// Whether a text of several lines can be written as a block that reads as the same text.
+/// Returns `true` if a text of several lines can be written as a block that reads as the same text.
 fn is_block(text: &str) -> bool {
     let lines = || text.lines();
     !text.starts_with([' ', '\n'])

@@ -23,7 +23,7 @@ use crate::policy::slip::has_day;
 use crate::policy::source::{Located, Span};
 use crate::policy::unknown::unknown_word;
 
-/// What to do about a moment in a formula.
+/// Advice on a moment in a formula.
 const MOMENT_HELP: &str = "test the moment instead: `placed_at: \"< 2026-11-01T00:00:00Z\"`";
 
 /// Values that one formula may hold at once.
@@ -44,9 +44,9 @@ pub struct Scope<'p> {
     pub vocabularies: &'p Vocabularies,
     /// The currencies that a literal amount must fit.
     pub currencies: &'p [Currency],
-    /// Whether business days can be counted.
+    /// Use of a calendar: can business days be counted?
     pub calendar: CalendarUse,
-    /// What is around the formula.
+    /// Context of the formula.
     pub context: Context,
 }
 
@@ -59,7 +59,7 @@ pub enum CalendarUse {
     None,
 }
 
-/// What is around a formula.
+/// Context of a formula.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Context {
     /// A fact or a test.
@@ -73,11 +73,11 @@ pub enum Context {
 /// A formula with its type.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Typed {
-    /// What is done.
+    /// Operations.
     pub ops: Vec<Op>,
-    /// What comes out.
+    /// Kind of the result.
     pub kind: Kind,
-    /// Where it was written.
+    /// Place in the source.
     pub span: Span,
 }
 
@@ -92,7 +92,7 @@ pub enum Kind {
     Word(String),
 }
 
-/// What a formula must be.
+/// Type that a formula must have.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Wanted {
     /// Anything.

@@ -1,9 +1,9 @@
-//! What types are called in messages.
+//! Names of types in messages.
 
 use crate::plan::fact::{Dimension, FactType};
 use crate::policy::formula::check::{Kind, Scope};
 
-/// What a type is called in messages.
+/// Name of a type in messages.
 #[must_use]
 pub fn describe(fact_type: FactType, scope: &Scope<'_>) -> String {
     let vocabulary = |id| scope.vocabularies.get(id).map_or("", |vocabulary| vocabulary.name.as_str());
@@ -16,7 +16,7 @@ pub fn describe(fact_type: FactType, scope: &Scope<'_>) -> String {
     }
 }
 
-/// What a dimension is called in messages.
+/// Name of a dimension in messages.
 #[must_use]
 pub const fn describe_dimension(dimension: Dimension) -> &'static str {
     match dimension {
@@ -29,7 +29,7 @@ pub const fn describe_dimension(dimension: Dimension) -> &'static str {
     }
 }
 
-/// What the type of an expression is called in messages.
+/// Name of the type of an expression in messages.
 pub(super) fn describe_kind(kind: &Kind, scope: &Scope<'_>) -> String {
     match kind {
         Kind::Of(fact_type) => describe(*fact_type, scope),

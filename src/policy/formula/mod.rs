@@ -14,13 +14,13 @@ use crate::policy::source::Span;
 /// A formula as parsed.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Expression {
-    /// What it is.
+    /// Kind of expression.
     pub kind: ExpressionKind,
-    /// Where it was written.
+    /// Place in the source.
     pub span: Span,
 }
 
-/// What an expression is.
+/// Kind of an expression.
 #[derive(Clone, PartialEq, Debug)]
 pub enum ExpressionKind {
     /// A number, percentage, or length of time, as written: `24h`, `15%`, `3 days`.

@@ -15,14 +15,14 @@ use crate::domain::limits::{FORMULA_BYTES_MAX, FORMULA_DEPTH_MAX};
 use crate::policy::formula::{BinaryOperator, Expression, ExpressionKind, UnaryOperator};
 use crate::policy::source::{Located, Span};
 
-/// Why a text is not a formula.
+/// Reason why a text is not a formula.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SyntaxError {
-    /// What is wrong and what was expected.
+    /// The mistake and what was expected.
     pub message: String,
-    /// Where.
+    /// Place of the mistake.
     pub span: Span,
-    /// What to do about it.
+    /// Advice on how to correct it.
     pub help: &'static str,
 }
 
