@@ -161,7 +161,7 @@ impl Formula {
         self.run(put, |_, facts| facts, two).unwrap_or_default()
     }
 
-    /// Upper bound on the values held at once, where every leaf waits for its turn.
+    /// Maximum number of values held at once, where every leaf waits for its turn.
     #[must_use]
     pub fn depth(&self) -> usize {
         self.run(|_| 1, |_, depth| depth, |_, left, right| left.max(right + 1)).unwrap_or(0)
@@ -225,7 +225,7 @@ mod tests {
             }
         }
 
-        /// How many values a stack holds that every leaf is put on in its turn.
+        /// Maximum number of values on a stack where every leaf is pushed in its turn.
         fn depth(&self) -> usize {
             match self {
                 Self::Leaf(_) => 1,

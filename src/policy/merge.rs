@@ -235,7 +235,7 @@ pub fn merge(
 }
 
 impl Layer {
-    /// Whether it stands above the policy of this id.
+    /// Returns `true` if it stands above the policy of this id.
     fn is_above(&self, id: Option<&NodeKind>) -> bool {
         matches!(id, Some(NodeKind::Scalar(id, _)) if self.above.contains(id))
     }
@@ -292,13 +292,13 @@ fn clash(own: &Located<String>, other: Span, diagnostics: &mut Diagnostics<'_, '
     diagnostics.error("duplicate-key", own.span, message, help);
 }
 
-/// How a fragment is built.
+/// Shape of a fragment.
 #[must_use]
 pub fn fragment_shape() -> Shape {
     Shape::Record(shared_shape())
 }
 
-/// How a layer is built: its own keys, what it declares, its rules.
+/// Shape of a layer: its own keys, what it declares, its rules.
 #[must_use]
 pub fn layer_shape() -> Shape {
     let (head, rest) = LAYER_KEYS.split_at(6);

@@ -121,7 +121,7 @@ fn key_table(name: &str, schema: &Value) -> String {
     table
 }
 
-/// What a schema accepts, in the words of the page.
+/// Describes the values that a schema accepts, in the words of the page.
 fn kind(schema: &Value) -> String {
     if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
         return named(reference.rsplit('/').next().unwrap_or(reference));

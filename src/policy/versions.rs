@@ -5,7 +5,7 @@ use crate::policy::document::Document;
 use crate::policy::read::{Diagnostics, Slug};
 use crate::policy::source::Located;
 
-/// What a policy file says of itself, with its places.
+/// Data that a policy file gives about itself, with its places.
 #[derive(Clone, Debug)]
 pub struct Written {
     /// The policy's name.

@@ -13,7 +13,7 @@ use crate::policy::tree::{Node, NodeBudget, NodeKind, parse_within};
 pub(super) struct Document<'b> {
     /// Its path within the bundle.
     pub(super) path: &'b str,
-    /// What it is.
+    /// Role of the document.
     pub(super) role: FileRole,
     /// Its bytes.
     pub(super) bytes: &'b [u8],

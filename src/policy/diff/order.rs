@@ -72,7 +72,7 @@ fn places<'p>(parts: &'p [Part<'_>]) -> HashMap<Key<'p>, usize> {
     parts.iter().enumerate().map(|(place, part)| (part.key(), place)).collect()
 }
 
-/// Where a part stands, by its neighbour.
+/// Describes the place of a part by its neighbour.
 fn place_of(parts: &[Part<'_>], place: usize) -> String {
     let section = parts.get(place).map(|part| part.section.as_str());
     let neighbour = place.checked_sub(1).and_then(|place| parts.get(place));

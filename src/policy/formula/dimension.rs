@@ -1,4 +1,4 @@
-//! What the numbers of a formula count, and how a plain number gets to count something.
+//! Dimensions of the numbers of a formula, and how a plain number gets to count something.
 
 use crate::domain::ratio::Ratio;
 use crate::plan::fact::{Dimension, FactType, NANOS_PER_UNIT};
@@ -9,7 +9,7 @@ use crate::policy::literal;
 use crate::policy::read::Diagnostics;
 use crate::policy::source::Span;
 
-/// What a value counts; `None` where it is no quantity, or a plain number that has not met one.
+/// Dimension of a value; `None` where it is no quantity, or a plain number that has not met one.
 pub(super) fn dimension(typed: &Typed) -> Option<Dimension> {
     match typed.kind {
         Kind::Of(FactType::Quantity(dimension)) => Some(dimension),

@@ -15,9 +15,9 @@ use crate::policy::source::Span;
 pub struct Function {
     /// Its name.
     pub name: &'static str,
-    /// How it is called.
+    /// Form of a call.
     pub usage: &'static str,
-    /// What it gives.
+    /// Meaning of its result.
     pub meaning: &'static str,
     which: Which,
 }
