@@ -11,6 +11,7 @@ mod draft;
 mod evidence;
 mod facts;
 mod header;
+mod milder;
 mod order_amounts;
 mod repeated;
 mod rules;
@@ -100,9 +101,9 @@ pub fn check(
     let rules = rules::rules(document, &names, &mut draft, diagnostics);
     let written: Vec<_> = document.layers.iter().flat_map(|layer| &layer.rules).chain(&policy.rules).collect();
     let declared = (policy.order_amounts.as_ref(), names.order_amounts.good.as_slice());
-    repeated::warn(&written, &rules, declared, &components, &draft, diagnostics);
     order_amounts::vocabulary(&rules, &names, &mut draft);
     let otherwise = rules::otherwise(&policy.otherwise, document.otherwise_key, &names, &draft, diagnostics);
+    repeated::warn(&written, (&rules, otherwise.as_ref()), declared, &components, &draft, diagnostics);
     if refusals_before < diagnostics.refusals() {
         return None;
     }

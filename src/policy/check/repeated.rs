@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::domain::facts::FactId;
 use crate::plan::fact::{BuiltIn, Origin};
 use crate::plan::formula::{Formula, Leaf, Op};
-use crate::plan::rule::{Action, ComponentRefund, Extra, Rule, Step, StepAmount};
+use crate::plan::rule::{Action, ComponentRefund, Extra, Rule, RuleEffect, Step, StepAmount};
 use crate::plan::vocabulary::VocabularyId;
 use crate::policy::check::draft::Draft;
+use crate::policy::check::milder;
 use crate::policy::document::{OrderAmountNode, RuleNode};
 use crate::policy::read::{Diagnostics, Table};
 use crate::policy::source::Span;
@@ -25,7 +26,7 @@ struct Checked<'c> {
 /// Warns of all such places.
 pub fn warn(
     written: &[&RuleNode],
-    rules: &[Rule],
+    (rules, otherwise): (&[Rule], Option<&RuleEffect>),
     (declared, amounts): (Option<&Table<OrderAmountNode>>, &[Extra]),
     components: &[ComponentRefund],
     draft: &Draft,
@@ -34,7 +35,8 @@ pub fn warn(
     let places = written.iter().map(|rule| (rule.id.text(), rule.id.span())).collect();
     let checked = Checked { draft, changing: changing(draft), places };
     checked.warn_of_deductions(rules, diagnostics);
-    checked.warn_of_rules(rules, diagnostics);
+    let warned = checked.warn_of_rules(rules, diagnostics);
+    milder::warn(rules, otherwise, draft, &checked.changing, (&checked.places, &warned), diagnostics);
     checked.warn_of_order_amounts(declared, amounts, diagnostics);
     checked.warn_of_amounts_beside(rules, amounts, diagnostics);
     checked.warn_of_components(rules, components, diagnostics);
@@ -131,15 +133,17 @@ impl Checked<'_> {
         }
     }
 
-    /// Rules that refund, of which a later claim takes another one.
-    fn warn_of_rules(&self, rules: &[Rule], diagnostics: &mut Diagnostics<'_, '_>) {
+    /// Rules that refund, of which a later claim takes another one. Returns those that were named.
+    fn warn_of_rules<'r>(&self, rules: &'r [Rule], diagnostics: &mut Diagnostics<'_, '_>) -> BTreeSet<&'r str> {
+        let mut warned = BTreeSet::new();
         let refunding: Vec<&[Step]> = rules.iter().filter_map(steps).collect();
         let alike = refunding.windows(2).all(|pair| matches!(pair, [one, next] if one == next));
         if alike {
-            return;
+            return warned;
         }
         for rule in rules.iter().filter(|rule| steps(rule).is_some()) {
             let Some(fact) = self.changing(rule.tests.iter().map(|test| test.fact)) else { continue };
+            warned.insert(rule.id.as_str());
             let fact = fact.name();
             let message = format!("the rule `{}` is chosen by `{fact}`, which changes from claim to claim", rule.id);
             let help = "a later claim on the same line goes by another rule, with other deductions: with a fee of 10.00 for \
@@ -147,6 +151,7 @@ impl Checked<'_> {
                         claim changes, such as `paid`";
             self.warn_at(rule, "claim-again-pays-more", message, help.to_owned(), diagnostics);
         }
+        warned
     }
 
     /// Amounts of the order that are made of what one claim asks for.
