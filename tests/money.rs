@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use requite::api::json;
+use requite::api::{json, pb};
 use requite::cli::show::decision::response_to_text;
 use requite::engine::admit::admit;
 use requite::engine::open;
@@ -117,4 +117,55 @@ fn a_refund_that_is_not_decided_is_not_said_to_be_nothing() {
     assert!(text.contains("\nrefund        not decided yet\n"), "{text}");
     assert!(text.contains("\nline          a: cost 50.00 EUR (rule `cancel`)\n"), "{text}");
     assert!(!text.contains("0.00 EUR the order") && !text.contains(" 0.00 EUR"), "{text}");
+}
+
+/// What the explanation of a request says of the deductions of each line: what a step came to, and what is held back for it.
+fn explained(deductions: &str, lines: &str) -> Vec<(String, Vec<(String, String)>)> {
+    let policy = format!(
+        "policy: t\nversion: '1'\ntimezone: UTC\ncurrencies: [EUR]\nrules:\n  - {{ id: any, refund: {{ deduct: [{deductions}] }} }}\n\
+         otherwise: {{ deny: NO_MATCHING_RULE }}\n"
+    );
+    let file = BundleFile { path: "t.policy.yaml".into(), bytes: policy.into() };
+    let (engine, _activator) = open(admit(&Bundle::new(vec![file]).unwrap()).unwrap());
+    let request = format!(
+        r#"{{ "order": {{ "orderId": "o-1", "lines": [{lines}] }},
+              "claim": {{ "requestedAt": "2026-03-02T09:00:00Z" }}, "explain": "EXPLAIN_LEVEL_FULL" }}"#
+    );
+    let response = evaluate(&engine.current(), &json::request_from_json(&request).unwrap()).unwrap();
+    let taken = |money: &Option<pb::Money>| {
+        let money = money.as_ref().unwrap();
+        format!("{}.{:02}", money.units, money.nanos / 10_000_000)
+    };
+    let explanation = response.explanation.unwrap();
+    let of_line = |line: &pb::LineExplanation| {
+        line.deductions.iter().map(|worked| (worked.exact.clone(), taken(&worked.taken))).collect()
+    };
+    explanation.lines.iter().map(|line| (line.line_id.clone(), of_line(line))).collect()
+}
+
+fn worked(deductions: &[(&str, &str)]) -> Vec<(String, String)> {
+    deductions.iter().map(|(exact, taken)| ((*exact).to_owned(), (*taken).to_owned())).collect()
+}
+
+#[test]
+fn an_explanation_says_what_is_held_back_where_more_went_back_before() {
+    // 95.00 of 100.00 went back, so of 10.00 and 3.00 there is room for 5.00.
+    let explained = explained(
+        "{ kind: cancellation_fee, amount: paid * 10% }, { kind: processing_fee, amount: 3.00 }",
+        r#"{ "lineId": "l0", "paid": { "currencyCode": "EUR", "units": "100" },
+             "refunded": { "currencyCode": "EUR", "units": "95" } }"#,
+    );
+    assert_eq!(explained, [("l0".to_owned(), worked(&[("10.00", "5.00"), ("3.00", "0.00")]))]);
+}
+
+#[test]
+fn an_explanation_has_every_line_once_with_its_part_of_a_step_of_the_order() {
+    let explained = explained(
+        "{ kind: cancellation_fee, scope: order, amount: 7.00 }, { kind: processing_fee, amount: 1.00 }",
+        r#"{ "lineId": "l0", "paid": { "currencyCode": "EUR", "units": "30" } },
+           { "lineId": "l1", "paid": { "currencyCode": "EUR", "units": "40" } }"#,
+    );
+    let first = ("l0".to_owned(), worked(&[("7.00", "3.00"), ("1.00", "1.00")]));
+    let second = ("l1".to_owned(), worked(&[("7.00", "4.00"), ("1.00", "1.00")]));
+    assert_eq!(explained, [first, second]);
 }

@@ -16,7 +16,7 @@ pub const NEAR_MISSES_MAX: usize = 8;
 pub trait Recorder {
     /// Of how many rules that did not match it wants to hear the tests, for each line; zero: of none at all.
     const NEAR_MISSES_MAX: usize = NEAR_MISSES_MAX;
-    /// A line is begun; everything that follows is about it.
+    /// A line is begun, or gone on with; everything that follows is about it.
     fn line(&mut self, line: u16);
     /// A fact was looked at.
     fn fact(&mut self, fact: FactId, value: Option<Value>);
@@ -25,6 +25,8 @@ pub trait Recorder {
     fn test(&mut self, rule: u32, test: u16, answer: Answer);
     /// A deduction was worked out: exactly, and as it was taken.
     fn deduction(&mut self, source: DeductionSource, exact: Ratio, taken: Amount);
+    /// A part of a deduction that was worked out once for several lines falls on this line.
+    fn part(&mut self, _line: u16, _source: DeductionSource, _taken: Amount) {}
 }
 
 /// Hears nothing.
@@ -77,6 +79,6 @@ pub struct WorkedDeduction {
     pub source: DeductionSource,
     /// What it came to exactly, in billionths of a unit.
     pub exact: Ratio,
-    /// What was taken.
+    /// What was taken, before it is known what earlier refunds leave to take it from.
     pub taken: Amount,
 }

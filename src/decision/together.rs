@@ -162,6 +162,9 @@ fn own_steps<R: Recorder>(claim: &Claim<'_, '_, '_>, lines: &mut [SharedLine<'_,
             step_amount(step, source, claim.currency, standing, &mut line, missing)
         });
         for (line, taken) in of_rule.iter_mut().zip(taken) {
+            for deduction in &taken.deductions {
+                recorder.part(line.place, deduction.source, deduction.amount);
+            }
             (line.taken, line.failed) = (taken, outcome.clone().err());
         }
     }

@@ -19,6 +19,8 @@ use crate::server::wire::decision::Names;
 #[derive(Debug, Default)]
 pub(crate) struct Transcript {
     lines: Vec<LineTranscript>,
+    /// The line that is spoken of, by its place among them.
+    current: usize,
 }
 
 #[derive(Debug, Default)]
@@ -39,17 +41,21 @@ struct Try {
 
 impl Recorder for Transcript {
     fn line(&mut self, line: u16) {
-        self.lines.push(LineTranscript { line, ..LineTranscript::default() });
+        let known = self.lines.iter().position(|known| known.line == line);
+        self.current = known.unwrap_or(self.lines.len());
+        if known.is_none() {
+            self.lines.push(LineTranscript { line, ..LineTranscript::default() });
+        }
     }
 
     fn fact(&mut self, fact: FactId, value: Option<Value>) {
-        if let Some(line) = self.lines.last_mut() {
+        if let Some(line) = self.lines.get_mut(self.current) {
             line.facts.insert(fact, value);
         }
     }
 
     fn test(&mut self, rule: u32, test: u16, answer: Answer) {
-        let Some(line) = self.lines.last_mut() else { return };
+        let Some(line) = self.lines.get_mut(self.current) else { return };
         if line.tries.last().is_none_or(|tried| tried.rule != rule) {
             line.tries.push(Try { rule, held: 0, failed: Vec::new() });
         }
@@ -61,9 +67,27 @@ impl Recorder for Transcript {
     }
 
     fn deduction(&mut self, source: DeductionSource, exact: Ratio, taken: Amount) {
-        if let Some(line) = self.lines.last_mut() {
-            line.deductions.push(WorkedDeduction { source, exact, taken });
+        if let Some(line) = self.lines.get_mut(self.current) {
+            line.note(WorkedDeduction { source, exact, taken });
         }
+    }
+
+    fn part(&mut self, line: u16, source: DeductionSource, taken: Amount) {
+        let mut worked = self.lines.iter().flat_map(|line| &line.deductions);
+        let Some(exact) = worked.find(|of| of.source == source).map(|of| of.exact) else { return };
+        if let Some(line) = self.lines.iter_mut().find(|known| known.line == line)
+            && !line.deductions.iter().any(|of| of.source == source)
+        {
+            line.note(WorkedDeduction { source, exact, taken });
+        }
+    }
+}
+
+/// The rule of a deduction, and the place of its step there; `None` where no rule took it.
+const fn step_of(source: DeductionSource) -> Option<(RuleRef, u16)> {
+    match source {
+        DeductionSource::Step { rule, step, tier: _ } => Some((rule, step)),
+        DeductionSource::Component | DeductionSource::NonRefundableTender | DeductionSource::RequestedAmount => None,
     }
 }
 
@@ -75,6 +99,21 @@ impl Transcript {
 }
 
 impl LineTranscript {
+    /// Notes a deduction: in place of what the same step came to before, or among the steps of its rule where it belongs.
+    fn note(&mut self, worked: WorkedDeduction) {
+        let step = step_of(worked.source);
+        if let Some(known) = self.deductions.iter_mut().find(|known| step_of(known.source) == step) {
+            *known = worked;
+            return;
+        }
+        let is_later = |known: &WorkedDeduction| match (step_of(known.source), step) {
+            (Some((rule, later)), Some((of, step))) => rule == of && step < later,
+            (_, _) => false,
+        };
+        let at = self.deductions.iter().position(is_later).unwrap_or(self.deductions.len());
+        self.deductions.insert(at, worked);
+    }
+
     fn explanation(self) -> LineExplanation {
         let Self { line, facts, mut tries, deductions } = self;
         tries.retain(|tried| !tried.failed.is_empty());
@@ -111,13 +150,20 @@ pub(crate) fn message(
 
 fn line_message(explanation: &LineExplanation, decision: &Decision, names: Names<'_>) -> pb::LineExplanation {
     let LineExplanation { line, facts, near_misses, deductions } = explanation;
-    let decided_by = decision.lines.iter().find(|decision| decision.line == *line).map(|decision| decision.rule);
+    let decided = decision.lines.iter().find(|decision| decision.line == *line);
+    let decided_by = decided.map(|decision| decision.rule);
+    // The answer holds back no more than earlier refunds leave, and nothing of a line that it does not refund.
+    let held_back = |source| {
+        let held_back = decided.into_iter().flat_map(|line| &line.deductions);
+        let of_it = held_back.filter(|deduction| step_of(deduction.source) == step_of(source));
+        Amount::sum(of_it.map(|deduction| deduction.amount))
+    };
     pb::LineExplanation {
         line_id: names.line_id(*line).to_owned(),
         rule_id: decided_by.map_or("", |rule| names.rule_id(rule)).to_owned(),
         facts: facts.iter().map(|&(fact, value)| fact_used(fact, value, *line, names)).collect(),
         near_misses: near_misses.iter().map(|near_miss| near_miss_message(near_miss, facts, names)).collect(),
-        deductions: deductions.iter().map(|deduction| worked_deduction(deduction, names)).collect(),
+        deductions: deductions.iter().map(|worked| worked_deduction(worked, held_back(worked.source), names)).collect(),
     }
 }
 
@@ -155,13 +201,13 @@ fn failed_test(test: &Test, facts: &[(FactId, Option<Value>)], names: Names<'_>)
     }
 }
 
-fn worked_deduction(deduction: &WorkedDeduction, names: Names<'_>) -> pb::WorkedDeduction {
-    let WorkedDeduction { source, exact, taken } = *deduction;
+fn worked_deduction(worked: &WorkedDeduction, held_back: Amount, names: Names<'_>) -> pb::WorkedDeduction {
+    let WorkedDeduction { source, exact, taken: _ } = *worked;
     pb::WorkedDeduction {
         rule_id: names.deducting_rule(source).to_owned(),
         formula: names.formula(source).to_owned(),
         exact: show_quantity(exact, Dimension::Money),
-        taken: Some(names.money(taken)),
+        taken: Some(names.money(held_back)),
     }
 }
 
