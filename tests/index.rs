@@ -47,7 +47,7 @@ use requite::plan::rules::Rules;
 use requite::plan::test::{Accepts, Answer, Interval, Test, WordSet};
 use requite::policy::bundle::{Bundle, BundleFile};
 
-use crate::number::Chance;
+use number::Chance;
 
 /// What is known of each fact of a line; a fact that cannot be computed is neither.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
