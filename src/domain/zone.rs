@@ -112,6 +112,14 @@ mod tests {
     }
 
     #[test]
+    fn a_zone_has_the_name_it_was_found_by() {
+        for name in NAMES {
+            assert_eq!(zone(name).1.iana_name(), Some(name));
+        }
+        assert_eq!(Zone::new(TimeZone::fixed(jiff::tz::offset(3))).iana_name(), None);
+    }
+
+    #[test]
     fn days_are_those_of_the_library_around_every_change_and_edge() {
         for name in NAMES {
             let (library, zone) = zone(name);
