@@ -208,3 +208,27 @@ fn ones(bits: u64) -> impl Iterator<Item = u32> {
         first
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_so_many_rules_are_these_and_none_beyond() {
+        for count in [0, 1, 63, 64, 65, 4_095, 4_096, 4_097, 4_160, 9_000] {
+            let full = Full(count);
+            let after = |place: &u32| full.first(place + 1, &[]);
+            let named = std::iter::successors(full.first(0, &[]), after).take(count as usize + 1);
+            assert!(named.eq(0..count), "the first {count} rules");
+        }
+    }
+
+    #[test]
+    fn rows_take_room_for_each_row_and_its_groups_and_words() {
+        let mut rows = Rows::default();
+        assert_eq!(rows.bytes(), 0);
+        rows.add([(0, 1), (1, 1), (64, 1)].into_iter());
+        rows.add([(4_095, 1)].into_iter());
+        assert_eq!(rows.bytes(), 2 * size_of::<Row>() + 3 * size_of::<Group>() + 4 * size_of::<u64>());
+    }
+}
