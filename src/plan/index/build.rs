@@ -330,3 +330,39 @@ fn add(marked: &[bool], rows: &mut Rows) -> u32 {
 fn one_word(marked: &[bool]) -> u64 {
     marked.iter().rev().fold(0, |word, rule| word << 1 | u64::from(*rule))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interval_has_the_places_of_the_numbers_in_it() {
+        let edges = Edges::new([1, 2, 3].map(Exact::whole).to_vec());
+        let halves: Vec<Exact> = (1..=7).filter_map(|halves| Exact::fraction(halves, 2)).collect();
+        let ends = || {
+            let at = [1, 2, 3].map(Exact::whole);
+            std::iter::once(Bound::Unbounded).chain(at.map(Bound::Included)).chain(at.map(Bound::Excluded))
+        };
+        for lower in ends() {
+            for upper in ends() {
+                let interval = Interval { lower, upper };
+                let within = || halves.iter().filter(|number| interval.contains(**number));
+                let place = |number: &Exact| u32::try_from(edges.place(*number)).unwrap();
+                let expected = within().map(place).min().zip(within().map(place).max());
+                assert_eq!(places_of(&interval, &edges), expected, "{interval:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_rule_is_in_the_set_while_one_of_its_ranges_is_open() {
+        let mut sweep = Sweep::new(5_000);
+        [0, 65, 65, 66, 199, 4_999].into_iter().for_each(|rule| sweep.open(rule));
+        let set = |sweep: &Sweep| (sweep.filled, sweep.filled_words().collect::<Vec<_>>());
+        assert_eq!(set(&sweep), (4, vec![(0, 1), (1, 0b110), (3, 1 << 7), (78, 1 << 7)]));
+        [65, 66, 0].into_iter().for_each(|rule| sweep.close(rule));
+        assert_eq!(set(&sweep), (3, vec![(1, 0b10), (3, 1 << 7), (78, 1 << 7)]));
+        [65, 4_999].into_iter().for_each(|rule| sweep.close(rule));
+        assert_eq!(set(&sweep), (1, vec![(3, 1 << 7)]));
+    }
+}
