@@ -337,17 +337,17 @@ mod tests {
 
     #[test]
     fn an_interval_has_the_places_of_the_numbers_in_it() {
-        let edges = Edges::new([1, 2, 3].map(Exact::whole).to_vec());
-        let halves: Vec<Exact> = (1..=7).filter_map(|halves| Exact::fraction(halves, 2)).collect();
+        let edges = Edges::new([1, 2, 3].map(Ratio::whole).to_vec());
+        let halves: Vec<Ratio> = (1..=7).filter_map(|halves| Ratio::fraction(halves, 2)).collect();
         let ends = || {
-            let at = [1, 2, 3].map(Exact::whole);
+            let at = [1, 2, 3].map(Ratio::whole);
             std::iter::once(Bound::Unbounded).chain(at.map(Bound::Included)).chain(at.map(Bound::Excluded))
         };
         for lower in ends() {
             for upper in ends() {
                 let interval = Interval { lower, upper };
                 let within = || halves.iter().filter(|number| interval.contains(**number));
-                let place = |number: &Exact| u32::try_from(edges.place(*number)).unwrap();
+                let place = |number: &Ratio| u32::try_from(edges.place(*number)).unwrap();
                 let expected = within().map(place).min().zip(within().map(place).max());
                 assert_eq!(places_of(&interval, &edges), expected, "{interval:?}");
             }
