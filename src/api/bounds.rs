@@ -3,7 +3,7 @@
 //!
 //! An empty item takes two bytes on the wire and hundreds in memory, so a message is counted first
 //! and decoded only where every list is within its bound. The shape of each request is taken from
-//! the descriptors; [`LIST_BOUNDS`] says how many items each of its lists may have. A list that is
+//! the descriptors; `LIST_BOUNDS` says how many items each of its lists may have. A list that is
 //! not named there may have none.
 //!
 //! The same pass refuses what the library would let through: a map whose entries are not messages.

@@ -21,7 +21,7 @@ pub(crate) fn decode<M: Message + Name + Default>(message: &[u8]) -> Result<M, F
     M::decode(message).map_err(|_| Failure::BadMessage)
 }
 
-/// The codec of the generated servers and clients: what it decodes goes through [`decode`].
+/// The codec of the generated servers and clients: what it decodes goes through `decode`.
 #[derive(Debug)]
 pub struct BoundedCodec<T, U>(PhantomData<(T, U)>);
 

@@ -1,6 +1,6 @@
 //! From a tree to a document: each type says how it is read, and every mistake is reported.
 //!
-//! [`record!`] makes the reader of a mapping from the same declaration as its type and its
+//! `record!` makes the reader of a mapping from the same declaration as its type and its
 //! JSON Schema, so the three cannot disagree.
 
 use std::borrow::Cow;

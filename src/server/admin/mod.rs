@@ -1,7 +1,7 @@
 //! `PolicyAdminService`: what is in force, putting it in force, and taking it back.
 //!
-//! It has a listener, credentials and bounds of its own. What it is asked for it puts on a
-//! [`reload`]; who works through that is not known here.
+//! It has a listener, credentials and bounds of its own. It hands commands to the reload task (`reload::handle`) and
+//! does not know who runs it.
 
 mod config;
 mod connection;

@@ -1,5 +1,5 @@
 //! From a decision to the bytes of its message, without the message: the usual answer, which has no
-//! explanation. What is rare in it is built as [`super::decision`] builds it; a test holds the two
+//! explanation. What is rare in it is built as `server::wire::decision` builds it; a test holds the two
 //! against each other.
 
 use std::ops::Range;
