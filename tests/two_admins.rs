@@ -396,3 +396,150 @@ async fn a_rejected_candidate_is_no_promotion() {
     assert_eq!(failed.trigger, ReloadTrigger::Admin);
     running.end().await;
 }
+
+async fn marked(running: &Running) -> Vec<Digest> {
+    let listed = running.ask(|reply| ReloadCommand::Revisions { reply }).await.unwrap();
+    let marked = listed.kept.iter().filter(|(_, withdrawal)| withdrawal.is_some());
+    marked.map(|(kept, _)| kept.digest).collect()
+}
+
+#[tokio::test]
+async fn a_rollback_marks_what_a_start_took_over_a_promotion() {
+    for to in [None, Some(digest("3"))] {
+        let place = Place::with_state("1");
+        let running = place.run(BY_HAND);
+        running.put("2").await;
+        running.stage("3", "bob").await.unwrap();
+        running.promote("3", "2").await.unwrap();
+        running.end().await;
+        let running = place.run(BY_HAND);
+        assert_eq!(running.digest(), digest("2"), "the start took what the source holds");
+        let report = running.roll_back_because(to, "2 is bad").await.unwrap();
+        assert_eq!((report.after, marked(&running).await), (digest("3"), vec![digest("2")]));
+        for version in ["1", "2"] {
+            running.write(&text(version));
+            running.hint(FileChange).await;
+        }
+        assert_ne!(running.digest(), digest("2"), "{to:?}");
+        assert_eq!(running.status().source.hold, Hold::Overridden);
+        running.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_rollback_marks_what_a_start_brought_back_from_before_a_promotion() {
+    for to in [None, Some(digest("2"))] {
+        let place = Place::with_state("1");
+        let running = place.run(BY_HAND);
+        running.stage("2", "bob").await.unwrap();
+        running.promote("2", "1").await.unwrap();
+        running.end().await;
+        let running = place.run(BY_HAND);
+        assert_eq!(running.digest(), digest("1"));
+        let report = running.roll_back(to).await.unwrap();
+        assert_eq!((report.after, marked(&running).await), (digest("2"), vec![digest("1")]), "{to:?}");
+        running.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_is_mended_to_what_was_in_force_does_not_undo_what_was_put_in_force_since() {
+    for by_rollback in [true, false] {
+        let place = Place::new("1");
+        let running = place.run(BY_HAND);
+        running.put("2").await;
+        running.write("policy: [\n");
+        running.hint(FileChange).await;
+        running.stage("3", "bob").await.unwrap();
+        running.promote("3", "2").await.unwrap();
+        let last = if by_rollback {
+            running.roll_back(Some(digest("1"))).await.unwrap();
+            "1"
+        } else {
+            running.stage("4", "bob").await.unwrap();
+            running.promote("4", "3").await.unwrap();
+            "4"
+        };
+        // What it was when it broke, in whatever layout, and what was replaced while it was broken.
+        for mended in [text("2"), again("2"), text("3")] {
+            running.write(&mended);
+            running.hint(FileChange).await;
+            let status = running.status();
+            assert_eq!((running.digest(), status.source.hold), (digest(last), Hold::Overridden), "{mended}");
+            assert_eq!(status.last_failure, None);
+            assert!(matches!(running.reload(None).await, Err(Refusal::HeldBack(_))));
+        }
+        running.write(&text("5"));
+        running.hint(FileChange).await;
+        assert_eq!(running.digest(), digest("5"), "something new is taken");
+        running.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_plain_promotion_of_what_is_in_force_does_not_end_its_mark() {
+    let place = Place::with_state("1");
+    let running = gone_back(&place).await;
+    running.end().await;
+    let running = place.run(BY_HAND);
+    running.stage("2", "alice").await.unwrap();
+    let knowing = Knowing { untried: Untried::Allowed, withdrawn: Withdrawn::Refused };
+    let refused = promote(&running, digest("2"), knowing).await;
+    assert!(matches!(refused, Err(Refusal::CandidateWithdrawn { .. })), "{refused:?}");
+    assert!(running.status().withdrawal.is_some());
+    let knowing = Knowing { withdrawn: Withdrawn::Allowed, ..knowing };
+    let report = promote(&running, digest("2"), knowing).await.unwrap();
+    assert!(said(&report.notices).contains("it is not marked as rolled back from any more"), "{:?}", report.notices);
+    running.end().await;
+}
+
+#[tokio::test]
+async fn a_change_of_the_source_says_which_change_of_an_admin_it_replaces() {
+    let place = Place::new("1");
+    let running = place.run(BY_HAND);
+    running.stage("2", "bob").await.unwrap();
+    running.promote("2", "1").await.unwrap();
+    // Another layout of it replaces nothing; what comes after that does.
+    running.write(&again("2"));
+    running.hint(FileChange).await;
+    assert_eq!(running.status().in_force.reason, "");
+    running.write(&text("3"));
+    running.hint(FileChange).await;
+    let status = running.status();
+    let reason = format!("replaces {}: promotion by `ops` at 2", digest("2"));
+    assert!(status.in_force.reason.starts_with(&reason), "{}", status.in_force.reason);
+    assert_eq!(status.activations[0].reason, status.in_force.reason);
+    assert!(said(&status.notices).contains(&reason), "{:?}", status.notices);
+    running.end().await;
+}
+
+#[tokio::test]
+async fn taking_a_rollback_back_after_an_edit_of_a_comment_marks_nothing() {
+    let place = Place::new("1");
+    let running = place.run(BY_HAND);
+    running.put("2").await;
+    running.roll_back(None).await.unwrap();
+    running.write(&again("1"));
+    running.hint(FileChange).await;
+    assert_eq!(running.digest(), bundle(&again("1")).digest());
+    running.roll_back(Some(digest("2"))).await.unwrap();
+    assert_eq!(marked(&running).await, []);
+    running.end().await;
+}
+
+#[tokio::test]
+async fn the_end_of_a_mark_that_the_disk_does_not_take_is_said_not_to_be_kept() {
+    let place = Place::with_state("1");
+    let running = gone_back(&place).await;
+    running.end().await;
+    let running = place.run(BY_HAND);
+    let file = place.state.as_ref().unwrap().join("activations");
+    // An answer waits until the disk holds what the start changed.
+    running.reload(None).await.unwrap();
+    fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+    let notices = said(&running.roll_back(Some(digest("2"))).await.unwrap().notices);
+    assert!(notices.contains("it is not marked as rolled back from any more"), "{notices}");
+    assert!(notices.contains("the state directory does not hold this change"), "{notices}");
+    running.end().await;
+}

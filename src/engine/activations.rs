@@ -45,8 +45,12 @@ pub struct Activated {
     pub generation: u64,
     /// What came into force.
     pub digest: Digest,
+    /// What it says; `None` where that was not kept.
+    pub semantic: Option<SemanticDigest>,
     /// What was in force until then; `None` at a start.
     pub before: Option<Digest>,
+    /// A start that fell back to the last revision known to be good.
+    pub fallback: bool,
     /// The policies in it, in all their versions; the first [`ENTRY_POLICIES_MAX`].
     pub policies: Vec<PolicyVersion>,
     /// Policies beyond those.
@@ -56,7 +60,7 @@ pub struct Activated {
     /// Who asked for it; empty where nobody did.
     pub actor: String,
     /// Why, as they said it; empty where they did not say. Where nobody asked: what it replaces that an admin had put in
-    /// force ([`replaces`]).
+    /// force ([`Activations::replaced_by`]).
     pub reason: String,
     /// When.
     pub at: Timestamp,
@@ -99,6 +103,8 @@ pub struct Entry<'s> {
     pub withdraws: Vec<Content>,
     /// What put it in force.
     pub trigger: ReloadTrigger,
+    /// A start that fell back to the last revision known to be good.
+    pub fallback: bool,
     /// Who asked for it.
     pub actor: String,
     /// Why.
@@ -132,7 +138,7 @@ impl Activations {
 
     /// Enters an activation. What is put in force by its digest is not withdrawn any more.
     pub fn enter(&mut self, entry: Entry<'_>) {
-        let Entry { snapshot, semantic, before, withdraws, trigger, actor, reason, at } = entry;
+        let Entry { snapshot, semantic, before, withdraws, trigger, fallback, actor, reason, at } = entry;
         let digest = snapshot.digest;
         for withdrawn in withdraws {
             if self.withdrawal(withdrawn).is_some() {
@@ -155,7 +161,9 @@ impl Activations {
             number,
             generation,
             digest,
+            semantic,
             before,
+            fallback,
             policies,
             further_policies,
             trigger,
@@ -167,22 +175,45 @@ impl Activations {
     }
 
     /// Of what came into force after a revision last did, what going to that revision is a way back from. What had been
-    /// gone back to past it is older: going to it takes that rollback back and says nothing against where it led. Nor does going to what says the same
-    /// say anything against it.
+    /// gone back to past it is older: going to it takes that rollback back and says nothing against where it led. Nor does
+    /// going to what says the same say anything against it.
     #[must_use]
     pub fn left_by(&self, target: Content, later: Vec<Content>) -> Vec<Content> {
-        let came = self.came(target.digest);
-        let left = |content: &Content| came <= self.came(content.digest) && !content.says_as(target);
+        let came = self.came(target);
+        let left = |content: &Content| came <= self.came(*content) && !content.says_as(target);
         later.into_iter().filter(left).collect()
     }
 
-    /// The number of the entry by which a revision came: the latest one by which it came forth, and not again by a rollback
-    /// or a start; else its earliest one; 0: none is kept.
-    fn came(&self, digest: Digest) -> u64 {
-        let again = |entry: &&Activated| matches!(entry.trigger, ReloadTrigger::Rollback | ReloadTrigger::Start);
-        let mut of_it = self.entries.iter().filter(|entry| entry.digest == digest);
-        let forth = of_it.clone().find(|entry| !again(entry));
-        forth.or_else(|| of_it.next_back()).map_or(0, |entry| entry.number)
+    /// The number of the entry by which what says this came: the latest one by which it came forth, and not again by a way
+    /// back or to the same; else its earliest one; 0: none is kept.
+    fn came(&self, content: Content) -> u64 {
+        let before = self.entries.iter().skip(1).map(Some).chain([None]);
+        let of_it = self.entries.iter().zip(before).filter(|(entry, _)| entry.content().says_as(content));
+        let mut all = of_it.clone();
+        let forth = all.find(|(entry, before)| {
+            let way_back = entry.trigger == ReloadTrigger::Rollback || entry.fallback;
+            let same = before.is_some_and(|before| before.content().says_as(content));
+            !way_back && !same
+        });
+        forth.or_else(|| of_it.last()).map_or(0, |(entry, _)| entry.number)
+    }
+
+    /// The activation by which what is in force came to say what it says: any later one, such as an edit of a comment or a
+    /// start, came to the same.
+    #[must_use]
+    pub fn origin(&self) -> Option<&Activated> {
+        let in_force = self.entries.front()?.content();
+        self.entries.iter().take_while(|entry| entry.content().says_as(in_force)).last()
+    }
+
+    /// The reason of an activation that nobody asks for: what an admin had put in force that it replaces with something
+    /// else; `None`: it replaces nothing of theirs.
+    #[must_use]
+    pub fn replaced_by(&self, content: Content) -> Option<String> {
+        let Activated { digest, trigger, actor, at, .. } = self.origin()?;
+        let by_admin = matches!(trigger, ReloadTrigger::Rollback | ReloadTrigger::Promotion);
+        let same = self.entries.front().is_some_and(|in_force| in_force.content().says_as(content));
+        (by_admin && !same).then(|| format!("replaces {digest}: {} by `{actor}` at {at}", trigger.slug()))
     }
 
     /// Takes it back that a revision is withdrawn, and what says the same.
@@ -229,6 +260,12 @@ impl Activations {
 }
 
 impl Activated {
+    /// What it is by its bytes, and by what it says.
+    #[must_use]
+    pub const fn content(&self) -> Content {
+        Content { digest: self.digest, semantic: self.semantic }
+    }
+
     fn text_bytes(&self) -> usize {
         let policies: usize = self.policies.iter().map(|policy| policy.id.len() + policy.version.len()).sum();
         self.actor.len() + self.reason.len() + policies
@@ -260,12 +297,6 @@ impl Withdrawal {
         let why = if reason.is_empty() { "without a reason".to_owned() } else { format!("because: {reason}") };
         format!("{who} went back from it at {at}, {why}")
     }
-}
-
-/// What is noted as the reason where the source replaces, unasked, what an admin put in force.
-#[must_use]
-pub fn replaces(digest: Digest, trigger: ReloadTrigger, actor: &str, at: Timestamp) -> String {
-    format!("replaces {digest}: {} by `{actor}` at {at}", trigger.slug())
 }
 
 #[cfg(test)]
@@ -300,7 +331,18 @@ mod tests {
         let before = content(before);
         let withdraws = if trigger == ReloadTrigger::Rollback { vec![before] } else { vec![] };
         let (before, semantic) = (Some(before.digest), content(text).semantic);
-        activations.enter(Entry { snapshot: &snapshot, semantic, before, withdraws, trigger, actor, reason, at });
+        let fallback = false;
+        activations.enter(Entry {
+            snapshot: &snapshot,
+            semantic,
+            before,
+            withdraws,
+            trigger,
+            fallback,
+            actor,
+            reason,
+            at,
+        });
     }
 
     #[test]
@@ -367,6 +409,40 @@ mod tests {
         // And so is what came forth again.
         enter(&mut history, "a", "c", ReloadTrigger::Promotion, "");
         assert_eq!(history.left_by(content("b"), vec![content("a")]), [content("a")]);
+    }
+
+    #[test]
+    fn a_start_that_takes_something_else_from_the_source_comes_forth() {
+        let mut history = Activations::default();
+        enter(&mut history, "a", "0", ReloadTrigger::Start, "");
+        enter(&mut history, "b", "a", ReloadTrigger::FileChange, "");
+        enter(&mut history, "c", "b", ReloadTrigger::Promotion, "");
+        let mut same = history.clone();
+        enter(&mut same, "c", "0", ReloadTrigger::Start, "");
+        assert_eq!(same.left_by(content("b"), vec![content("c")]), [content("c")]);
+        assert_eq!(same.left_by(content("c"), vec![content("b")]), [], "it came before");
+        enter(&mut history, "b", "0", ReloadTrigger::Start, "");
+        assert_eq!(history.left_by(content("c"), vec![content("b")]), [content("b")]);
+        // To fall back is no way forth.
+        if let Some(start) = history.entries.front_mut() {
+            start.fallback = true;
+        }
+        assert_eq!(history.left_by(content("c"), vec![content("b")]), []);
+    }
+
+    #[test]
+    fn another_layout_comes_with_what_it_says() {
+        let mut history = Activations::default();
+        let (other, again) = ("version: b", "# again\nversion: a\n");
+        enter(&mut history, "version: a", "0", ReloadTrigger::Start, "");
+        enter(&mut history, other, "version: a", ReloadTrigger::Promotion, "");
+        enter(&mut history, "version: a", other, ReloadTrigger::Rollback, "too dear");
+        enter(&mut history, again, "version: a", ReloadTrigger::FileChange, "");
+        assert_eq!(history.left_by(content(other), vec![content(again), content("version: a")]), []);
+        let origin = history.origin().unwrap();
+        assert_eq!((origin.number, origin.trigger, origin.reason.as_str()), (3, ReloadTrigger::Rollback, "too dear"));
+        assert_eq!(history.replaced_by(content("version: a")), None);
+        assert!(history.replaced_by(content("version: c")).unwrap().contains(": rollback by `ops` at "));
     }
 
     #[test]

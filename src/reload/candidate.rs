@@ -72,7 +72,7 @@ impl Reloader {
                 Err(_) => return Err(Refusal::Bug),
             },
         };
-        let known = LoadContext { bad: None, out: None, ..self.known(ReloadTrigger::Admin, Wants::Changes) };
+        let known = LoadContext { bad: None, out: Vec::new(), ..self.known(ReloadTrigger::Admin, Wants::Changes) };
         let loader = Arc::clone(&self.loader);
         let built = run_blocking(move || loader.build(bundle, &known)).await.ok_or(Refusal::Bug)?;
         let Ready { held, changes } = built.map_err(|rejection| {
@@ -110,22 +110,21 @@ impl Reloader {
             return Err(other_in_force(Some(expected), over.digest));
         }
         let last = candidate.report(&self.state);
-        // What is in force already is as tried as anything can be, and is gone back from or not.
-        if digest != over.digest {
-            let Knowing { untried, withdrawn } = knowing;
-            if let (Withdrawn::Refused, Some(withdrawal)) = (withdrawn, &last.withdrawal) {
-                let withdrawal = Box::new(withdrawal.clone());
-                return Err(Refusal::CandidateWithdrawn { candidate: digest, withdrawal });
-            }
-            if last.compared == 0 && untried == Untried::Refused {
-                return Err(Refusal::Untried { candidate: digest, not_comparable: last.not_comparable });
-            }
+        let Knowing { untried, withdrawn } = knowing;
+        if let (Withdrawn::Refused, Some(withdrawal)) = (withdrawn, &last.withdrawal) {
+            let withdrawal = Box::new(withdrawal.clone());
+            return Err(Refusal::CandidateWithdrawn { candidate: digest, withdrawal });
         }
-        let before = Arc::clone(&self.state.history.current().bundle);
+        // What is in force already is as tried as anything can be.
+        if digest != over.digest && last.compared == 0 && untried == Untried::Refused {
+            return Err(Refusal::Untried { candidate: digest, not_comparable: last.not_comparable });
+        }
+        let current = self.state.history.current();
+        let (before, replaced) = (Arc::clone(&current.bundle), current.content);
         let ready = Ready { held: candidate.held, changes: Changes::default() };
         let mut report = if digest == over.digest {
             let mut report = self.nothing_changed(over.digest);
-            report.notices.extend(self.in_force_is_named());
+            report.notices.extend(self.in_force_is_named(requester));
             report
         } else {
             self.put_in_force(&over, &ready, ReloadTrigger::Promotion, requester, Vec::new())?
@@ -134,7 +133,7 @@ impl Reloader {
         self.put_up(None);
         self.changed();
         if digest != over.digest {
-            self.leave_source_out(ReloadTrigger::Promotion).await;
+            self.leave_source_out(ReloadTrigger::Promotion, replaced).await;
         }
         report.notices.extend(self.still_in_the_source());
         report.changes = self.changes_since(before).await;

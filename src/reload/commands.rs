@@ -92,10 +92,11 @@ impl Reloader {
         if kept.revision.digest == over.digest {
             let mut report = self.nothing_changed(over.digest);
             report.notices.push("it is in force already".to_owned());
-            report.notices.extend(self.in_force_is_named());
+            report.notices.extend(self.in_force_is_named(requester));
             return Ok(report);
         }
-        let before = Arc::clone(&self.state.history.current().bundle);
+        let current = self.state.history.current();
+        let (before, replaced) = (Arc::clone(&current.bundle), current.content);
         let later = self.state.history.after(kept.place);
         let withdraws = self.state.activations.left_by(kept.content(), later);
         let marked = self.marked_by(&withdraws);
@@ -103,7 +104,7 @@ impl Reloader {
         let mut report = self.put_in_force(&over, &ready, ReloadTrigger::Rollback, requester, withdraws)?;
         self.attempted(ReloadTrigger::Rollback, ReloadResult::Applied);
         self.changed();
-        self.leave_source_out(ReloadTrigger::Rollback).await;
+        self.leave_source_out(ReloadTrigger::Rollback, replaced).await;
         report.notices.extend(marked);
         report.notices.extend(self.still_in_the_source());
         report.changes = self.changes_since(before).await;
@@ -118,11 +119,12 @@ impl Reloader {
     }
 
     /// Notes that an admin put in force by its digest what is in force: it is not withdrawn any more.
-    pub(super) fn in_force_is_named(&mut self) -> Option<String> {
+    pub(super) fn in_force_is_named(&mut self, requester: &Requester) -> Option<String> {
         let content = self.state.history.current().content;
         let withdrawal = self.state.activations.withdrawal(content)?.told();
         self.state.activations.reinstate(content);
-        tracing::info!(digest = %content.digest, "what is in force was named: it is not marked as rolled back from any more");
+        let Requester { actor, reason } = requester;
+        tracing::info!(digest = %content.digest, actor, reason, "what is in force was named: it is not marked as rolled back from any more");
         self.changed();
         Some(format!("it is not marked as rolled back from any more, as it was: {withdrawal}"))
     }
@@ -158,8 +160,7 @@ impl Reloader {
     /// What the source holds now stays out until something else of it comes into force, and what is wrong with it is
     /// noted. Going back waits for no file system that hangs: what cannot be read soon holds what it held before, as far
     /// as anyone knows.
-    pub(super) async fn leave_source_out(&mut self, trigger: ReloadTrigger) {
-        self.state.source.out = None;
+    pub(super) async fn leave_source_out(&mut self, trigger: ReloadTrigger, replaced: Content) {
         // Whether it is good is asked of what was rolled back from, too.
         let known = LoadContext { withdrawn: Vec::new(), ..self.known(trigger, Wants::Nothing) };
         let failed_before = self.state.last_failure.take();
@@ -173,15 +174,22 @@ impl Reloader {
             let as_before = failed_before.filter(|before| before.why == why);
             as_before.unwrap_or_else(|| Arc::new(Failed { at: clock::now(), trigger: ReloadTrigger::FileChange, why }))
         });
-        let in_force = self.activator.digest();
-        let held = self.state.source.last_held.and_then(SourceState::good);
-        self.state.source.out = held.filter(|held| held.digest != in_force);
-        if let Some(out) = self.state.source.out {
-            tracing::warn!(
-                source = %out.digest,
-                %in_force,
-                "the source holds other policies than those in force: they stay out until it changes or is asked for, a restart takes them"
-            );
+        let in_force = self.state.history.current().content;
+        self.state.source.leave_out(replaced, in_force);
+        for out in &self.state.source.out {
+            let (source, in_force) = (out.digest, in_force.digest);
+            match self.state.source.seen {
+                SourceState::Good(_) => tracing::warn!(
+                    %source,
+                    %in_force,
+                    "the source holds other policies than those in force: they stay out until it changes or is asked for, a restart takes them"
+                ),
+                SourceState::Bad(_) | SourceState::Unreadable => tracing::warn!(
+                    %source,
+                    %in_force,
+                    "the source is broken: these policies stay out where it is mended to them, until it changes or is asked for, a restart takes them"
+                ),
+            }
         }
     }
 
@@ -207,7 +215,9 @@ impl Reloader {
                     held.digest
                 ),
             }),
-            SourceState::Bad(held) => Some(format!("{holds} {held}, which has mistakes: a restart would not take it")),
+            SourceState::Bad(held) => Some(format!(
+                "{holds} {held}, which has mistakes: a restart would not take it, and what was in force before stays out where it is mended to that"
+            )),
             SourceState::Unreadable => None,
         }
     }

@@ -34,7 +34,7 @@ pub(super) struct LoadContext {
     /// What was found bad, and is not tried again.
     pub(super) bad: Option<Digest>,
     /// What an admin keeps out.
-    pub(super) out: Option<Content>,
+    pub(super) out: Vec<Content>,
     /// What the source held before, as far as it was good.
     pub(super) seen: Option<Content>,
     /// What was in force, which stricter checks do not refuse.

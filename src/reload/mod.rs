@@ -34,12 +34,11 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 
 use crate::domain::time::Timestamp;
 use crate::engine::Activator;
-use crate::engine::activations::{Activated, Activations, Entry, replaces};
+use crate::engine::activations::{Activations, Entry};
 use crate::engine::history::{History, HistoryEntry, LoadedBundle};
 use crate::engine::snapshot::Snapshot;
 use crate::engine::status::{Failed, KnownGood, Revision, StartedFrom, Status, WhyFailed};
 use crate::policy::bundle::Bundle;
-use crate::policy::diff::Content;
 use crate::reload::flap_damper::{FlapDamper, FlapLimits};
 use crate::reload::handle::{ReloadCommand, ReloadHandle};
 pub use crate::reload::loader::{Admit, Loader};
@@ -156,6 +155,8 @@ pub struct Reloader {
     tick: Interval,
     beside: JoinSet<()>,
     slots: Arc<Semaphore>,
+    /// How often it was told what the state directory should hold.
+    wishes: u64,
     disk: Option<(watch::Sender<DesiredRevisions>, watch::Receiver<PersistStatus>)>,
     status: watch::Sender<Arc<Status>>,
 }
@@ -210,6 +211,7 @@ pub fn lay(loader: Loader, activator: Activator, beginning: InitialState, config
         tick,
         beside: JoinSet::new(),
         slots: Arc::new(Semaphore::new(commands::PERMITS)),
+        wishes: 0,
         disk,
         status,
     };
@@ -222,7 +224,11 @@ impl InitialState {
         let Self { first, started_from, started_at, location, failure, earlier, mut activations, notices } = self;
         let content = first.content;
         let digest = content.digest;
-        let reason = replaced_by_start(&activations, &earlier, content).unwrap_or_default();
+        let replaced = activations.replaced_by(content);
+        if let Some(replaced) = &replaced {
+            tracing::warn!(%digest, "the start {replaced}");
+        }
+        let reason = replaced.unwrap_or_default();
         let revision = Revision {
             digest,
             semantic: content.semantic,
@@ -247,6 +253,7 @@ impl InitialState {
             before: None,
             withdraws: Vec::new(),
             trigger: ReloadTrigger::Start,
+            fallback: started_from == StartedFrom::LastKnownGood,
             actor: String::new(),
             reason,
             at: started_at,
@@ -265,7 +272,8 @@ impl InitialState {
                 in_sync_at,
                 seen,
                 last_held: Some(seen).filter(|seen| *seen != SourceState::Unreadable),
-                out: None,
+                last_good: seen.good(),
+                out: Vec::new(),
             },
             candidate: None,
             last_failure: failure.map(|why| Arc::new(Failed { at: started_at, trigger: ReloadTrigger::Start, why })),
@@ -273,20 +281,6 @@ impl InitialState {
             notices,
         }
     }
-}
-
-/// What an admin had put in force before this start, where it puts something else in force.
-fn replaced_by_start(activations: &Activations, earlier: &[HistoryEntry], content: Content) -> Option<String> {
-    let Activated { digest, trigger, actor, at, .. } = activations.entries().next()?;
-    let by_admin = matches!(trigger, ReloadTrigger::Rollback | ReloadTrigger::Promotion);
-    let kept = earlier.iter().find(|kept| kept.revision.digest == *digest).map(HistoryEntry::content);
-    let before = kept.unwrap_or(Content { digest: *digest, semantic: None });
-    if !by_admin || before.says_as(content) {
-        return None;
-    }
-    let reason = replaces(*digest, *trigger, actor, *at);
-    tracing::warn!(digest = %content.digest, "the start {reason}");
-    Some(reason)
 }
 
 impl Reloader {
@@ -354,9 +348,11 @@ impl Reloader {
     /// Something else is in force, or known of it: for the disk, the gauges and all who watch.
     fn changed(&mut self) {
         self.becomes_good();
+        self.wishes = self.wishes.saturating_add(1);
         if let Some((wanted, _)) = &self.disk {
             let revisions = self.state.history.revisions().cloned().collect();
-            wanted.send_replace(Arc::new(Desired { revisions, activations: self.state.activations.clone() }));
+            let activations = self.state.activations.clone();
+            wanted.send_replace(Arc::new(Desired { revisions, activations, number: self.wishes }));
         }
         self.publish();
     }
@@ -368,9 +364,17 @@ impl Reloader {
             && served <= self.in_force_since.elapsed()
             && decisions <= self.activator.current().decisions();
         if good {
+            let (digest, content) = (self.activator.digest(), self.state.history.current().content);
             self.state.history.in_force_is_good();
-            self.state.activations.reinstate(self.state.history.current().content);
-            tracing::info!(digest = %self.activator.digest(), "policies are known as good");
+            if let Some(withdrawal) = self.state.activations.withdrawal(content) {
+                tracing::warn!(
+                    %digest,
+                    "policies that were rolled back from are known as good again, since they have been in force long enough: they are not marked any more: {}",
+                    withdrawal.told()
+                );
+            }
+            self.state.activations.reinstate(content);
+            tracing::info!(%digest, "policies are known as good");
         }
         good
     }

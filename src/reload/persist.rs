@@ -34,6 +34,8 @@ pub struct Desired {
     pub revisions: Vec<HistoryEntry>,
     /// The history of activations.
     pub activations: Activations,
+    /// The number of this wish among those of the run, from 1.
+    pub number: u64,
 }
 
 /// What should be kept, as it is told.
@@ -46,8 +48,8 @@ pub struct PersistStatus {
     pub last_known_good: Option<Digest>,
     /// What keeps it from holding what it should.
     pub error: Option<String>,
-    /// The number of the latest activation that it holds; 0: none.
-    pub activations: u64,
+    /// The number of the latest wish whose history of activations it holds, marks included; 0: none.
+    pub held: u64,
 }
 
 /// Keeps the state directory.
@@ -68,6 +70,8 @@ struct Store {
     written: BTreeSet<Digest>,
     /// The history of activations there; `None`: it is not known.
     activations: Option<Activations>,
+    /// The number of the wish that it is of.
+    held: u64,
 }
 
 impl StatePersister {
@@ -80,9 +84,8 @@ impl StatePersister {
         wanted: watch::Receiver<DesiredRevisions>,
     ) -> (Self, watch::Receiver<PersistStatus>) {
         let there = there.iter().map(entry).collect();
-        let store = Store { state, there, written: BTreeSet::new(), activations: None };
-        let disk =
-            watch::Sender::new(PersistStatus { last_known_good: store.last_known_good(), error: None, activations: 0 });
+        let store = Store { state, there, written: BTreeSet::new(), activations: None, held: 0 };
+        let disk = watch::Sender::new(PersistStatus { last_known_good: store.last_known_good(), error: None, held: 0 });
         let receiver = disk.subscribe();
         (Self { store, wanted, disk }, receiver)
     }
@@ -113,6 +116,7 @@ impl StatePersister {
             there: std::mem::take(&mut self.store.there),
             written: std::mem::take(&mut self.store.written),
             activations: self.store.activations.take(),
+            held: self.store.held,
         };
         let work = tokio::task::spawn_blocking(move || {
             let mut store = store;
@@ -143,9 +147,9 @@ impl StatePersister {
             (None, None) => {}
         }
         let last_known_good = self.store.last_known_good();
-        let activations = self.store.activations.as_ref().map_or(0, Activations::latest);
+        let held = self.store.held;
         self.disk.send_if_modified(|disk| {
-            let next = PersistStatus { last_known_good, error, activations };
+            let next = PersistStatus { last_known_good, error, held };
             let changed = *disk != next;
             *disk = next;
             changed
@@ -156,7 +160,7 @@ impl StatePersister {
 
 impl Store {
     fn reconcile(&mut self, wanted: &Desired) -> Result<(), String> {
-        let Desired { revisions: wanted, activations } = wanted;
+        let Desired { revisions: wanted, activations, number } = wanted;
         // The oldest first: what is written last is the latest.
         for kept in wanted.iter().rev() {
             let (digest, entry) = entry(kept);
@@ -180,6 +184,7 @@ impl Store {
             })?;
             self.activations = Some(activations.clone());
         }
+        self.held = *number;
         let wanted: BTreeSet<Digest> = wanted.iter().map(|kept| kept.revision.digest).collect();
         let surplus: Vec<Digest> = self.there.keys().filter(|digest| !wanted.contains(digest)).copied().collect();
         for digest in surplus {
@@ -214,8 +219,8 @@ impl Reloader {
         result: Result<T, Refusal>,
         notices: fn(&mut T) -> &mut Vec<String>,
     ) {
-        let number = self.state.activations.latest();
-        let waits = move |disk: &PersistStatus| disk.activations < number && disk.error.is_none();
+        let number = self.wishes;
+        let waits = move |disk: &PersistStatus| disk.held < number && disk.error.is_none();
         let (mut disk, mut done) = match (self.disk.as_ref().map(|(_, disk)| disk.clone()), result) {
             (Some(disk), Ok(done)) => (disk, done),
             (None, result) | (Some(_), result @ Err(_)) => return answer(reply, result),
@@ -233,9 +238,9 @@ impl Reloader {
     }
 }
 
-/// That the disk does not hold the activation of this number.
+/// That the disk does not hold the history of the wish of this number.
 fn not_kept(disk: &PersistStatus, number: u64) -> Option<String> {
-    if number <= disk.activations {
+    if number <= disk.held {
         return None;
     }
     Some(match &disk.error {

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinError;
 use tokio::time::{Instant, timeout};
 
-use crate::engine::activations::{Entry, Withdrawal, replaces};
+use crate::engine::activations::{Entry, Withdrawal};
 use crate::engine::snapshot::Snapshot;
 use crate::engine::status::{ActivationReport, Failed, HeldBack, KnownGood, Refusal, Revision, WhyFailed};
 use crate::policy::bundle::{Bundle, Digest};
@@ -78,7 +78,7 @@ impl Reloader {
         let mut known = self.known(trigger, wants);
         if knowing.is_none() && hint != Some(ReloadTrigger::Signal) {
             // Nobody says over what: what an admin put in force is not replaced by what the source held then.
-            known.out = self.state.source.out;
+            known.out.clone_from(&self.state.source.out);
         }
         let outcome = self.look(trigger, &requester, &over, known).await;
         if let Some(result) = outcome.result() {
@@ -204,8 +204,8 @@ impl Reloader {
         let withdrawn = self.state.activations.withdrawn().iter().map(Withdrawal::content).collect();
         let seen = self.state.source.seen.good();
         let (bad, out) = match kind(trigger) {
-            Kind::Asked => (None, None),
-            Kind::Automatic => (self.last_rejected(), self.state.source.out),
+            Kind::Asked => (None, Vec::new()),
+            Kind::Automatic => (self.last_rejected(), self.state.source.out.clone()),
         };
         LoadContext { in_force, bad, out, seen, withdrawn, was_in_force, changes }
     }
@@ -272,7 +272,7 @@ impl Reloader {
                 Ok(report) => {
                     self.state.last_failure = None;
                     self.state.source.in_sync_at = Some(report.at);
-                    self.state.source.out = None;
+                    self.state.source.out.clear();
                     Outcome::Applied(report)
                 }
                 Err(_) => Outcome::Bug,
@@ -359,6 +359,7 @@ impl Reloader {
             before: Some(activation.before),
             withdraws,
             trigger,
+            fallback: false,
             actor: actor.clone(),
             reason,
             at,
@@ -376,15 +377,10 @@ impl Reloader {
         })
     }
 
-    /// What an admin put in force, where SIGHUP lets in over it what the source held all along.
+    /// What an admin put in force, where the source replaces it and no admin asks for that.
     fn replaced_by(&self, trigger: ReloadTrigger, content: Content) -> Option<String> {
-        let in_force = self.state.history.in_force();
-        let Revision { digest, trigger: before, actor, activated_at, .. } = in_force;
-        let held_back = self.state.source.out.is_some_and(|out| out.says_as(content));
-        if trigger != ReloadTrigger::Signal || !held_back || in_force.content().says_as(content) {
-            return None;
-        }
-        let reason = replaces(*digest, *before, actor, *activated_at);
+        let unasked = matches!(trigger, ReloadTrigger::Poll | ReloadTrigger::FileChange | ReloadTrigger::Signal);
+        let reason = self.state.activations.replaced_by(content).filter(|_| unasked)?;
         tracing::warn!(trigger = trigger.slug(), source = %content.digest, "the source {reason}");
         Some(reason)
     }

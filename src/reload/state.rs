@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use crate::domain::time::Timestamp;
-use crate::engine::activations::{Activations, Withdrawal};
+use crate::engine::activations::{Activated, Activations, Withdrawal};
 use crate::engine::history::{History, HistoryEntry};
 use crate::engine::snapshot::Snapshot;
 use crate::engine::status::{
-    Failed, Hold, PolicyLabel, RECENT_ACTIVATIONS_MAX, Refusal, RestartForecast, Revision, Revisions, SourceStatus,
-    StartedFrom, Status, WhyFailed,
+    Failed, Hold, PolicyLabel, RECENT_ACTIVATIONS_MAX, Refusal, RestartForecast, Revisions, SourceStatus, StartedFrom,
+    Status, WhyFailed,
 };
 use crate::policy::bundle::Digest;
 use crate::policy::diff::Content;
@@ -41,10 +41,15 @@ pub(super) struct Source {
     pub(super) seen: SourceState,
     /// What it held when it could last be read.
     pub(super) last_held: Option<SourceState>,
+    /// What it held when it was last good.
+    pub(super) last_good: Option<Content>,
     /// What an admin keeps out, until something else of the source comes into force. It is good: what is not stays out
-    /// by itself.
-    pub(super) out: Option<Content>,
+    /// by itself. The latest last.
+    pub(super) out: Vec<Content>,
 }
+
+/// Contents that are kept out at once; the oldest go first.
+const OUT_MAX: usize = 16;
 
 /// What the last look at the source found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -105,9 +110,30 @@ impl Source {
         if self.seen != SourceState::Unreadable {
             self.last_held = Some(self.seen);
         }
+        self.last_good = self.seen.good().or(self.last_good);
         if matches!(loaded, LoadOutcome::InForce(_)) {
             self.in_sync_at = Some(at);
         }
+    }
+
+    /// An admin put something in force over something else: what the source holds stays out. Where it is broken, nobody knows
+    /// what it will be mended to: what it held when it was last good stays out, and what was replaced since.
+    pub(super) fn leave_out(&mut self, over: Content, in_force: Content) {
+        if let SourceState::Good(held) = self.seen {
+            self.out = if held.digest == in_force.digest { Vec::new() } else { vec![held] };
+            return;
+        }
+        for content in self.last_good.into_iter().chain([over]) {
+            self.out.retain(|out| !out.says_as(content));
+            self.out.push(content);
+        }
+        self.out.retain(|out| !out.says_as(in_force));
+        self.out.drain(..self.out.len().saturating_sub(OUT_MAX));
+    }
+
+    /// Whether an admin keeps this out.
+    pub(super) fn is_out(&self, content: Content) -> bool {
+        self.out.iter().any(|out| out.says_as(content))
     }
 }
 
@@ -125,8 +151,7 @@ impl ReloaderState {
     fn hold(&self, held_until: Option<Timestamp>) -> Hold {
         let held = self.source.seen.good();
         let in_force = self.history.in_force().digest;
-        let overridden = |held| self.source.out.is_some_and(|out| out.says_as(held));
-        let kept_out = |held| overridden(held) || self.activations.withdrawal(held).is_some();
+        let kept_out = |held| self.source.is_out(held) || self.activations.withdrawal(held).is_some();
         if held.is_some_and(|held| held.digest != in_force && kept_out(held)) {
             return Hold::Overridden;
         }
@@ -167,7 +192,7 @@ impl ReloaderState {
 
     /// That what is in force replaced, unasked, what an admin had put in force: nobody else tells them.
     fn replaced(&self) -> Option<String> {
-        let Revision { trigger, actor, reason, .. } = self.history.in_force();
+        let Activated { trigger, actor, reason, .. } = self.activations.origin()?;
         let unasked = actor.is_empty() && !reason.is_empty();
         unasked.then(|| format!("what is in force came from the source ({}) and {reason}", trigger.slug()))
     }

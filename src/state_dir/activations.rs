@@ -31,7 +31,13 @@ struct Entry {
     number: u64,
     generation: u64,
     digest: String,
+    /// Absent where it was not known, and in files of versions that knew none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    semantic: Option<String>,
     before: Option<String>,
+    /// Absent: it did not fall back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fallback: Option<bool>,
     policies: Vec<Policy>,
     further_policies: usize,
     trigger: String,
@@ -62,15 +68,17 @@ struct Mark {
 /// The bytes of a history.
 pub fn write(history: &Activations) -> Result<Vec<u8>, ChecksumError> {
     let entry = |activated: &Activated| {
-        let Activated { number, generation, digest, before, policies, further_policies, trigger, actor, reason, at } =
-            activated;
+        let Activated { number, generation, digest, semantic, before, fallback, policies, .. } = activated;
+        let Activated { further_policies, trigger, actor, reason, at, .. } = activated;
         let policy =
             |PolicyVersion { id, version }: &PolicyVersion| Policy { id: id.clone(), version: version.clone() };
         Entry {
             number: *number,
             generation: *generation,
             digest: digest.to_string(),
+            semantic: semantic.map(|semantic| semantic.to_string()),
             before: before.map(|before| before.to_string()),
+            fallback: fallback.then_some(true),
             policies: policies.iter().map(policy).collect(),
             further_policies: *further_policies,
             trigger: trigger.slug().to_owned(),
@@ -102,12 +110,15 @@ pub fn read(bytes: &[u8]) -> Result<Activations, ChecksumError> {
 }
 
 fn activated(entry: Entry) -> Result<Activated, ChecksumError> {
-    let Entry { number, generation, digest, before, policies, further_policies, trigger, actor, reason, at } = entry;
+    let Entry { number, generation, digest, semantic, before, fallback, policies, further_policies, .. } = entry;
+    let Entry { trigger, actor, reason, at, .. } = entry;
     Ok(Activated {
         number,
         generation,
         digest: digest_of(digest)?,
+        semantic: semantic.map(checksummed::semantic_of).transpose()?,
         before: before.map(digest_of).transpose()?,
+        fallback: fallback.unwrap_or(false),
         policies: policies.into_iter().map(|Policy { id, version }| PolicyVersion { id, version }).collect(),
         further_policies,
         trigger: ReloadTrigger::of_slug(&trigger).ok_or(ChecksumError::Value(trigger, "trigger"))?,
@@ -142,11 +153,17 @@ mod tests {
         Bundle::new(vec![BundleFile { path: "a".into(), bytes: text.into() }]).unwrap().digest()
     }
 
+    fn content(text: &str) -> Content {
+        Content::of(&Bundle::new(vec![BundleFile { path: "a".into(), bytes: text.into() }]).unwrap())
+    }
+
     fn entry(number: u64, text: &str) -> Activated {
         Activated {
             number,
             generation: number,
             digest: digest("b"),
+            semantic: (number != 1).then(|| content("b").semantic).flatten(),
+            fallback: number == 1,
             before: (number != 1).then(|| digest("a")),
             policies: vec![PolicyVersion { id: "workshop".into(), version: "2 \"b\"".into() }],
             further_policies: 3,
@@ -158,8 +175,7 @@ mod tests {
     }
 
     fn history() -> Activations {
-        let bundle = Bundle::new(vec![BundleFile { path: "a".into(), bytes: "b".into() }]).unwrap();
-        let Content { digest, semantic } = Content::of(&bundle);
+        let Content { digest, semantic } = content("b");
         let (at, actor, reason) = (Timestamp::EPOCH, "ops".to_owned(), "too dear".to_owned());
         let mark = Withdrawal { digest, semantic, at, actor, reason };
         Activations::kept(vec![entry(2, "\u{202e}\n"), entry(1, "")], vec![mark])

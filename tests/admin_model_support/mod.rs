@@ -102,8 +102,11 @@ pub struct Model {
     pub revisions: Vec<Version>,
     /// What was rolled back from, by what it says.
     pub withdrawn: BTreeSet<Version>,
-    /// What the source held when an admin put something else in force.
-    pub out: Option<Version>,
+    /// What the source held when an admin put something else in force, by what it says; where it was broken then, what it
+    /// was before, and what was replaced since.
+    pub out: BTreeSet<Version>,
+    /// What the source held when it was last good.
+    pub last_good: Version,
     pub candidate: Option<(Version, &'static str)>,
     /// Whether the candidate was asked about a request beside what is in force.
     pub tried: bool,
@@ -122,7 +125,8 @@ impl Model {
             source: version,
             revisions: Vec::new(),
             withdrawn: BTreeSet::new(),
-            out: None,
+            out: BTreeSet::new(),
+            last_good: version,
             candidate: None,
             tried: false,
             history: Vec::new(),
@@ -145,7 +149,7 @@ impl Model {
     }
 
     fn is_out(&self, held: Version) -> bool {
-        self.out.is_some_and(|out| says(out) == says(held))
+        self.out.contains(&says(held))
     }
 
     pub fn is_withdrawn(&self, version: Version) -> bool {
@@ -176,6 +180,9 @@ impl Model {
             Verb::Reload { expected } => self.reload(who, reason, expected),
             Verb::Change { version } => {
                 self.source = version;
+                if version != BROKEN {
+                    self.last_good = version;
+                }
                 self.look(Cause::FileChange);
                 Outcome::Done(self.in_force())
             }
@@ -184,11 +191,9 @@ impl Model {
                 Outcome::Done(self.in_force())
             }
             Verb::Restart => {
-                (self.candidate, self.out, self.generation, self.successful) = (None, None, 0, true);
-                let last = &self.history[0];
-                let by_admin = matches!(last.cause, Cause::Rollback | Cause::Promotion);
-                let replaces = by_admin && says(last.version) != says(self.source);
-                self.put(self.source, Cause::Start, "", if replaces { REPLACES } else { "" });
+                (self.candidate, self.generation, self.successful) = (None, 0, true);
+                self.out.clear();
+                self.put(self.source, Cause::Start, "", self.replaced());
                 Outcome::Done(self.in_force())
             }
         }
@@ -220,7 +225,7 @@ impl Model {
         if expected != self.in_force() {
             return Outcome::OtherInForce;
         }
-        if version != expected && self.is_withdrawn(version) && !rolled_back {
+        if self.is_withdrawn(version) && !rolled_back {
             return Outcome::RolledBack;
         }
         if version != expected && !self.tried && !untried {
@@ -280,7 +285,7 @@ impl Model {
             if self.is_withdrawn(held) || (expected.is_none() && self.is_out(held)) {
                 return Outcome::HeldBack;
             }
-            self.out = None;
+            self.out.clear();
             self.put(held, Cause::Admin, who, reason);
         }
         self.successful = true;
@@ -291,18 +296,32 @@ impl Model {
     fn look(&mut self, cause: Cause) {
         let held = self.source;
         self.successful = held != BROKEN;
-        let (was_out, other) = (self.is_out(held), says(held) != says(self.in_force()));
-        let out = cause != Cause::Signal && was_out;
+        let out = cause != Cause::Signal && self.is_out(held);
         if held != BROKEN && held != self.in_force() && !self.is_withdrawn(held) && !out {
-            self.out = None;
-            self.put(held, cause, "", if was_out && other { REPLACES } else { "" });
+            self.out.clear();
+            self.put(held, cause, "", self.replaced());
         }
     }
 
-    /// Something else than the source holds: that stays out, if it is good.
+    /// The reason of what the source puts in force now: an admin had put something else there, in whatever layout since.
+    fn replaced(&self) -> &'static str {
+        let same = self.history.iter().take_while(|entry| says(entry.version) == says(self.in_force()));
+        let by_admin = same.last().is_some_and(|entry| matches!(entry.cause, Cause::Rollback | Cause::Promotion));
+        if by_admin && says(self.source) != says(self.in_force()) { REPLACES } else { "" }
+    }
+
+    /// Something else than the source holds: that stays out. Where that is broken, what it was before stays out, and what
+    /// is replaced.
     fn put_by_admin(&mut self, version: Version, cause: Cause, who: &'static str, reason: &str) {
+        let over = self.in_force();
         self.put(version, cause, who, reason);
-        self.out = Some(self.source).filter(|held| *held != BROKEN && *held != version);
+        if self.source == BROKEN {
+            self.out.extend([says(self.last_good), says(over)]);
+            self.out.remove(&says(version));
+        } else {
+            self.out.clear();
+            self.out.extend((self.source != version).then_some(says(self.source)));
+        }
     }
 
     fn put(&mut self, version: Version, cause: Cause, actor: &'static str, reason: &str) {
@@ -316,10 +335,12 @@ impl Model {
     }
 }
 
-/// Where in the history, which has the latest first, a version came: not again by a rollback or a start, where it ever
-/// came otherwise, else where it is first told of. Later is more.
+/// Where in the history, which has the latest first, what a version says came: not again by a rollback or in another
+/// layout, where it ever came otherwise, else where it is first told of. Later is more.
 pub fn came(history: &[Entry], version: Version) -> usize {
-    let of_it = || history.iter().rev().enumerate().filter(|(_, entry)| entry.version == version);
-    let forth = of_it().rfind(|(_, entry)| !matches!(entry.cause, Cause::Rollback | Cause::Start));
+    let says_it = |entry: &Entry| says(entry.version) == says(version);
+    let earlier = |place: usize| history.iter().rev().take(place).next_back();
+    let of_it = || history.iter().rev().enumerate().filter(|(_, entry)| says_it(entry));
+    let forth = of_it().rfind(|(place, entry)| entry.cause != Cause::Rollback && !earlier(*place).is_some_and(says_it));
     forth.or_else(|| of_it().next()).map_or(0, |(place, _)| place + 1)
 }

@@ -402,6 +402,7 @@ impl Teller {
                 before: Some(before),
                 withdraws: Vec::new(),
                 trigger,
+                fallback: false,
                 actor: requester.actor.clone(),
                 reason: requester.reason.clone(),
                 at: now(),

@@ -137,8 +137,9 @@ pub(crate) fn withdrawal(withdrawal: &Withdrawal) -> pb::PolicyWithdrawal {
 
 /// The message of an entry of the history.
 pub(crate) fn entry(entry: &Activated) -> pb::PolicyActivation {
-    let Activated { number, generation, digest, before, policies, further_policies, trigger, actor, reason, at } =
-        entry;
+    let Activated {
+        number, generation, digest, before, policies, further_policies, trigger, actor, reason, at, ..
+    } = entry;
     let version = |PolicyVersion { id, version }: &PolicyVersion| pb::PolicyVersion {
         policy_id: id.clone(),
         version: version.clone(),
