@@ -27,7 +27,7 @@ pub const WITHDRAWN_MAX: usize = 500;
 /// Policies that an entry names; further ones are only counted.
 pub const ENTRY_POLICIES_MAX: usize = 16;
 
-/// What came into force, and what was withdrawn.
+/// The kept activations and withdrawals.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Activations {
     /// The latest first.
@@ -43,11 +43,11 @@ pub struct Activated {
     pub number: u64,
     /// The generation that it was in its run.
     pub generation: u64,
-    /// What came into force.
+    /// Digest of the activated revision.
     pub digest: Digest,
-    /// What it says; `None` where that was not kept.
+    /// Semantic digest; `None` where it was not kept.
     pub semantic: Option<SemanticDigest>,
-    /// What was in force until then; `None` at a start.
+    /// Digest active until then; `None` at a start.
     pub before: Option<Digest>,
     /// A start that fell back to the last revision known to be good.
     pub fallback: bool,
@@ -55,12 +55,12 @@ pub struct Activated {
     pub policies: Vec<PolicyVersion>,
     /// Policies beyond those.
     pub further_policies: usize,
-    /// What put it in force.
+    /// Trigger of the activation.
     pub trigger: ReloadTrigger,
-    /// Who asked for it; empty where nobody did.
+    /// Admin who asked for it; empty where nobody did.
     pub actor: String,
-    /// Why, as they said it; empty where they did not say. Where nobody asked: what it replaces that an admin had put in
-    /// force ([`Activations::replaced_by`]).
+    /// Reason that the admin gave; empty where none was given. Where nobody asked: the admin's activation that this one
+    /// replaces ([`Activations::replaced_by`]).
     pub reason: String,
     /// When.
     pub at: Timestamp,
@@ -80,34 +80,34 @@ pub struct PolicyVersion {
 pub struct Withdrawal {
     /// The revision.
     pub digest: Digest,
-    /// What it says; `None` where that was not kept.
+    /// Semantic digest; `None` where it was not kept.
     pub semantic: Option<SemanticDigest>,
     /// When.
     pub at: Timestamp,
-    /// Who did it; empty where that is not known.
+    /// Admin who rolled back; empty where not known.
     pub actor: String,
-    /// Why, as they said it; empty where they did not say.
+    /// Reason that the admin gave; empty where none was given.
     pub reason: String,
 }
 
 /// An activation that is about to be entered.
 #[derive(Clone, Debug)]
 pub struct Entry<'s> {
-    /// What came into force.
+    /// Snapshot that was activated.
     pub snapshot: &'s Snapshot,
-    /// What that says.
+    /// Its semantic digest.
     pub semantic: Option<SemanticDigest>,
-    /// What was in force until then; `None` at a start.
+    /// Digest active until then; `None` at a start.
     pub before: Option<Digest>,
-    /// What is rolled back from by it: what was in force, and what came into force after the revision gone back to.
+    /// Contents that this rolls back from: the active one, and those activated after the revision gone back to.
     pub withdraws: Vec<Content>,
-    /// What put it in force.
+    /// Trigger of the activation.
     pub trigger: ReloadTrigger,
     /// A start that fell back to the last revision known to be good.
     pub fallback: bool,
-    /// Who asked for it.
+    /// Admin who asked for it.
     pub actor: String,
-    /// Why.
+    /// Reason.
     pub reason: String,
     /// When.
     pub at: Timestamp,
@@ -122,7 +122,7 @@ impl Activations {
         kept
     }
 
-    /// A history of which it is not known any more what was rolled back from: each of these revisions may have been.
+    /// A history that no longer knows which revisions were rolled back from: each of these may have been.
     #[must_use]
     pub fn lost(revisions: impl Iterator<Item = Content>, at: Timestamp) -> Self {
         let withdrawal = |Content { digest, semantic }| Withdrawal {
@@ -136,7 +136,7 @@ impl Activations {
         Self::kept(Vec::new(), revisions.map(withdrawal).collect())
     }
 
-    /// Enters an activation. What is put in force by its digest is not withdrawn any more.
+    /// Enters an activation. Content that is put in force by its digest is no longer withdrawn.
     pub fn enter(&mut self, entry: Entry<'_>) {
         let Entry { snapshot, semantic, before, withdraws, trigger, fallback, actor, reason, at } = entry;
         let digest = snapshot.digest;
@@ -174,9 +174,9 @@ impl Activations {
         self.forget();
     }
 
-    /// Of what came into force after a revision last did, what going to that revision is a way back from. What had been
-    /// gone back to past it is older: going to it takes that rollback back and says nothing against where it led. Nor does
-    /// going to what says the same say anything against it.
+    /// Of the contents activated after `target`, those that going to `target` rolls back from. An older content that a
+    /// rollback restored is left out: going to `target` undoes that rollback and withdraws nothing. So is content that
+    /// says the same as `target`.
     #[must_use]
     pub fn left_by(&self, target: Content, later: Vec<Content>) -> Vec<Content> {
         let came = self.came(target);
@@ -184,8 +184,8 @@ impl Activations {
         later.into_iter().filter(left).collect()
     }
 
-    /// The number of the entry by which what says this came: the latest one by which it came forth, and not again by a way
-    /// back or to the same; else its earliest one; 0: none is kept.
+    /// Number of the entry that introduced this content: the latest that is no rollback or fallback and did not follow
+    /// an entry that says the same; else its earliest entry; 0: none is kept.
     fn came(&self, content: Content) -> u64 {
         let before = self.entries.iter().skip(1).map(Some).chain([None]);
         let of_it = self.entries.iter().zip(before).filter(|(entry, _)| entry.content().says_as(content));
@@ -198,16 +198,16 @@ impl Activations {
         forth.or_else(|| of_it.last()).map_or(0, |(entry, _)| entry.number)
     }
 
-    /// The activation by which what is in force came to say what it says: any later one, such as an edit of a comment or a
-    /// start, came to the same.
+    /// The activation that introduced the active content: later ones, such as an edit of a comment or a start, say the
+    /// same.
     #[must_use]
     pub fn origin(&self) -> Option<&Activated> {
         let in_force = self.entries.front()?.content();
         self.entries.iter().take_while(|entry| entry.content().says_as(in_force)).last()
     }
 
-    /// The reason of an activation that nobody asks for: what an admin had put in force that it replaces with something
-    /// else; `None`: it replaces nothing of theirs.
+    /// The reason of an activation that nobody asks for: the admin's activation that it replaces with other content;
+    /// `None`: it replaces none.
     #[must_use]
     pub fn replaced_by(&self, content: Content) -> Option<String> {
         let Activated { digest, trigger, actor, at, .. } = self.origin()?;
@@ -216,7 +216,7 @@ impl Activations {
         (by_admin && !same).then(|| format!("replaces {digest}: {} by `{actor}` at {at}", trigger.slug()))
     }
 
-    /// Takes it back that a revision is withdrawn, and what says the same.
+    /// Ends the withdrawal of a revision, and of every revision that says the same.
     pub fn reinstate(&mut self, content: Content) {
         self.withdrawn.retain(|withdrawal| !withdrawal.content().says_as(content));
     }
@@ -245,7 +245,7 @@ impl Activations {
         &self.withdrawn
     }
 
-    /// That this content is withdrawn: itself, or else what says the same; `None`: it is not.
+    /// The withdrawal of this content, or else of one that says the same; `None`: it is not withdrawn.
     #[must_use]
     pub fn withdrawal(&self, content: Content) -> Option<&Withdrawal> {
         let itself = self.withdrawn.iter().find(|withdrawal| withdrawal.digest == content.digest);
@@ -260,7 +260,7 @@ impl Activations {
 }
 
 impl Activated {
-    /// What it is by its bytes, and by what it says.
+    /// Digest and semantic digest of the revision.
     #[must_use]
     pub const fn content(&self) -> Content {
         Content { digest: self.digest, semantic: self.semantic }
@@ -273,13 +273,13 @@ impl Activated {
 }
 
 impl Withdrawal {
-    /// What was withdrawn.
+    /// The withdrawn content.
     #[must_use]
     pub const fn content(&self) -> Content {
         Content { digest: self.digest, semantic: self.semantic }
     }
 
-    /// What it says of this digest, which is the withdrawn one or says the same: behind "which", or "it".
+    /// Words about this digest, which is the withdrawn one or says the same, to follow "which" or "it".
     #[must_use]
     pub fn of(&self, digest: Digest) -> String {
         if self.digest == digest {
@@ -289,7 +289,7 @@ impl Withdrawal {
         }
     }
 
-    /// What it says to people: who, when, why.
+    /// Text for people: the admin, the time, the reason.
     #[must_use]
     pub fn told(&self) -> String {
         let Self { digest: _, semantic: _, at, actor, reason } = self;

@@ -1,4 +1,4 @@
-//! Whether a bundle may be put in force. Pure: the same bundle gets the same answer everywhere,
+//! Admission of a bundle. Pure: the same bundle gets the same answer everywhere,
 //! from the server, the command line and the tests.
 
 use crate::cases::{CASE_FAILED, Rehearsal, rehearse};
@@ -16,12 +16,12 @@ pub struct Admission {
     pub default_policy: String,
     /// The policies, compiled.
     pub plans: Vec<Plan>,
-    /// What the author should look at.
+    /// Warnings for the author.
     pub warnings: Vec<Diagnostic>,
-    /// What would refuse the bundle if it were new: mistakes that earlier versions of the program took, and its own cases
-    /// that cannot be read or come out otherwise by now. None where it is new.
+    /// Errors that would refuse the bundle if it were new: mistakes that earlier versions accepted, and its own cases
+    /// that cannot be read or now give another result. None where it is new.
     pub stricter_errors: Vec<Diagnostic>,
-    /// How many of the bundle's own cases were run and passed: all of them, where it is new.
+    /// Number of the bundle's own cases that passed: all of them, where it is new.
     pub cases_passed: usize,
 }
 
@@ -33,9 +33,9 @@ pub struct Rejection {
     /// Everything that is wrong, errors and warnings, by place; at least one error. A case that
     /// fails is an error of code [`crate::cases::CASE_FAILED`] at the case's place.
     pub diagnostics: Vec<Diagnostic>,
-    /// How many of the bundle's own cases passed; none where the policies themselves are wrong.
+    /// Number of the bundle's own cases that passed; 0 where the policies themselves are wrong.
     pub cases_passed: usize,
-    /// How many of them came out differently, where nothing else is wrong; `None` where there are other mistakes.
+    /// Number of cases that failed, where nothing else is wrong; `None` where there are other mistakes.
     pub only_cases_failed: Option<usize>,
 }
 

@@ -1,4 +1,4 @@
-//! A staged bundle, and what it would have said to live requests, held against what was said.
+//! Candidate: a staged bundle, and the comparison of its answers to live requests with those given.
 //!
 //! Pure: there is no clock and no thread here. Who asks a candidate, when, and on how much time is
 //! for others; nothing that it says reaches a caller.
@@ -43,20 +43,20 @@ pub struct Candidate {
     unnamed: AtomicU64,
 }
 
-/// How a candidate came to be one.
+/// Staging of a candidate.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Staging {
     /// When it was staged.
     pub at: Timestamp,
-    /// Who staged it.
+    /// Admin who staged it.
     pub actor: String,
-    /// What was in force then.
+    /// Digest that was active then.
     pub over: Digest,
-    /// How many of a thousand orders it is asked about: 1 to 1000.
+    /// Orders of a thousand that it is asked about: 1 to 1000.
     pub sample_per_thousand: u16,
 }
 
-/// Whether a candidate is asked about a request.
+/// Result of sampling a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Sampled {
     /// It is.
@@ -65,7 +65,7 @@ pub enum Sampled {
     No,
 }
 
-/// What one of the two policies said to a request, as far as it is compared.
+/// The compared part of the answer of one of the two policies to a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Observed {
     /// The policy that decided.
@@ -94,7 +94,7 @@ impl Candidate {
         }
     }
 
-    /// How it came to be one.
+    /// Its staging.
     #[must_use]
     pub const fn staging(&self) -> &Staging {
         &self.staging
@@ -112,9 +112,9 @@ impl Candidate {
         self.snapshot.digest
     }
 
-    /// Whether it is asked about the request on this order. A share of the orders is, not of the
-    /// requests: every request on an order is sampled, or none, on every replica alike. Without an
-    /// order's id that of the request counts, and without both each request is drawn by itself.
+    /// Tells if the candidate is asked about the request on this order. Orders are sampled, not requests: all
+    /// requests on an order are, or none, on every replica alike. Without an order's id, the request's id
+    /// counts; without both, each request is drawn by itself.
     #[must_use]
     pub fn samples(&self, order_id: &str, request_id: &str) -> Sampled {
         let lot = match (order_id, request_id) {
@@ -151,13 +151,13 @@ impl Candidate {
         self.failed.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether it failed so often that it is not asked any more; what it would be asked is shed.
+    /// Tells if it failed `FAILURES_MAX` times and is not asked any more; further samples are shed.
     #[must_use]
     pub fn is_given_up(&self) -> bool {
         FAILURES_MAX <= self.failed.load(Ordering::Relaxed)
     }
 
-    /// How it compares with what is in force. `shed` and `failed` are counted since it was staged,
+    /// Comparison with the active revision. `shed` and `failed` are counted since it was staged,
     /// everything else since it was staged or the policies in force changed, whichever is later.
     #[must_use]
     pub fn report(&self, now: Timestamp, in_force: &Revision) -> CandidateReport {
@@ -204,8 +204,8 @@ impl Candidate {
 }
 
 impl Observed {
-    /// What a plan said, as far as it is compared; `currency` is the place of the order's currency
-    /// in the plan. `None` where the plan has no such currency: the decision is of another plan.
+    /// The compared part of a plan's answer; `currency` is the index of the order's currency in the plan.
+    /// `None` where the plan has no such currency or rule: the decision is of another plan.
     #[must_use]
     pub fn of(plan: &Plan, currency: u16, decision: &Decision) -> Option<Self> {
         let known = |rule| rule == RuleRef::Otherwise || plan.rule(rule).is_some();
@@ -235,7 +235,7 @@ fn between(from: Timestamp, to: Timestamp) -> Duration {
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
-/// What was counted against one generation.
+/// Counts against one generation.
 #[derive(Debug, Default)]
 struct Tally {
     generation: u64,

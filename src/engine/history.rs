@@ -1,4 +1,4 @@
-//! What was in force, the latest first: bounded, and enough to go back.
+//! Revisions that were active, the latest first: bounded, and enough to go back.
 //!
 //! A revision stands here once, under its last activation. Those of this run are kept compiled, so
 //! that going back to them reads and builds nothing. Of those of earlier runs there is only the
@@ -17,7 +17,7 @@ use crate::policy::diff::Content;
 /// one before it and the last one known to be good stay whatever their size.
 pub const HISTORY_BYTES_MAX: usize = 256 * 1024 * 1024;
 
-/// What was in force, the latest first.
+/// Revisions that were active, the latest first.
 #[derive(Debug)]
 pub struct History {
     in_force: HistoryEntry,
@@ -31,7 +31,7 @@ pub struct History {
 /// One revision.
 #[derive(Clone, Debug)]
 pub struct HistoryEntry {
-    /// What is told of it.
+    /// The revision as it is shown.
     pub revision: Revision,
     /// Its place among all activations, over all runs: larger is later.
     pub place: u64,
@@ -46,15 +46,15 @@ pub struct HistoryEntry {
 pub struct LoadedBundle {
     /// As written.
     pub bundle: Arc<Bundle>,
-    /// What it is by its bytes, and by what it says.
+    /// Digest and semantic digest of the bundle.
     pub content: Content,
     /// As run.
     pub plans: Arc<Plans>,
-    /// What the author should look at.
+    /// Warnings for the author.
     pub warnings: Arc<[Diagnostic]>,
-    /// What would refuse it if it were new ([`Admission::stricter_errors`]).
+    /// Errors that would refuse it if it were new ([`Admission::stricter_errors`]).
     pub stricter_errors: Arc<[Diagnostic]>,
-    /// How many of their own cases came out as expected.
+    /// Number of the bundle's own cases that passed.
     pub cases_passed: usize,
 }
 
@@ -77,7 +77,7 @@ impl LoadedBundle {
 }
 
 impl HistoryEntry {
-    /// What it is by its bytes, and by what it says.
+    /// Digest and semantic digest of the revision.
     #[must_use]
     pub const fn content(&self) -> Content {
         self.revision.content()
@@ -139,7 +139,7 @@ impl History {
         std::iter::once(&self.in_force).chain(&self.earlier)
     }
 
-    /// What is in force.
+    /// The active revision.
     #[must_use]
     pub const fn in_force(&self) -> &Revision {
         &self.in_force.revision
@@ -151,7 +151,7 @@ impl History {
         &self.current
     }
 
-    /// What was in force before that, the latest first.
+    /// Earlier revisions, the latest first.
     pub fn before(&self) -> impl Iterator<Item = &HistoryEntry> {
         self.earlier.iter()
     }
@@ -162,7 +162,7 @@ impl History {
         self.revisions().find(|kept| kept.revision.digest == digest)
     }
 
-    /// What came into force after this one last did, what is in force included: what going back to it is a way back from.
+    /// Contents activated after this place, the active one included: those that going back to it leaves behind.
     #[must_use]
     pub fn after(&self, place: u64) -> Vec<Content> {
         self.revisions().filter(|kept| place < kept.place).map(HistoryEntry::content).collect()

@@ -1,4 +1,4 @@
-//! What is in force: one snapshot at a time, swapped by one writer, read without a lock.
+//! The active snapshot: one at a time, swapped by one writer, read without a lock.
 
 pub mod activations;
 pub mod admit;
@@ -37,12 +37,12 @@ pub struct Activator<P = ArcSwap<Snapshot>> {
 /// The candidate, beside what is in force.
 #[derive(Debug, Default)]
 struct Staged {
-    /// Whether there is one: what most requests ever look at, and what costs them nothing.
+    /// Set while there is a candidate: the only field that most requests read, at no cost.
     there: AtomicBool,
     candidate: ArcSwapOption<Candidate>,
 }
 
-/// What an activation changed.
+/// Change made by an activation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Activation {
     /// The digest in force before.
@@ -53,7 +53,7 @@ pub struct Activation {
     pub generation: u64,
 }
 
-/// Why nothing was put in force: something else has come into force since the work on it began.
+/// Conflict: nothing was put in force, since another activation came first after the work began.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{found} is in force by now, as generation {generation}")]
 pub struct Conflict {
@@ -92,7 +92,7 @@ impl<P> Engine<P> {
 }
 
 impl<P: SnapshotCell> Engine<P> {
-    /// What is in force now. A request takes it once and stays with it, so that no answer mixes
+    /// The active snapshot. A request takes it once and stays with it, so that no answer mixes
     /// two bundles.
     #[must_use]
     pub fn current(&self) -> P::Taken {
@@ -104,8 +104,8 @@ impl<P: SnapshotCell> Activator<P> {
     /// Puts policies in force in the place of `over`, as the next generation: one store. Requests
     /// that have begun finish on the snapshot they took.
     ///
-    /// `over` is what was in force when the work on these policies began. Is it not in force any
-    /// more, then nothing changes: a plan made for an earlier state never replaces a later one.
+    /// `over` is the snapshot that was active when the work on these policies began. If it is not active any
+    /// more, nothing changes: a plan made for an earlier state never replaces a later one.
     pub fn activate(&mut self, over: &Arc<Snapshot>, plans: impl Into<Arc<Plans>>) -> Result<Activation, Conflict> {
         let next = Snapshot::new(plans, over.generation.saturating_add(1));
         let activation = Activation { before: over.digest, after: next.digest, generation: next.generation };
@@ -122,7 +122,7 @@ impl<P: SnapshotCell> Activator<P> {
         Engine { current: Arc::clone(&self.current), staged: Arc::clone(&self.staged) }
     }
 
-    /// What is in force: to be taken before the work on what shall come after it.
+    /// The active snapshot: to be taken before the work on its successor.
     #[must_use]
     pub fn current(&self) -> Arc<Snapshot> {
         Arc::clone(&self.current.take())

@@ -116,7 +116,7 @@ impl Snapshot {
         self.decisions.add(decided);
     }
 
-    /// How many claims were decided by it.
+    /// Number of claims decided by it.
     #[must_use]
     pub fn decisions(&self) -> u64 {
         self.decisions.total()

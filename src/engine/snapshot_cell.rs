@@ -1,4 +1,4 @@
-//! Where the snapshot in force lies: read by everyone at any time, replaced by one writer.
+//! Cell of the active snapshot: read by everyone at any time, replaced by one writer.
 //!
 //! A trait only so that the protocol around it can be explored over every interleaving; the
 //! program has one implementation.
@@ -18,7 +18,7 @@ pub trait SnapshotCell {
     /// A place that holds this.
     fn holding(first: Arc<Snapshot>) -> Self;
 
-    /// What is in force.
+    /// The active snapshot.
     fn take(&self) -> Self::Taken;
 
     /// Puts `next` there if `expected`, this very one, still is; says whether it did.

@@ -1,5 +1,5 @@
-//! Where a replica stands with its policies, as data: made by the one who puts bundles in force,
-//! shown by everyone who is asked.
+//! Status of a replica's policies, as data: made by the task that puts bundles in force, shown to
+//! everyone who asks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,20 +20,20 @@ use crate::telemetry::reloads::LastAttempt;
 /// Activations that a status tells of; the list of revisions has all that are kept.
 pub const RECENT_ACTIVATIONS_MAX: usize = 5;
 
-/// Where a replica stands.
+/// Status of a replica.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Status {
-    /// What is in force.
+    /// The active revision.
     pub in_force: Revision,
-    /// That it was rolled back from, which only a start puts in force again unasked; `None`: it was not.
+    /// Its withdrawal, if it was rolled back from: only a start activates it again unasked; `None`: it was not.
     pub withdrawal: Option<Withdrawal>,
     /// The policies in it, in all their versions.
     pub policies: Vec<PolicyLabel>,
-    /// What would refuse it if it were new: mistakes that earlier versions of the program took. Empty: nothing.
+    /// Errors that would refuse it if it were new: mistakes that earlier versions accepted. Empty: none.
     pub stricter_errors: Arc<[Diagnostic]>,
     /// Claims decided since it came into force.
     pub decisions: u64,
-    /// Where the first policies of this run came from.
+    /// Origin of the first policies of this run.
     pub started_from: StartedFrom,
     /// When the program was started.
     pub started_at: Timestamp,
@@ -41,7 +41,7 @@ pub struct Status {
     pub source: SourceStatus,
     /// The last attempt that failed, until one succeeds.
     pub last_failure: Option<Arc<Failed>>,
-    /// What a restart would come to now.
+    /// Expected result of a restart now.
     pub restart: RestartForecast,
     /// The revision that a start falls back to.
     pub last_known_good: Option<Revision>,
@@ -49,9 +49,9 @@ pub struct Status {
     pub candidate: Option<CandidateReport>,
     /// The latest activations, the last one first; at most [`RECENT_ACTIVATIONS_MAX`].
     pub activations: Vec<Activated>,
-    /// How the last attempt to put policies in force came out. How many there were is counted elsewhere.
+    /// Result of the last attempt to put policies in force. The number of attempts is counted elsewhere.
     pub last_attempt: LastAttempt,
-    /// What else the admin should know, such as a state directory that cannot be written; a sentence
+    /// Further notices for the admin, such as a state directory that cannot be written; a sentence
     /// each.
     pub notices: Vec<String>,
 }
@@ -80,32 +80,32 @@ impl Status {
 pub struct Revision {
     /// The identity of its content.
     pub digest: Digest,
-    /// What it says; `None` of an earlier run that did not keep it.
+    /// Semantic digest; `None` where an earlier run did not keep it.
     pub semantic: Option<SemanticDigest>,
     /// The last generation it was in force as; 0: not in this run.
     pub generation: u64,
     /// When it last came into force.
     pub activated_at: Timestamp,
-    /// What put it in force.
+    /// Trigger of the last activation.
     pub trigger: ReloadTrigger,
-    /// Who put it in force; empty where nobody asked.
+    /// Admin who put it in force; empty where nobody asked.
     pub actor: String,
-    /// Why, as they said it; empty where they did not say. Where nobody asked: what it replaces that an admin had put in
-    /// force.
+    /// Reason that the admin gave; empty where none was given. Where nobody asked: the admin's activation that it
+    /// replaces.
     pub reason: String,
-    /// Whether it served long enough to be known as good.
+    /// Yes once it has served and decided enough.
     pub known_good: KnownGood,
 }
 
 impl Revision {
-    /// What it is by its bytes, and by what it says.
+    /// Digest and semantic digest of the revision.
     #[must_use]
     pub const fn content(&self) -> Content {
         Content { digest: self.digest, semantic: self.semantic }
     }
 }
 
-/// What was in force, and what became of it.
+/// Revisions that were active, and the activations.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Revisions {
     /// The revisions that can be gone back to, the latest first, each with its withdrawal where it has one; the first
@@ -139,7 +139,7 @@ impl PolicyLabel {
     }
 }
 
-/// Whether a revision is known to be good.
+/// Knowledge of a revision being good.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum KnownGood {
     /// It served long enough, and decided enough.
@@ -148,7 +148,7 @@ pub enum KnownGood {
     NotYet,
 }
 
-/// Where the first policies of a run came from.
+/// Origin of the first policies of a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum StartedFrom {
     /// From the source.
@@ -160,19 +160,19 @@ pub enum StartedFrom {
 /// The source of the policies.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SourceStatus {
-    /// What it is, for people: a directory, or `embedded`.
+    /// Location for people: a directory, or `embedded`.
     pub location: String,
     /// When it was last read, with success or not.
     pub checked_at: Timestamp,
     /// When it last held what was in force then.
     pub in_sync_at: Option<Timestamp>,
-    /// What it held when it was last read; `None`: it could not be read.
+    /// Digest of its content when it was last read; `None`: it could not be read.
     pub digest: Option<Digest>,
-    /// Whether what it holds is kept out.
+    /// Hold on its content.
     pub hold: Hold,
 }
 
-/// Whether what the source holds is kept out, and why.
+/// Hold on the content of the source, with the reason.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Hold {
     /// It is not.
@@ -191,18 +191,18 @@ pub enum Hold {
 pub struct Failed {
     /// When.
     pub at: Timestamp,
-    /// What asked for it.
+    /// Trigger of the attempt.
     pub trigger: ReloadTrigger,
-    /// Why.
+    /// Cause.
     pub why: WhyFailed,
 }
 
-/// Why an attempt failed.
+/// Cause of a failed attempt.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum WhyFailed {
     /// The source could not be read: each problem, with what to do about it.
     Unreadable(Vec<String>),
-    /// What it holds may not be put in force.
+    /// Its content may not be put in force.
     Rejected {
         /// The identity of its content.
         digest: Digest,
@@ -213,12 +213,12 @@ pub enum WhyFailed {
     },
 }
 
-/// What a restart would come to.
+/// Expected result of a restart.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum RestartForecast {
     /// The same policies.
     Same,
-    /// What the source holds, which is something else.
+    /// The content of the source, which is another.
     Other(Digest),
     /// The source is broken: this revision, known to be good.
     LastKnownGood(Digest),
@@ -226,7 +226,7 @@ pub enum RestartForecast {
     Failure,
 }
 
-/// What putting something in force came to.
+/// Result of an activation.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ActivationReport {
     /// The digest in force before.
@@ -237,34 +237,34 @@ pub struct ActivationReport {
     pub generation: u64,
     /// When it came into force.
     pub at: Timestamp,
-    /// What is worth a look in it.
+    /// Warnings about it.
     pub warnings: Vec<Diagnostic>,
-    /// What changed.
+    /// Changes to the policies.
     pub changes: Changes,
     /// Its own cases that came out as expected.
     pub cases_passed: usize,
-    /// What follows that the admin should know, a sentence each.
+    /// Further notices for the admin, a sentence each.
     pub notices: Vec<String>,
 }
 
-/// What policies would do if they were put in force.
+/// Assessment of policies that might be put in force.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Assessment {
     /// The identity of their content.
     pub digest: Digest,
-    /// Whether they may be put in force.
+    /// Verdict.
     pub verdict: Admissible,
     /// Everything that is wrong or worth a look.
     pub diagnostics: Vec<Diagnostic>,
     /// Their own cases that came out as expected.
     pub cases_passed: usize,
-    /// What they would change; empty where they are not admissible.
+    /// Changes they would make; empty where they are not admissible.
     pub changes: Changes,
-    /// What they were held against: the digest in force.
+    /// Digest they were compared with: the active one.
     pub in_force: Digest,
 }
 
-/// Whether policies may be put in force.
+/// Verdict on policies.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Admissible {
     /// They may.
@@ -273,26 +273,26 @@ pub enum Admissible {
     No,
 }
 
-/// Why something that an admin asked for was not done. Nothing has changed then.
+/// Refusal of a request of an admin. Nothing has changed then.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Refusal {
     /// Something else is in force than was expected.
     OtherInForce {
-        /// What was expected.
+        /// Expected digest.
         expected: Digest,
-        /// What is in force.
+        /// Active digest.
         found: Digest,
     },
     /// Something else is staged than was meant; `None`: nothing is.
     OtherCandidate {
-        /// What is staged.
+        /// Staged digest.
         found: Option<Digest>,
     },
     /// A colleague's candidate is staged, and was not named.
     StagedByOther {
         /// The candidate.
         found: Digest,
-        /// Who staged it.
+        /// Admin who staged it.
         actor: String,
         /// When.
         at: Timestamp,
@@ -313,14 +313,14 @@ pub enum Refusal {
     },
     /// Everything that could be gone back to was rolled back from.
     AllWithdrawn {
-        /// What there is, the latest first.
+        /// Choices, the latest first.
         choices: Vec<Withdrawal>,
     },
-    /// What the source holds is kept out, and whoever asked did not say that they know of it.
+    /// The content of the source is kept out, and the caller did not say that they know of it.
     HeldBack(Box<HeldBack>),
     /// There is no such revision here, or none to go back to.
     NoRevision {
-        /// What was asked for.
+        /// Digest asked for.
         wanted: Option<Digest>,
     },
     /// There is no candidate.
@@ -333,14 +333,14 @@ pub enum Refusal {
     Bug,
 }
 
-/// Why an ask does not let in what the source holds.
+/// Hold that blocks a reload of the source.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HeldBack {
-    /// What the source holds.
+    /// Digest of the source.
     pub source: Digest,
-    /// That it was rolled back from; `None`: an admin put something else in force.
+    /// Its withdrawal; `None`: an admin put something else in force.
     pub withdrawal: Option<Withdrawal>,
-    /// What is in force instead.
+    /// The active revision.
     pub in_force: Revision,
 }
 
@@ -351,15 +351,15 @@ pub struct CandidateReport {
     pub digest: Digest,
     /// When it was staged.
     pub staged_at: Timestamp,
-    /// Who staged it.
+    /// Admin who staged it.
     pub actor: String,
-    /// What was in force then.
+    /// Digest that was active then.
     pub staged_over: Digest,
-    /// What it is compared with: what is in force now.
+    /// Digest it is compared with: the active one.
     pub compared_with: Digest,
-    /// That it, or what says the same, was rolled back from; `None`: it was not.
+    /// Withdrawal of it, or of content that says the same; `None`: there is none.
     pub withdrawal: Option<Withdrawal>,
-    /// How many of a thousand live requests it is asked about.
+    /// Orders of a thousand that it is asked about.
     pub sample_per_thousand: u16,
     /// For how long.
     pub observed: Duration,
@@ -390,7 +390,7 @@ pub struct MoneyDifference {
     pub currency: Currency,
     /// Refunded in the compared answers.
     pub live: i128,
-    /// What the candidate would have refunded.
+    /// Refunds that the candidate would have given.
     pub candidate: i128,
     /// By how much the candidate is above, where it is.
     pub above: i128,
@@ -407,7 +407,7 @@ pub struct RuleDifference {
     pub live: String,
     /// The rule of the candidate.
     pub candidate: String,
-    /// How many lines.
+    /// Number of lines.
     pub lines: u64,
     /// The candidate's refunds less the live ones, in minor units of each currency.
     pub difference: Vec<(Currency, i128)>,
@@ -420,6 +420,6 @@ pub struct ReasonDifference {
     pub live: (Outcome, Option<ReasonCode>),
     /// Those of the candidate.
     pub candidate: (Outcome, Option<ReasonCode>),
-    /// How many requests.
+    /// Number of requests.
     pub requests: u64,
 }

@@ -1,4 +1,4 @@
-//! How many claims were decided by one snapshot, counted without anyone waiting for anyone.
+//! Count of the claims decided by one snapshot, kept without any thread waiting for another.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -19,7 +19,7 @@ pub struct Tally {
 }
 
 thread_local! {
-    /// Which stripe this thread adds to; none yet before it first does.
+    /// Index of the stripe that this thread adds to; none before it first adds.
     static OWN: Cell<Option<usize>> = const { Cell::new(None) };
 }
 

@@ -9,7 +9,7 @@ use crate::policy::bundle::Digest;
 use crate::state_dir::checksummed::{self, ChecksumError};
 use crate::telemetry::event::ReloadTrigger;
 
-/// What the file begins with, before the hash.
+/// First words of the file, before the hash.
 const HEAD: &str = "requite activations 1";
 
 /// Names, digests and moments of one entry or withdrawal, in bytes, beside its texts.

@@ -6,7 +6,7 @@
 use crate::domain::limits::{BUNDLE_BYTES_MAX, BUNDLE_FILES_MAX};
 use crate::policy::bundle::{Bundle, BundleError, BundleFile, Digest};
 
-/// What every such file begins with: the same as what the digest begins with.
+/// First line of every such file, and of the bytes that the digest hashes.
 const HEAD: &[u8] = b"requite bundle 1\n";
 
 /// Two lengths and a path, in bytes, for each file beside its content.
@@ -15,15 +15,15 @@ const FRAME_BYTES_MAX: usize = 16 + 4096;
 /// Largest file of a bundle, in bytes.
 pub const ARCHIVE_BYTES_MAX: usize = HEAD.len() + BUNDLE_BYTES_MAX + BUNDLE_FILES_MAX * FRAME_BYTES_MAX;
 
-/// Why a file is not the bundle that was asked for.
+/// Reason that a file is not the bundle asked for.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ArchiveError {
     /// It is cut, or something else altogether.
     #[error("it is not a whole bundle: expected {expected} at byte {at}")]
     Cut {
-        /// What should stand there.
+        /// Expected content.
         expected: &'static str,
-        /// Where.
+        /// Offset in bytes.
         at: usize,
     },
     /// Its files are no bundle.
@@ -67,7 +67,7 @@ pub fn read(bytes: &[u8], digest: Digest) -> Result<Bundle, ArchiveError> {
     if bundle.digest() == digest { Ok(bundle) } else { Err(ArchiveError::Other(bundle.digest())) }
 }
 
-/// What has not been read yet.
+/// Bytes that are not read yet.
 struct Rest<'b> {
     all: &'b [u8],
     left: &'b [u8],

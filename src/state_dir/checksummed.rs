@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 use crate::policy::diff::SemanticDigest;
 
-/// Why a file is not what it should be.
+/// Error of a file with a checksum.
 #[derive(Debug, thiserror::Error)]
 pub enum ChecksumError {
     /// It is cut, damaged, or something else altogether.

@@ -33,10 +33,10 @@ const ASIDE: &str = "corrupt";
 /// The file of the history of activations.
 const ACTIVATIONS: &str = "activations";
 
-/// What a file is called until it is whole.
+/// Suffix of a file's name until the file is whole.
 const UNFINISHED: &str = ".unfinished";
 
-/// How long a server waits for the one before it to end.
+/// Time that a server waits for the one before it to end.
 const LOCK_WAIT_MAX: Duration = Duration::from_millis(500);
 
 /// Pause between two tries.
@@ -50,7 +50,7 @@ pub struct StateDir {
     lock: Option<File>,
 }
 
-/// What a state directory held when it was opened.
+/// Content of a state directory when it was opened.
 #[derive(Debug)]
 pub struct Opened {
     /// The directory.
@@ -59,11 +59,11 @@ pub struct Opened {
     pub revisions: Vec<HistoryEntry>,
     /// Its history of activations, and what was rolled back from.
     pub activations: Activations,
-    /// What is wrong with it, a sentence each: what was put aside, and why.
+    /// Problems found, a sentence each: the files put aside, and the reason.
     pub problems: Vec<String>,
 }
 
-/// Why a state directory cannot be used.
+/// Reason that a state directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// Another server uses it.
@@ -85,12 +85,12 @@ pub enum StateError {
     Io {
         /// The directory.
         path: PathBuf,
-        /// Why.
+        /// Cause.
         source: io::Error,
     },
 }
 
-/// Why a revision cannot be had from the state directory.
+/// Reason that a revision cannot be read from the state directory.
 #[derive(Debug, thiserror::Error)]
 pub enum RecallError {
     /// It cannot be read.
@@ -98,7 +98,7 @@ pub enum RecallError {
     Io {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// Cause.
         source: io::Error,
     },
     /// It is not what its name says.

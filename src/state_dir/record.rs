@@ -1,4 +1,4 @@
-//! What is remembered of a revision over restarts, as a small file with a checksum.
+//! Record of a revision over restarts, as a small file with a checksum.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use crate::policy::bundle::Digest;
 use crate::state_dir::checksummed::{self, ChecksumError};
 use crate::telemetry::event::ReloadTrigger;
 
-/// What every record begins with, before the hash.
+/// First words of every record, before the hash.
 const HEAD: &str = "requite record 1";
 
 /// Largest record, in bytes.

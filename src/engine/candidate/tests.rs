@@ -1,4 +1,4 @@
-//! What is counted as different, which sums come out, and which orders are asked about.
+//! Tests of the differences that are counted, the sums, and the sampling of orders.
 
 use super::*;
 use crate::engine::admit::Admission;
