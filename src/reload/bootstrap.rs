@@ -1,5 +1,5 @@
-//! What a run begins with: what the source holds, or, where that is broken, the last revision that is
-//! known to be good. Needs nothing remote.
+//! Start of a run: from the content of the source, or, where that is broken, from the last revision known
+//! to be good. Needs nothing remote.
 
 use std::path::Path;
 use std::sync::{Arc, mpsc};
@@ -16,16 +16,16 @@ use crate::reload::{InitialState, Loader, READ_MAX, let_in, report};
 use crate::source::{Source, SourceError};
 use crate::state_dir::{Opened, RecallError, StateDir, StateError};
 
-/// What a run begins with.
+/// Result of a start.
 #[derive(Debug)]
 pub struct Bootstrapped {
-    /// What is to be in force, and what is known of it.
+    /// Policies to activate first, with their history.
     pub beginning: InitialState,
-    /// What loads bundles from then on.
+    /// Loader of later bundles.
     pub loader: Loader,
 }
 
-/// Why there is nothing to begin with.
+/// Reason that a start has no policies.
 #[derive(Debug, thiserror::Error)]
 pub enum BootstrapError {
     /// The state directory cannot be used.
@@ -101,7 +101,7 @@ impl Loader {
     }
 }
 
-/// Where something else than the source is put in force: why.
+/// Reason that a start does not use the source.
 fn why_failed(error: BootstrapError) -> Option<WhyFailed> {
     match error {
         BootstrapError::Unreadable(error) => Some(WhyFailed::from(&error)),

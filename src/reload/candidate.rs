@@ -28,7 +28,7 @@ impl Candidate {
         self.held.bundle.digest()
     }
 
-    /// How live requests would have been decided by it, beside the revision in force.
+    /// Comparison of its answers to live requests with those of the active revision.
     pub(super) fn report(&self, state: &ReloaderState) -> CandidateReport {
         let withdrawal = state.activations.withdrawal(self.held.content).cloned();
         CandidateReport { withdrawal, ..self.asked.report(clock::now(), state.history.in_force()) }
@@ -173,7 +173,7 @@ impl Reloader {
     }
 }
 
-/// What goes when a candidate takes the place of another one.
+/// Notice that a candidate replaces another one, whose figures are lost.
 fn takes_the_place_of(replaced: &CandidateReport) -> String {
     let CandidateReport { digest, staged_at, actor, compared, different, not_comparable, .. } = replaced;
     format!(

@@ -1,4 +1,4 @@
-//! What admins ask for, one arm each.
+//! Commands of admins, one arm each.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::reload::{Reloader, VALIDATIONS_MAX};
 use crate::source::SourceError;
 use crate::telemetry::event::{Panicked, ReloadResult, ReloadTrigger};
 
-/// How long the answer to a rollback or a promotion waits to say what the source holds.
+/// Longest wait of the answer to a rollback or a promotion for the content of the source.
 const OVERRIDDEN_READ_MAX: Duration = Duration::from_secs(1);
 
 impl Reloader {
@@ -111,7 +111,7 @@ impl Reloader {
         Ok(report)
     }
 
-    /// What a rollback marks as rolled back from that was not yet.
+    /// Notice of the digests that a rollback newly marks as rolled back from.
     fn marked_by(&self, withdraws: &[Content]) -> Option<String> {
         let new = withdraws.iter().filter(|content| self.state.activations.withdrawal(**content).is_none());
         let new: Vec<String> = new.map(|content| content.digest.to_string()).collect();
@@ -129,7 +129,7 @@ impl Reloader {
         Some(format!("it is not marked as rolled back from any more, as it was: {withdrawal}"))
     }
 
-    /// What is different now. Worked out afterwards: it must not delay what was asked for.
+    /// Changes since `before`. Computed after the activation, so as not to delay it.
     pub(super) async fn changes_since(&self, before: Arc<Bundle>) -> Changes {
         let after = Arc::clone(&self.state.history.current().bundle);
         run_blocking(move || bounded_diff(&before, &after)).await.unwrap_or_default()
@@ -157,9 +157,9 @@ impl Reloader {
         }
     }
 
-    /// What the source holds now stays out until something else of it comes into force, and what is wrong with it is
-    /// noted. Going back waits for no file system that hangs: what cannot be read soon holds what it held before, as far
-    /// as anyone knows.
+    /// Keeps out the content of the source until other content of it is activated, and notes what is wrong with it.
+    /// A rollback waits for no hanging file system: a source that cannot be read soon is assumed to hold what it held
+    /// before.
     pub(super) async fn leave_source_out(&mut self, trigger: ReloadTrigger, replaced: Content) {
         // Whether it is good is asked of what was rolled back from, too.
         let known = LoadContext { withdrawn: Vec::new(), ..self.known(trigger, Wants::Nothing) };
@@ -193,7 +193,7 @@ impl Reloader {
         }
     }
 
-    /// What an admin should know of the source after something else was put in force.
+    /// Notice about the source after other policies were activated.
     pub(super) fn still_in_the_source(&self) -> Option<String> {
         let in_force = self.activator.digest();
         let holds = match self.state.source.seen {
@@ -254,8 +254,8 @@ impl Reloader {
         }
     }
 
-    /// Work that changes nothing, on a bundle of so many bytes, beside the road: a bounded number at once, and of
-    /// bytes, the others wait, and whoever does not wait for the answer any more is forgotten at once.
+    /// Runs work that changes nothing, on a bundle of `bytes`, beside the reload task. The number and bytes at once are
+    /// bounded; further work waits, and is dropped as soon as nobody waits for its answer.
     fn beside<T: Send + 'static>(
         &mut self,
         bytes: usize,
@@ -275,11 +275,12 @@ impl Reloader {
     }
 }
 
-/// Bytes of bundles for which one permit of the work beside the road stands.
+/// Bytes of bundles per permit of the work beside the reload task.
 const PERMIT_BYTES: usize = 1024;
 
-/// Permits for all work beside the road: bundles of [`BUNDLE_BYTES_MAX`] together. Reading one takes up to forty times
-/// its size and what its policies share, which has limits of its own, so this is what bounds the memory for validations.
+/// Permits for all work beside the reload task: bundles of [`BUNDLE_BYTES_MAX`] together. Reading one takes up to forty
+/// times its size, plus the data shared by its policies, which has limits of its own: so this bounds the memory for
+/// validations.
 pub(super) const PERMITS: usize = BUNDLE_BYTES_MAX / PERMIT_BYTES;
 
 /// The permits that work on a bundle of so many bytes takes: at least so many that no more than

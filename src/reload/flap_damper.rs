@@ -19,9 +19,9 @@ pub struct FlapLimits {
     pub turns: usize,
     /// The window.
     pub window: Duration,
-    /// How long it must stay the same, at first.
+    /// First time that it must stay the same.
     pub hold_min: Duration,
-    /// How long it must stay the same, at most.
+    /// Longest time that it must stay the same.
     pub hold_max: Duration,
 }
 
@@ -37,7 +37,7 @@ impl Default for FlapLimits {
     }
 }
 
-/// What a look found.
+/// Result of a check.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Quality {
     /// It may be put in force, or is.
@@ -46,7 +46,7 @@ pub enum Quality {
     Bad,
 }
 
-/// Whether what was found may be taken.
+/// Decision on taking the content found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum HoldState {
     /// It may.
@@ -59,7 +59,7 @@ pub enum HoldState {
     Held,
 }
 
-/// How a source has behaved.
+/// Behaviour of a source over time.
 #[derive(Debug)]
 pub struct FlapDamper {
     limits: FlapLimits,

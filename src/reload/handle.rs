@@ -1,5 +1,5 @@
-//! What the admin service can ask of the one task that puts bundles in force, and how the answer
-//! comes back. Who works through it is not known here.
+//! Commands of the admin service to the one task that puts bundles in force, and the channels of
+//! its answers. The transport behind the handle is not known here.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::policy::diagnostic::Diagnostic;
 use crate::policy::diff::Changes;
 use crate::reload::status_view::StatusHandle;
 
-/// Where the answer goes. Whoever asked may be gone: what was asked for is done all the same.
+/// Channel for the answer. If the caller is gone, the command is still carried out.
 pub type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
 
 /// Something asked of the one task.
@@ -29,18 +29,18 @@ pub enum ReloadCommand {
     Reload {
         /// Only if this is still in force.
         expected: Option<Digest>,
-        /// Who asks, and why.
+        /// Admin and reason.
         requester: Requester,
         /// The answer.
         reply: Reply<ActivationReport>,
     },
     /// Put an earlier revision in force again.
     Rollback {
-        /// Which; `None`: the latest one before that was not rolled back from.
+        /// Target; `None`: the latest one before that was not rolled back from.
         to: Option<Digest>,
         /// Only if this is still in force.
         expected: Digest,
-        /// Who asks, and why.
+        /// Admin and reason.
         requester: Requester,
         /// The answer.
         reply: Reply<ActivationReport>,
@@ -52,7 +52,7 @@ pub enum ReloadCommand {
     },
     /// Give the files of a revision, or of the candidate.
     Files {
-        /// Which; `None`: what is in force.
+        /// Digest; `None`: the active revision.
         digest: Option<Digest>,
         /// The answer.
         reply: Reply<Files>,
@@ -61,11 +61,11 @@ pub enum ReloadCommand {
     Stage {
         /// The policies; `None`: what the source holds.
         bundle: Option<Upload>,
-        /// How many of a thousand live requests it is asked about: 1 to 1000.
+        /// Orders of a thousand that it is asked about: 1 to 1000.
         sample_per_thousand: u16,
-        /// Whether it may take the place of a colleague's.
+        /// Permission to replace a colleague's candidate.
         replace: Replace,
-        /// Who asks, and why.
+        /// Admin and reason.
         requester: Requester,
         /// The answer.
         reply: Reply<Staged>,
@@ -76,9 +76,9 @@ pub enum ReloadCommand {
         digest: Digest,
         /// Only if this is still in force.
         expected: Digest,
-        /// What may be in the way of it all the same.
+        /// Obstacles that the admin accepts.
         knowing: Knowing,
-        /// Who asks, and why.
+        /// Admin and reason.
         requester: Requester,
         /// The answer.
         reply: Reply<(ActivationReport, CandidateReport)>,
@@ -87,19 +87,19 @@ pub enum ReloadCommand {
     Discard {
         /// The candidate meant; `None`: the asker's own.
         digest: Option<Digest>,
-        /// Who asks, and why.
+        /// Admin and reason.
         requester: Requester,
         /// The answer.
         reply: Reply<CandidateReport>,
     },
 }
 
-/// Who asks for something, and why.
+/// Admin who asks, and the reason.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Requester {
     /// The name of the admin.
     pub actor: String,
-    /// Why, as they said it; empty where they did not say.
+    /// Reason that the admin gave; empty where none was given.
     pub reason: String,
 }
 
@@ -110,7 +110,7 @@ impl From<&str> for Requester {
     }
 }
 
-/// What becomes of a colleague's candidate when one is staged.
+/// Handling of a colleague's candidate when one is staged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Replace {
     /// It stays, and nothing is staged.
@@ -119,7 +119,7 @@ pub enum Replace {
     Anyones,
 }
 
-/// Whether a candidate may be put in force that was asked about no request beside what is in force.
+/// Promotion of a candidate that has been compared with the active revision on no request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Untried {
     /// It may not.
@@ -128,7 +128,7 @@ pub enum Untried {
     Allowed,
 }
 
-/// Whether a candidate may be put in force that was rolled back from.
+/// Promotion of a candidate that was rolled back from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Withdrawn {
     /// It may not.
@@ -137,7 +137,7 @@ pub enum Withdrawn {
     Allowed,
 }
 
-/// What an admin says that they know of a candidate.
+/// Obstacles to a promotion that an admin accepts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Knowing {
     /// That it was asked about no request yet.
@@ -184,11 +184,11 @@ pub struct Files {
 pub struct Staged {
     /// The candidate.
     pub candidate: CandidateReport,
-    /// What it would change of what is in force.
+    /// Changes it would make to the active revision.
     pub changes: Changes,
-    /// What is worth a look in it.
+    /// Warnings about it.
     pub warnings: Vec<Diagnostic>,
-    /// What else the admin should know, such as that it was rolled back from; a sentence each.
+    /// Further notices for the admin, such as that it was rolled back from; a sentence each.
     pub notices: Vec<String>,
 }
 
@@ -197,6 +197,6 @@ pub struct Staged {
 pub struct ReloadHandle {
     /// Takes what is asked.
     pub asks: mpsc::Sender<ReloadCommand>,
-    /// Where the replica stands.
+    /// Status of the replica.
     pub shown: StatusHandle,
 }

@@ -16,43 +16,43 @@ use crate::state_dir::StateDir;
 /// Lets a bundle in, or says why not.
 pub type Admit = fn(&Bundle, Precedent) -> Result<Admission, Rejection>;
 
-/// Where bundles come from and what lets them in.
+/// Source of bundles, and their admission.
 pub struct Loader {
-    /// Where they come from.
+    /// Source of the bundles.
     pub source: Arc<dyn Source>,
-    /// Whether it may be put in force.
+    /// Admission check.
     pub admit: Admit,
-    /// Where earlier revisions are kept, if anywhere.
+    /// State directory with earlier revisions, if any.
     pub state: Option<Arc<StateDir>>,
 }
 
-/// What is known before a look, so that nothing is done twice.
+/// Context for checking the source, so that nothing is done twice.
 #[derive(Clone, Debug)]
 pub(super) struct LoadContext {
-    /// What is in force.
+    /// The active policies.
     pub(super) in_force: LoadedBundle,
-    /// What was found bad, and is not tried again.
+    /// Digest found bad, which is not tried again.
     pub(super) bad: Option<Digest>,
-    /// What an admin keeps out.
+    /// Contents that an admin keeps out.
     pub(super) out: Vec<Content>,
-    /// What the source held before, as far as it was good.
+    /// Content of the source before, if it was good.
     pub(super) seen: Option<Content>,
-    /// What was in force, which stricter checks do not refuse.
+    /// Digests that were active, which stricter checks do not refuse.
     pub(super) was_in_force: Arc<[Digest]>,
-    /// What was rolled back from, and stays out.
+    /// Contents that were rolled back from, and stay out.
     pub(super) withdrawn: Vec<Content>,
-    /// Whether someone wants to know what changes.
+    /// Request for the list of changes.
     pub(super) changes: Wants,
 }
 
-/// Whether someone wants to know what changes.
+/// Request for the list of changes, or for nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Wants {
     Changes,
     Nothing,
 }
 
-/// What a look at the source found.
+/// Result of a check of the source.
 #[derive(Debug)]
 pub(super) enum LoadOutcome {
     Unreadable(SourceError),
@@ -69,7 +69,7 @@ pub(super) enum LoadOutcome {
 #[derive(Debug)]
 pub(super) struct Ready {
     pub(super) held: LoadedBundle,
-    /// What they change; empty where nobody wants to know.
+    /// Changes they make; empty where nobody wants to know.
     pub(super) changes: Changes,
 }
 
@@ -78,8 +78,8 @@ impl LoadContext {
         precedent(self.was_in_force.iter().copied(), bundle.digest())
     }
 
-    /// What this bundle is, if it stays out. It is read only where there is anything to hold it against that it is not
-    /// known by already.
+    /// The content of this bundle, if it stays out. The bundle is read only where something is kept out and its digest
+    /// is not known already.
     fn kept_out(&self, bundle: &Bundle) -> Option<Content> {
         let mut out = self.withdrawn.iter().chain(&self.out).peekable();
         out.peek()?;
@@ -90,7 +90,7 @@ impl LoadContext {
 }
 
 impl Loader {
-    /// What is to be said of what was read.
+    /// Judges the result of a read.
     pub(super) fn judge(&self, read: Result<Bundle, SourceError>, known: &LoadContext) -> LoadOutcome {
         let bundle = match read {
             Ok(bundle) => bundle,

@@ -1,4 +1,4 @@
-//! What the log says of putting policies in force.
+//! Log messages about putting policies in force.
 
 use crate::engine::Activation;
 use crate::engine::activations::Withdrawal;
@@ -23,7 +23,7 @@ pub fn report(diagnostics: &[Diagnostic]) {
     }
 }
 
-/// What would refuse these policies if they were new.
+/// Logs errors that would refuse these policies if new.
 pub fn let_in(held: &LoadedBundle) {
     if held.stricter_errors.is_empty() {
         return;
@@ -45,7 +45,7 @@ pub(super) fn applied(trigger: ReloadTrigger, actor: &str, activation: Activatio
     tracing::info!(trigger = trigger.slug(), actor, %before, %after, generation, cases_passed, "policies applied");
 }
 
-/// Whether something was wrong before that is not any more.
+/// State before: bad if something was wrong that no longer is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Before {
     Bad,

@@ -55,21 +55,21 @@ use crate::telemetry::reloads::LastAttempt;
 /// Asks that may wait. Whoever asks when there are more waits for a place.
 const ASKS_MAX: usize = 32;
 
-/// Bundles held against everything at once, beside the road.
+/// Validations at once, beside the reload task.
 const VALIDATIONS_MAX: usize = 2;
 
-/// How often it is looked at whether what is in force is known as good by now.
+/// Interval for checking whether the active revision is known as good.
 const TICK: Duration = Duration::from_secs(1);
 
-/// How long reading the source may take; the largest bundle of a slow disk takes a second.
+/// Timeout for reading the source; the largest bundle of a slow disk takes a second.
 pub const READ_MAX: Duration = Duration::from_secs(10);
 
-/// How the road is kept.
+/// Configuration of the reload task.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ReloadConfig {
     /// Between two looks at the source that no notice asked for.
     pub poll: Duration,
-    /// How long reading the source may take before it counts as unreadable.
+    /// Time that reading the source may take before it counts as unreadable.
     pub read_max: Duration,
     /// When a source is held down because it flaps.
     pub flap: FlapLimits,
@@ -100,28 +100,28 @@ pub struct GoodAfter {
     pub decisions: u64,
 }
 
-/// How a run begins.
+/// State at the start of a run.
 #[derive(Debug)]
 pub struct InitialState {
-    /// What is in force.
+    /// The first active policies.
     pub first: LoadedBundle,
-    /// Where it came from.
+    /// Their origin.
     pub started_from: StartedFrom,
     /// When the program was started.
     pub started_at: Timestamp,
-    /// What the source is, for people.
+    /// Location of the source, for people.
     pub location: String,
-    /// What is wrong with the source, where it did not give what is in force.
+    /// Failure of the source, where the first policies are not from it.
     pub failure: Option<WhyFailed>,
-    /// What earlier runs left in the state directory.
+    /// Revisions that earlier runs left in the state directory.
     pub earlier: Vec<HistoryEntry>,
     /// The history of activations that they left there.
     pub activations: Activations,
-    /// What is to be told for as long as the program runs.
+    /// Notices that last for the whole run.
     pub notices: Vec<String>,
 }
 
-/// The road and everything that leads to it.
+/// The reload task and its handles.
 #[derive(Debug)]
 pub struct ReloadHandles {
     /// The task, to be run.
@@ -155,13 +155,13 @@ pub struct Reloader {
     tick: Interval,
     beside: JoinSet<()>,
     slots: Arc<Semaphore>,
-    /// How often it was told what the state directory should hold.
+    /// Number of desired states that the state directory was told.
     wishes: u64,
     disk: Option<(watch::Sender<DesiredRevisions>, watch::Receiver<PersistStatus>)>,
     status: watch::Sender<Arc<Status>>,
 }
 
-/// What comes to the road.
+/// Messages to the reload task.
 #[derive(Debug)]
 enum Message {
     /// The source may have changed.
@@ -174,7 +174,7 @@ enum Message {
     PersistStatus,
 }
 
-/// Lays the road for an engine on which `beginning` is in force as generation 1.
+/// Sets up the reload task for an engine on which `beginning` is in force as generation 1.
 #[must_use]
 pub fn lay(loader: Loader, activator: Activator, beginning: InitialState, config: ReloadConfig) -> ReloadHandles {
     let (ask, asks) = mpsc::channel(ASKS_MAX);
@@ -357,7 +357,7 @@ impl Reloader {
         self.publish();
     }
 
-    /// Whether what is in force becomes known as good by now.
+    /// Marks the active revision as known good if it is by now; `true` if it did so.
     fn becomes_good(&mut self) -> bool {
         let GoodAfter { served, decisions } = self.config.known_good;
         let good = self.state.history.in_force().known_good == KnownGood::NotYet

@@ -1,8 +1,8 @@
-//! Makes the state directory hold what it should, beside the road: a disk that is slow, full or
+//! Makes the state directory hold what it should, beside the reload task: a disk that is slow, full or
 //! read-only delays and fails no reload.
 //!
-//! Told is only what should be there; what is missing is written, what is too much is let go. So a
-//! burst comes to its last state, and a failed write is tried again by itself.
+//! It receives only the desired state, writes what is missing and removes what is too much. So a
+//! burst ends in its last state, and a failed write is tried again by itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ const RETRY_PAUSE_MIN: Duration = Duration::from_secs(1);
 /// Longest such pause.
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(60);
 
-/// What should be kept.
+/// State that the disk should hold.
 #[derive(Clone, Debug, Default)]
 pub struct Desired {
     /// The revisions, the latest first.
@@ -38,15 +38,15 @@ pub struct Desired {
     pub number: u64,
 }
 
-/// What should be kept, as it is told.
+/// The desired state, as it is sent.
 pub type DesiredRevisions = Arc<Desired>;
 
-/// How the state directory is doing.
+/// Status of the state directory.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PersistStatus {
     /// The latest revision on it that is known as good: what a start falls back to.
     pub last_known_good: Option<Digest>,
-    /// What keeps it from holding what it should.
+    /// Error that keeps it from the desired state.
     pub error: Option<String>,
     /// The number of the latest wish whose history of activations it holds, marks included; 0: none.
     pub held: u64,
@@ -60,7 +60,7 @@ pub struct StatePersister {
     disk: watch::Sender<PersistStatus>,
 }
 
-/// What is on the disk, as far as it is known.
+/// Known state of the disk.
 #[derive(Debug)]
 struct Store {
     state: Arc<StateDir>,
@@ -109,7 +109,7 @@ impl StatePersister {
         }
     }
 
-    /// Whether the disk holds what is wanted now.
+    /// Writes the desired state; `true` if all is written.
     async fn reconcile(&mut self, wanted: DesiredRevisions) -> bool {
         let store = Store {
             state: Arc::clone(&self.store.state),
@@ -207,7 +207,7 @@ fn entry(kept: &HistoryEntry) -> (Digest, (u64, KnownGood)) {
     (kept.revision.digest, (kept.place, kept.revision.known_good))
 }
 
-/// How long an answer waits until the history of activations is on the disk.
+/// Time that an answer waits until the history of activations is on the disk.
 const KEPT_WAIT_MAX: Duration = Duration::from_secs(2);
 
 impl Reloader {

@@ -43,7 +43,7 @@ pub(super) struct PendingReload {
     pub(super) reply: Reply<ActivationReport>,
 }
 
-/// What one look came to.
+/// Result of one check of the source.
 enum Outcome {
     Applied(ActivationReport),
     Unchanged,
@@ -130,7 +130,7 @@ impl Reloader {
         }
     }
 
-    /// What is in force, as the report of one who asked for just that.
+    /// Report for one who asked for the active revision.
     pub(super) fn nothing_changed(&self, in_force: Digest) -> ActivationReport {
         let Revision { generation, activated_at, .. } = *self.state.history.in_force();
         let held = self.state.history.current();
@@ -146,7 +146,7 @@ impl Reloader {
         }
     }
 
-    /// What an admin should know where nothing was put in force.
+    /// Notices for the admin where nothing was put in force.
     pub(super) fn notices(&self) -> Vec<String> {
         self.disk().and_then(|disk| disk.error).into_iter().collect()
     }
@@ -196,8 +196,8 @@ impl Reloader {
         }
     }
 
-    /// What is known now. Who asks by name wants to hear again what is wrong, and wants what was kept out, but not
-    /// what was rolled back from: that is put in force by its own name.
+    /// Context for checking the source. Triggers of kind `Asked` report known mistakes again and take content that was
+    /// kept out, but not content that was rolled back from: that is activated by its own digest.
     pub(super) fn known(&self, trigger: ReloadTrigger, changes: Wants) -> LoadContext {
         let in_force = self.state.history.current().clone();
         let was_in_force = self.state.history.revisions().map(|kept| kept.revision.digest).collect();
@@ -296,7 +296,7 @@ impl Reloader {
         Outcome::KeptOut
     }
 
-    /// Whether a source that flaps keeps this out, for now.
+    /// Tells if a flapping source keeps this out for now.
     fn held_down(&mut self, loaded: &LoadOutcome) -> bool {
         let (digest, quality) = match loaded {
             LoadOutcome::Unreadable(_) | LoadOutcome::Out(_) => return false,
@@ -377,7 +377,7 @@ impl Reloader {
         })
     }
 
-    /// What an admin put in force, where the source replaces it and no admin asks for that.
+    /// Notice of the admin's activation that the source replaces without an admin asking for it.
     fn replaced_by(&self, trigger: ReloadTrigger, content: Content) -> Option<String> {
         let unasked = matches!(trigger, ReloadTrigger::Poll | ReloadTrigger::FileChange | ReloadTrigger::Signal);
         let reason = self.state.activations.replaced_by(content).filter(|_| unasked)?;
@@ -385,7 +385,7 @@ impl Reloader {
         Some(reason)
     }
 
-    /// What whoever puts this in force should know, where it was rolled back from.
+    /// Notice for the caller who activates content that was rolled back from.
     pub(super) fn gone_back_from(&self, content: Content) -> Option<String> {
         let withdrawal = self.state.activations.withdrawal(content)?;
         let Content { digest, .. } = content;
@@ -444,7 +444,7 @@ impl Outcome {
     }
 }
 
-/// Who is behind a trigger.
+/// Kind of trigger.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Kind {
     /// Nobody: the source was seen to change, or it is time to look.

@@ -1,4 +1,4 @@
-//! Where the replica stands, put together from what the road knows. No waiting, no clock.
+//! Status of the replica, built from the state of the reload task. No waiting, no clock.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::reload::loader::LoadOutcome;
 use crate::reload::persist::PersistStatus;
 use crate::telemetry::reloads::{ConfigGauges, LastAttempt};
 
-/// What the road knows.
+/// State of the reload task.
 #[derive(Debug)]
 pub(super) struct ReloaderState {
     pub(super) history: History,
@@ -28,7 +28,7 @@ pub(super) struct ReloaderState {
     pub(super) candidate: Option<Candidate>,
     pub(super) last_failure: Option<Arc<Failed>>,
     pub(super) last_attempt: LastAttempt,
-    /// What is told for as long as the program runs.
+    /// Notices that last for the whole run.
     pub(super) notices: Vec<String>,
 }
 
@@ -39,19 +39,19 @@ pub(super) struct Source {
     pub(super) checked_at: Timestamp,
     pub(super) in_sync_at: Option<Timestamp>,
     pub(super) seen: SourceState,
-    /// What it held when it could last be read.
+    /// Its state when it could last be read.
     pub(super) last_held: Option<SourceState>,
-    /// What it held when it was last good.
+    /// Its content when it was last good.
     pub(super) last_good: Option<Content>,
-    /// What an admin keeps out, until something else of the source comes into force. It is good: what is not stays out
-    /// by itself. The latest last.
+    /// Contents that an admin keeps out, until other content of the source is activated. All are good: bad content
+    /// stays out by itself. The latest last.
     pub(super) out: Vec<Content>,
 }
 
 /// Contents that are kept out at once; the oldest go first.
 const OUT_MAX: usize = 16;
 
-/// What the last look at the source found.
+/// Result of the last check of the source.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum SourceState {
     Unreadable,
@@ -59,10 +59,10 @@ pub(super) enum SourceState {
     Good(Content),
 }
 
-/// What changes while the road does nothing.
+/// Inputs that change while the task is idle.
 #[derive(Debug)]
 pub(super) struct StatusInputs<'m> {
-    /// What is in force, and counts its decisions.
+    /// The active snapshot, which counts its decisions.
     pub(super) snapshot: &'m Snapshot,
     /// Until when a source that flaps is held down.
     pub(super) held_until: Option<Timestamp>,
@@ -131,7 +131,7 @@ impl Source {
         self.out.drain(..self.out.len().saturating_sub(OUT_MAX));
     }
 
-    /// Whether an admin keeps this out.
+    /// Tells if an admin keeps this out.
     pub(super) fn is_out(&self, content: Content) -> bool {
         self.out.iter().any(|out| out.says_as(content))
     }
@@ -232,7 +232,7 @@ impl ReloaderState {
         Err(if choices.is_empty() { Refusal::NoRevision { wanted: None } } else { Refusal::AllWithdrawn { choices } })
     }
 
-    /// What the gauges show.
+    /// Values of the gauges.
     pub(super) fn gauges(&self) -> ConfigGauges {
         ConfigGauges {
             last_attempt: self.last_attempt,
@@ -242,7 +242,7 @@ impl ReloaderState {
     }
 }
 
-/// Whether a status says something that the one before does not, beside later times and larger
+/// Tells if a status differs from the one before in more than later times and larger
 /// counts.
 pub(super) fn is_news(before: &Status, after: &Status) -> bool {
     let same_failure = match (&before.last_failure, &after.last_failure) {

@@ -1,4 +1,4 @@
-//! Where the replica stands, as admins and pages show it. Who puts policies in force tells it here.
+//! Status of the replica, as shown to admins and pages. Set by the task that puts policies in force.
 
 use std::sync::Arc;
 
@@ -8,20 +8,19 @@ use crate::domain::time::Timestamp;
 use crate::engine::Engine;
 use crate::engine::status::Status;
 
-/// Where the replica stands.
+/// Handle on the status of the replica.
 #[derive(Clone, Debug)]
 pub struct StatusHandle {
     /// As it was told, after every change.
     pub told: watch::Receiver<Arc<Status>>,
-    /// What counts while nothing changes.
+    /// Engine, for the counts of now.
     pub engine: Engine,
     /// The time of day.
     pub clock: fn() -> Timestamp,
 }
 
 impl StatusHandle {
-    /// Where it stands at this moment. Waits for nobody: who tells it may be at something that takes
-    /// long.
+    /// Status at this moment. Never waits: the task that sets it may be busy for long.
     #[must_use]
     pub fn now(&self) -> Status {
         let told = Arc::clone(&self.told.borrow());
