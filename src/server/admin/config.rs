@@ -1,4 +1,4 @@
-//! How the admin service runs, and why it may not start.
+//! Configuration of the admin service, and its start errors.
 
 use std::io;
 use std::path::PathBuf;
@@ -12,17 +12,17 @@ use crate::server::admin::limits::{
 };
 use crate::server::limits::{DRAIN_TIME_MAX, FIRST_BYTES_TIMEOUT};
 
-/// Where the admin service listens unless told otherwise.
+/// Default address of the admin service.
 pub const DEFAULT_ADDRESS: &str = "127.0.0.1:50052";
 
-/// What the log says where the admin service does not run.
+/// Log message where the admin service does not run.
 pub const OFF: &str = "the admin service is off: nobody could show who they are. To turn it on, write a line `NAME RIGHTS TOKEN` into a file \
      of mode 600 and name it with `--admin-tokens FILE`";
 
-/// How the admin service runs.
+/// Configuration of the admin service.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AdminConfig {
-    /// Where it listens.
+    /// Address it listens on.
     pub listen: AdminAddress,
     /// The file that says who may do what. Without one there is no admin service.
     pub credentials: PathBuf,
@@ -32,7 +32,7 @@ pub struct AdminConfig {
     pub limits: AdminLimits,
 }
 
-/// Where the admin service listens.
+/// Address of the admin service.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum AdminAddress {
     /// `HOST:PORT`; port 0 takes a free one.
@@ -57,19 +57,19 @@ pub struct TlsFiles {
 pub struct AdminLimits {
     /// Connections open at once.
     pub connections_max: usize,
-    /// How long a new connection may take for TLS, and then to say that it speaks HTTP/2; each.
+    /// Timeout of a new connection for TLS, and then for saying that it speaks HTTP/2; each.
     pub first_bytes_timeout: Duration,
-    /// How long a connection may stay before anybody on it has shown who they are.
+    /// Time that a connection may stay before anybody on it has authenticated.
     pub authentication_time_max: Duration,
-    /// How long a call may take, whatever its deadline.
+    /// Time that a call may take, whatever its deadline.
     pub call_time_max: Duration,
     /// Calls with more than small messages at once.
     pub large_calls_max: usize,
     /// Streams of `WatchPolicyStatus` at once.
     pub watchers_max: usize,
-    /// How often the files of credentials and TLS are read again.
+    /// Interval for reading the files of credentials and TLS again.
     pub reread_interval: Duration,
-    /// How long calls in progress may go on once the server stops.
+    /// Time that calls in progress may go on once the server stops.
     pub drain_time_max: Duration,
 }
 
@@ -116,7 +116,7 @@ impl std::fmt::Display for AdminAddress {
     }
 }
 
-/// Why the admin service cannot start.
+/// Reason that the admin service cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The file of credentials is not as it must be.
@@ -144,7 +144,7 @@ pub enum OpenError {
     Listen {
         /// The address as written.
         address: String,
-        /// Why not.
+        /// Cause.
         source: io::Error,
     },
     /// Another server answers on the socket.
@@ -156,7 +156,7 @@ pub enum OpenError {
     /// Something else is where the socket should be.
     #[error("`{}` is there and is no socket", path.display())]
     NotASocket {
-        /// What is there.
+        /// Path of that file.
         path: PathBuf,
     },
     /// The descriptors of the services cannot be read.
@@ -165,7 +165,7 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    /// What to do about it.
+    /// Advice on the error.
     #[must_use]
     pub fn help(&self) -> Option<String> {
         match self {
@@ -184,7 +184,7 @@ impl OpenError {
     }
 }
 
-/// Why TLS cannot be set up with these files.
+/// Reason that TLS cannot be set up with these files.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be read.
@@ -195,7 +195,7 @@ pub enum TlsError {
     Empty {
         /// The file.
         path: PathBuf,
-        /// What it should hold.
+        /// Expected content.
         expected: &'static str,
     },
     /// A file is not PEM.
@@ -203,7 +203,7 @@ pub enum TlsError {
     Pem {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// Problem.
         problem: String,
     },
     /// Certificate, key or roots do not do.
@@ -211,13 +211,13 @@ pub enum TlsError {
     Unusable {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// Problem.
         problem: String,
     },
 }
 
 impl TlsError {
-    /// What to do about it.
+    /// Advice on the error.
     #[must_use]
     pub fn help(&self) -> Option<String> {
         match self {

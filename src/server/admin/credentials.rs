@@ -1,4 +1,4 @@
-//! Who may do what: the file of credentials, and whether a caller is one of those in it.
+//! Credentials and rights: the file of credentials, and the check of a caller against it.
 //!
 //! Tokens are kept as hashes only. No message of this module holds a part of a line but its
 //! number: whoever mixes the columns up has written a token where a name should be.
@@ -15,7 +15,7 @@ use http::header::AUTHORIZATION;
 use crate::domain::time::Timestamp;
 use crate::server::admin::files::FileError;
 
-/// What an admin may do.
+/// Right of an admin.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Right {
     /// See what is in force.
@@ -49,7 +49,7 @@ impl Right {
 pub(crate) struct Rights(u8);
 
 impl Rights {
-    /// Whether one of them is this.
+    /// Tells if this right is one of them.
     pub(crate) const fn has(self, right: Right) -> bool {
         self.0 & (1 << right as u8) != 0
     }
@@ -71,10 +71,10 @@ impl Rights {
     }
 }
 
-/// What stands in the third column where a line is about a certificate.
+/// Third column of a line about a certificate.
 const CERTIFICATE: &str = "cert";
 
-/// What the fourth column, which may be missing, begins with.
+/// Prefix of the fourth column, which is optional.
 const UNTIL: &str = "until=";
 
 /// Everyone who may call.
@@ -92,7 +92,7 @@ struct Admin {
     until: Option<Timestamp>,
 }
 
-/// How an admin shows who they are.
+/// Proof of an admin's identity.
 enum Proof {
     /// With the token of this hash.
     Token(blake3::Hash),
@@ -109,7 +109,7 @@ impl fmt::Debug for Proof {
     }
 }
 
-/// Whether TLS asks admins for their certificates.
+/// Setting: TLS asks admins for their certificates, or not.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Certificates {
     /// It does.
@@ -118,7 +118,7 @@ pub(crate) enum Certificates {
     NotAsked,
 }
 
-/// Why a file of credentials cannot be taken.
+/// Reason that a file of credentials is not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialsError {
     /// The file cannot be read.
@@ -141,17 +141,17 @@ pub enum CredentialsError {
     Lines {
         /// The file.
         path: PathBuf,
-        /// What is wrong, line by line.
+        /// Problems, line by line.
         lines: Vec<LineProblem>,
     },
 }
 
-/// What is wrong with a line.
+/// Problem of a line.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LineProblem {
     /// The number of the line, from 1.
     pub line: usize,
-    /// What is wrong with it.
+    /// Text of the problem.
     pub problem: String,
 }
 
@@ -161,7 +161,7 @@ fn show(path: &std::path::Path, lines: &[LineProblem]) -> String {
 }
 
 impl CredentialsError {
-    /// What to do about it.
+    /// Advice on the error.
     #[must_use]
     pub fn help(&self) -> Option<String> {
         match self {
@@ -177,7 +177,7 @@ impl CredentialsError {
     }
 }
 
-/// What a caller has shown.
+/// Credentials that a caller has shown.
 #[derive(Clone, Debug)]
 pub(crate) enum Shown {
     /// A token, as its hash.
@@ -201,13 +201,13 @@ impl fmt::Debug for TokenHash {
 pub(crate) struct Caller {
     /// The name in the file.
     pub(crate) name: Arc<str>,
-    /// What they may do.
+    /// Rights of the caller.
     pub(crate) rights: Rights,
-    /// What they have shown.
+    /// Credentials shown.
     pub(crate) shown: Shown,
 }
 
-/// Why someone was not recognised.
+/// Reason that a caller was not recognised.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Unrecognised {
     /// Nothing was shown.
@@ -238,7 +238,7 @@ impl Unrecognised {
         }
     }
 
-    /// What the caller is told. Only who holds the right token hears anything that another does not.
+    /// Message for the caller. Only the holder of the right token hears anything that others do not.
     pub(crate) fn told(self) -> String {
         match self {
             Self::Nothing => "valid credentials are needed: `authorization: Bearer TOKEN`".to_owned(),
@@ -253,7 +253,7 @@ impl Unrecognised {
 }
 
 impl Shown {
-    /// What a call shows: its token if it has one, otherwise the certificate of its connection.
+    /// Credentials of a call: its token if it has one, otherwise the certificate of its connection.
     pub(crate) fn of(headers: &HeaderMap, certificate: Option<&Arc<[String]>>) -> Result<Self, Unrecognised> {
         let mut tokens = headers.get_all(AUTHORIZATION).iter();
         match (tokens.next(), tokens.next(), certificate) {
@@ -302,12 +302,12 @@ impl Credentials {
         if problems.is_empty() { Ok(Self { admins }) } else { Err(problems) }
     }
 
-    /// How many there are.
+    /// Number of lines.
     pub(crate) fn len(&self) -> usize {
         self.admins.len()
     }
 
-    /// Who has shown this, if anyone may at this moment. Every line is looked at, whichever it is.
+    /// The caller with these credentials, if they are valid now. Every line is checked, whichever matches.
     pub(crate) fn recognise(&self, shown: Shown, now: Timestamp) -> Result<Caller, Unrecognised> {
         let (mut found, mut expired) = (None, None);
         for admin in &self.admins {

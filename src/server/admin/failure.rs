@@ -16,16 +16,16 @@ use crate::server::admin::credentials::{Right, Unrecognised};
 use crate::server::admin::limits::REJECTION_BYTES_MAX;
 use crate::server::wire;
 
-/// Why a call of an admin ends without an answer.
+/// Failure that ends a call of an admin without an answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum AdminFailure {
-    /// What any call can fail at.
+    /// A failure of any call.
     Call(Failure),
     /// Nobody was recognised.
     Unauthenticated(Unrecognised),
     /// The right is missing.
     NotPermitted {
-        /// Which.
+        /// The right.
         right: Right,
     },
     /// It was not done.

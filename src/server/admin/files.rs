@@ -6,7 +6,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-/// Who besides its owner may be able to read a file.
+/// Users besides its owner that may be able to read a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Readers {
     /// Nobody: neither its group nor others.
@@ -17,7 +17,7 @@ pub(crate) enum Readers {
     Everyone,
 }
 
-/// Why a file cannot be taken.
+/// Reason that a file is not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// It cannot be read.
@@ -25,13 +25,13 @@ pub enum FileError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// Cause.
         source: io::Error,
     },
     /// It is a directory, a pipe, a device.
     #[error("`{}` is not a file", path.display())]
     NotAFile {
-        /// What it is not.
+        /// Its path.
         path: PathBuf,
     },
     /// It holds a secret that others can read.
@@ -53,7 +53,7 @@ pub enum FileError {
 }
 
 impl FileError {
-    /// What to do about it.
+    /// Advice on the error.
     #[must_use]
     pub fn help(&self) -> Option<String> {
         match self {
@@ -90,7 +90,7 @@ pub(crate) fn read(path: &Path, readers: Readers, bytes_max: usize) -> Result<Ve
     Ok(bytes)
 }
 
-/// What files held when they were last looked at, as far as it matters whether they changed.
+/// Hash of files as last read, to detect a change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Fingerprint(blake3::Hash);
 

@@ -1,5 +1,5 @@
-//! What stands around every call of an admin, in this order: who calls, whether they may, how long
-//! it may take, how much it may say. Until the first two are known, nothing of a message is read.
+//! The checks around every call of an admin, in this order: the caller, their right, the time limit,
+//! the size of the request. Until the first two are done, nothing of a message is read.
 //! However a call ends, it ends with a standard status and an audit record.
 
 use std::convert::Infallible;
@@ -38,7 +38,7 @@ use crate::server::transport::unary::MESSAGE_PREFIX_BYTES;
 use crate::telemetry;
 use crate::telemetry::audit::Unauthenticated;
 
-/// What all connections of admins share.
+/// State that all connections of admins share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) kept: Kept,
@@ -47,14 +47,14 @@ pub(crate) struct Shared {
     pub(crate) routes: Routes,
     pub(crate) large: Arc<Semaphore>,
     pub(crate) budget: Arc<ByteBudget>,
-    /// What large calls hold; the permits bound it.
+    /// Memory held by large calls; the permits bound it.
     pub(crate) large_account: Arc<Account>,
     pub(crate) mentions: Mentions,
     /// Calls that change something. They are finished, and written down, though the caller may be gone.
     pub(crate) changing: Mutex<JoinSet<()>>,
 }
 
-/// Where a connection comes from, and what it has shown.
+/// Address of a connection, and its certificate.
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
     /// For audit records.
@@ -67,19 +67,19 @@ pub(crate) struct Peer {
 #[derive(Clone, Debug)]
 pub(crate) struct Share(pub(crate) Option<Arc<OwnedSemaphorePermit>>);
 
-/// What a handler knows of its call.
+/// Data of a call for its handler.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
-    /// Who calls.
+    /// The caller.
     pub(crate) caller: Caller,
-    /// What will be written down of it.
+    /// Notes for the audit record.
     pub(crate) notes: Notes,
     /// When the caller does not want the answer any more; `None`: they did not say.
     pub(crate) asked_until: Option<Instant>,
 }
 
 impl Call {
-    /// Who calls, and why, as those who act on it remember them.
+    /// The caller and the reason, as the reload task remembers them.
     pub(crate) fn requester(&self, reason: Option<String>) -> Requester {
         Requester { actor: self.caller.name.to_string(), reason: reason.unwrap_or_default() }
     }
@@ -174,7 +174,7 @@ impl Shared {
         Unauthenticated { peer, method, cause, mention }.record();
     }
 
-    /// Whether the caller may, and until when.
+    /// Checks the right; returns the deadline.
     fn deadline(&self, method: Method, caller: &Caller, request: &Request<Body>) -> Result<Deadline, AdminFailure> {
         if let Some(right) = method.right()
             && !caller.rights.has(right)
@@ -205,7 +205,7 @@ impl Shared {
         self.answered(record, method, deadline, deadline.either(), request).await
     }
 
-    /// What changes something goes on without its caller, so that the record says what came of it.
+    /// Finishes a call that changes something, even without its caller, so that the record has its result.
     async fn finished_though_nobody_waits(
         self: Arc<Self>,
         record: Record,

@@ -1,5 +1,5 @@
-//! Who may call and with which certificates the server answers: read at the start, and again
-//! whenever the files change. Files that are broken then change nothing.
+//! Callers and certificates of the server: read at the start, and again
+//! whenever the files change. Broken files then change nothing.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,16 +15,16 @@ use crate::server::admin::limits::CREDENTIALS_BYTES_MAX;
 use crate::server::admin::tls::TlsTexts;
 use crate::server::transport::stop::StopSignal;
 
-/// What the files say now. Clones see the same.
+/// Current content of the files. Clones see the same.
 #[derive(Clone, Debug)]
 pub(crate) struct Kept {
-    /// Who may call.
+    /// Admins who may call.
     pub(crate) credentials: Arc<ArcSwap<Credentials>>,
-    /// What accepts connections; `None`: there is no TLS.
+    /// TLS configuration; `None`: there is no TLS.
     pub(crate) tls: Option<Arc<ArcSwap<ServerConfig>>>,
 }
 
-/// What was last looked at.
+/// Fingerprints of the files last read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Seen {
     credentials: Fingerprint,
@@ -102,7 +102,7 @@ fn say_tls(error: &TlsError) {
     tracing::error!(help, "certificates of the admin service are broken, the ones before still hold: {error}");
 }
 
-/// Whether TLS asks for certificates.
+/// Tells if TLS asks for certificates.
 const fn asked(tls: Option<&TlsFiles>) -> Certificates {
     match tls {
         Some(TlsFiles { client_ca: Some(_), .. }) => Certificates::Asked,

@@ -22,7 +22,7 @@ pub const ADMIN_HELD_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// that is free.
 pub const ADMIN_HELD_BYTES_DIVISOR: usize = 4;
 
-/// How long a connection of an admin may stay before anybody on it has shown who they are.
+/// Time that a connection of an admin may stay before anybody on it has authenticated.
 pub const AUTHENTICATION_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Connections of admins open at once: people and their tools, not traffic. Half of them may be of those
@@ -32,18 +32,18 @@ pub const ADMIN_CONNECTIONS_MAX: usize = 256;
 /// Streams open at once on one connection of an admin.
 pub const ADMIN_STREAMS_MAX: u32 = 16;
 
-/// What an admin may send on one stream before it was read: a bundle should not take a round trip
+/// Window of a stream, in bytes: sent by an admin before any is read. A bundle should not take a round trip
 /// for every few kilobytes.
 pub const ADMIN_STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
 
 /// Streams of `WatchPolicyStatus` at once.
 pub const WATCHERS_MAX: usize = 32;
 
-/// How long a call of an admin may take, whatever its deadline: a large bundle comes slowly, and
+/// Time that a call of an admin may take, whatever its deadline: a large bundle comes slowly, and
 /// takes its time to be checked and rehearsed, perhaps after another one.
 pub const ADMIN_CALL_TIME_MAX: Duration = Duration::from_secs(60);
 
-/// How often the files of credentials and TLS are read again: a token that is taken away should
+/// Interval for reading the files of credentials and TLS again: a token that is taken away should
 /// not work for long.
 pub const REREAD_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -68,7 +68,7 @@ pub const TOKEN_CHARS_MAX: usize = 1_024;
 /// The longest name of an admin, in bytes: one of a certificate fits.
 pub const NAME_BYTES_MAX: usize = 256;
 
-/// Why something is done, in bytes; it goes into the log.
+/// Largest reason of a change, in bytes; it goes into the log.
 pub const REASON_BYTES_MAX: usize = 256;
 
 /// Failed authentications that are written into the log in one [`MENTION_WINDOW`]; all are counted.

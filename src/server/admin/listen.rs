@@ -1,4 +1,4 @@
-//! Where admins connect: a TCP address or a Unix socket.
+//! Listener for admins: a TCP address or a Unix socket.
 
 use std::fs;
 use std::io;
@@ -14,8 +14,8 @@ use crate::server::admin::config::{AdminAddress, OpenError, TlsFiles};
 use crate::server::transport::connections::Accept;
 use crate::server::transport::peer::Peer;
 
-/// How long another server may take to accept a connection before it counts as alive: whatever
-/// does not refuse is.
+/// Time that another server may take to accept a connection before it counts as alive: only a
+/// refusal shows that it is gone.
 const ALIVE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Takes connections of admins.
@@ -37,7 +37,7 @@ pub(crate) enum Stream {
 }
 
 impl Stream {
-    /// Where it comes from, for audit records.
+    /// Address of the other side, for audit records.
     pub(crate) fn peer(&self) -> String {
         match self {
             Self::Tcp(_, address) => address.to_string(),
@@ -76,7 +76,7 @@ impl Bound {
         }
     }
 
-    /// Where it listens: with port 0, only this tells.
+    /// Address it listens on, with the port chosen for port 0.
     pub(crate) fn address(&self) -> io::Result<String> {
         match self {
             Self::Tcp(listener) => listener.local_addr().map(|address| address.to_string()),

@@ -16,13 +16,13 @@ pub(crate) enum Method {
     StageCandidate,
     PromoteCandidate,
     DiscardCandidate,
-    /// Which methods there are.
+    /// List of the methods.
     Reflection,
     /// None of them: the answer will be UNIMPLEMENTED.
     Unknown,
 }
 
-/// Whether a call may change something.
+/// Effect of a call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Effect {
     /// It only tells.
@@ -70,7 +70,7 @@ impl Method {
         }
     }
 
-    /// Whether it may change something.
+    /// Effect of a call.
     pub(crate) const fn effect(self) -> Effect {
         match self {
             Self::ReloadPolicy

@@ -62,7 +62,7 @@ pub(crate) fn method_names() -> Vec<&'static str> {
     Method::ALL.into_iter().chain([Method::Unknown]).map(Method::name).collect()
 }
 
-/// What can be wrong with the credentials of a call or a connection, as it is counted.
+/// Causes of failed authentication of a call or a connection, as they are counted.
 pub(crate) fn unauthenticated_causes() -> Vec<&'static str> {
     let calls = Unrecognised::SLUGS.into_iter();
     calls.chain([connection::HANDSHAKE, connection::SILENT]).collect()
@@ -93,7 +93,7 @@ pub async fn open(config: AdminConfig) -> Result<AdminListener, OpenError> {
 }
 
 impl AdminListener {
-    /// Where it listens: `HOST:PORT`, or `unix:PATH`.
+    /// Address it listens on: `HOST:PORT`, or `unix:PATH`.
     pub fn address(&self) -> io::Result<String> {
         self.bound.address()
     }

@@ -1,4 +1,4 @@
-//! What is remembered of one call of an admin, and written down when it ends, however it ends.
+//! Audit record of one call of an admin, written when the call ends, however it ends.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -25,7 +25,7 @@ pub(crate) struct Record {
     end: End,
 }
 
-/// How a call ended.
+/// End of a call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum End {
     /// The caller went away before there was an answer.
@@ -34,7 +34,7 @@ enum End {
     Answered(Code),
 }
 
-/// What the handler of a call notes about it.
+/// Notes of the handler of a call.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Notes(Arc<Mutex<Noted>>);
 
@@ -61,7 +61,7 @@ impl Record {
         self.notes.clone()
     }
 
-    /// Who calls.
+    /// The caller.
     pub(crate) const fn caller(&self) -> &Caller {
         &self.caller
     }
@@ -129,7 +129,7 @@ struct Window {
 }
 
 impl Mentions {
-    /// What becomes of one that happens now.
+    /// Decides if a failure now is logged.
     pub(crate) fn next(&self, now: Instant) -> Mention {
         let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if window.began.is_none_or(|began| MENTION_WINDOW <= now.saturating_duration_since(began)) {

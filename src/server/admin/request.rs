@@ -31,7 +31,7 @@ impl Fields {
         digest.ok()
     }
 
-    /// Why something is done; `None` where the field is empty, or wrong.
+    /// Reason of a change; `None` where the field is empty, or wrong.
     pub(crate) fn reason(&mut self, text: String) -> Option<String> {
         if REASON_BYTES_MAX < text.len() {
             let problem = format!("must have at most {REASON_BYTES_MAX} bytes, got {}", text.len());
@@ -54,12 +54,12 @@ impl Fields {
         }
     }
 
-    /// What is wrong elsewhere in the request.
+    /// Adds violations found elsewhere in the request.
     pub(crate) fn add_all(&mut self, violations: Vec<FieldViolation>) {
         self.violations.extend(violations);
     }
 
-    /// Whether all fields are good.
+    /// Fails if any field is bad.
     pub(crate) fn done(self) -> Result<(), AdminFailure> {
         if self.violations.is_empty() { Ok(()) } else { Err(Failure::BadRequest(self.violations).into()) }
     }

@@ -51,7 +51,7 @@ impl Admins {
     }
 }
 
-/// What the gate noted with the call.
+/// Data that the gate attached to the call.
 fn call(extensions: &Extensions) -> Result<Call, AdminFailure> {
     // The gate stands before every method.
     extensions.get().cloned().ok_or(AdminFailure::Call(Failure::Bug))

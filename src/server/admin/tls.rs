@@ -17,7 +17,7 @@ use crate::server::admin::limits::TLS_FILE_BYTES_MAX;
 /// The only protocol that is spoken behind TLS.
 pub(crate) const ALPN_HTTP2: &[u8] = b"h2";
 
-/// What the files of TLS hold.
+/// Content of the TLS files.
 #[derive(Debug)]
 pub(crate) struct TlsTexts {
     certificate: Result<Vec<u8>, FileError>,
@@ -41,7 +41,7 @@ impl TlsTexts {
         Fingerprint::of([&self.certificate, &self.key].into_iter().chain(&self.client_ca))
     }
 
-    /// What accepts connections with them. Only TLS 1.3 is spoken.
+    /// TLS configuration from these files. Only TLS 1.3 is spoken.
     pub(crate) fn config(self, paths: &TlsFiles) -> Result<Arc<ServerConfig>, TlsError> {
         let Self { certificate, key, client_ca } = self;
         let chain = certificates(&certificate?, &paths.certificate)?;
@@ -83,7 +83,7 @@ pub(crate) fn certificates(text: &[u8], path: &Path) -> Result<Vec<CertificateDe
     }
 }
 
-/// What a PEM reader says, as ours.
+/// Converts the error of a PEM reader.
 pub(crate) fn pem_error(error: pem::Error, path: &Path, expected: &'static str) -> TlsError {
     if matches!(error, pem::Error::NoItemsFound) {
         return TlsError::Empty { path: path.to_owned(), expected };
