@@ -52,16 +52,16 @@ pub struct Staging {
     pub actor: String,
     /// Digest that was active then.
     pub over: Digest,
-    /// Orders of a thousand that it is asked about: 1 to 1000.
+    /// Sampled orders per thousand: 1 to 1000.
     pub sample_per_thousand: u16,
 }
 
 /// Result of sampling a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Sampled {
-    /// It is.
+    /// The candidate is asked about it.
     Yes,
-    /// It is not.
+    /// It is not asked.
     No,
 }
 

@@ -37,7 +37,7 @@ pub struct Activator<P = ArcSwap<Snapshot>> {
 /// The candidate, beside what is in force.
 #[derive(Debug, Default)]
 struct Staged {
-    /// Set while there is a candidate: the only field that most requests read, at no cost.
+    /// Set while there is a candidate: most requests read only this, which costs nothing.
     there: AtomicBool,
     candidate: ArcSwapOption<Candidate>,
 }

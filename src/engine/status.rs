@@ -139,7 +139,7 @@ impl PolicyLabel {
     }
 }
 
-/// Knowledge of a revision being good.
+/// State of knowledge about a revision.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum KnownGood {
     /// It served long enough, and decided enough.
@@ -175,7 +175,7 @@ pub struct SourceStatus {
 /// Hold on the content of the source, with the reason.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Hold {
-    /// It is not.
+    /// Nothing is kept out.
     None,
     /// It changes between good and bad too often: it is tried again then, if it stays as it is.
     Flapping {
@@ -218,7 +218,7 @@ pub enum WhyFailed {
 pub enum RestartForecast {
     /// The same policies.
     Same,
-    /// The content of the source, which is another.
+    /// The content of the source, which differs.
     Other(Digest),
     /// The source is broken: this revision, known to be good.
     LastKnownGood(Digest),
@@ -267,9 +267,9 @@ pub struct Assessment {
 /// Verdict on policies.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Admissible {
-    /// They may.
+    /// They may be put in force.
     Yes,
-    /// They may not.
+    /// They may not be put in force.
     No,
 }
 
@@ -359,7 +359,7 @@ pub struct CandidateReport {
     pub compared_with: Digest,
     /// Withdrawal of it, or of content that says the same; `None`: there is none.
     pub withdrawal: Option<Withdrawal>,
-    /// Orders of a thousand that it is asked about.
+    /// Sampled orders per thousand.
     pub sample_per_thousand: u16,
     /// For how long.
     pub observed: Duration,

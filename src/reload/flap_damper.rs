@@ -19,7 +19,7 @@ pub struct FlapLimits {
     pub turns: usize,
     /// The window.
     pub window: Duration,
-    /// First time that it must stay the same.
+    /// Initial time that it must stay the same.
     pub hold_min: Duration,
     /// Longest time that it must stay the same.
     pub hold_max: Duration,
@@ -49,13 +49,13 @@ pub enum Quality {
 /// Decision on taking the content found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum HoldState {
-    /// It may.
+    /// It may be taken.
     Open,
-    /// It has stayed the same for long enough: it may, again.
+    /// It has stayed the same for long enough: it may be taken again.
     Lifted,
-    /// From now on it may not.
+    /// From now on it may not be taken.
     Begun,
-    /// It still may not.
+    /// It still may not be taken.
     Held,
 }
 

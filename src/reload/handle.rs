@@ -61,7 +61,7 @@ pub enum ReloadCommand {
     Stage {
         /// The policies; `None`: what the source holds.
         bundle: Option<Upload>,
-        /// Orders of a thousand that it is asked about: 1 to 1000.
+        /// Sampled orders per thousand: 1 to 1000.
         sample_per_thousand: u16,
         /// Permission to replace a colleague's candidate.
         replace: Replace,
@@ -122,18 +122,18 @@ pub enum Replace {
 /// Promotion of a candidate that has been compared with the active revision on no request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Untried {
-    /// It may not.
+    /// It is refused.
     Refused,
-    /// It may.
+    /// It is allowed.
     Allowed,
 }
 
 /// Promotion of a candidate that was rolled back from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Withdrawn {
-    /// It may not.
+    /// It is refused.
     Refused,
-    /// It may.
+    /// It is allowed.
     Allowed,
 }
 
@@ -147,10 +147,10 @@ pub struct Knowing {
 }
 
 impl Knowing {
-    /// That there is nothing in its way.
+    /// No obstacle.
     pub const NOTHING: Self = Self { untried: Untried::Refused, withdrawn: Withdrawn::Refused };
 
-    /// All that may be in its way.
+    /// All obstacles.
     pub const ALL: Self = Self { untried: Untried::Allowed, withdrawn: Withdrawn::Allowed };
 }
 

@@ -155,7 +155,7 @@ pub struct Reloader {
     tick: Interval,
     beside: JoinSet<()>,
     slots: Arc<Semaphore>,
-    /// Number of desired states that the state directory was told.
+    /// Number of the latest desired state of the state directory.
     wishes: u64,
     disk: Option<(watch::Sender<DesiredRevisions>, watch::Receiver<PersistStatus>)>,
     status: watch::Sender<Arc<Status>>,

@@ -447,9 +447,9 @@ impl Outcome {
 /// Kind of trigger.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Kind {
-    /// Nobody: the source was seen to change, or it is time to look.
+    /// Caused by nobody: the source changed, or its check is due.
     Automatic,
-    /// Someone who wants what the source holds now.
+    /// Caused by someone who wants what the source holds now.
     Asked,
 }
 

@@ -94,9 +94,9 @@ struct Admin {
 
 /// Proof of an admin's identity.
 enum Proof {
-    /// With the token of this hash.
+    /// The token of this hash.
     Token(blake3::Hash),
-    /// With a certificate that carries the name.
+    /// A certificate that carries the name.
     Certificate,
 }
 
@@ -112,9 +112,9 @@ impl fmt::Debug for Proof {
 /// Setting: TLS asks admins for their certificates, or not.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Certificates {
-    /// It does.
+    /// It asks.
     Asked,
-    /// It does not, or there is no TLS.
+    /// It does not ask, or there is no TLS.
     NotAsked,
 }
 

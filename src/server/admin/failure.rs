@@ -19,7 +19,7 @@ use crate::server::wire;
 /// Failure that ends a call of an admin without an answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum AdminFailure {
-    /// A failure of any call.
+    /// A failure that any call can have.
     Call(Failure),
     /// Nobody was recognised.
     Unauthenticated(Unrecognised),

@@ -1,4 +1,4 @@
-//! Callers and certificates of the server: read at the start, and again
+//! Credentials of callers and certificates of the server: read at the start, and again
 //! whenever the files change. Broken files then change nothing.
 
 use std::path::Path;

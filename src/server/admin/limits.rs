@@ -32,7 +32,7 @@ pub const ADMIN_CONNECTIONS_MAX: usize = 256;
 /// Streams open at once on one connection of an admin.
 pub const ADMIN_STREAMS_MAX: u32 = 16;
 
-/// Window of a stream, in bytes: sent by an admin before any is read. A bundle should not take a round trip
+/// Window of one stream of an admin, in bytes, before any is read: a bundle should not take a round trip
 /// for every few kilobytes.
 pub const ADMIN_STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
 

@@ -25,9 +25,9 @@ pub(crate) enum Method {
 /// Effect of a call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Effect {
-    /// It only tells.
+    /// It changes nothing.
     None,
-    /// It may.
+    /// It may change something.
     Change,
 }
 
@@ -70,7 +70,7 @@ impl Method {
         }
     }
 
-    /// Effect of a call.
+    /// Effect of a call of this method.
     pub(crate) const fn effect(self) -> Effect {
         match self {
             Self::ReloadPolicy
