@@ -1,5 +1,5 @@
 //! Commands of the admin service to the one task that puts bundles in force, and the channels of
-//! its answers. The transport behind the handle is not known here.
+//! its answers. The code that carries them out is not known here.
 
 use std::sync::Arc;
 
