@@ -299,7 +299,9 @@ async fn no_start_falls_back_to_what_was_rolled_back_from() {
     let running = place.run(BY_HAND);
     assert_eq!(running.digest(), digest("2"));
     let status = running.status();
-    assert!(status.notices[0].starts_with("what is in force was rolled back from: `ops`"), "{:?}", status.notices);
+    let [replaces, rolled_back_from] = status.notices.as_slice() else { panic!("{:?}", status.notices) };
+    assert!(replaces.starts_with("what is in force came from the source (start) and replaces"), "{replaces}");
+    assert!(rolled_back_from.starts_with("what is in force was rolled back from: `ops`"), "{rolled_back_from}");
     assert_eq!(running.roll_back(None).await.unwrap().after, digest("1"));
     running.end().await;
 }
