@@ -35,7 +35,7 @@ use crate::plan::Plan;
 /// The revision of what decides: raised with every change after which the same policies and the same request may get
 /// another decision, so that the digest of the policies and this number together name a decision. It is the number of
 /// entries of the changelog that say `(decision)`.
-pub const ENGINE_REVISION: u32 = 19;
+pub const ENGINE_REVISION: u32 = 20;
 
 pub use intake::{Purpose, Rows, intake, intake_into};
 

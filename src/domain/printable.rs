@@ -69,6 +69,17 @@ pub fn is_hidden(character: char) -> bool {
         )
 }
 
+/// Returns true if a text shows nothing: white space, hidden characters, and those that only change or join their neighbours.
+#[must_use]
+pub fn is_blank(text: &str) -> bool {
+    text.chars().all(|character| {
+        character.is_whitespace()
+            || is_hidden(character)
+            // The joiner of letters, the blank of Braille, the two joiners and the selectors of a variant.
+            || matches!(character, '\u{34f}' | '\u{2800}' | '\u{200c}'..='\u{200d}' | '\u{fe00}'..='\u{fe0f}')
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,6 +100,16 @@ mod tests {
         for text in ["o-1", "订单 1", "naïve café", "سفارش", "می\u{200c}خواهم", "👩\u{200d}👧", "a\\b`\"'", ""]
         {
             assert_eq!(Printable(text).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_shows_nothing_is_blank() {
+        for text in ["", " \t\n", "\u{200b}\u{feff}", "\u{2800}", "\u{3000}\u{3164}", "\u{200d}\u{fe0f}", "\u{34f}"] {
+            assert!(is_blank(text), "{text:?}");
+        }
+        for text in [".", "0", " 订 ", "می\u{200c}خواهم", "\u{2801}", "👩\u{200d}👧"] {
+            assert!(!is_blank(text), "{text:?}");
         }
     }
 }

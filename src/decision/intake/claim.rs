@@ -7,6 +7,7 @@ use crate::decision::intake::Intake;
 use crate::domain::facts::{About, ClaimFacts, Comparison, Coverage, EvidenceFacts};
 use crate::domain::limits::ENTRIES_MAX;
 use crate::domain::money::Amount;
+use crate::domain::printable::is_blank;
 use crate::domain::request::{Claim, Evidence, Order, PromisedActual};
 use crate::plan::vocabulary::VocabularyId;
 
@@ -77,7 +78,7 @@ impl Intake<'_> {
             } else {
                 About::AnotherOrder
             };
-            let filled = fields.iter().filter(|(_, value)| says_something(value)).map(|(name, _)| *name).collect();
+            let filled = fields.iter().filter(|(_, value)| !is_blank(value)).map(|(name, _)| *name).collect();
             if let Some(kind) = self.word(kind, VocabularyId::EVIDENCE_KIND, field("kind")) {
                 places.push(at);
                 facts.push(EvidenceFacts {
@@ -113,11 +114,6 @@ pub(super) fn about_lines(line_ids: &[&str], components: &[&str]) -> Coverage {
 
 /// A pair counts where both sides say something.
 fn comparison(pairs: &[PromisedActual<'_>]) -> Comparison {
-    let both = |pair: &PromisedActual<'_>| says_something(pair.promised) && says_something(pair.actual);
+    let both = |pair: &PromisedActual<'_>| !is_blank(pair.promised) && !is_blank(pair.actual);
     if pairs.iter().any(both) { Comparison::Given } else { Comparison::NotGiven }
-}
-
-/// Returns `true` if a text is more than blank.
-fn says_something(text: &str) -> bool {
-    text.chars().any(|character| !character.is_whitespace())
 }

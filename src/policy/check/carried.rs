@@ -6,7 +6,7 @@
 //! amounts that fewer lines carry are declared first, the order of claims makes no difference.
 //!
 //! The line that bears an amount has not gone back whole, and which one bears it depends on what is claimed with it. So
-//! does what goes back of a component that goes back with the last of its lines.
+//! does what goes back of a component that goes back with the last of its lines, or in proportion to them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -98,8 +98,9 @@ fn warn(
     diagnostics.warning("order-amount-shifts", at.id.span(), message, help);
 }
 
-/// Warns of each component that goes back `when_full` under a rule that carries an amount of the order, at the first such
-/// rule. `usual` is what goes back of each component where a rule says nothing of it; all rules are without mistakes.
+/// Warns of each component that goes back `when_full` or `in_proportion` under a rule that carries an amount of the order, at
+/// the first such rule. `usual` is what goes back of each component where a rule says nothing of it; all rules are without
+/// mistakes.
 pub fn warn_of_components(
     document: &Document,
     rules: &[Rule],
@@ -109,36 +110,51 @@ pub fn warn_of_components(
     diagnostics: &mut Diagnostics<'_, '_>,
 ) {
     let written = document.layers.iter().flat_map(|layer| &layer.rules).chain(&document.policy.rules);
-    let full = (0u16..).zip(usual).filter(|(_, refund)| **refund == ComponentRefund::WhenFull);
-    // Those that go back `when_full` by themselves and of which no rule so far was named.
-    let mut open: BTreeSet<u16> = full.map(|(place, _)| place).collect();
+    // Those that follow their lines by themselves and of which no rule so far was named.
+    let mut open: BTreeMap<u16, ComponentRefund> =
+        (0u16..).zip(usual.iter().copied()).filter(|(_, refund)| follows_lines(*refund)).collect();
     let mut warned: BTreeSet<u16> = BTreeSet::new();
     for (rule, written) in rules.iter().zip(written) {
         let Some((amount, _)) = carried(rule).first().copied() else { continue };
         let own: BTreeMap<u16, ComponentRefund> = rule.effect.components.iter().copied().collect();
-        let said = own.iter().filter(|(_, refund)| **refund == ComponentRefund::WhenFull).map(|(place, _)| *place);
-        let found: BTreeSet<u16> = open.iter().copied().filter(|place| !own.contains_key(place)).chain(said).collect();
-        for place in found {
+        let mut found: BTreeMap<u16, ComponentRefund> = open.clone();
+        found.extend(&own);
+        found.retain(|_, refund| follows_lines(*refund));
+        for (place, refund) in found {
             open.remove(&place);
             if warned.insert(place) {
                 let amount = amounts.get(usize::from(amount)).map_or("", |amount| amount.name.as_str());
-                warn_of_component(
-                    written,
-                    draft.vocabularies.word(VocabularyId::COMPONENT, place),
-                    amount,
-                    diagnostics,
-                );
+                let component = draft.vocabularies.word(VocabularyId::COMPONENT, place);
+                warn_of_component(written, component, refund, amount, diagnostics);
             }
         }
     }
 }
 
-fn warn_of_component(written: &RuleNode, component: &str, amount: &str, diagnostics: &mut Diagnostics<'_, '_>) {
+/// Returns true if what goes back of a component follows what its lines bring.
+const fn follows_lines(refund: ComponentRefund) -> bool {
+    matches!(refund, ComponentRefund::WhenFull | ComponentRefund::InProportion)
+}
+
+fn warn_of_component(
+    written: &RuleNode,
+    component: &str,
+    refund: ComponentRefund,
+    amount: &str,
+    diagnostics: &mut Diagnostics<'_, '_>,
+) {
     let rule = written.id.text();
-    let message = format!(
-        "under the rule `{rule}` the component `{component}` goes back `when_full`, but the line that bears `{amount}` has \
-         not gone back whole"
-    );
+    let message = if refund == ComponentRefund::InProportion {
+        format!(
+            "under the rule `{rule}` the component `{component}` goes back `in_proportion`, but the line that bears \
+             `{amount}` brings less: of a component of one line, less goes back with the line that bears it"
+        )
+    } else {
+        format!(
+            "under the rule `{rule}` the component `{component}` goes back `when_full`, but the line that bears `{amount}` \
+             has not gone back whole"
+        )
+    };
     let help = format!(
         "what goes back of `{component}` then depends on which lines are claimed together; in each rule that carries \
          `{amount}` say `components: {{ {component}: never }}` or `always`, or ask for `{amount}` as an `amount_due`, beside \

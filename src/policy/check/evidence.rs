@@ -249,12 +249,14 @@ fn kinds_of<'t>(part: &'t RequirementNode, kinds: &mut Vec<&'t Slug>) {
     }
 }
 
-/// Ways to satisfy `needed` of the parts. `counted[k]` are the ways to satisfy `k` of the parts so far.
+/// Ways to satisfy `needed` of the parts, or none where they are more than allowed. `counted[k]` are the ways to satisfy `k`
+/// of the parts so far, left out where the parts that follow cannot make them enough.
 fn at_least(needed: usize, parts: &[Alternatives]) -> Option<Alternatives> {
     let mut counted: Vec<Alternatives> = vec![vec![Pieces::default()]];
     counted.resize(needed + 1, Vec::new());
-    for part in parts {
-        for count in (1..=needed).rev() {
+    for (at, part) in parts.iter().enumerate() {
+        let to_come = parts.len() - at - 1;
+        for count in (1.max(needed.saturating_sub(to_come))..=needed).rev() {
             let Some(fewer) = counted.get(count - 1).cloned() else { continue };
             let joined = fewer.iter().flat_map(|have| part.iter().map(move |more| have.or(more)));
             let mut all: Alternatives = counted.get(count).cloned().unwrap_or_default();
