@@ -7,7 +7,6 @@ pub mod history;
 pub mod snapshot;
 pub mod snapshot_cell;
 pub mod status;
-pub mod tally;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

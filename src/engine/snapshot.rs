@@ -6,9 +6,9 @@ use std::sync::Arc;
 use crate::decision::version::{begins, governing};
 use crate::domain::request::Request;
 use crate::engine::admit::Admission;
-use crate::engine::tally::Tally;
 use crate::plan::Plan;
 use crate::policy::bundle::Digest;
+use crate::telemetry::sharded::ShardedCounter;
 
 /// Everything in force at one moment.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub struct Snapshot {
     pub digest: Digest,
     plans: Arc<Plans>,
     /// Claims decided by it.
-    decisions: Tally,
+    decisions: ShardedCounter,
 }
 
 /// The policies of one bundle, compiled. They do not know when or whether they are in force, so
@@ -67,7 +67,7 @@ impl Snapshot {
     #[must_use]
     pub fn new(plans: impl Into<Arc<Plans>>, generation: u64) -> Self {
         let plans = plans.into();
-        Self { generation, digest: plans.digest, plans, decisions: Tally::default() }
+        Self { generation, digest: plans.digest, plans, decisions: ShardedCounter::default() }
     }
 
     /// The version of a policy that governs the order of a request; for an empty id, of the

@@ -1,11 +1,9 @@
 //! Counters since the start of the process, for the pages and for the instruments of a collector.
 //!
-//! Deciding must not wait for counting: what happens with every decision is counted in stripes,
-//! one for a few threads each, without a lock; whoever asks adds them up.
+//! Deciding must not wait for counting: what happens with every decision is counted in shards, without a lock.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +11,7 @@ use crate::domain::words::{Outcome, ReasonCode};
 use crate::telemetry::codes::CODES;
 use crate::telemetry::event::{BufferKind, Closure, Listener, Refusal, ReloadResult, ReloadTrigger, ShedReason};
 use crate::telemetry::log_queue::LineLoss;
+use crate::telemetry::sharded::{SHARDS, Shard, Sharded};
 
 /// Upper bounds of the evaluation histogram, in nanoseconds: a decision takes microseconds, a
 /// stall milliseconds.
@@ -34,27 +33,25 @@ pub(super) const EVALUATION_NANOS: [u64; 15] = [
     1_000_000_000,
 ];
 
-/// Sets of counters for what happens with every decision: enough for the threads of a large host.
-pub(super) const STRIPES: usize = 16;
-
 /// Every reason, and none.
 const REASONS: usize = ReasonCode::ALL.len() + 1;
 
-/// Counters of one stripe, on cache lines of its own.
-#[repr(align(128))]
-struct Stripe {
+/// Counters of every decision.
+struct Decisions {
     decisions: [AtomicU64; Outcome::ALL.len() * REASONS],
     evaluations: [AtomicU64; EVALUATION_NANOS.len() + 1],
     evaluation_nanos: AtomicU64,
 }
 
-static STRIPED: [Stripe; STRIPES] = [const {
-    Stripe {
-        decisions: [const { AtomicU64::new(0) }; Outcome::ALL.len() * REASONS],
-        evaluations: [const { AtomicU64::new(0) }; EVALUATION_NANOS.len() + 1],
-        evaluation_nanos: AtomicU64::new(0),
-    }
-}; STRIPES];
+static DECISIONS: Sharded<Decisions> = Sharded(
+    [const {
+        Shard(Decisions {
+            decisions: [const { AtomicU64::new(0) }; Outcome::ALL.len() * REASONS],
+            evaluations: [const { AtomicU64::new(0) }; EVALUATION_NANOS.len() + 1],
+            evaluation_nanos: AtomicU64::new(0),
+        })
+    }; SHARDS],
+);
 
 static RELOADS: [[AtomicU64; ReloadResult::ALL.len()]; ReloadTrigger::ALL.len()] =
     [const { [const { AtomicU64::new(0) }; ReloadResult::ALL.len()] }; ReloadTrigger::ALL.len()];
@@ -119,23 +116,7 @@ impl<const N: usize> Named<N> {
     }
 }
 
-/// The position of this thread's stripe.
-pub(super) fn stripe_index() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        static OWN: Cell<Option<usize>> = const { Cell::new(None) };
-    }
-    let place = OWN.try_with(|own| {
-        own.get().unwrap_or_else(|| {
-            let place = NEXT.fetch_add(1, Relaxed) % STRIPES;
-            own.set(Some(place));
-            place
-        })
-    });
-    // A thread that ends has no place of its own any more, and may use any.
-    place.unwrap_or(0)
-}
-
+/// Adds one to a counter, if there is one.
 pub(super) fn add_one(counter: Option<&AtomicU64>) {
     if let Some(counter) = counter {
         counter.fetch_add(1, Relaxed);
@@ -144,12 +125,12 @@ pub(super) fn add_one(counter: Option<&AtomicU64>) {
 
 /// Counts a decision.
 pub(super) fn decided(outcome: Outcome, reason: Option<ReasonCode>, elapsed: Duration) {
-    let Some(stripe) = STRIPED.get(stripe_index()) else { return };
+    let own = DECISIONS.own();
     let nanos = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
     let reason = reason.map_or(0, |reason| usize::from(reason.index()) + 1);
-    add_one(stripe.decisions.get(usize::from(outcome.index()) * REASONS + reason));
-    add_one(stripe.evaluations.get(EVALUATION_NANOS.partition_point(|&bound| bound < nanos)));
-    stripe.evaluation_nanos.fetch_add(nanos, Relaxed);
+    add_one(own.decisions.get(usize::from(outcome.index()) * REASONS + reason));
+    add_one(own.evaluations.get(EVALUATION_NANOS.partition_point(|&bound| bound < nanos)));
+    own.evaluation_nanos.fetch_add(nanos, Relaxed);
 }
 
 /// Counts a look at the bundle.
@@ -296,7 +277,7 @@ pub(super) fn decisions() -> Vec<(Outcome, Option<ReasonCode>, u64)> {
     kinds
         .enumerate()
         .map(|(place, (outcome, reason))| {
-            let count = STRIPED.iter().filter_map(|stripe| Some(stripe.decisions.get(place)?.load(Relaxed))).sum();
+            let count = DECISIONS.sum(|shard| shard.decisions.get(place));
             (outcome, reason, count)
         })
         .collect()
@@ -314,12 +295,11 @@ pub(super) struct Evaluations {
 
 /// Reads the histogram of the durations of decisions.
 pub(super) fn evaluations() -> Evaluations {
-    let bucket =
-        |place: usize| STRIPED.iter().filter_map(|stripe| Some(stripe.evaluations.get(place)?.load(Relaxed))).sum();
+    let bucket = |place: usize| DECISIONS.sum(|shard| shard.evaluations.get(place));
     Evaluations {
         buckets: (0..=EVALUATION_NANOS.len()).map(bucket).collect(),
         // Five hundred years of deciding fit.
-        nanos: STRIPED.iter().fold(0, |sum, stripe| stripe.evaluation_nanos.load(Relaxed).wrapping_add(sum)),
+        nanos: DECISIONS.sum(|shard| Some(&shard.evaluation_nanos)),
     }
 }
 
@@ -412,13 +392,13 @@ mod tests {
         let count =
             || decisions().into_iter().find(|(outcome, reason, _)| (*outcome, *reason) == kind).map_or(0, |it| it.2);
         let before = count();
-        let threads: Vec<_> = (0..2 * STRIPES)
+        let threads: Vec<_> = (0..2 * SHARDS)
             .map(|_| {
                 std::thread::spawn(move || (0..100).for_each(|_| decided(kind.0, kind.1, Duration::from_micros(3))))
             })
             .collect();
         threads.into_iter().for_each(|thread| thread.join().unwrap());
-        assert_eq!(count() - before, 2 * STRIPES as u64 * 100);
+        assert_eq!(count() - before, 2 * SHARDS as u64 * 100);
     }
 
     #[test]

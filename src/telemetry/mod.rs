@@ -23,6 +23,7 @@ pub mod prometheus;
 pub mod reloads;
 pub mod requests;
 pub mod settings;
+pub mod sharded;
 pub mod span;
 pub mod terminal;
 

@@ -1,6 +1,6 @@
 //! Calls from begin to end: how many, how they ended, how long they took, who made them.
 //!
-//! Counted in stripes without a lock, as decisions are. A call costs three additions and one look at
+//! Counted in shards without a lock, as decisions are. A call costs three additions and one look at
 //! the clock.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -8,9 +8,10 @@ use std::time::Instant;
 
 use crate::telemetry::caller::{CallerLabel, LABELS_MAX};
 use crate::telemetry::codes::CODES;
-use crate::telemetry::counts::{STRIPES, add_one, stripe_index};
+use crate::telemetry::counts::add_one;
 use crate::telemetry::log_limit::LogLimiter;
 use crate::telemetry::metrics::instruments;
+use crate::telemetry::sharded::{SHARDS, Shard, Sharded};
 
 const OK: usize = 0;
 const CANCELLED: usize = 1;
@@ -113,9 +114,8 @@ impl RequestMethod {
     }
 }
 
-/// Counters of one stripe, on cache lines of its own.
-#[repr(align(128))]
-struct Stripe {
+/// Counters of every call.
+struct Calls {
     begun: [AtomicU64; METHODS],
     /// By caller, method and code.
     data: [AtomicU64; LABELS_MAX * DATA_METHODS * CODES.len()],
@@ -125,21 +125,19 @@ struct Stripe {
     nanos: [AtomicU64; METHODS],
 }
 
-static STRIPED: [Stripe; STRIPES] = [const {
-    Stripe {
-        begun: [const { AtomicU64::new(0) }; METHODS],
-        data: [const { AtomicU64::new(0) }; LABELS_MAX * DATA_METHODS * CODES.len()],
-        beside_data: [const { AtomicU64::new(0) }; (METHODS - DATA_METHODS) * CODES.len()],
-        durations: [const { [const { AtomicU64::new(0) }; REQUEST_NANOS.len() + 1] }; METHODS],
-        nanos: [const { AtomicU64::new(0) }; METHODS],
-    }
-}; STRIPES];
+static CALLS: Sharded<Calls> = Sharded(
+    [const {
+        Shard(Calls {
+            begun: [const { AtomicU64::new(0) }; METHODS],
+            data: [const { AtomicU64::new(0) }; LABELS_MAX * DATA_METHODS * CODES.len()],
+            beside_data: [const { AtomicU64::new(0) }; (METHODS - DATA_METHODS) * CODES.len()],
+            durations: [const { [const { AtomicU64::new(0) }; REQUEST_NANOS.len() + 1] }; METHODS],
+            nanos: [const { AtomicU64::new(0) }; METHODS],
+        })
+    }; SHARDS],
+);
 
-impl Stripe {
-    fn own() -> Option<&'static Self> {
-        STRIPED.get(stripe_index())
-    }
-
+impl Calls {
     /// The counter of calls that ended so.
     fn ended(&self, method: RequestMethod, code: usize, caller: CallerLabel) -> Option<&AtomicU64> {
         let method = method as usize;
@@ -164,7 +162,7 @@ pub struct ActiveRequest {
 impl ActiveRequest {
     /// Counts a call that begins; `begun` is when its headers were read.
     pub fn begin(method: RequestMethod, begun: Instant) -> Self {
-        add_one(Stripe::own().and_then(|stripe| stripe.begun.get(method as usize)));
+        add_one(CALLS.own().begun.get(method as usize));
         Self { method, caller: CallerLabel::UNNAMED, begun, code: CANCELLED }
     }
 
@@ -190,13 +188,12 @@ impl Drop for ActiveRequest {
         let Self { method, caller, begun, code } = *self;
         let elapsed = begun.elapsed();
         let nanos = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
-        if let Some(stripe) = Stripe::own() {
-            add_one(stripe.ended(method, code, caller));
-            let bucket = REQUEST_NANOS.partition_point(|&bound| bound < nanos);
-            add_one(stripe.durations.get(method as usize).and_then(|buckets| buckets.get(bucket)));
-            if let Some(sum) = stripe.nanos.get(method as usize) {
-                sum.fetch_add(nanos, Relaxed);
-            }
+        let own = CALLS.own();
+        add_one(own.ended(method, code, caller));
+        let bucket = REQUEST_NANOS.partition_point(|&bound| bound < nanos);
+        add_one(own.durations.get(method as usize).and_then(|buckets| buckets.get(bucket)));
+        if let Some(sum) = own.nanos.get(method as usize) {
+            sum.fetch_add(nanos, Relaxed);
         }
         if let Some(instruments) = instruments() {
             instruments.request_finished(method, elapsed);
@@ -239,7 +236,7 @@ pub(super) fn ended() -> Vec<Ended> {
                 method,
                 code,
                 caller,
-                count: sum(|stripe| stripe.ended(method, place, caller)),
+                count: CALLS.sum(|calls| calls.ended(method, place, caller)),
             });
             let codes: Vec<_> = codes.collect();
             if caller == CallerLabel::UNNAMED || codes.iter().any(|ended| ended.count != 0) {
@@ -255,7 +252,7 @@ pub(super) fn in_flight() -> Vec<(RequestMethod, u64)> {
     let count = |method: RequestMethod| {
         // In this order: one that ends in between must not make more ended than begun.
         let ended: u64 = durations(method).buckets.iter().sum();
-        let begun = sum(|stripe| stripe.begun.get(method as usize));
+        let begun = CALLS.sum(|calls| calls.begun.get(method as usize));
         (method, begun.saturating_sub(ended))
     };
     RequestMethod::ALL.into_iter().map(count).collect()
@@ -273,17 +270,11 @@ pub(super) struct Durations {
 
 /// Reads the histogram of the durations of the calls of a method.
 pub(super) fn durations(method: RequestMethod) -> Durations {
-    let bucket = |place: usize| sum(|stripe| stripe.durations.get(method as usize)?.get(place));
+    let bucket = |place: usize| CALLS.sum(|calls| calls.durations.get(method as usize)?.get(place));
     Durations {
         buckets: (0..=REQUEST_NANOS.len()).map(bucket).collect(),
-        nanos: sum(|stripe| stripe.nanos.get(method as usize)),
+        nanos: CALLS.sum(|calls| calls.nanos.get(method as usize)),
     }
-}
-
-/// One counter over all stripes.
-fn sum(counter: impl Fn(&'static Stripe) -> Option<&'static AtomicU64>) -> u64 {
-    let counts = STRIPED.iter().filter_map(|stripe| Some(counter(stripe)?.load(Relaxed)));
-    counts.fold(0, u64::wrapping_add)
 }
 
 #[cfg(test)]
