@@ -26,7 +26,8 @@ use requite::api::pb::refund_policy_service_client::RefundPolicyServiceClient;
 use requite::api::pb::{BatchEvaluateRefundRequest, EvaluateRefundRequest, GetServerInfoRequest};
 use requite::server::ServerConfig;
 use requite::server::limits::{
-    ANSWER_SLICE_BYTES, CONNECTION_CHECK_INTERVAL, HELD_BYTES_DIVISOR, HELD_BYTES_MAX, LOCAL_ERROR_RESETS_MAX,
+    ANSWER_SLICE_BYTES, CALL_TIME_MAX, CONNECTION_CHECK_INTERVAL, HELD_BYTES_DIVISOR, HELD_BYTES_MAX,
+    LOCAL_ERROR_RESETS_MAX,
 };
 use requite::telemetry::prometheus;
 use tokio::io::AsyncWriteExt as _;
@@ -355,5 +356,24 @@ async fn a_body_that_goes_on_after_a_refusal_is_reset() {
     }
     assert!(kinds.contains(&HEADERS) && kinds.last() == Some(&RST_STREAM), "{kinds:?}");
     drop(connection);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_method_that_does_not_exist_is_refused_before_its_body_has_come() {
+    let server = start(ServerConfig::default()).await;
+    let sender = connect(server.addr, &h2::client::Builder::new()).await;
+    for path in ["requite.v1.RefundPolicyService/NoSuchMethod", "other.Service/Method"] {
+        let mut ready = sender.clone().ready().await.unwrap();
+        let request = Request::builder()
+            .method("POST")
+            .uri(format!("http://localhost/{path}"))
+            .header("content-type", "application/grpc");
+        // No byte of the body is sent, and it never ends.
+        let (response, _stream) = ready.send_request(request.body(()).unwrap(), false).unwrap();
+        let response = timeout(CALL_TIME_MAX / 2, response).await.expect("it is answered at once").unwrap();
+        let status = Status::from_header_map(response.headers()).unwrap();
+        assert_eq!(status.code(), Code::Unimplemented, "{path}");
+    }
     server.stop().await;
 }

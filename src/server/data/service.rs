@@ -99,6 +99,10 @@ where
         let encoding = Encoding::of(&parts.headers);
         let extensions = parts.extensions;
         Box::pin(async move {
+            if method == Method::Unknown {
+                // Nothing is waited for where no message can make a difference.
+                return Err(Failure::UnknownMethod);
+            }
             let connection = extensions.get::<Arc<ConnectionState>>();
             let account = connection.map_or(limited.unconnected.account(), |connection| &connection.requests);
             let answer = match message::read(pin!(body), method.message_bytes_max(), account).await {
