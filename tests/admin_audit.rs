@@ -92,12 +92,13 @@ async fn every_call_leaves_a_record_and_no_record_a_token() {
     assert_eq!(client.reload_policy(request).await.unwrap_err().code(), Code::Aborted);
     let record = log.record_after(1);
     assert_eq!(
-        (record["code"].as_str(), &record["before"], &record["after"]),
-        (Some("ABORTED"), &two.clone().into(), &two.clone().into())
+        (record["code"].as_str(), &record["before"], &record["expected"], &record["found"], record.get("after")),
+        (Some("ABORTED"), &two.clone().into(), &one.clone().into(), &two.clone().into(), None)
     );
     server.hold(broken());
     client.reload_policy(ReloadPolicyRequest::default()).await.unwrap_err();
-    assert_eq!(log.record_after(2)["code"], "FAILED_PRECONDITION");
+    let record = log.record_after(2);
+    assert_eq!((record["code"].as_str(), record.get("after")), (Some("FAILED_PRECONDITION"), None));
 
     // One that may not be made, and one that nobody can read.
     server.client(READER).await.reload_policy(ReloadPolicyRequest::default()).await.unwrap_err();
@@ -122,7 +123,8 @@ async fn every_call_leaves_a_record_and_no_record_a_token() {
 
     // Reading, and watching.
     client.get_policy_status(GetPolicyStatusRequest {}).await.unwrap();
-    assert_eq!(log.record_after(6)["method"], "GetPolicyStatus");
+    let record = log.record_after(6);
+    assert_eq!((record["method"].as_str(), record.get("after")), (Some("GetPolicyStatus"), None));
     drop(client.watch_policy_status(WatchPolicyStatusRequest {}).await.unwrap());
     assert_eq!(log.record_after(7)["method"], "WatchPolicyStatus");
 
@@ -137,6 +139,27 @@ async fn every_call_leaves_a_record_and_no_record_a_token() {
     let record = log.record_after(8);
     assert_eq!((record["code"].as_str(), &record["after"]), (Some("OK"), &bundle("4").digest().to_string().into()));
 
+    // Two at once: what the first one put in force is no work of the second one, who is refused because of it.
+    *server.slowness.lock().unwrap() = Duration::from_millis(300);
+    server.hold(bundle("5"));
+    let (four, five) = (bundle("4").digest().to_string(), bundle("5").digest().to_string());
+    let begun = server.begun();
+    let (mut first, mut second) = (server.client(RELOADER).await, server.client(LEAD).await);
+    let first = tokio::spawn(async move { first.reload_policy(ReloadPolicyRequest::default()).await });
+    server.begins_after(begun).await;
+    let request = ReloadPolicyRequest { expected_digest: four.clone(), ..ReloadPolicyRequest::default() };
+    assert_eq!(second.reload_policy(request).await.unwrap_err().code(), Code::Aborted);
+    first.await.unwrap().unwrap();
+    let of = |actor: &str| log.records().into_iter().skip(9).find(|record| record["actor"] == actor).unwrap();
+    let record = of("relo");
+    assert_eq!((&record["before"], &record["after"]), (&four.clone().into(), &five.clone().into()));
+    let record = of("lea");
+    assert_eq!((record["code"].as_str(), record.get("after")), (Some("ABORTED"), None), "{record}");
+    assert_eq!(
+        (&record["before"], &record["expected"], &record["found"]),
+        (&four.clone().into(), &four.into(), &five.into())
+    );
+
     // A reader whose caller is gone is given up.
     *server.slowness.lock().unwrap() = Duration::from_secs(60);
     let begun = server.begun();
@@ -147,8 +170,8 @@ async fn every_call_leaves_a_record_and_no_record_a_token() {
         );
     server.begins_after(begun).await;
     gone.abort();
-    until("the record of it", async || log.records().len() == 10).await;
-    let record = log.record_after(9);
+    until("the record of it", async || log.records().len() == 12).await;
+    let record = log.record_after(11);
     assert_eq!((record["code"].as_str(), record.get("after")), (Some("CANCELLED"), None));
 
     // Without credentials: told, without the secret, and not for ever.

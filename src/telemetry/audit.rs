@@ -19,9 +19,10 @@ pub struct AdminCalled<'a> {
     pub method: &'static str,
     /// The arguments of the call that matter.
     pub subject: &'a Subject,
-    /// The digest in force when the call came.
+    /// The digest that the call replaced or confirmed; of a call that did neither, the digest in force when it came.
     pub before: &'a str,
-    /// The digest in force when it ended; `None` where it was given up and nobody knows.
+    /// The digest that the call put in force or found in force as asked for; `None` where it did neither, or nobody
+    /// knows yet. What a colleague put in force meanwhile never stands here.
     pub after: Option<&'a str>,
     /// The status code, as in `FAILED_PRECONDITION`; `CANCELLED` where the caller went away.
     pub code: &'static str,
@@ -34,6 +35,8 @@ pub struct Subject {
     pub digest: Option<String>,
     /// The digest that had to be in force.
     pub expected: Option<String>,
+    /// The digest in force for which the call was refused.
+    pub found: Option<String>,
     /// The reason that the caller gives.
     pub reason: Option<String>,
     /// Requests of a thousand on which a candidate is evaluated.
@@ -77,7 +80,7 @@ impl AdminCalled<'_> {
     /// Writes the record, and counts the call.
     pub fn record(&self) {
         let Self { actor, shown_by, peer, method, subject, before, after, code } = self;
-        let Subject { digest, expected, reason, sample_per_thousand, replace, untried, rolled_back, generation } =
+        let Subject { digest, expected, found, reason, sample_per_thousand, replace, untried, rolled_back, generation } =
             subject;
         counts::admin_called(method, code);
         tracing::info!(
@@ -88,6 +91,7 @@ impl AdminCalled<'_> {
             method,
             digest = digest.as_deref(),
             expected = expected.as_deref(),
+            found = found.as_deref(),
             reason = reason.as_deref(),
             sample_per_thousand,
             replace,

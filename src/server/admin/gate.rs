@@ -143,7 +143,8 @@ impl Shared {
         if method == Method::Reflection {
             return self.reflect(request).await;
         }
-        let record = Record::begin(caller, peer.address, method.name(), self.reload.shown.told.clone());
+        let in_force = self.reload.shown.told.borrow().in_force.digest;
+        let record = Record::begin(caller, peer.address, method.name(), in_force);
         let deadline = match self.deadline(method, record.caller(), &request) {
             Ok(deadline) => deadline,
             Err(failure) => {

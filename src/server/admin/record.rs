@@ -3,10 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use tokio::sync::watch;
 use tonic::Code;
 
-use crate::engine::status::Status;
 use crate::policy::bundle::Digest;
 use crate::server::admin::credentials::Caller;
 use crate::server::admin::limits::{MENTION_WINDOW, MENTIONS_MAX};
@@ -19,8 +17,8 @@ pub(crate) struct Record {
     caller: Caller,
     peer: Arc<str>,
     method: &'static str,
-    before: Digest,
-    status: watch::Receiver<Arc<Status>>,
+    /// Digest in force when the call came.
+    in_force: Digest,
     notes: Notes,
     end: End,
 }
@@ -41,19 +39,14 @@ pub(crate) struct Notes(Arc<Mutex<Noted>>);
 #[derive(Debug, Default)]
 struct Noted {
     subject: Subject,
-    after: Option<Digest>,
+    /// Digests before and after what the call did.
+    done: Option<(Digest, Digest)>,
 }
 
 impl Record {
     /// A call that begins now.
-    pub(crate) fn begin(
-        caller: Caller,
-        peer: Arc<str>,
-        method: &'static str,
-        status: watch::Receiver<Arc<Status>>,
-    ) -> Self {
-        let before = status.borrow().in_force.digest;
-        Self { caller, peer, method, before, status, notes: Notes::default(), end: End::GivenUp }
+    pub(crate) fn begin(caller: Caller, peer: Arc<str>, method: &'static str, in_force: Digest) -> Self {
+        Self { caller, peer, method, in_force, notes: Notes::default(), end: End::GivenUp }
     }
 
     /// For the handler.
@@ -75,11 +68,10 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         let noted = self.notes.lock();
-        let after = match (noted.after, self.end) {
-            (Some(after), _) => Some(after),
-            // Whether it is still done, nobody knows yet.
-            (None, End::GivenUp | End::Answered(Code::DeadlineExceeded)) => None,
-            (None, End::Answered(_)) => Some(self.status.borrow().in_force.digest),
+        let (before, after) = match noted.done {
+            Some((before, after)) => (before, Some(after)),
+            // What is in force now may be a colleague's doing.
+            None => (self.in_force, None),
         };
         let code = match self.end {
             End::GivenUp => Code::Cancelled,
@@ -91,7 +83,7 @@ impl Drop for Record {
             peer: &self.peer,
             method: self.method,
             subject: &noted.subject,
-            before: &self.before.to_string(),
+            before: &before.to_string(),
             after: after.map(|after| after.to_string()).as_deref(),
             code: code_name(code as i32),
         }
@@ -105,10 +97,10 @@ impl Notes {
         note(&mut self.lock().subject);
     }
 
-    /// Notes what was put in force, and as what generation.
-    pub(crate) fn activated(&self, after: Digest, generation: u64) {
+    /// Notes what was put in force in place of what, and as what generation.
+    pub(crate) fn activated(&self, before: Digest, after: Digest, generation: u64) {
         let mut noted = self.lock();
-        noted.after = Some(after);
+        noted.done = Some((before, after));
         noted.subject.generation = Some(generation);
     }
 

@@ -11,7 +11,7 @@ use tonic::{Extensions, Request, Response, Status, async_trait};
 use crate::api::errors::Failure;
 use crate::api::pb;
 use crate::api::pb::policy_admin_service_server::PolicyAdminService;
-use crate::engine::status::Revisions;
+use crate::engine::status::{Refusal, Revisions};
 use crate::policy::bundle::Digest;
 use crate::reload::handle::{
     Files, Knowing, ReloadCommand, ReloadHandle, Replace, Reply, Staged, Untried, Upload, Withdrawn,
@@ -49,6 +49,17 @@ impl Admins {
             }
         }
     }
+}
+
+/// Notes the digest in force for which a change was refused.
+fn noted<T>(call: &Call, done: Result<T, AdminFailure>) -> Result<T, AdminFailure> {
+    let found = match &done {
+        Err(AdminFailure::Refused(Refusal::OtherInForce { found, .. })) => Some(*found),
+        Err(AdminFailure::Refused(Refusal::HeldBack(held))) => Some(held.in_force.digest),
+        Ok(_) | Err(_) => None,
+    };
+    call.notes.subject(|subject| subject.found = found.map(text));
+    done
 }
 
 /// Data that the gate attached to the call.
@@ -116,9 +127,10 @@ impl PolicyAdminService for Admins {
             subject.reason.clone_from(&reason);
         });
         fields.done()?;
-        let report =
-            self.ask(|reply| ReloadCommand::Reload { expected, requester: call.requester(reason), reply }).await?;
-        call.notes.activated(report.after, report.generation);
+        let requester = call.requester(reason);
+        let done = self.ask(|reply| ReloadCommand::Reload { expected, requester, reply }).await;
+        let report = noted(&call, done)?;
+        call.notes.activated(report.before, report.after, report.generation);
         Ok(Response::new(pb::ReloadPolicyResponse { activation: Some(status::activation(report)) }))
     }
 
@@ -195,10 +207,10 @@ impl PolicyAdminService for Admins {
             subject.reason.clone_from(&reason);
         });
         let expected = fields.done_with(expected)?;
-        let report = self
-            .ask(|reply| ReloadCommand::Rollback { to, expected, requester: call.requester(reason), reply })
-            .await?;
-        call.notes.activated(report.after, report.generation);
+        let requester = call.requester(reason);
+        let done = self.ask(|reply| ReloadCommand::Rollback { to, expected, requester, reply }).await;
+        let report = noted(&call, done)?;
+        call.notes.activated(report.before, report.after, report.generation);
         Ok(Response::new(pb::RollbackPolicyResponse { activation: Some(status::activation(report)) }))
     }
 
@@ -258,9 +270,9 @@ impl PolicyAdminService for Admins {
             withdrawn: if rolled_back { Withdrawn::Allowed } else { Withdrawn::Refused },
         };
         let requester = call.requester(reason);
-        let promoted = self.ask(|reply| ReloadCommand::Promote { digest, expected, knowing, requester, reply }).await?;
-        let (report, candidate) = promoted;
-        call.notes.activated(report.after, report.generation);
+        let done = self.ask(|reply| ReloadCommand::Promote { digest, expected, knowing, requester, reply }).await;
+        let (report, candidate) = noted(&call, done)?;
+        call.notes.activated(report.before, report.after, report.generation);
         Ok(Response::new(pb::PromoteCandidateResponse {
             activation: Some(status::activation(report)),
             candidate: Some(candidate::report(&candidate)),
