@@ -230,7 +230,13 @@ fn a_reload_says_what_changed_and_what_did_not() {
 
     let other = caller.run(&["reload", "--expect", "00000000"]);
     assert_eq!(other.code, Some(1));
-    assert!(other.err.contains(&format!("but `{}`", digest(BEFORE))), "{}", other.err);
+    let said = format!("you expected `00000000` to be in force, but {} is, since 2026-", digest(BEFORE));
+    assert!(other.err.contains(&said), "{}", other.err);
+    let to_type = format!(
+        "`requite diff 00000000 in-force`. If you still want the change, type it again with `--expect {}`",
+        &digest(BEFORE)[7..19]
+    );
+    assert!(other.err.contains(&to_type), "{}", other.err);
 
     let done = caller.done(&["reload", "--expect", &digest(BEFORE), "--reason", "CR-1"]);
     assert!(done.contains("workshop\n  changed  version\n    - version: \"1\"\n    + version: \"2\"\n"), "{done}");
@@ -310,31 +316,68 @@ fn a_candidate_that_was_rolled_back_from_is_said_to_be() {
     caller.done(&["candidate", "promote", "--digest", &new, "--rolled-back"]);
 }
 
-#[test]
-fn a_plain_rollback_goes_past_no_rollback_of_a_colleague() {
-    let (source, replica, caller) = replica();
-    let policy = source.path().join("workshop.policy.yaml");
+/// Puts two more versions in force, one after the other.
+fn two_more_versions(source: &Path, caller: &Caller) {
+    let policy = source.join("workshop.policy.yaml");
     let text = fs::read_to_string(&policy).unwrap();
     for version in ["2", "3"] {
         fs::write(&policy, text.replace("version: \"1\"", &format!("version: \"{version}\""))).unwrap();
         caller.done(&["reload"]);
     }
+}
+
+#[test]
+fn a_plain_rollback_undoes_no_change_of_a_colleague_unseen() {
+    let (source, replica, caller) = replica();
+    two_more_versions(source.path(), &caller);
     caller.done(&["rollback", "--reason", "too high"]);
-    let in_force = {
+    let change = {
         let state = &mut replica.desk.state();
-        let in_force = state.in_force_mut();
-        in_force.actor = "bob".into();
-        in_force.digest.clone()
+        let change = state.of_colleague("bob");
+        state.unnoticed = Some(change.clone());
+        change
+    };
+    let in_force = &change.digest[7..19];
+    let refused = caller.run(&["rollback"]);
+    assert_eq!(refused.code, Some(1));
+    let said = format!("error: `bob` has gone back already, to {in_force}: at 2026-");
+    assert!(refused.err.starts_with(&said) && refused.err.contains("rollback by bob: too high"), "{}", refused.err);
+    let to_type = format!(
+        "to go back from {in_force} to {} all the same, type `requite rollback --expect {in_force}`;",
+        &digest(BEFORE)[7..19]
+    );
+    assert!(refused.err.contains(&to_type), "{}", refused.err);
+    assert!(!refused.err.contains("in force now"), "it is what is in force: {}", refused.err);
+    let done = caller.run(&["rollback", "--expect", in_force]);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    assert!(done.err.contains(&format!("{in_force} is a colleague's change: at 2026-")), "{}", done.err);
+    assert!(done.err.contains(", rollback by bob: too high\n"), "{}", done.err);
+    assert!(done.out.contains(&format!("in force: {}", digest(BEFORE))), "{}", done.out);
+}
+
+#[test]
+fn a_plain_rollback_names_the_change_of_a_colleague_that_something_else_hides() {
+    let (source, replica, caller) = replica();
+    two_more_versions(source.path(), &caller);
+    let (newest, before) = {
+        let state = &mut replica.desk.state();
+        let newest = state.of_colleague("");
+        let before = requite::api::pb::PolicyActivation {
+            digest: newest.before_digest.clone(),
+            trigger: requite::api::pb::ReloadTrigger::Promotion.into(),
+            actor: "bob\u{1b}[2J".into(),
+            ..newest.clone()
+        };
+        state.unnoticed = Some(before.clone());
+        (newest.digest, before.digest)
     };
     let refused = caller.run(&["rollback"]);
     assert_eq!(refused.code, Some(1));
-    let said = format!("`bob` has gone back already, to {} at 2026-", &in_force[7..19]);
-    assert!(refused.err.contains(&said) && refused.err.contains("rollback by bob: too high"), "{}", refused.err);
-    assert!(refused.err.contains(&format!("`--expect {}`", &in_force[7..19])), "{}", refused.err);
-    let done = caller.run(&["rollback", "--expect", &in_force[7..19]]);
-    assert_eq!(done.code, Some(0), "{}", done.err);
-    assert!(done.err.contains(": rollback by bob: too high\n"), "{}", done.err);
-    assert!(done.out.contains(&format!("in force: {}", digest(BEFORE))), "{}", done.out);
+    let said = format!("has changed what is in force, to {}: at 2026-", &before[7..19]);
+    assert!(refused.err.contains(&said) && !refused.err.contains('\u{1b}'), "{}", refused.err);
+    assert!(refused.err.contains(&format!("\n  in force now: {}, since 2026-", &newest[7..19])), "{}", refused.err);
+    // To name where to go is enough.
+    caller.done(&["rollback", "--to", &before]);
 }
 
 /// The digest of a directory that is not one of the tests'.
@@ -360,6 +403,11 @@ fn a_rollback_says_first_what_it_is_about_to_do() {
     assert_eq!(overtaken.code, Some(1));
     let now = format!("in force now: {}, generation 3", digest("policies/standard"));
     assert!(overtaken.err.contains("ABORTED") && overtaken.err.contains(&now), "{}", overtaken.err);
+    let whose = format!(
+        ": reload by rival\n  If you still want the change, type it again with `--expect {}`\n",
+        &digest("policies/standard")[7..19]
+    );
+    assert!(overtaken.err.contains(&whose), "{}", overtaken.err);
 
     let done = caller.run(&["rollback", "--to", &old[7..17], "--reason", "too high"]);
     assert_eq!(done.code, Some(0), "{}", done.err);

@@ -53,13 +53,19 @@ async fn a_reload_tells_what_changed_hands() {
     running.end().await;
 }
 
+/// What was expected, what is in force, and what put it there.
+fn overtaken<T: std::fmt::Debug>(result: Result<T, Refusal>) -> (Digest, Digest, ReloadTrigger) {
+    let Err(Refusal::OtherInForce { expected, found, origin }) = result else { panic!("{result:?}") };
+    (expected, found, origin.unwrap().trigger)
+}
+
 #[tokio::test]
 async fn a_reload_that_expects_something_else_reads_nothing() {
     let place = Place::new("1");
     let running = place.run(BY_HAND);
     running.write(&text("2"));
     let refused = running.reload(Some(digest("9"))).await;
-    assert_eq!(refused, Err(Refusal::OtherInForce { expected: digest("9"), found: digest("1") }));
+    assert_eq!(overtaken(refused), (digest("9"), digest("1"), ReloadTrigger::Start));
     assert_eq!((running.generation(), running.reads.load(Ordering::SeqCst)), (1, 0));
     running.end().await;
 }
@@ -85,11 +91,10 @@ async fn reloads_that_wait_share_one_read_and_are_held_against_what_they_expect_
         results.push(answer.map(|report| (report.before, report.after, report.generation)));
     }
     // All at once expected "2" before it was there: only what was in force then counts.
-    let found = digest("1");
     assert_eq!(results[0], Ok((digest("1"), digest("2"), 2)));
-    assert_eq!(results[1], Err(Refusal::OtherInForce { expected: digest("1"), found: digest("2") }));
-    assert_eq!(results[2], Err(Refusal::OtherInForce { expected: digest("2"), found }));
     assert_eq!(results[3], Ok((digest("2"), digest("2"), 2)));
+    assert_eq!(overtaken(results.remove(1)), (digest("1"), digest("2"), ReloadTrigger::Admin));
+    assert_eq!(overtaken(results.remove(1)), (digest("2"), digest("1"), ReloadTrigger::Start));
     assert_eq!(running.reads.load(Ordering::SeqCst), 1, "and the hint rode along");
     running.end().await;
 }
@@ -372,7 +377,7 @@ async fn going_back_needs_to_know_from_what_and_to_what() {
     assert_eq!(running.roll_back(Some(digest("7"))).await, Err(Refusal::NoRevision { wanted: Some(digest("7")) }));
     running.put("2").await;
     let ask = |reply| ReloadCommand::Rollback { to: None, expected: digest("1"), requester: "ops".into(), reply };
-    assert_eq!(running.ask(ask).await, Err(Refusal::OtherInForce { expected: digest("1"), found: digest("2") }));
+    assert_eq!(overtaken(running.ask(ask).await), (digest("1"), digest("2"), ReloadTrigger::Admin));
     let same = running.roll_back(Some(digest("2"))).await.unwrap();
     assert_eq!((same.before, same.after, same.generation), (digest("2"), digest("2"), 2));
     assert_eq!(same.notices, ["it is in force already"]);
@@ -576,7 +581,7 @@ async fn a_candidate_is_staged_and_promoted_or_let_go() {
     let files = running.ask(|reply| ReloadCommand::Files { digest: Some(digest("2")), reply }).await.unwrap();
     assert_eq!((&*files.bundle, files.snapshot.generation), (&bundle(&text("2")), 0));
     assert_eq!(promote("3", "1").await, Err(Refusal::OtherCandidate { found: Some(digest("2")) }));
-    assert_eq!(promote("2", "9").await, Err(Refusal::OtherInForce { expected: digest("9"), found: digest("1") }));
+    assert_eq!(overtaken(promote("2", "9").await), (digest("9"), digest("1"), ReloadTrigger::Start));
     assert_eq!(running.generation(), 1);
 
     let (report, last) = promote("2", "1").await.unwrap();

@@ -21,7 +21,7 @@ use requite::domain::words;
 use requite::engine::candidate::Observed;
 use requite::engine::status::{ActivationReport, Hold, Refusal, WhyFailed};
 use requite::policy::bundle::Digest;
-use requite::reload::handle::{Knowing, ReloadCommand, Replace, Untried, Withdrawn};
+use requite::reload::handle::{Knowing, ReloadCommand, Replace, Requester, Untried, Withdrawn};
 use requite::telemetry::event::{ReloadTrigger, Success};
 
 /// The policy of this version in another layout.
@@ -542,4 +542,102 @@ async fn the_end_of_a_mark_that_the_disk_does_not_take_is_said_not_to_be_kept() 
     assert!(notices.contains("it is not marked as rolled back from any more"), "{notices}");
     assert!(notices.contains("the state directory does not hold this change"), "{notices}");
     running.end().await;
+}
+
+/// The colleague's change that `caller` may not have noticed: by whom, and what it put in force.
+async fn unnoticed(running: &Running, caller: &str) -> Option<(String, Digest)> {
+    let listed = running.ask(|reply| ReloadCommand::Revisions { reply }).await.unwrap();
+    let found = listed.unnoticed_by(caller, (running.reload.shown.clock)())?;
+    Some((found.actor.clone(), found.digest))
+}
+
+#[tokio::test]
+async fn a_colleagues_rollback_is_known_after_an_edit_of_a_comment_and_after_a_start() {
+    let place = Place::with_state("1");
+    let mut running = gone_back(&place).await;
+    let expected = Some(("ops".to_owned(), digest("1")));
+    assert_eq!((unnoticed(&running, "bob").await, unnoticed(&running, "ops").await), (expected.clone(), None));
+    running.write(&again("1"));
+    running.hint(FileChange).await;
+    assert_eq!((running.digest(), unnoticed(&running, "bob").await), (bundle(&again("1")).digest(), expected.clone()));
+    for content in [again("1"), text("1")] {
+        running.end().await;
+        place.write(&content);
+        running = place.run(BY_HAND);
+        assert_eq!(unnoticed(&running, "bob").await, expected, "{content}");
+    }
+    // A start that takes what was rolled back from is what to go back from.
+    running.end().await;
+    place.write(&text("2"));
+    running = place.run(BY_HAND);
+    assert_eq!((running.digest(), unnoticed(&running, "bob").await), (digest("2"), None));
+    running.end().await;
+}
+
+#[tokio::test]
+async fn what_a_colleague_put_in_force_is_named_by_whatever_replaces_it() {
+    let place = Place::new("1");
+    let running = place.run(BY_HAND);
+    let expected = |notices: &[String], version: &str, what: &str| {
+        let start = format!("this replaces {}, a colleague's change: {what} by `", digest(version));
+        notices.iter().filter(|notice| notice.starts_with(&start)).count()
+    };
+    let ask = |over: &str, who: &str| {
+        let requester = Requester { actor: who.to_owned(), reason: format!("as {who} likes it") };
+        (digest(over), requester)
+    };
+    let roll_back = async |over: &str, who: &str| {
+        let (expected, requester) = ask(over, who);
+        running.ask(|reply| ReloadCommand::Rollback { to: None, expected, requester, reply }).await.unwrap()
+    };
+    running.write(&text("2"));
+    running.reload(None).await.unwrap();
+    assert_eq!(expected(&roll_back("2", "bob").await.notices, "2", "reload"), 1);
+    running.stage("3", "alice").await.unwrap();
+    let promoted = running.promote("3", "1").await.unwrap();
+    assert_eq!(expected(&promoted.notices, "1", "rollback"), 1, "{:?}", promoted.notices);
+    assert!(said(&promoted.notices).contains(", because: as bob likes it"), "{:?}", promoted.notices);
+    running.write(&text("4"));
+    let (expected_digest, requester) = ask("3", "alice");
+    let ask_reload = |reply| ReloadCommand::Reload { expected: Some(expected_digest), requester, reply };
+    assert_eq!(expected(&running.ask(ask_reload).await.unwrap().notices, "3", "promotion"), 1);
+    // One's own is nobody else's, and another layout replaces nothing.
+    assert!(!said(&roll_back("4", "alice").await.notices).contains("this replaces"));
+    running.write(&text("3").replace("version", "# \nversion"));
+    assert!(!said(&running.reload(None).await.unwrap().notices).contains("this replaces"));
+    running.end().await;
+}
+
+#[tokio::test]
+async fn who_expected_something_else_is_told_whose_is_in_force() {
+    let place = Place::new("1");
+    let running = gone_back(&place).await;
+    running.write(&again("1"));
+    running.hint(FileChange).await;
+    let Err(Refusal::OtherInForce { expected, found, origin }) = running.reload(Some(digest("1"))).await else {
+        panic!("another layout is in force")
+    };
+    assert_eq!((expected, found), (digest("1"), bundle(&again("1")).digest()));
+    let told = origin.unwrap().told();
+    assert!(told.starts_with("rollback by `ops` at 2") && told.ends_with(", because: too dear"), "{told}");
+    running.end().await;
+}
+
+#[tokio::test]
+async fn what_is_listed_is_on_the_disk() {
+    let place = Place::with_state("1");
+    for (run, version) in (1_u64..).zip(["2", "3", "4"]) {
+        let running = place.run(BY_HAND);
+        let on_disk = || {
+            let bytes = fs::read(place.state.as_ref().unwrap().join("activations")).unwrap();
+            requite::state_dir::activations::read(&bytes).unwrap().latest()
+        };
+        let listed = running.ask(|reply| ReloadCommand::Revisions { reply }).await.unwrap();
+        assert_eq!((listed.activations[0].number, on_disk()), (2 * run - 1, 2 * run - 1), "the start");
+        running.write(&text(version));
+        running.hint(FileChange).await;
+        let listed = running.ask(|reply| ReloadCommand::Revisions { reply }).await.unwrap();
+        assert_eq!((listed.activations[0].number, on_disk()), (2 * run, 2 * run), "the change");
+        running.end().await;
+    }
 }

@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 use crate::api::pb;
 use crate::cli::exit::Exit;
 use crate::cli::output::{chain, say};
-use crate::cli::show::{diagnostics, short, visible};
+use crate::cli::show::{diagnostics, moment, origin, short, visible};
 use crate::client::admin::{AdminClient, AdminError, CredentialFiles, Credentials, Refused};
 
 /// How an answer is printed.
@@ -133,8 +133,8 @@ impl Replica {
                         (Exit::PolicyInvalid, Some(all)) if diagnostics::only_cases_failed(&all) => Exit::CasesFailed,
                         (exit, _) => exit,
                     };
-                    if error.refused() == Some(Refused::Conflict) {
-                        say_in_force(&client).await;
+                    if let Some(refused @ (Refused::Overtaken | Refused::Conflict)) = error.refused() {
+                        say_in_force(&client, refused).await;
                     }
                     Err(exit)
                 }
@@ -166,7 +166,8 @@ pub(super) fn explain(error: &AdminError, right: Right) -> Exit {
             error.missing_right().map_or_else(|| right.name().to_owned(), |right| visible(&right))
         ),
         Some(Refused::BadRequest) => "mend what is named".to_owned(),
-        Some(Refused::Conflict) => "look again with `requite status`, then decide again".to_owned(),
+        Some(Refused::Overtaken) => "nothing was done; what is in force now stands below".to_owned(),
+        Some(Refused::Conflict) => "nothing was done; what is staged now stands below: look at it, then decide again".to_owned(),
         Some(Refused::Staged) => "`requite candidate status` shows it; `requite candidate stage --replace` takes its place, \
              `requite candidate discard --digest DIGEST` lets it go"
             .to_owned(),
@@ -179,11 +180,7 @@ pub(super) fn explain(error: &AdminError, right: Right) -> Exit {
         Some(Refused::Withdrawn) => {
             "`requite revisions` lists them; `requite rollback --to DIGEST` goes back to one all the same".to_owned()
         }
-        Some(Refused::HeldBack) => {
-            "mend the source; or say over what: `requite reload --expect DIGEST` with what is in force. What was rolled \
-             back from takes its own name: `requite rollback --to DIGEST`, or `requite candidate stage` and `promote --rolled-back`"
-                .to_owned()
-        }
+        Some(Refused::HeldBack) => held_back(error),
         Some(Refused::Rejected) => "mend the policies; `requite check DIR` shows each mistake in its line".to_owned(),
         Some(Refused::Unreadable) => "mend the source of the server; what is in force keeps serving".to_owned(),
         Some(Refused::Missing) => {
@@ -196,6 +193,22 @@ pub(super) fn explain(error: &AdminError, right: Right) -> Exit {
     };
     say(&format!("error: {}\n  help: {help}", visible(&chain(error))));
     exit_of(error)
+}
+
+/// What to do where the source is held back: undo what was put in force instead, or name what was rolled back from.
+fn held_back(error: &AdminError) -> String {
+    match error.put_in_force_instead() {
+        Some(digest) => format!(
+            "nothing was done; bring the source to what is in force. To have what it holds all the same, which undoes that \
+             change, type `requite reload --expect {}`",
+            visible(short(&digest))
+        ),
+        None => {
+            "nothing was done; mend the source. What was rolled back from comes into force again only by its own name: \
+                 `requite rollback --to DIGEST`, or `requite candidate stage` and `promote --rolled-back`"
+                .to_owned()
+        }
+    }
 }
 
 fn of_connection(error: &AdminError) -> &'static str {
@@ -232,6 +245,7 @@ pub(super) fn exit_of(error: &AdminError) -> Exit {
         Some(
             Refused::Unauthenticated
             | Refused::Forbidden
+            | Refused::Overtaken
             | Refused::Conflict
             | Refused::Staged
             | Refused::Untried
@@ -252,14 +266,23 @@ pub(super) fn exit_of(error: &AdminError) -> Exit {
     }
 }
 
-/// What is in force now, for whoever expected something else. If even that is not said, the error
+/// What is in force now, for whoever expected something else, and what to type. If even that is not said, the error
 /// before says enough.
-async fn say_in_force(client: &AdminClient) {
+async fn say_in_force(client: &AdminClient, refused: Refused) {
     if let Ok(status) = status(client).await {
         let in_force = status.in_force.unwrap_or_default();
-        say(&format!("  in force now: {}, generation {}", visible(&in_force.digest), in_force.generation));
+        let since = moment(in_force.activated_at.as_ref().map(|at| at.seconds));
+        say(&format!(
+            "  in force now: {}, generation {}, since {since}: {}",
+            visible(&in_force.digest),
+            in_force.generation,
+            visible(&origin(&in_force))
+        ));
         if let Some(candidate) = status.candidate {
             say(&format!("  candidate now: {}", visible(&candidate.digest)));
+        }
+        if refused == Refused::Overtaken {
+            say(&format!("  {}", over(&in_force.digest)));
         }
     }
 }
@@ -327,18 +350,32 @@ impl Wanted {
 }
 
 /// The digest that must be in force: as given, or as seen. `Err` where something else is.
-pub(super) fn expected(wanted: Option<&Wanted>, in_force: &str) -> Result<String, Exit> {
+pub(super) fn expected(wanted: Option<&Wanted>, in_force: &pb::PolicyRevision) -> Result<String, Exit> {
     match wanted {
-        Some(wanted) if !wanted.means(in_force) => {
+        Some(wanted) if !wanted.means(&in_force.digest) => {
             say(&format!(
-                "error: not `{}` is in force, but `{}`\n  help: nothing was done; look again with `requite status`, then decide again",
+                "error: you expected `{}` to be in force, but {}\n  help: nothing was done; see what is different: \
+                 `requite diff {} in-force`. {}",
                 wanted.0,
-                visible(in_force)
+                is_in_force(in_force),
+                wanted.0,
+                over(&in_force.digest)
             ));
             Err(Exit::Unexpected)
         }
-        Some(_) | None => Ok(in_force.to_owned()),
+        Some(_) | None => Ok(in_force.digest.clone()),
     }
+}
+
+/// That a revision is in force, since when, and whose it is.
+fn is_in_force(revision: &pb::PolicyRevision) -> String {
+    let since = moment(revision.activated_at.as_ref().map(|at| at.seconds));
+    format!("{} is, since {since}: {}", visible(&revision.digest), visible(&origin(revision)))
+}
+
+/// What to type to have a change made over what is in force now.
+fn over(digest: &str) -> String {
+    format!("If you still want the change, type it again with `--expect {}`", visible(short(digest)))
 }
 
 /// An address as written: `HOST:PORT` or `unix:/PATH`.

@@ -112,7 +112,8 @@ struct Promote {
     /// Put it in force though it was rolled back from
     #[arg(long)]
     rolled_back: bool,
-    /// Only if this digest is in force; absent: the one that was when the candidate was staged
+    /// Replace only this digest, which you saw in force; its first digits will do. Absent: the one that was in force when
+    /// the candidate was staged
     #[arg(long, value_name = "DIGEST")]
     expect: Option<Wanted>,
     #[command(flatten)]
@@ -259,7 +260,7 @@ impl Promote {
                 Ok(found) => found,
                 Err(exit) => return Ok(exit),
             };
-            let expected_digest = match expected(self.expect.as_ref(), &in_force.digest) {
+            let expected_digest = match expected(self.expect.as_ref(), &in_force) {
                 Ok(digest) => digest,
                 Err(exit) => return Ok(exit),
             };

@@ -15,17 +15,19 @@ use crate::cli::show::{activation, colour};
     long_about = "Have a server read its policies again and put them in force.\n\n\
         A server does so by itself when a file changes. `reload` asks for it now, waits until it is done, and says what \
         changed, rule by rule. Policies with mistakes change nothing; each mistake is told with its place.\n\n\
-        Where an admin put something else in force than the source holds, and the source has not changed since, say what is to be \
-        replaced with `--expect`. What was rolled back from stays out in any case: `requite rollback --to` puts it in force by its name.\n\n\
+        After a promotion or a rollback the source may still hold what it held before. A plain `reload` would undo that change, so it is \
+        refused until the source says something new. To undo it all the same, name the digest that is in force now: `--expect`. What was rolled \
+        back from is not taken even then: `requite rollback --to` puts it in force by its name.\n\n\
         Needs the right `reload`, and with `--expect` also `read`.",
     after_long_help = "Examples:\n  requite reload\n  requite reload --reason 'CR-1234: fee for late cancellations'\n  \
-        requite reload --expect 9fdafd79acd5   # only over this\n\n\
+        requite reload --expect 9fdafd79acd5   # replace this and nothing else\n\n\
         Exit codes:\n  0  what the source holds is in force, whether anything changed or not\n  \
         1  the server cannot be reached, said no, keeps out what the source holds, or something else than expected is in force\n  2  the command line is wrong\n  \
         3  the policies were rejected or cannot be read\n  4  the policies are valid, but a case does not come out as expected"
 )]
 pub(super) struct Reload {
-    /// Only if this digest is in force; its first digits will do
+    /// Replace only this digest, which you saw in force in `requite status`; its first 8 digits will do. Where something else
+    /// is in force by now, nothing is done
     #[arg(long, value_name = "DIGEST")]
     expect: Option<Wanted>,
     #[command(flatten)]
@@ -37,7 +39,7 @@ impl Reload {
         self.change.replica.run(Right::Reload, async |client| {
             let mut expected_digest = String::new();
             if let Some(wanted) = &self.expect {
-                let in_force = status(client).await?.in_force.unwrap_or_default().digest;
+                let in_force = status(client).await?.in_force.unwrap_or_default();
                 expected_digest = match expected(Some(wanted), &in_force) {
                     Ok(digest) => digest,
                     Err(exit) => return Ok(exit),

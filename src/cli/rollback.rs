@@ -7,15 +7,18 @@ use crate::api::pb;
 use crate::cli::admin::{Change, Format, Replica, Right, Wanted, expected};
 use crate::cli::exit::Exit;
 use crate::cli::output::{Answer, answer, say};
-use crate::cli::show::{activation, colour, moment, origin, short, status, visible};
+use crate::cli::show::{activation, asked, colour, moment, origin, short, status, visible};
 
 /// Put an earlier revision in force again
 #[derive(Debug, Args)]
 #[command(
     long_about = "Put an earlier revision in force again.\n\n\
         It is a new generation with the content of an old one. Without `--to` it is the latest one before that nobody went back \
-        from: a second rollback goes further back, never forth to what the first one took out of force. Where a colleague has gone \
-        back already, say over what (`--expect`) or where to (`--to`). Where everything was gone back from, it names the choices and does nothing.\n\n\
+        from: a second rollback goes further back, never forth to what the first one took out of force. Where everything was gone \
+        back from, it names the choices and does nothing.\n\n\
+        A colleague may have seen the same alarm. Where a colleague has gone back already, or changed what is in force within the last \
+        ten minutes and you changed nothing since, a rollback that names nothing is refused. It says what they did and what to type to go back all \
+        the same: `--expect` with what is in force. Programs that go back by themselves say `--expect` or `--to` at once.\n\n\
         What the source of the server holds at that moment stays out \
         until it changes; what was rolled back from also where it comes again, until someone names it. Mend the source next, or the \
         next restart takes what it holds.\n\n\
@@ -23,13 +26,14 @@ use crate::cli::show::{activation, colour, moment, origin, short, status, visibl
     after_long_help = "Examples:\n  requite rollback\n  requite rollback --to 9fdafd79acd5 --reason 'refunds too low since noon'\n  \
         requite revisions   # what there is to go back to\n\n\
         Exit codes:\n  0  the earlier revision is in force\n  1  the server cannot be reached, said no, something else is in \
-        force than expected, a colleague has gone back already, or there is nothing to go back to that was not rolled back from\n  2  the command line is wrong\n  3  the earlier revision may not be put in force any more"
+        force than expected, a colleague changed it and you named nothing, or there is nothing to go back to that was not rolled back from\n  2  the command line is wrong\n  3  the earlier revision may not be put in force any more"
 )]
 pub(super) struct Rollback {
     /// Where to go back to; its first digits will do. Absent: the latest one before that was not rolled back from
     #[arg(long, value_name = "DIGEST")]
     to: Option<Wanted>,
-    /// Only if this digest is in force; absent: whichever is seen first, unless a colleague went back to it
+    /// Go back only from this digest, which you saw in force; its first digits will do. Absent: from whichever is in force,
+    /// unless a colleague put it there just now
     #[arg(long, value_name = "DIGEST")]
     expect: Option<Wanted>,
     #[command(flatten)]
@@ -40,31 +44,40 @@ impl Rollback {
     pub(super) fn run(self) -> Exit {
         self.change.replica.run(Right::Rollback, async |client| {
             let response = client.revisions(pb::ListPolicyRevisionsRequest {}).await?;
-            let pb::ListPolicyRevisionsResponse { revisions, caller, .. } = response;
+            let pb::ListPolicyRevisionsResponse { revisions, caller, origin, unnoticed, activations: _ } = response;
             let Some(in_force) = revisions.first() else {
                 say("error: the server lists no revision, not even the one in force\n  help: see its log");
                 return Ok(Exit::Unexpected);
             };
-            let expected_digest = match expected(self.expect.as_ref(), &in_force.digest) {
+            let expected_digest = match expected(self.expect.as_ref(), in_force) {
                 Ok(digest) => digest,
                 Err(exit) => return Ok(exit),
             };
-            let of_colleague = !in_force.actor.is_empty() && !caller.is_empty() && in_force.actor != caller;
-            let rolled_back = in_force.trigger() == pb::ReloadTrigger::Rollback;
-            if of_colleague && rolled_back && self.to.is_none() && self.expect.is_none() {
-                return Ok(say_gone_back_already(in_force));
+            let target = match &self.to {
+                Some(wanted) => match wanted.among(&digests(&revisions)) {
+                    Ok(digest) => Ok(digest),
+                    Err(exit) => return Ok(exit),
+                },
+                None => latest_before(&revisions),
+            };
+            let names_nothing = self.to.is_none() && self.expect.is_none();
+            if let Some(change) = unnoticed.filter(|_| names_nothing) {
+                return Ok(say_unnoticed(&change, in_force, target.ok().as_deref()));
             }
-            let to_digest = match self.target(&revisions) {
+            let to_digest = match target {
                 Ok(digest) => digest,
-                Err(exit) => return Ok(exit),
+                Err(problem) => {
+                    say(&problem);
+                    return Ok(Exit::Unexpected);
+                }
             };
             let (from, generation) = (short(&expected_digest), in_force.generation);
             if to_digest == expected_digest {
                 say(&format!("{from} (generation {generation}) is in force already"));
             } else {
                 say(&format!("going back from {from} (generation {generation}) to {}", short(&to_digest)));
-                if of_colleague {
-                    say(&format!("  {from} came into force at {}: {}", since(in_force), visible(&origin(in_force))));
+                if let Some(change) = origin.filter(|origin| ![String::new(), caller].contains(&origin.actor)) {
+                    say(&format!("  {from} is a colleague's change: {}", told(&change)));
                 }
             }
             let reason = self.change.reason.clone();
@@ -76,62 +89,76 @@ impl Rollback {
             Ok(answer(text, Exit::Done))
         })
     }
+}
 
-    /// What was said, or the latest revision before that was not rolled back from. It is sent as seen: what is told is
-    /// what is done.
-    fn target(&self, revisions: &[pb::PolicyRevision]) -> Result<String, Exit> {
-        let digests: Vec<String> = revisions.iter().map(|revision| revision.digest.clone()).collect();
-        if let Some(wanted) = &self.to {
-            return wanted.among(&digests);
+fn digests(revisions: &[pb::PolicyRevision]) -> Vec<String> {
+    revisions.iter().map(|revision| revision.digest.clone()).collect()
+}
+
+/// The latest revision before that was not rolled back from; `Err`: why there is none. It is sent as seen: what is told
+/// is what is done.
+fn latest_before(revisions: &[pb::PolicyRevision]) -> Result<String, String> {
+    let says = |revision: &pb::PolicyRevision| Some(revision.semantic_digest.clone()).filter(|says| !says.is_empty());
+    let in_force = revisions.first().and_then(says);
+    // Another layout of what is in force is no way back.
+    let is_other = |revision: &&pb::PolicyRevision| in_force.is_none() || says(revision) != in_force;
+    let before: Vec<_> = revisions.iter().skip(1).filter(is_other).collect();
+    match (before.iter().find(|revision| revision.withdrawal.is_none()), before.as_slice()) {
+        (Some(target), _) => Ok(target.digest.clone()),
+        (None, []) => {
+            Err("error: there is nothing to go back to\n  help: `requite revisions` lists what there is".to_owned())
         }
-        let says =
-            |revision: &pb::PolicyRevision| Some(revision.semantic_digest.clone()).filter(|says| !says.is_empty());
-        let in_force = revisions.first().and_then(says);
-        // Another layout of what is in force is no way back.
-        let is_other = |revision: &&pb::PolicyRevision| in_force.is_none() || says(revision) != in_force;
-        let before: Vec<_> = revisions.iter().skip(1).filter(is_other).collect();
-        match (before.iter().find(|revision| revision.withdrawal.is_none()), before.as_slice()) {
-            (Some(target), _) => Ok(target.digest.clone()),
-            (None, []) => {
-                say("error: there is nothing to go back to\n  help: `requite revisions` lists what there is");
-                Err(Exit::Unexpected)
-            }
-            (None, withdrawn) => {
-                let choice = |revision: &&pb::PolicyRevision| {
-                    let mark = revision.withdrawal.clone().unwrap_or_default();
-                    format!(
-                        "  {}: {}",
-                        visible(&revision.digest),
-                        visible(&status::withdrawal(&mark, &revision.digest))
-                    )
-                };
-                let choices: Vec<String> = withdrawn.iter().map(choice).collect();
-                say(&format!(
-                    "error: all that there is to go back to was rolled back from\n{}\n  help: nothing was done; name one of \
-                     them all the same: `requite rollback --to DIGEST`",
-                    choices.join("\n")
-                ));
-                Err(Exit::Unexpected)
-            }
+        (None, withdrawn) => {
+            let choice = |revision: &&pb::PolicyRevision| {
+                let mark = revision.withdrawal.clone().unwrap_or_default();
+                format!("  {}: {}", visible(&revision.digest), visible(&status::withdrawal(&mark, &revision.digest)))
+            };
+            let choices: Vec<String> = withdrawn.iter().map(choice).collect();
+            Err(format!(
+                "error: all that there is to go back to was rolled back from\n{}\n  help: nothing was done; name one of \
+                 them all the same: `requite rollback --to DIGEST`",
+                choices.join("\n")
+            ))
         }
     }
 }
 
-/// That a colleague has just gone back, which may be all that was wanted.
-fn say_gone_back_already(in_force: &pb::PolicyRevision) -> Exit {
-    let digest = visible(short(&in_force.digest)).to_owned();
+/// That a colleague has just changed what is in force, which may be all that was wanted, and what to type to go back all
+/// the same.
+fn say_unnoticed(change: &pb::PolicyActivation, in_force: &pb::PolicyRevision, target: Option<&str>) -> Exit {
+    let digest = visible(short(&in_force.digest));
+    let done = if change.trigger() == pb::ReloadTrigger::Rollback {
+        "has gone back already"
+    } else {
+        "has changed what is in force"
+    };
+    let now = if change.digest == in_force.digest {
+        String::new()
+    } else {
+        let since = moment(in_force.activated_at.as_ref().map(|at| at.seconds));
+        format!("\n  in force now: {digest}, since {since}: {}", visible(&origin(in_force)))
+    };
+    let further = target.map(|target| {
+        format!(
+            "to go back from {digest} to {} all the same, type `requite rollback --expect {digest}`; ",
+            visible(short(target))
+        )
+    });
     say(&format!(
-        "error: `{}` has gone back already, to {digest} at {}: {}\n  help: nothing was done; to go further back say over what, \
-         `--expect {digest}`, or where to, `--to DIGEST`",
-        visible(&in_force.actor),
-        since(in_force),
-        visible(&origin(in_force))
+        "error: `{}` {done}, to {}: {}{now}\n  help: nothing was done; {}to go elsewhere, name one of \
+         `requite revisions`: `requite rollback --to DIGEST`",
+        visible(&change.actor),
+        visible(short(&change.digest)),
+        told(change),
+        further.unwrap_or_default()
     ));
     Exit::Unexpected
 }
 
-fn since(revision: &pb::PolicyRevision) -> String {
-    moment(revision.activated_at.as_ref().map(|at| at.seconds))
+/// What put something in force, who, why and when.
+fn told(change: &pb::PolicyActivation) -> String {
+    let at = moment(change.activated_at.as_ref().map(|at| at.seconds));
+    format!("at {at}, {}", visible(&asked(change.trigger(), &change.actor, &change.reason)))
 }
 
 /// List the revisions that can be gone back to

@@ -170,7 +170,8 @@ fn is_final(error: &AdminError) -> bool {
     match error.refused() {
         Some(Refused::Unauthenticated | Refused::Forbidden | Refused::BadRequest | Refused::NoService) => true,
         Some(
-            Refused::Conflict
+            Refused::Overtaken
+            | Refused::Conflict
             | Refused::Staged
             | Refused::Untried
             | Refused::RolledBack

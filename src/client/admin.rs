@@ -176,7 +176,9 @@ pub enum Refused {
     Forbidden,
     /// The request is wrong.
     BadRequest,
-    /// Something else is in force, or staged, than was expected.
+    /// Something else is in force than was expected.
+    Overtaken,
+    /// Something else is staged than was meant.
     Conflict,
     /// A colleague's candidate is staged.
     Staged,
@@ -218,6 +220,15 @@ impl AdminError {
         info.metadata.get("right").cloned()
     }
 
+    /// The digest that an admin put in force instead of what the source holds, where that is why the source is held back.
+    #[must_use]
+    pub fn put_in_force_instead(&self) -> Option<String> {
+        let Self::Refused { status, .. } = self else { return None };
+        let info = status.get_details_error_info().filter(|info| info.reason == "POLICY_SOURCE_HELD_BACK")?;
+        let overridden = info.metadata.get("hold").is_some_and(|hold| hold == "overridden");
+        info.metadata.get("found").filter(|_| overridden).cloned()
+    }
+
     /// The kind of refusal; `None` if the server did not answer.
     #[must_use]
     pub fn refused(&self) -> Option<Refused> {
@@ -228,6 +239,7 @@ impl AdminError {
             Code::InvalidArgument => Refused::BadRequest,
             Code::Aborted => match status.get_details_error_info() {
                 Some(info) if info.reason == "CANDIDATE_STAGED" => Refused::Staged,
+                Some(info) if info.reason == "POLICY_DIGEST_MISMATCH" => Refused::Overtaken,
                 Some(_) | None => Refused::Conflict,
             },
             Code::NotFound => Refused::Missing,

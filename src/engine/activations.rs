@@ -266,6 +266,19 @@ impl Activated {
         Content { digest: self.digest, semantic: self.semantic }
     }
 
+    /// Text for people: the trigger, the admin, the time, the reason.
+    #[must_use]
+    pub fn told(&self) -> String {
+        let Self { trigger, actor, reason, at, .. } = self;
+        let by = if actor.is_empty() { String::new() } else { format!(" by `{actor}`") };
+        let why = match (reason.as_str(), actor.as_str()) {
+            ("", _) => String::new(),
+            (reason, "") => format!(", which {reason}"),
+            (reason, _) => format!(", because: {reason}"),
+        };
+        format!("{}{by} at {at}{why}", trigger.words())
+    }
+
     fn text_bytes(&self) -> usize {
         let policies: usize = self.policies.iter().map(|policy| policy.id.len() + policy.version.len()).sum();
         self.actor.len() + self.reason.len() + policies

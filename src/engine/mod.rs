@@ -7,6 +7,7 @@ pub mod history;
 pub mod snapshot;
 pub mod snapshot_cell;
 pub mod status;
+pub mod unnoticed;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -282,6 +282,8 @@ pub enum Refusal {
         expected: Digest,
         /// Active digest.
         found: Digest,
+        /// The activation that introduced it; later ones say the same. `None`: it is not known.
+        origin: Option<Box<Activated>>,
     },
     /// Something else is staged than was meant; `None`: nothing is.
     OtherCandidate {

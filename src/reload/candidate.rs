@@ -12,7 +12,6 @@ use crate::reload::clock;
 use crate::reload::commands::{run_blocking, unreadable};
 use crate::reload::handle::{Files, Knowing, Replace, Requester, Staged, Untried, Upload, Withdrawn};
 use crate::reload::loader::{LoadContext, Ready, Wants};
-use crate::reload::refresh::other_in_force;
 use crate::reload::state::ReloaderState;
 use crate::telemetry::event::{ReloadResult, ReloadTrigger};
 
@@ -107,7 +106,7 @@ impl Reloader {
         let candidate = self.candidate_meant(digest)?;
         let over = self.activator.current();
         if expected != over.digest {
-            return Err(other_in_force(Some(expected), over.digest));
+            return Err(self.other_in_force(Some(expected)));
         }
         let last = candidate.report(&self.state);
         let Knowing { untried, withdrawn } = knowing;

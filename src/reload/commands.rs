@@ -13,7 +13,7 @@ use crate::reload::candidate::Candidate;
 use crate::reload::clock;
 use crate::reload::handle::{Files, ReloadCommand, Reply, Requester, Upload};
 use crate::reload::loader::{LoadContext, LoadOutcome, Loader, Ready, Wants};
-use crate::reload::refresh::{PendingReload, answer, other_in_force};
+use crate::reload::refresh::{PendingReload, answer};
 use crate::reload::state::SourceState;
 use crate::reload::{Reloader, VALIDATIONS_MAX};
 use crate::source::SourceError;
@@ -33,10 +33,11 @@ impl Reloader {
             }
             ReloadCommand::Rollback { to, expected, requester, reply } => {
                 let result = self.roll_back(to, expected, &requester).await;
-                self.answer_when_kept(reply, result, |report| &mut report.notices);
+                self.answer_when_kept(reply, result, |report| Some(&mut report.notices));
                 self.changed();
             }
-            ReloadCommand::Revisions { reply } => answer(reply, Ok(self.state.revisions())),
+            // What is listed is not unlisted by a kill.
+            ReloadCommand::Revisions { reply } => self.answer_when_kept(reply, Ok(self.state.revisions()), |_| None),
             ReloadCommand::Validate { bundle, reply } => self.validate(bundle, reply),
             ReloadCommand::Files { digest, reply } => self.files(digest, reply),
             ReloadCommand::Stage { bundle, sample_per_thousand, replace, requester, reply } => {
@@ -45,7 +46,7 @@ impl Reloader {
             }
             ReloadCommand::Promote { digest, expected, knowing, requester, reply } => {
                 let result = self.promote(digest, expected, knowing, &requester).await;
-                self.answer_when_kept(reply, result, |(report, _)| &mut report.notices);
+                self.answer_when_kept(reply, result, |(report, _)| Some(&mut report.notices));
                 self.changed();
             }
             ReloadCommand::Discard { digest, requester, reply } => answer(reply, self.discard(digest, &requester)),
@@ -82,7 +83,7 @@ impl Reloader {
     ) -> Result<ActivationReport, Refusal> {
         let over = self.activator.current();
         if over.digest != expected {
-            return Err(other_in_force(Some(expected), over.digest));
+            return Err(self.other_in_force(Some(expected)));
         }
         let kept = match to {
             Some(digest) => self.state.history.find(digest).ok_or(Refusal::NoRevision { wanted: to })?,

@@ -211,13 +211,14 @@ fn entry(kept: &HistoryEntry) -> (Digest, (u64, KnownGood)) {
 const KEPT_WAIT_MAX: Duration = Duration::from_secs(2);
 
 impl Reloader {
-    /// Gives the answer to a change once the history on the disk has it, so that what was answered is remembered
-    /// however the process ends. A slow disk delays nothing but the answer, and that for a while only.
+    /// Gives an answer once the history on the disk has everything until now, so that what was answered is remembered
+    /// however the process ends. A slow disk delays nothing but the answer, and that for a while only. Where the disk does
+    /// not have it, the notices say so; `None`: the answer has none.
     pub(super) fn answer_when_kept<T: Send + 'static>(
         &self,
         reply: Reply<T>,
         result: Result<T, Refusal>,
-        notices: fn(&mut T) -> &mut Vec<String>,
+        notices: fn(&mut T) -> Option<&mut Vec<String>>,
     ) {
         let number = self.wishes;
         let waits = move |disk: &PersistStatus| disk.held < number && disk.error.is_none();
@@ -226,28 +227,26 @@ impl Reloader {
             (None, result) | (Some(_), result @ Err(_)) => return answer(reply, result),
         };
         if !waits(&disk.borrow()) {
-            notices(&mut done).extend(not_kept(&disk.borrow(), number));
+            say_not_kept(notices(&mut done), &disk.borrow(), number);
             return answer(reply, Ok(done));
         }
         tokio::spawn(async move {
             // What it came to is seen next, however the wait ended.
             let _ = timeout(KEPT_WAIT_MAX, disk.wait_for(|disk| !waits(disk))).await;
-            notices(&mut done).extend(not_kept(&disk.borrow(), number));
+            say_not_kept(notices(&mut done), &disk.borrow(), number);
             answer(reply, Ok(done));
         });
     }
 }
 
-/// That the disk does not hold the history of the wish of this number.
-fn not_kept(disk: &PersistStatus, number: u64) -> Option<String> {
-    if number <= disk.held {
-        return None;
-    }
-    Some(match &disk.error {
+/// Says that the disk does not hold the history of the wish of this number, where it does not.
+fn say_not_kept(notices: Option<&mut Vec<String>>, disk: &PersistStatus, number: u64) {
+    let Some(notices) = notices.filter(|_| disk.held < number) else { return };
+    notices.push(match &disk.error {
         None => "the state directory is slow: it does not hold this change yet".to_owned(),
         Some(error) => format!(
             "the state directory does not hold this change: until it can be written again, a restart would not know of it, \
              nor of what it marks as rolled back from: {error}"
         ),
-    })
+    });
 }

@@ -64,7 +64,7 @@ impl Reloader {
         let (mut waiting, overtaken): (Vec<_>, Vec<_>) =
             waiting.into_iter().partition(|one| one.expected.is_none_or(|expected| expected == over.digest));
         for PendingReload { expected, reply, .. } in overtaken {
-            answer(reply, Err(other_in_force(expected, over.digest)));
+            answer(reply, Err(self.other_in_force(expected)));
         }
         // What is read from here on is newer than every hint until now.
         let hint = hint.max(self.signal.take());
@@ -101,16 +101,25 @@ impl Reloader {
         let mut waiting = waiting.into_iter();
         if let Some(first) = waiting.next() {
             let report = self.report(&outcome, over.digest);
-            self.answer_when_kept(first.reply, report, |report| &mut report.notices);
+            self.answer_when_kept(first.reply, report, |report| Some(&mut report.notices));
         }
         // The others asked after the first, and find what it has made.
         for PendingReload { expected, reply, .. } in waiting {
             let found = self.activator.digest();
             let result = match expected {
-                Some(expected) if expected != found => Err(other_in_force(Some(expected), found)),
+                Some(expected) if expected != found => Err(self.other_in_force(Some(expected))),
                 Some(_) | None => self.report(&outcome.again(), found),
             };
             answer(reply, result);
+        }
+    }
+
+    /// Refusal for one who expected this in force, where something else is.
+    pub(super) fn other_in_force(&self, expected: Option<Digest>) -> Refusal {
+        let origin = self.state.activations.origin().cloned().map(Box::new);
+        match expected {
+            Some(expected) => Refusal::OtherInForce { expected, found: self.activator.digest(), origin },
+            None => Refusal::Bug,
         }
     }
 
@@ -332,9 +341,10 @@ impl Reloader {
         withdraws: Vec<Content>,
     ) -> Result<ActivationReport, Refusal> {
         let Ready { held, changes } = ready;
+        let replaced = self.replaces_colleagues(requester, held.content);
         let activation = self.activator.activate(over, Arc::clone(&held.plans)).map_err(|overtaken| {
             tracing::error!(%overtaken, trigger = trigger.slug(), "policies not applied, this is a bug");
-            Refusal::OtherInForce { expected: over.digest, found: overtaken.found }
+            Refusal::OtherInForce { expected: over.digest, found: overtaken.found, origin: None }
         })?;
         let at = clock::now();
         self.in_force_since = Instant::now();
@@ -350,7 +360,7 @@ impl Reloader {
             reason: reason.clone(),
             known_good: KnownGood::NotYet,
         };
-        let gone_back_from = self.gone_back_from(held.content);
+        let notices = replaced.into_iter().chain(self.gone_back_from(held.content)).collect();
         self.state.history.put(revision, held.clone());
         self.state.history.not_good(&withdraws);
         self.state.activations.enter(Entry {
@@ -373,8 +383,17 @@ impl Reloader {
             warnings: held.diagnostics(),
             changes: changes.clone(),
             cases_passed: held.cases_passed,
-            notices: gone_back_from.into_iter().collect(),
+            notices,
         })
+    }
+
+    /// Notice for an admin of the colleague's activation that this content replaces; `None`: what is in force says the
+    /// same, or came from nobody else.
+    fn replaces_colleagues(&self, requester: &Requester, content: Content) -> Option<String> {
+        let origin = self.state.activations.origin().filter(|origin| !origin.content().says_as(content))?;
+        let asked = !origin.actor.is_empty() && !requester.actor.is_empty();
+        (asked && origin.actor != requester.actor)
+            .then(|| format!("this replaces {}, a colleague's change: {}", self.activator.digest(), origin.told()))
     }
 
     /// Notice of the admin's activation that the source replaces without an admin asking for it.
@@ -459,13 +478,6 @@ const fn kind(trigger: ReloadTrigger) -> Kind {
         ReloadTrigger::Signal | ReloadTrigger::Admin | ReloadTrigger::Rollback | ReloadTrigger::Promotion => {
             Kind::Asked
         }
-    }
-}
-
-pub(super) const fn other_in_force(expected: Option<Digest>, found: Digest) -> Refusal {
-    match expected {
-        Some(expected) => Refusal::OtherInForce { expected, found },
-        None => Refusal::Bug,
     }
 }
 

@@ -510,6 +510,16 @@ impl ReloadTrigger {
             Self::Promotion => "promotion",
         }
     }
+
+    /// The words for it in sentences; what an admin asks for by its verb.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Admin => "reload",
+            Self::FileChange => "file change",
+            Self::Start | Self::Poll | Self::Signal | Self::Rollback | Self::Promotion => self.slug(),
+        }
+    }
 }
 
 impl ReloadResult {

@@ -135,6 +135,11 @@ impl Served {
         }
     }
 
+    /// Has an admin type this.
+    pub fn run(&self, who: &str, arguments: &[&str]) -> Said {
+        self.caller(who).run(arguments)
+    }
+
     /// What an admin types for it, with this reason.
     pub fn command(&self, who: &str, verb: &Verb, reason: &str) -> Typed {
         let digest = |version: &Version| self.digest(*version).to_owned();
@@ -168,8 +173,8 @@ impl Served {
         Typed { caller: self.caller(who), arguments }
     }
 
-    /// Has what nobody asks for happen; a server that is restarted may be killed before.
-    pub fn nobody(&mut self, verb: &Verb, kill: bool) {
+    /// Has what nobody asks for happen; a server that is restarted is killed before.
+    pub fn nobody(&mut self, verb: &Verb) {
         match *verb {
             Verb::Change { version } => {
                 self.write(version);
@@ -193,9 +198,8 @@ impl Served {
             }
             Verb::Restart => {
                 let mut service = self.service.take().unwrap();
-                service.signal(if kill { "-KILL" } else { "-TERM" });
-                let code = service.exit_code();
-                assert_eq!(code, if kill { None } else { Some(0) });
+                service.signal("-KILL");
+                assert_eq!(service.exit_code(), None);
                 drop(service);
                 self.serve();
             }
@@ -268,7 +272,7 @@ fn outcome(said: &Said) -> Outcome {
         Some(1) if says("all that there is to go back to was rolled back from") => Outcome::AllWithdrawn,
         Some(1) if says("there is no revision") || says("there is nothing to go back to") => Outcome::NoRevision,
         Some(1) if says("the source holds") || says("the source still holds") => Outcome::HeldBack,
-        Some(1) if says("was expected in force") || says("is in force, but") => Outcome::OtherInForce,
+        Some(1) if says("to be in force, but") => Outcome::OtherInForce,
         code => panic!("{code:?}: {}{}", said.out, said.err),
     }
 }

@@ -51,6 +51,8 @@ pub struct State {
     hold: pb::SourceHold,
     /// Someone who is faster: put in force just before the next change.
     pub rival: Option<Bundle>,
+    /// A colleague's change that the caller may not have noticed.
+    pub unnoticed: Option<pb::PolicyActivation>,
     /// What callers gave as reasons.
     pub reasons: Vec<String>,
 }
@@ -104,6 +106,7 @@ impl Desk {
             rejection: None,
             hold: pb::SourceHold::Unspecified,
             rival: None,
+            unnoticed: None,
             reasons: Vec::new(),
         })))
     }
@@ -213,9 +216,11 @@ fn precondition(reason: &str, rejection: &pb::PolicyRejection) -> Status {
 }
 
 impl State {
-    /// What is told of what is in force.
-    pub fn in_force_mut(&mut self) -> &mut pb::PolicyRevision {
-        &mut self.revisions[0].0
+    /// Says of what is in force that this admin put it there.
+    pub fn of_colleague(&mut self, actor: &str) -> pb::PolicyActivation {
+        self.revisions[0].0.actor = actor.to_owned();
+        self.activations[0].actor = actor.to_owned();
+        self.activations[0].clone()
     }
 
     fn in_force(&self) -> &(pb::PolicyRevision, Bundle) {
@@ -228,7 +233,12 @@ impl State {
         }
         match self.in_force().0.digest.as_str() {
             found if expected.is_empty() || expected == found => Ok(()),
-            found => Err(Status::aborted(format!("{found} is in force, not {expected}"))),
+            found => {
+                let info =
+                    tonic_types::ErrorDetails::with_error_info("POLICY_DIGEST_MISMATCH", "requite", HashMap::new());
+                let message = format!("you expected {expected} to be in force, but {found} is");
+                Err(Status::with_error_details(Code::Aborted, message, info))
+            }
         }
     }
 
@@ -449,7 +459,10 @@ impl PolicyAdminService for Desk {
         let caller = actor(&request, "read")?.to_owned();
         let state = self.state();
         let revisions = state.revisions.iter().map(|(revision, _)| revision.clone()).collect();
-        Ok(Response::new(pb::ListPolicyRevisionsResponse { revisions, activations: state.activations.clone(), caller }))
+        let activations = state.activations.clone();
+        let origin = activations.first().cloned();
+        let unnoticed = state.unnoticed.clone();
+        Ok(Response::new(pb::ListPolicyRevisionsResponse { revisions, activations, caller, origin, unnoticed }))
     }
 
     async fn get_policy(&self, request: Request<pb::GetPolicyRequest>) -> Answer<pb::GetPolicyResponse> {

@@ -338,7 +338,7 @@ impl Teller {
     fn expect(&self, expected: Option<Digest>) -> Result<(), Refusal> {
         match expected {
             Some(expected) if expected != self.in_force() => {
-                Err(Refusal::OtherInForce { expected, found: self.in_force() })
+                Err(Refusal::OtherInForce { expected, found: self.in_force(), origin: None })
             }
             _ => Ok(()),
         }

@@ -179,7 +179,7 @@ const fn of_restart(forecast: RestartForecast) -> &'static str {
 
 /// The revisions that can be gone back to, and the history of activations.
 pub(in crate::cli) fn revisions(response: &pb::ListPolicyRevisionsResponse) -> String {
-    let pb::ListPolicyRevisionsResponse { revisions, activations, caller: _ } = response;
+    let pb::ListPolicyRevisionsResponse { revisions, activations, caller: _, origin: _, unnoticed: _ } = response;
     let columns = [
         ("digest", Side::Left),
         ("generation", Side::Right),

@@ -10,8 +10,9 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::api::errors::{ERROR_DOMAIN, Failure, clip};
 use crate::api::pb;
-use crate::engine::activations::Withdrawal;
+use crate::engine::activations::{Activated, Withdrawal};
 use crate::engine::status::{Failed, HeldBack, Refusal, Revision, WhyFailed};
+use crate::policy::bundle::Digest;
 use crate::server::admin::credentials::{Right, Unrecognised};
 use crate::server::admin::limits::REJECTION_BYTES_MAX;
 use crate::server::wire;
@@ -75,12 +76,7 @@ impl AdminFailure {
 
 fn refused(refusal: &Refusal) -> Status {
     match refusal {
-        Refusal::OtherInForce { expected, found } => with_info(
-            Code::Aborted,
-            format!("{expected} was expected in force, and {found} is: look at what changed, then ask again"),
-            "POLICY_DIGEST_MISMATCH",
-            &[("expected", expected.to_string()), ("found", found.to_string())],
-        ),
+        Refusal::OtherInForce { expected, found, origin } => other_in_force(*expected, *found, origin.as_deref()),
         Refusal::OtherCandidate { found: Some(found) } => with_info(
             Code::Aborted,
             format!("another candidate is staged: {found}"),
@@ -133,6 +129,20 @@ fn refused(refusal: &Refusal) -> Status {
         Refusal::NoBundle(problem) => Failure::field("files", problem.clone()).status(),
         Refusal::Bug => Failure::Bug.status(),
     }
+}
+
+fn other_in_force(expected: Digest, found: Digest, origin: Option<&Activated>) -> Status {
+    let whose = origin.map(|origin| format!(" ({})", clip(&origin.told()))).unwrap_or_default();
+    let message = format!(
+        "you expected {expected} to be in force, but {found} is{whose}. Nothing was done. Look at what is in force now; if \
+         you still want the change, ask again and expect that"
+    );
+    let mut facts = vec![("expected", expected.to_string()), ("found", found.to_string())];
+    if let Some(Activated { trigger, actor, at, .. }) = origin {
+        let (trigger, at) = (trigger.slug().to_owned(), at.to_string());
+        facts.extend([("trigger", trigger), ("actor", clip(actor)), ("activated_at", at)]);
+    }
+    with_info(Code::Aborted, message, "POLICY_DIGEST_MISMATCH", &facts)
 }
 
 /// Revisions that the message of a no names; statuses travel in headers.

@@ -162,14 +162,14 @@ impl PolicyAdminService for Admins {
     ) -> Result<Response<pb::ListPolicyRevisionsResponse>, Status> {
         let call = call(request.extensions())?;
         let pb::ListPolicyRevisionsRequest {} = request.into_inner();
-        let Revisions { kept, activations } = self.ask(|reply| ReloadCommand::Revisions { reply }).await?;
+        let caller = call.requester(None).actor;
+        let listed = self.ask(|reply| ReloadCommand::Revisions { reply }).await?;
+        let origin = listed.origin().map(status::entry);
+        let unnoticed = listed.unnoticed_by(&caller, (self.reload.shown.clock)()).map(status::entry);
+        let Revisions { kept, activations } = listed;
         let revisions = kept.iter().map(|(kept, withdrawal)| status::revision(kept, withdrawal.as_ref())).collect();
         let activations = activations.iter().map(status::entry).collect();
-        Ok(Response::new(pb::ListPolicyRevisionsResponse {
-            revisions,
-            activations,
-            caller: call.requester(None).actor,
-        }))
+        Ok(Response::new(pb::ListPolicyRevisionsResponse { revisions, activations, caller, origin, unnoticed }))
     }
 
     async fn get_policy(
