@@ -3,7 +3,7 @@
 
 pub mod bounds;
 pub mod decode;
-mod descriptors;
+pub(crate) mod descriptors;
 pub mod errors;
 pub mod json;
 pub mod limits;

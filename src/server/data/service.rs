@@ -29,6 +29,7 @@ use crate::server::data::heavy::Paying;
 use crate::server::data::observation::{self, count_bad_fields};
 use crate::server::data::server_info::InfoWritten;
 use crate::server::data::shadow::{Answered, Shadow};
+use crate::server::fast_path::numbers::{batch, batch_item};
 use crate::server::fast_path::writer::Writer;
 use crate::server::limits::{BATCH_TURN_TIME_MAX, HELD_BYTES_DIVISOR, HELD_BYTES_MAX};
 use crate::server::overload::{Limiter, Places};
@@ -266,8 +267,8 @@ impl Answers {
             answer.check_size()?;
         }
         let mut rest = answer.writer();
-        rest.count(2, snapshot.generation);
-        rest.text(3, snapshot.digest_text());
+        rest.count(batch::GENERATION, snapshot.generation);
+        rest.text(batch::DIGEST, snapshot.digest_text());
         let response = answer.into_response()?;
         observation::record_batch(&snapshot, items_count, decided.iter().map(Item::outcome));
         for item in decided {
@@ -292,7 +293,7 @@ impl Answers {
         } else {
             match Work::of_decision(snapshot, message) {
                 Work::Light => Decoded::evaluate(snapshot, message, |evaluated| {
-                    response.message(1, |answer| answer.built(1, &evaluated.response));
+                    response.message(batch::ITEMS, |item| item.built(batch_item::RESPONSE, &evaluated.response));
                 }),
                 Work::Heavy => {
                     let (item, snapshot) = (call.body.slice_ref(message), Arc::clone(snapshot));
@@ -300,7 +301,9 @@ impl Answers {
                     // Batches are few at once, so their bytes need not be paid for.
                     let written = call.paying.work_apart(&self.places.heavy, 0, write).await?;
                     written.map(|(fields, decoded)| {
-                        response.message(1, |answer| answer.message(1, |decision| decision.again(&fields)));
+                        response.message(batch::ITEMS, |item| {
+                            item.message(batch_item::RESPONSE, |decision| decision.again(&fields));
+                        });
                         decoded
                     })
                 }
@@ -312,7 +315,7 @@ impl Answers {
             Err(failure @ (Failure::BadMessage | Failure::AnswerTooLarge)) => Err(failure),
             Err(failure) => {
                 count_bad_fields(&failure);
-                response.message(1, |answer| answer.built(2, &failure.batch_error()));
+                response.message(batch::ITEMS, |item| item.built(batch_item::ERROR, &failure.batch_error()));
                 Ok(None)
             }
         }
@@ -434,8 +437,8 @@ fn answer_plain_item<'m>(
         return None;
     }
     let mut written = None;
-    response.long_message_or_none(1, |answer| {
-        answer.long_message_or_none(1, |decision| {
+    response.long_message_or_none(batch::ITEMS, |item_answer| {
+        item_answer.long_message_or_none(batch_item::RESPONSE, |decision| {
             written = scratch.answer(item, decision);
             written.map(|_| ())
         })

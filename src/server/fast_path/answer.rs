@@ -13,6 +13,10 @@ use crate::domain::decision::{
 use crate::domain::money::Amount;
 use crate::domain::time::Date;
 use crate::plan::Plan;
+use crate::server::fast_path::numbers::{
+    bytes_key, component_decision, date, date_window, deduction, evaluation, evidence_report, line_decision, money,
+    next_step, number_key, policy_ref, tender_refund,
+};
 use crate::server::fast_path::writer::Writer;
 use crate::server::wire::decision::{Names, amounts_due, compensations, missing_facts, moment};
 use crate::server::wire::evidence;
@@ -36,15 +40,15 @@ pub(crate) const DECISION_ID_BYTES: usize = 16;
 
 /// Writes which policy answers: a field that all answers by one version of it have in common.
 pub(crate) fn policy(response: &mut Writer<'_>, plan: &Plan, digest: &str, generation: u64) {
-    response.message(16, |to| {
-        to.text(1, &plan.id);
-        to.text(2, &plan.version);
-        to.text(3, digest);
-        to.count(4, generation);
+    response.message(evaluation::POLICY, |to| {
+        to.text(policy_ref::POLICY_ID, &plan.id);
+        to.text(policy_ref::VERSION, &plan.version);
+        to.text(policy_ref::DIGEST, digest);
+        to.count(policy_ref::GENERATION, generation);
         if let Some(effective) = plan.effective {
-            to.built(5, &moment(effective.from));
+            to.built(policy_ref::EFFECTIVE_FROM, &moment(effective.from));
         }
-        to.count(6, ENGINE_REVISION.into());
+        to.count(policy_ref::ENGINE_REVISION, ENGINE_REVISION.into());
     });
 }
 
@@ -63,70 +67,88 @@ pub(crate) fn write(response: &mut Writer<'_>, heading: Heading<'_>, decision: &
         review,
         payout,
     } = decision;
-    response.hex(1, heading.decision_id);
-    response.text(2, heading.request_id);
-    response.number(3, to_outcome(*outcome) as i32);
-    response.number(4, to_primary_reason(*reason_codes));
-    response.words(5, reason_codes.iter().map(|code| to_reason_code(code) as i32));
-    response.message(6, |to| money(to, *refund, names));
+    response.hex(evaluation::DECISION_ID, heading.decision_id);
+    response.text(evaluation::REQUEST_ID, heading.request_id);
+    response.number(evaluation::OUTCOME, to_outcome(*outcome) as i32);
+    response.number(evaluation::REASON_CODE, to_primary_reason(*reason_codes));
+    response.words(evaluation::REASON_CODES, reason_codes.iter().map(|code| to_reason_code(code) as i32));
+    response.message(evaluation::REFUND, |to| money(to, *refund, names));
     // Each line tells its deductions once more, in the same words.
     let mut of_lines: SmallVec<[Range<usize>; 1]> = SmallVec::with_capacity(lines.len());
     for line in lines {
         let begins = response.written();
-        deductions(response, 7, &line.deductions, names.line_id(line.line), names);
+        deductions(response, evaluation::DEDUCTIONS, &line.deductions, names.line_id(line.line), names);
         of_lines.push(begins..response.written());
     }
     for component in components {
-        deductions(response, 7, &component.deductions, names.component(component.component).1, names);
+        deductions(
+            response,
+            evaluation::DEDUCTIONS,
+            &component.deductions,
+            names.component(component.component).1,
+            names,
+        );
     }
     for (line, deductions) in lines.iter().zip(of_lines) {
-        response.long_message(8, |to| line_decision(to, line, deductions, names));
+        response.long_message(evaluation::LINES, |to| line_decision(to, line, deductions, names));
     }
     for tender in tenders {
-        response.message(9, |to| tender_refund(to, *tender, names));
+        response.message(evaluation::TENDERS, |to| tender_refund(to, *tender, names));
     }
-    response.number(10, to_refund_method(*method) as i32);
-    lines.iter().flat_map(|line| compensations(line, names)).for_each(|extra| response.built(11, &extra));
+    response.number(evaluation::REFUND_METHOD, to_refund_method(*method) as i32);
+    lines
+        .iter()
+        .flat_map(|line| compensations(line, names))
+        .for_each(|extra| response.built(evaluation::COMPENSATIONS, &extra));
     evidence_report(response, report, names);
     for &place in next_steps {
         let Some(step) = names.plan.next_steps.get(usize::from(place)) else { continue };
-        response.message(13, |to| {
-            to.text(1, &step.slug);
-            to.text(2, step.label.in_language(names.language));
+        response.message(evaluation::NEXT_STEPS, |to| {
+            to.text(next_step::ACTION, &step.slug);
+            to.text(next_step::LABEL, step.label.in_language(names.language));
         });
     }
-    for (number, window) in [(14, review), (15, payout)] {
+    for (number, window) in [(evaluation::REVIEW, review), (evaluation::PAYOUT, payout)] {
         date_window(response, number, *window);
     }
     response.again(heading.policy);
-    lines.iter().flat_map(|line| missing_facts(line, names)).for_each(|fact| response.built(18, &fact));
+    lines
+        .iter()
+        .flat_map(|line| missing_facts(line, names))
+        .for_each(|fact| response.built(evaluation::MISSING_FACTS, &fact));
     for component in components {
-        response.message(19, |to| component_decision(to, component, names));
+        response.message(evaluation::COMPONENTS, |to| component_decision(to, component, names));
     }
-    lines.iter().flat_map(|line| amounts_due(line, names)).for_each(|extra| response.built(20, &extra));
+    lines
+        .iter()
+        .flat_map(|line| amounts_due(line, names))
+        .for_each(|extra| response.built(evaluation::AMOUNTS_DUE, &extra));
 }
 
 fn money(to: &mut Writer<'_>, amount: Amount, names: Names<'_>) {
     let (units, nanos) = names.currency.units_and_nanos(amount);
-    to.text(1, &names.currency.code);
-    to.number(2, units);
-    to.number(3, nanos);
+    to.text(money::CURRENCY_CODE, &names.currency.code);
+    to.number(money::UNITS, units);
+    to.number(money::NANOS, nanos);
 }
 
 fn deductions(to: &mut Writer<'_>, number: u32, deductions: &[Deduction], line_id: &str, names: Names<'_>) {
     for deduction in deductions {
         let Deduction { kind, source, base, amount } = *deduction;
         to.message(number, |to| {
-            to.number(1, to_deduction_kind(kind) as i32);
-            to.text(2, names.deducting_rule(source));
-            to.text(3, line_id);
-            to.message(4, |to| money(to, base, names));
-            to.text(5, names.formula(source));
-            to.message(6, |to| money(to, amount, names));
-            to.text(7, names.order_amount(source));
+            to.number(deduction::KIND, to_deduction_kind(kind) as i32);
+            to.text(deduction::RULE_ID, names.deducting_rule(source));
+            to.text(deduction::LINE_ID, line_id);
+            to.message(deduction::BASE, |to| money(to, base, names));
+            to.text(deduction::FORMULA, names.formula(source));
+            to.message(deduction::AMOUNT, |to| money(to, amount, names));
+            to.text(deduction::NAME, names.order_amount(source));
         });
     }
 }
+
+// The bytes of the deductions of a line stand in the answer twice, under the same number.
+const _: () = assert!(evaluation::DEDUCTIONS == line_decision::DEDUCTIONS);
 
 /// Writes a line, whose deductions stand at these places already.
 fn line_decision(to: &mut Writer<'_>, decision: &LineDecision, taken: Range<usize>, names: Names<'_>) {
@@ -144,70 +166,75 @@ fn line_decision(to: &mut Writer<'_>, decision: &LineDecision, taken: Range<usiz
         amounts_due: _,
         missing_facts: _,
     } = decision;
-    to.text(1, names.line_id(*line));
-    to.number(2, to_outcome(*outcome) as i32);
-    to.number(3, to_primary_reason(*reason_codes));
-    to.text(4, names.rule_id(*rule));
-    to.number(5, liable.map_or(0, |party| to_liable_party(party) as i32));
-    to.message(6, |to| money(to, *refund, names));
+    to.text(line_decision::LINE_ID, names.line_id(*line));
+    to.number(line_decision::OUTCOME, to_outcome(*outcome) as i32);
+    to.number(line_decision::REASON_CODE, to_primary_reason(*reason_codes));
+    to.text(line_decision::RULE_ID, names.rule_id(*rule));
+    to.number(line_decision::LIABLE_PARTY, liable.map_or(0, |party| to_liable_party(party) as i32));
+    to.message(line_decision::REFUND, |to| money(to, *refund, names));
     to.again_from(taken);
-    to.words(8, reason_codes.iter().map(|code| to_reason_code(code) as i32));
-    to.message(9, |to| money(to, *base, names));
+    to.words(line_decision::REASON_CODES, reason_codes.iter().map(|code| to_reason_code(code) as i32));
+    to.message(line_decision::BASE, |to| money(to, *base, names));
 }
 
 fn component_decision(to: &mut Writer<'_>, decision: &ComponentDecision, names: Names<'_>) {
     let ComponentDecision { component, base, refund, deductions: taken } = decision;
     let (name, line_id) = names.component(*component);
-    to.text(1, name);
-    to.text(2, line_id);
-    to.message(3, |to| money(to, *base, names));
-    to.message(4, |to| money(to, *refund, names));
-    deductions(to, 5, taken, line_id, names);
+    to.text(component_decision::NAME, name);
+    to.text(component_decision::LINE_ID, line_id);
+    to.message(component_decision::BASE, |to| money(to, *base, names));
+    to.message(component_decision::REFUND, |to| money(to, *refund, names));
+    deductions(to, component_decision::DEDUCTIONS, taken, line_id, names);
 }
 
 fn tender_refund(to: &mut Writer<'_>, refund: TenderRefund, names: Names<'_>) {
     let TenderRefund { tender, amount, payout } = refund;
-    to.text(1, names.tender_id(tender));
-    to.message(2, |to| money(to, amount, names));
-    date_window(to, 3, payout);
+    to.text(tender_refund::TENDER_ID, names.tender_id(tender));
+    to.message(tender_refund::AMOUNT, |to| money(to, amount, names));
+    date_window(to, tender_refund::PAYOUT, payout);
 }
 
 fn evidence_report(to: &mut Writer<'_>, report: &EvidenceReport, names: Names<'_>) {
     let EvidenceReport { verdict, satisfied_by, missing, missing_more: _, rejected, text_findings } = report;
     if missing.is_empty() && rejected.is_empty() && text_findings.is_empty() {
-        to.message(12, |to| {
-            to.number(1, to_evidence_verdict(*verdict) as i32);
-            satisfied_by.iter().for_each(|&place| to.item(2, evidence::piece_id(names.claim, place)));
+        to.message(evaluation::EVIDENCE, |to| {
+            to.number(evidence_report::VERDICT, to_evidence_verdict(*verdict) as i32);
+            satisfied_by
+                .iter()
+                .for_each(|&place| to.item(evidence_report::SATISFIED_BY, evidence::piece_id(names.claim, place)));
         });
     } else {
-        to.built(12, &evidence::report(report, names.plan, names.claim, names.language));
+        to.built(evaluation::EVIDENCE, &evidence::report(report, names.plan, names.claim, names.language));
     }
 }
 
 fn date_window(to: &mut Writer<'_>, number: u32, window: Option<DateWindow>) {
     match window {
         Some(DateWindow::Dates { earliest, latest }) => to.message(number, |to| {
-            date(to, 1, earliest);
-            date(to, 2, latest);
+            date(to, date_window::EARLIEST, earliest);
+            date(to, date_window::LATEST, latest);
         }),
-        Some(DateWindow::BeyondCalendar) => to.message(number, |to| to.number(3, 1)),
+        Some(DateWindow::BeyondCalendar) => to.message(number, |to| to.number(date_window::BEYOND_CALENDAR, 1)),
         None => {}
     }
 }
 
 /// Every answer has several dates, and nearly all of them have this form.
-fn date(to: &mut Writer<'_>, number: u8, date: Date) {
+fn date(to: &mut Writer<'_>, number: u32, date: Date) {
+    const YEAR: u8 = number_key(date::YEAR);
+    const MONTH: u8 = number_key(date::MONTH);
+    const DAY: u8 = number_key(date::DAY);
     let (year, month, day) = (date.year(), date.month(), date.day());
     match (u16::try_from(year), month.cast_unsigned(), day.cast_unsigned()) {
         // A year of two times seven bits, a month and a day of one byte each: seven bytes.
         (Ok(year @ 0x80..0x4000), month @ 1..0x80, day @ 1..0x80) => {
             let [low, high] = [(year & 0x7f | 0x80).to_le_bytes(), (year >> 7).to_le_bytes()].map(|[low, _]| low);
-            to.again(&[number << 3 | 2, 7, 1 << 3, low, high, 2 << 3, month, 3 << 3, day]);
+            to.again(&[bytes_key(number), 7, YEAR, low, high, MONTH, month, DAY, day]);
         }
-        (_, _, _) => to.message(u32::from(number), |to| {
-            to.number(1, year);
-            to.number(2, month);
-            to.number(3, day);
+        (_, _, _) => to.message(number, |to| {
+            to.number(date::YEAR, year);
+            to.number(date::MONTH, month);
+            to.number(date::DAY, day);
         }),
     }
 }

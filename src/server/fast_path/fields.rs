@@ -20,30 +20,6 @@ pub(crate) struct Fields<'m> {
 /// There are no more fields. No field has this key.
 pub(crate) const END: u8 = 0;
 
-/// Keys of numbers, words and flags: `N` and the number of the field.
-pub(crate) const N1: u8 = 1 << 3;
-pub(crate) const N2: u8 = 2 << 3;
-pub(crate) const N3: u8 = 3 << 3;
-pub(crate) const N4: u8 = 4 << 3;
-pub(crate) const N5: u8 = 5 << 3;
-pub(crate) const N13: u8 = 13 << 3;
-pub(crate) const N14: u8 = 14 << 3;
-
-/// Keys of texts and messages: `B` and the number of the field.
-pub(crate) const B1: u8 = 1 << 3 | 2;
-pub(crate) const B2: u8 = 2 << 3 | 2;
-pub(crate) const B3: u8 = 3 << 3 | 2;
-pub(crate) const B4: u8 = 4 << 3 | 2;
-pub(crate) const B5: u8 = 5 << 3 | 2;
-pub(crate) const B6: u8 = 6 << 3 | 2;
-pub(crate) const B7: u8 = 7 << 3 | 2;
-pub(crate) const B8: u8 = 8 << 3 | 2;
-pub(crate) const B9: u8 = 9 << 3 | 2;
-pub(crate) const B10: u8 = 10 << 3 | 2;
-pub(crate) const B11: u8 = 11 << 3 | 2;
-pub(crate) const B12: u8 = 12 << 3 | 2;
-pub(crate) const B15: u8 = 15 << 3 | 2;
-
 impl<'m> Fields<'m> {
     /// The fields of this message.
     #[inline]
@@ -152,14 +128,18 @@ mod tests {
         Bytes(&'m [u8]),
     }
 
+    const NUMBER_1: u8 = 1 << 3;
+    const BYTES_2: u8 = 2 << 3 | 2;
+    const NUMBER_3: u8 = 3 << 3;
+
     /// The fields of a message of two numbers, 1 and 3, and the list 2 between them.
     fn all(message: &[u8]) -> Option<Vec<Field<'_>>> {
         let mut fields = Fields::of(message);
         let mut found = Vec::new();
         loop {
             match fields.key()? {
-                N1 | N3 => found.push(Field::Number(fields.varint()?)),
-                B2 => found.push(Field::Bytes(fields.item()?)),
+                NUMBER_1 | NUMBER_3 => found.push(Field::Number(fields.varint()?)),
+                BYTES_2 => found.push(Field::Bytes(fields.item()?)),
                 END => return Some(found),
                 _ => return None,
             }

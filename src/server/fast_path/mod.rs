@@ -6,5 +6,7 @@
 pub(crate) mod answer;
 pub mod comparison;
 mod fields;
+mod keys;
+pub(crate) mod numbers;
 pub(crate) mod request;
 pub(crate) mod writer;
