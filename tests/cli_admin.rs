@@ -230,7 +230,8 @@ fn a_reload_says_what_changed_and_what_did_not() {
 
     let other = caller.run(&["reload", "--expect", "00000000"]);
     assert_eq!(other.code, Some(1));
-    let said = format!("you expected `00000000` to be in force, but {} is, since 2026-", digest(BEFORE));
+    let said =
+        format!("you expected `00000000` to be in force, but it is {}, generation 1, since 2026-", digest(BEFORE));
     assert!(other.err.contains(&said), "{}", other.err);
     let to_type = format!(
         "`requite diff 00000000 in-force`. If you still want the change, type it again with `--expect {}`",
@@ -340,7 +341,7 @@ fn a_plain_rollback_undoes_no_change_of_a_colleague_unseen() {
     let in_force = &change.digest[7..19];
     let refused = caller.run(&["rollback"]);
     assert_eq!(refused.code, Some(1));
-    let said = format!("error: `bob` has gone back already, to {in_force}: at 2026-");
+    let said = format!("error: `bob` has gone back already, to {in_force} at 2026-");
     assert!(refused.err.starts_with(&said) && refused.err.contains("rollback by bob: too high"), "{}", refused.err);
     let to_type = format!(
         "to go back from {in_force} to {} all the same, type `requite rollback --expect {in_force}`;",
@@ -350,8 +351,8 @@ fn a_plain_rollback_undoes_no_change_of_a_colleague_unseen() {
     assert!(!refused.err.contains("in force now"), "it is what is in force: {}", refused.err);
     let done = caller.run(&["rollback", "--expect", in_force]);
     assert_eq!(done.code, Some(0), "{}", done.err);
-    assert!(done.err.contains(&format!("{in_force} is a colleague's change: at 2026-")), "{}", done.err);
-    assert!(done.err.contains(", rollback by bob: too high\n"), "{}", done.err);
+    assert!(done.err.contains(&format!("{in_force} is a colleague's change, made at 2026-")), "{}", done.err);
+    assert!(done.err.contains(": rollback by bob: too high\n"), "{}", done.err);
     assert!(done.out.contains(&format!("in force: {}", digest(BEFORE))), "{}", done.out);
 }
 
@@ -373,7 +374,7 @@ fn a_plain_rollback_names_the_change_of_a_colleague_that_something_else_hides() 
     };
     let refused = caller.run(&["rollback"]);
     assert_eq!(refused.code, Some(1));
-    let said = format!("has changed what is in force, to {}: at 2026-", &before[7..19]);
+    let said = format!("has changed what is in force, to {} at 2026-", &before[7..19]);
     assert!(refused.err.contains(&said) && !refused.err.contains('\u{1b}'), "{}", refused.err);
     assert!(refused.err.contains(&format!("\n  in force now: {}, since 2026-", &newest[7..19])), "{}", refused.err);
     // To name where to go is enough.
@@ -403,10 +404,8 @@ fn a_rollback_says_first_what_it_is_about_to_do() {
     assert_eq!(overtaken.code, Some(1));
     let now = format!("in force now: {}, generation 3", digest("policies/standard"));
     assert!(overtaken.err.contains("ABORTED") && overtaken.err.contains(&now), "{}", overtaken.err);
-    let whose = format!(
-        ": reload by rival\n  If you still want the change, type it again with `--expect {}`\n",
-        &digest("policies/standard")[7..19]
-    );
+    let whose = format!("now, then decide again\n  {now}, since 2026-");
+    assert!(overtaken.err.ends_with(": reload by rival\n"), "{}", overtaken.err);
     assert!(overtaken.err.contains(&whose), "{}", overtaken.err);
 
     let done = caller.run(&["rollback", "--to", &old[7..17], "--reason", "too high"]);
@@ -440,6 +439,19 @@ fn a_rollback_says_first_what_it_is_about_to_do() {
     for said in ["all that there is to go back to was rolled back from", &old, &standard, "rollback --to DIGEST"] {
         assert!(nowhere.err.contains(said), "{said}: {}", nowhere.err);
     }
+}
+
+#[test]
+fn a_rollback_that_a_colleague_was_faster_with_is_not_to_be_made_twice() {
+    let (_source, replica, caller) = replica();
+    caller.done(&["candidate", "stage", AFTER]);
+    caller.done(&["candidate", "promote", "--digest", &digest(AFTER)]);
+    replica.desk.state().rival = Some(bundle(BEFORE));
+    let same = caller.run(&["rollback"]);
+    assert_eq!(same.code, Some(1));
+    let now = format!("there is nothing more to do\n  in force now: {}", digest(BEFORE));
+    assert!(same.err.contains("ABORTED") && same.err.contains(&now), "{}", same.err);
+    assert!(!same.err.contains("--expect"), "{}", same.err);
 }
 
 #[test]
@@ -542,6 +554,8 @@ fn a_candidate_is_promoted_only_over_what_was_seen() {
     let overtaken = caller.run(&["candidate", "promote", "--digest", &digest(AFTER)]);
     assert_eq!(overtaken.code, Some(1));
     assert!(overtaken.err.contains("candidate now"), "{}", overtaken.err);
+    let to_type = format!("with `--expect {}`\n", &digest("policies/standard")[7..19]);
+    assert!(overtaken.err.contains(": reload by rival\n") && overtaken.err.ends_with(&to_type), "{}", overtaken.err);
     let expected = caller.run(&["candidate", "promote", "--digest", &digest(AFTER), "--expect", &digest(BEFORE)]);
     assert_eq!(expected.code, Some(1));
     let promote = ["candidate", "promote", "--digest", &digest(AFTER), "--reason", "CR-2"];

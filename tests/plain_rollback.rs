@@ -53,7 +53,7 @@ fn two_who_see_the_same_alarm_go_back_once() {
     done(&served, "alice", &["rollback", "--reason", "b is bad"], 'c');
     let said = refused(&served, "bob");
     assert!(said.err.starts_with("error: `alice` has gone back already, to "), "{}", said.err);
-    assert!(said.err.contains(", rollback by alice: b is bad\n"), "{}", said.err);
+    assert!(said.err.contains(": rollback by alice: b is bad\n"), "{}", said.err);
 
     // A start takes the bad one again: who goes back from it undoes nothing, and the next one is refused.
     served.nobody(&Verb::Restart);
@@ -73,7 +73,11 @@ fn two_who_see_the_same_alarm_go_back_once() {
     // What it says to type goes back all the same, and says whose change that is.
     let typed = to_type(&said);
     let said = done(&served, "alice", &typed, 'a');
-    assert!(said.err.contains("is a colleague's change: at ") && said.err.contains("rollback by bob"), "{}", said.err);
+    assert!(
+        said.err.contains("is a colleague's change, made at ") && said.err.contains("rollback by bob"),
+        "{}",
+        said.err
+    );
     assert!(said.out.contains("note: this replaces ") && said.out.contains("rollback by `bob`"), "{}", said.out);
     // One's own may be gone back from, where there is something to go back to.
     let said = served.run("alice", &["rollback"]);
@@ -103,7 +107,7 @@ fn nobody_undoes_unseen_what_a_colleague_mended() {
     let said = refused(&served, "bob");
     assert!(said.err.contains("`alice` has changed what is in force") && said.err.contains("CR-7"), "{}", said.err);
     let said = served.run("bob", &["rollback", "--expect", "00000000"]);
-    assert!(said.err.contains("but blake3:") && said.err.contains("promotion by alice: CR-7"), "{}", said.err);
+    assert!(said.err.contains("but it is blake3:") && said.err.contains("promotion by alice: CR-7"), "{}", said.err);
     let typed = to_type(&refused(&served, "bob")).join(" ");
     done(&served, "bob", &typed.split(' ').collect::<Vec<_>>(), 'a');
 }

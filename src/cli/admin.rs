@@ -199,7 +199,7 @@ pub(super) fn explain(error: &AdminError, right: Right) -> Exit {
 fn held_back(error: &AdminError) -> String {
     match error.put_in_force_instead() {
         Some(digest) => format!(
-            "nothing was done; bring the source to what is in force. To have what it holds all the same, which undoes that \
+            "nothing was done; bring the source to what is in force. To have what it holds all the same, in place of that \
              change, type `requite reload --expect {}`",
             visible(short(&digest))
         ),
@@ -271,18 +271,12 @@ pub(super) fn exit_of(error: &AdminError) -> Exit {
 async fn say_in_force(client: &AdminClient, refused: Refused) {
     if let Ok(status) = status(client).await {
         let in_force = status.in_force.unwrap_or_default();
-        let since = moment(in_force.activated_at.as_ref().map(|at| at.seconds));
-        say(&format!(
-            "  in force now: {}, generation {}, since {since}: {}",
-            visible(&in_force.digest),
-            in_force.generation,
-            visible(&origin(&in_force))
-        ));
+        say(&format!("  in force now: {}", is_in_force(&in_force)));
         if let Some(candidate) = status.candidate {
             say(&format!("  candidate now: {}", visible(&candidate.digest)));
         }
         if refused == Refused::Overtaken {
-            say(&format!("  {}", over(&in_force.digest)));
+            say(&format!("  look at what is different. {}", over(&in_force.digest)));
         }
     }
 }
@@ -354,7 +348,7 @@ pub(super) fn expected(wanted: Option<&Wanted>, in_force: &pb::PolicyRevision) -
     match wanted {
         Some(wanted) if !wanted.means(&in_force.digest) => {
             say(&format!(
-                "error: you expected `{}` to be in force, but {}\n  help: nothing was done; see what is different: \
+                "error: you expected `{}` to be in force, but it is {}\n  help: nothing was done; see what is different: \
                  `requite diff {} in-force`. {}",
                 wanted.0,
                 is_in_force(in_force),
@@ -367,10 +361,11 @@ pub(super) fn expected(wanted: Option<&Wanted>, in_force: &pb::PolicyRevision) -
     }
 }
 
-/// That a revision is in force, since when, and whose it is.
-fn is_in_force(revision: &pb::PolicyRevision) -> String {
+/// What is in force, as which generation, since when, and whose it is.
+pub(super) fn is_in_force(revision: &pb::PolicyRevision) -> String {
+    let pb::PolicyRevision { digest, generation, .. } = revision;
     let since = moment(revision.activated_at.as_ref().map(|at| at.seconds));
-    format!("{} is, since {since}: {}", visible(&revision.digest), visible(&origin(revision)))
+    format!("{}, generation {generation}, since {since}: {}", visible(digest), visible(&origin(revision)))
 }
 
 /// What to type to have a change made over what is in force now.

@@ -234,8 +234,10 @@ async fn found(
         return Ok(Ok((staged, status.in_force.unwrap_or_default())));
     }
     say(&format!(
-        "error: another candidate is staged: {}\n  help: nothing was done; see `requite candidate status`",
-        visible(&staged.digest)
+        "error: another candidate is staged: {}, by `{}` at {}\n  help: nothing was done; see `requite candidate status`",
+        visible(&staged.digest),
+        visible(&staged.actor),
+        moment(staged.staged_at.as_ref().map(|at| at.seconds))
     ));
     Ok(Err(Exit::Unexpected))
 }

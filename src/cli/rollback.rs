@@ -4,10 +4,11 @@ use clap::Args;
 
 use crate::api::json::admin_to_json;
 use crate::api::pb;
-use crate::cli::admin::{Change, Format, Replica, Right, Wanted, expected};
+use crate::cli::admin::{self, Change, Format, Replica, Right, Wanted, expected, is_in_force};
 use crate::cli::exit::Exit;
-use crate::cli::output::{Answer, answer, say};
+use crate::cli::output::{Answer, answer, chain, say};
 use crate::cli::show::{activation, asked, colour, moment, origin, short, status, visible};
+use crate::client::admin::{AdminClient, AdminError, Refused};
 
 /// Put an earlier revision in force again
 #[derive(Debug, Args)]
@@ -77,11 +78,18 @@ impl Rollback {
             } else {
                 say(&format!("going back from {from} (generation {generation}) to {}", short(&to_digest)));
                 if let Some(change) = origin.filter(|origin| ![String::new(), caller].contains(&origin.actor)) {
-                    say(&format!("  {from} is a colleague's change: {}", told(&change)));
+                    say(&format!("  {from} is a colleague's change, made at {}", told(&change)));
                 }
             }
             let reason = self.change.reason.clone();
-            let response = client.rollback(pb::RollbackPolicyRequest { to_digest, expected_digest, reason }).await?;
+            let request = pb::RollbackPolicyRequest { to_digest: to_digest.clone(), expected_digest, reason };
+            let response = match client.rollback(request).await {
+                Ok(response) => response,
+                Err(error) if error.refused() == Some(Refused::Overtaken) => {
+                    return say_overtaken(client, &error, &to_digest).await;
+                }
+                Err(error) => return Err(error),
+            };
             let text = match self.change.output {
                 Format::Json => Answer::Json(admin_to_json(&response, "RollbackPolicyResponse")),
                 Format::Text => activation::text(&response.activation.unwrap_or_default(), colour()).into(),
@@ -138,27 +146,39 @@ fn say_unnoticed(change: &pb::PolicyActivation, in_force: &pb::PolicyRevision, t
         let since = moment(in_force.activated_at.as_ref().map(|at| at.seconds));
         format!("\n  in force now: {digest}, since {since}: {}", visible(&origin(in_force)))
     };
-    let further = target.map(|target| {
-        format!(
-            "to go back from {digest} to {} all the same, type `requite rollback --expect {digest}`; ",
+    let further = match target {
+        Some(target) => format!(
+            "to go back from {digest} to {} all the same, type `requite rollback --expect {digest}`",
             visible(short(target))
-        )
-    });
+        ),
+        None => "all else that there is to go back to was rolled back from, too".to_owned(),
+    };
     say(&format!(
-        "error: `{}` {done}, to {}: {}{now}\n  help: nothing was done; {}to go elsewhere, name one of \
+        "error: `{}` {done}, to {} at {}{now}\n  help: nothing was done; {further}; to go elsewhere, name one of \
          `requite revisions`: `requite rollback --to DIGEST`",
         visible(&change.actor),
         visible(short(&change.digest)),
-        told(change),
-        further.unwrap_or_default()
+        told(change)
     ));
     Exit::Unexpected
 }
 
-/// What put something in force, who, why and when.
+/// That someone was faster: often with the same rollback, which is then not to be made twice.
+async fn say_overtaken(client: &AdminClient, error: &AdminError, to: &str) -> Result<Exit, AdminError> {
+    let in_force = admin::status(client).await?.in_force.unwrap_or_default();
+    let help = if in_force.digest == to {
+        "what you wanted to go back to is in force already: there is nothing more to do"
+    } else {
+        "nothing was done; look at what is in force now, then decide again"
+    };
+    say(&format!("error: {}\n  help: {help}\n  in force now: {}", visible(&chain(error)), is_in_force(&in_force)));
+    Ok(Exit::Unexpected)
+}
+
+/// When something came into force, what put it there, who and why.
 fn told(change: &pb::PolicyActivation) -> String {
     let at = moment(change.activated_at.as_ref().map(|at| at.seconds));
-    format!("at {at}, {}", visible(&asked(change.trigger(), &change.actor, &change.reason)))
+    format!("{at}: {}", visible(&asked(change.trigger(), &change.actor, &change.reason)))
 }
 
 /// List the revisions that can be gone back to
