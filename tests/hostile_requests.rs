@@ -34,7 +34,7 @@ use requite::domain::limits::{BUNDLE_FILES_MAX, EVIDENCE_MAX, LINES_MAX};
 use requite::engine::admit::admit;
 use requite::engine::snapshot::Snapshot;
 use requite::server::ServerConfig;
-use requite::server::fast_path::comparison;
+use requite::server::data::comparison;
 use requite::source::embedded;
 use tokio::time::timeout;
 use tonic::client::Grpc;

@@ -21,7 +21,7 @@ use requite::policy::formula::parse::parse;
 use requite::policy::literal;
 use requite::policy::read::Read as _;
 use requite::policy::source::{Located, Span};
-use requite::server::fast_path::comparison;
+use requite::server::data::comparison;
 use requite::source::embedded;
 
 /// Line before each further file of a bundle in a corpus of policies, with its path behind it.

@@ -2,7 +2,7 @@
 
 pub mod admin;
 pub mod data;
-pub mod fast_path;
+mod fast_path;
 pub mod limits;
 pub mod overload;
 pub mod pages;

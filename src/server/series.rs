@@ -6,7 +6,7 @@ use prost_reflect::{DescriptorPool, MessageDescriptor};
 
 use crate::api::pb::FILE_DESCRIPTOR_SET;
 use crate::server::admin;
-use crate::server::data::service::Method;
+use crate::server::data::method::Method;
 use crate::telemetry::requests::RequestMethod;
 use crate::telemetry::{self, KnownSeries};
 

@@ -24,12 +24,12 @@ use crate::engine::snapshot::Snapshot;
 use crate::plan::Plan;
 use crate::plan::vocabulary::VocabularyId;
 use crate::server::fast_path;
-use crate::server::fast_path::answer::{DECISION_ID_BYTES, Heading, policy, write};
+use crate::server::fast_path::answer::{Heading, policy, write};
 use crate::server::fast_path::writer::Writer;
 use crate::server::limits::{DECODED_BYTES_INLINE_MAX, EXPLAINED_TESTS_INLINE_MAX};
 use crate::server::wire::decision::{Names, next_steps, policy_ref, response, rule_id};
 use crate::server::wire::explanation::{Transcript, message};
-use crate::server::wire::identity::Identity;
+use crate::server::wire::identity::{DECISION_ID_BYTES, Identity};
 use crate::server::wire::words::{to_primary_reason, to_reason_codes};
 use crate::server::wire::{evidence, hex, request};
 

@@ -16,7 +16,7 @@ use tower::Service;
 use tracing::Instrument as _;
 
 use crate::api::errors::Failure;
-use crate::server::data::service::Method;
+use crate::server::data::method::Method;
 use crate::server::limits::CALL_TIME_MAX;
 use crate::server::overload::Payer;
 use crate::server::transport::answer::send_by;

@@ -26,7 +26,8 @@ use crate::engine::Engine;
 use crate::server::data::beside::BesideData;
 use crate::server::data::guard::Guard;
 use crate::server::data::health::Reported;
-use crate::server::data::service::{LimitedService, Method};
+use crate::server::data::method::Method;
+use crate::server::data::service::LimitedService;
 use crate::server::data::shadow::{self, Shadow};
 use crate::server::limits::{
     CONCURRENT_STREAMS_MAX, CONNECTION_AGE_MAX, CONNECTION_IDLE_MAX, CONNECTIONS_MAX, CROWDED_UNANSWERED_MIN,

@@ -17,7 +17,7 @@ use tower::{BoxError, Service};
 use crate::api::bounds;
 use crate::api::decode::decode;
 use crate::api::errors::Failure;
-use crate::api::limits::{EVALUATION_MESSAGE_BYTES_MAX, INFO_MESSAGE_BYTES_MAX, MATERIAL_MESSAGE_BYTES_MAX};
+use crate::api::limits::EVALUATION_MESSAGE_BYTES_MAX;
 use crate::api::pb;
 use crate::api::pb::refund_policy_service_server::SERVICE_NAME;
 use crate::domain::words::{Outcome, ReasonCode};
@@ -26,6 +26,7 @@ use crate::engine::snapshot::Snapshot;
 use crate::server::data::evaluation::{self, Counted, DecisionSummary, Evaluated, Scratch, Work};
 use crate::server::data::guard::{Deadline, GuardedCall};
 use crate::server::data::heavy::Paying;
+use crate::server::data::method::Method;
 use crate::server::data::observation::{self, count_bad_fields};
 use crate::server::data::server_info::InfoWritten;
 use crate::server::data::shadow::{Answered, Shadow};
@@ -37,7 +38,6 @@ use crate::server::transport::budget::ByteBudget;
 use crate::server::transport::message::{self, Message};
 use crate::server::transport::state::ConnectionState;
 use crate::server::transport::unary::{self, Answer, Encoding};
-use crate::telemetry::requests::RequestMethod;
 
 /// Answers the calls of callers.
 #[derive(Clone, Debug)]
@@ -152,60 +152,6 @@ struct Call<'b> {
     unpaid_bytes: usize,
     deadline: Deadline,
     paying: Paying,
-}
-
-/// The methods of the service.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Method {
-    EvaluateRefund,
-    BatchEvaluateRefund,
-    ValidateEvidence,
-    GetServerInfo,
-    /// None of them: the answer will be UNIMPLEMENTED.
-    Unknown,
-}
-
-impl Method {
-    /// Those of the service itself.
-    pub(crate) const ALL: [Self; 4] =
-        [Self::EvaluateRefund, Self::BatchEvaluateRefund, Self::ValidateEvidence, Self::GetServerInfo];
-
-    /// The method that a request's path names.
-    pub(crate) fn of(path: &str) -> Self {
-        let name = path.strip_prefix('/').unwrap_or_default();
-        Self::ALL.into_iter().find(|method| method.full_name() == name).unwrap_or(Self::Unknown)
-    }
-
-    /// The largest message that it takes.
-    const fn message_bytes_max(self) -> usize {
-        match self {
-            Self::BatchEvaluateRefund | Self::ValidateEvidence => MATERIAL_MESSAGE_BYTES_MAX,
-            Self::EvaluateRefund => EVALUATION_MESSAGE_BYTES_MAX,
-            Self::GetServerInfo | Self::Unknown => INFO_MESSAGE_BYTES_MAX,
-        }
-    }
-
-    /// The method as calls are counted.
-    pub(crate) const fn counted(self) -> RequestMethod {
-        match self {
-            Self::EvaluateRefund => RequestMethod::EvaluateRefund,
-            Self::BatchEvaluateRefund => RequestMethod::BatchEvaluateRefund,
-            Self::ValidateEvidence => RequestMethod::ValidateEvidence,
-            Self::GetServerInfo => RequestMethod::GetServerInfo,
-            Self::Unknown => RequestMethod::UnknownDataMethod,
-        }
-    }
-
-    /// The full gRPC name, as spans and metrics have it.
-    pub(crate) const fn full_name(self) -> &'static str {
-        match self {
-            Self::EvaluateRefund => "requite.v1.RefundPolicyService/EvaluateRefund",
-            Self::BatchEvaluateRefund => "requite.v1.RefundPolicyService/BatchEvaluateRefund",
-            Self::ValidateEvidence => "requite.v1.RefundPolicyService/ValidateEvidence",
-            Self::GetServerInfo => "requite.v1.RefundPolicyService/GetServerInfo",
-            Self::Unknown => "unknown",
-        }
-    }
 }
 
 impl Answers {
@@ -456,15 +402,6 @@ mod tests {
     use crate::engine::open;
     use crate::server::overload::OverloadConfig;
     use crate::source::embedded;
-
-    #[test]
-    fn methods_are_known_by_their_paths() {
-        for method in Method::ALL {
-            assert_eq!(Method::of(&format!("/{}", method.full_name())), method);
-            assert!(method.full_name().starts_with(LimitedService::NAME));
-        }
-        assert_eq!(Method::of("/requite.v1.RefundPolicyService/Nothing"), Method::Unknown);
-    }
 
     #[tokio::test]
     async fn a_batch_that_comes_to_no_answer_has_decided_nothing() {

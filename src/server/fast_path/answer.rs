@@ -20,6 +20,7 @@ use crate::server::fast_path::numbers::{
 use crate::server::fast_path::writer::Writer;
 use crate::server::wire::decision::{Names, amounts_due, compensations, missing_facts, moment};
 use crate::server::wire::evidence;
+use crate::server::wire::identity::DECISION_ID_BYTES;
 use crate::server::wire::words::{
     to_deduction_kind, to_evidence_verdict, to_liable_party, to_outcome, to_primary_reason, to_reason_code,
     to_refund_method,
@@ -34,9 +35,6 @@ pub(crate) struct Heading<'a> {
     /// The bytes that [`policy`] has written.
     pub(crate) policy: &'a [u8],
 }
-
-/// 128 bits, so that no two ids ever meet.
-pub(crate) const DECISION_ID_BYTES: usize = 16;
 
 /// Writes which policy answers: a field that all answers by one version of it have in common.
 pub(crate) fn policy(response: &mut Writer<'_>, plan: &Plan, digest: &str, generation: u64) {

@@ -4,7 +4,6 @@
 //! there. Tests hold both ways against each other.
 
 pub(crate) mod answer;
-pub mod comparison;
 mod fields;
 mod keys;
 pub(crate) mod numbers;

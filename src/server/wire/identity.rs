@@ -5,7 +5,6 @@ use prost::{EncodeError, Message};
 use crate::decision::ENGINE_REVISION;
 use crate::engine::snapshot::Snapshot;
 use crate::plan::Plan;
-use crate::server::fast_path::answer::DECISION_ID_BYTES;
 
 /// The inputs of decisions by one policy, side by side. Parts are preceded by their lengths, so that no two requests
 /// read the same.
@@ -15,6 +14,9 @@ pub(crate) struct Identity {
     /// Number of leading bytes that are the same for every request.
     of_policy: usize,
 }
+
+/// 128 bits, so that no two ids ever meet.
+pub(crate) const DECISION_ID_BYTES: usize = 16;
 
 /// Room for what a usual decision follows from.
 const USUAL_BYTES: usize = 1024;
