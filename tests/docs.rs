@@ -30,7 +30,7 @@ use requite::policy::explanations;
 use requite::policy::formula::functions::FUNCTIONS;
 use requite::policy::merge::SHARED_KEYS;
 use requite::policy::reference::{generated_sections, keys_of};
-use requite::server::data::evaluation::answer;
+use requite::server::data::evaluation::evaluate;
 use requite::source::embedded;
 use serde_json::Value;
 
@@ -153,8 +153,8 @@ fn hold(name: &str, parts: Vec<(&'static str, String)>) {
 fn decided(admission: Admission, request: &str) -> String {
     let (engine, _activator) = open(admission);
     let request = request_from_json(request).unwrap_or_else(|error| panic!("no request: {error:?}"));
-    let answered = answer(&engine.current(), &request).unwrap_or_else(|failure| panic!("{failure:?}"));
-    response_to_text(&request, &answered.response)
+    let answered = evaluate(&engine.current(), &request).unwrap_or_else(|failure| panic!("{failure:?}"));
+    response_to_text(&request, &answered)
 }
 
 #[test]

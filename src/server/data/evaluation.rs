@@ -19,31 +19,27 @@ use crate::domain::facts::Facts;
 use crate::domain::limits::SHORT_TEXT_BYTES_MAX;
 use crate::domain::money::Currency;
 use crate::domain::request::{Claim, FieldViolation, Order, Request};
-use crate::domain::words::{Outcome, ReasonCode};
 use crate::engine::snapshot::Snapshot;
 use crate::plan::Plan;
 use crate::plan::vocabulary::VocabularyId;
+use crate::server::data::observation::DecisionSummary;
 use crate::server::fast_path;
 use crate::server::fast_path::answer::{Heading, policy, write};
 use crate::server::fast_path::writer::Writer;
 use crate::server::limits::{DECODED_BYTES_INLINE_MAX, EXPLAINED_TESTS_INLINE_MAX};
-use crate::server::wire::decision::{Names, next_steps, policy_ref, response, rule_id};
+use crate::server::wire::decision::{Names, next_steps, policy_ref, response};
 use crate::server::wire::explanation::{Transcript, message};
-use crate::server::wire::identity::{DECISION_ID_BYTES, Identity};
+use crate::server::wire::identity::Identity;
 use crate::server::wire::words::{to_primary_reason, to_reason_codes};
 use crate::server::wire::{evidence, hex, request};
 
-/// An answer, and what is counted about it.
+/// An answer, and the summary of its decision.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Evaluated {
+pub(crate) struct Evaluated<'s> {
     /// The answer.
-    pub response: pb::EvaluateRefundResponse,
-    /// The outcome in it.
-    pub outcome: Outcome,
-    /// The primary reason in it.
-    pub reason: Option<ReasonCode>,
-    /// From facts to decision.
-    pub elapsed: Duration,
+    pub(crate) response: pb::EvaluateRefundResponse,
+    /// The decision in it.
+    pub(crate) summary: DecisionSummary<'s>,
 }
 
 /// Decides one claim by what is in force in this snapshot.
@@ -54,8 +50,11 @@ pub fn evaluate(
     answer(snapshot, request).map(|evaluated| evaluated.response).map_err(Status::from)
 }
 
-/// Decides one claim, and says what is counted about it.
-pub fn answer(snapshot: &Snapshot, request: &pb::EvaluateRefundRequest) -> Result<Evaluated, Failure> {
+/// Decides one claim, with the summary of its decision.
+pub(crate) fn answer<'s>(
+    snapshot: &'s Snapshot,
+    request: &'s pb::EvaluateRefundRequest,
+) -> Result<Evaluated<'s>, Failure> {
     let pb::EvaluateRefundRequest {
         request_id,
         policy_id,
@@ -99,12 +98,14 @@ pub fn answer(snapshot: &Snapshot, request: &pb::EvaluateRefundRequest) -> Resul
     let mut identity = Identity::new(snapshot, plan);
     identity.begin(request_id);
     identity.message(order).and_then(|()| identity.message(claim)).map_err(|_| Failure::Bug)?;
+    let decision_id = identity.id();
     let mut response = response(&decision, names);
-    response.decision_id = hex::text(identity.id());
+    response.decision_id = hex::text(decision_id);
     response.request_id.clone_from(request_id);
     response.policy = Some(policy_ref(snapshot, plan));
     response.explanation = explanation;
-    Ok(Evaluated { response, outcome: decision.outcome, reason: decision.reason_codes.first(), elapsed })
+    let summary = DecisionSummary::of(&decision, plan, decision_id, (request_id, &order.order_id), elapsed);
+    Ok(Evaluated { response, summary })
 }
 
 /// Class of a request by the time it takes.
@@ -134,27 +135,6 @@ impl Work {
     pub(crate) const fn of_evidence(message: &[u8]) -> Self {
         if message.len() <= DECODED_BYTES_INLINE_MAX { Self::Light } else { Self::Heavy }
     }
-}
-
-/// The parts of a written decision that the span of its call records.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct DecisionSummary<'s> {
-    pub(crate) decision_id: [u8; DECISION_ID_BYTES],
-    pub(crate) policy_id: &'s str,
-    pub(crate) policy_version: &'s str,
-    /// The rule that decided the first line.
-    pub(crate) rule: &'s str,
-    pub(crate) counted: Counted<'s>,
-}
-
-/// The parts of a decision that metrics and the candidate need.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Counted<'s> {
-    pub(crate) outcome: Outcome,
-    pub(crate) reason: Option<ReasonCode>,
-    pub(crate) order_id: &'s str,
-    pub(crate) request_id: &'s str,
-    pub(crate) elapsed: Duration,
 }
 
 /// Buffers for answering the plain requests of one call, one after the other: each reuses the memory
@@ -217,11 +197,7 @@ impl<'m> Scratch<'m> {
         let decision_id = identity.id();
         let heading = Heading { decision_id, request_id, policy: written };
         write(response, heading, &decision, names);
-        let rule = decision.lines.first().map_or("", |line| rule_id(plan, line.rule));
-        let reason = decision.reason_codes.first();
-        let (policy_id, policy_version) = (plan.id.as_str(), plan.version.as_str());
-        let counted = Counted { outcome: decision.outcome, reason, order_id: said.order.id, request_id, elapsed };
-        Some(DecisionSummary { decision_id, policy_id, policy_version, rule, counted })
+        Some(DecisionSummary::of(&decision, plan, decision_id, (request_id, said.order.id), elapsed))
     }
 }
 
@@ -460,12 +436,12 @@ mod tests {
         for (message, request) in &requests {
             let mut bytes = Vec::new();
             let written = scratch.answer(message, &mut Writer::at_end_of(&mut bytes)).unwrap();
-            let Evaluated { response, outcome, reason, elapsed: _ } = answer(&snapshot, request).unwrap();
+            let Evaluated { response, summary } = answer(&snapshot, request).unwrap();
             assert_eq!(bytes, response.encode_to_vec(), "{}", request.request_id);
-            assert_eq!(
-                (written.counted.outcome, written.counted.reason, written.rule),
-                (outcome, reason, response.lines[0].rule_id.as_str())
-            );
+            // The observer is told the same, whichever way the decision was made.
+            assert_eq!(DecisionSummary { elapsed: summary.elapsed, ..written }, summary);
+            assert_eq!(summary.rule, response.lines[0].rule_id);
+            assert_eq!(summary, summary.clone().into_owned());
             // What cannot be read leaves nothing, either.
             assert!(scratch.answer(&message[..message.len() - 1], &mut Writer::at_end_of(&mut bytes)).is_none());
             compared += 1;

@@ -7,7 +7,7 @@ use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use http::Extensions;
 use hyper::body::{Body as HttpBody, Bytes};
@@ -20,16 +20,15 @@ use crate::api::errors::Failure;
 use crate::api::limits::EVALUATION_MESSAGE_BYTES_MAX;
 use crate::api::pb;
 use crate::api::pb::refund_policy_service_server::SERVICE_NAME;
-use crate::domain::words::{Outcome, ReasonCode};
 use crate::engine::Engine;
 use crate::engine::snapshot::Snapshot;
-use crate::server::data::evaluation::{self, Counted, DecisionSummary, Evaluated, Scratch, Work};
+use crate::server::data::evaluation::{self, Evaluated, Scratch, Work};
 use crate::server::data::guard::{Deadline, GuardedCall};
 use crate::server::data::heavy::Paying;
 use crate::server::data::method::Method;
-use crate::server::data::observation::{self, count_bad_fields};
+use crate::server::data::observation::{self, DecisionSummary, Observer, count_bad_fields};
 use crate::server::data::server_info::InfoWritten;
-use crate::server::data::shadow::{Answered, Shadow};
+use crate::server::data::shadow::Shadow;
 use crate::server::fast_path::numbers::{batch, batch_item};
 use crate::server::fast_path::writer::Writer;
 use crate::server::limits::{BATCH_TURN_TIME_MAX, HELD_BYTES_DIVISOR, HELD_BYTES_MAX};
@@ -43,7 +42,7 @@ use crate::server::transport::unary::{self, Answer, Encoding};
 #[derive(Clone, Debug)]
 pub(crate) struct Answers {
     engine: Engine,
-    shadow: Shadow,
+    observer: Observer,
     places: Places,
     info: InfoWritten,
 }
@@ -75,7 +74,12 @@ impl LimitedService {
         bounds::prepare();
         let account = ByteBudget::new(HELD_BYTES_MAX, HELD_BYTES_DIVISOR).account();
         Self(Arc::new(Limited {
-            answers: Answers { engine, shadow, places: limiter.places(), info: InfoWritten::default() },
+            answers: Answers {
+                engine,
+                observer: Observer::new(shadow),
+                places: limiter.places(),
+                info: InfoWritten::default(),
+            },
             unconnected: Paying::unconnected(limiter.unknown(), account),
         }))
     }
@@ -159,24 +163,22 @@ impl Answers {
     fn evaluate_plain(&self, message: &[u8]) -> Option<Result<http::Response<Body>, Failure>> {
         let mut answer = Answer::with_room_for(1);
         let snapshot = self.engine.current();
-        let written = Scratch::new(&snapshot).answer(message, &mut answer.writer())?;
-        observation::record_written(&snapshot, &written);
-        self.answered(&snapshot, written.counted, message);
-        Some(answer.into_response())
+        let decision = Scratch::new(&snapshot).answer(message, &mut answer.writer())?;
+        Some(answer.into_response().inspect(|_| self.observer.observe_call(&snapshot, &decision, message)))
     }
 
     /// Decodes a request and answers it: here, or where it may take its time.
     async fn evaluate_decoded(&self, message: &[u8], call: Call<'_>) -> Result<http::Response<Body>, Failure> {
         let snapshot = Arc::clone(&self.engine.current());
-        let (response, decoded) = match Work::of_decision(&snapshot, message) {
-            Work::Light => Decoded::respond(&snapshot, message)?,
+        let (response, decision) = match Work::of_decision(&snapshot, message) {
+            Work::Light => respond(&snapshot, message)?,
             Work::Heavy => {
                 let (message, snapshot) = (call.body.slice_ref(message), Arc::clone(&snapshot));
-                let respond = move || Decoded::respond(&snapshot, &message);
+                let respond = move || respond(&snapshot, &message);
                 call.paying.work_apart(&self.places.heavy, call.unpaid_bytes, respond).await??
             }
         };
-        self.answered(&snapshot, decoded.counted(), message);
+        self.observer.observe_call(&snapshot, &decision, message);
         Ok(response)
     }
 
@@ -207,8 +209,11 @@ impl Answers {
                 turn = Instant::now();
             }
             match answer_plain_item(&mut scratch, item, &mut answer.writer()) {
-                Some(written) => decided.push(Item::Plain(written, item)),
-                None => decided.extend(self.answer_decoded_item(&snapshot, item, &mut answer.writer(), call).await?),
+                Some(decision) => decided.push((decision, item)),
+                None => {
+                    let decision = self.answer_decoded_item(&snapshot, item, &mut answer.writer(), call).await?;
+                    decided.extend(decision.map(|decision| (decision, item)));
+                }
             }
             answer.check_size()?;
         }
@@ -216,47 +221,41 @@ impl Answers {
         rest.count(batch::GENERATION, snapshot.generation);
         rest.text(batch::DIGEST, snapshot.digest_text());
         let response = answer.into_response()?;
-        observation::record_batch(&snapshot, items_count, decided.iter().map(Item::outcome));
-        for item in decided {
-            match item {
-                Item::Plain(written, message) => self.answered(&snapshot, written.counted, message),
-                Item::Decoded(decoded, message) => self.answered(&snapshot, decoded.counted(), message),
-            }
-        }
+        self.observer.observe_batch(&snapshot, items_count, &decided);
         Ok(response)
     }
 
     /// Decides an item that is not plain; `None` where its answer is an error of its own.
-    async fn answer_decoded_item<'m>(
+    async fn answer_decoded_item(
         &self,
         snapshot: &Arc<Snapshot>,
-        message: &'m [u8],
+        message: &[u8],
         response: &mut Writer<'_>,
         call: &Call<'_>,
-    ) -> Result<Option<Item<'m>>, Failure> {
+    ) -> Result<Option<DecisionSummary<'static>>, Failure> {
         let answered = if EVALUATION_MESSAGE_BYTES_MAX < message.len() {
             Err(Failure::MessageTooLarge)
         } else {
             match Work::of_decision(snapshot, message) {
-                Work::Light => Decoded::evaluate(snapshot, message, |evaluated| {
-                    response.message(batch::ITEMS, |item| item.built(batch_item::RESPONSE, &evaluated.response));
+                Work::Light => evaluate_decoded(snapshot, message, |decided| {
+                    response.message(batch::ITEMS, |item| item.built(batch_item::RESPONSE, decided));
                 }),
                 Work::Heavy => {
                     let (item, snapshot) = (call.body.slice_ref(message), Arc::clone(snapshot));
-                    let write = move || Decoded::write(&snapshot, &item);
+                    let write = move || write_fields(&snapshot, &item);
                     // Batches are few at once, so their bytes need not be paid for.
                     let written = call.paying.work_apart(&self.places.heavy, 0, write).await?;
-                    written.map(|(fields, decoded)| {
+                    written.map(|(fields, decision)| {
                         response.message(batch::ITEMS, |item| {
-                            item.message(batch_item::RESPONSE, |decision| decision.again(&fields));
+                            item.message(batch_item::RESPONSE, |answer| answer.again(&fields));
                         });
-                        decoded
+                        decision
                     })
                 }
             }
         };
         match answered {
-            Ok(decoded) => Ok(Some(Item::Decoded(decoded, message))),
+            Ok(decision) => Ok(Some(decision)),
             // Bytes that are no message are a mistake of the batch, and no batch has room for such an answer.
             Err(failure @ (Failure::BadMessage | Failure::AnswerTooLarge)) => Err(failure),
             Err(failure) => {
@@ -284,13 +283,6 @@ impl Answers {
         let pb::GetServerInfoRequest {} = decode(message)?;
         self.info.of(&self.engine.current()).map(unary::response)
     }
-
-    /// Counts a request that was answered, and leaves it for the candidate.
-    fn answered(&self, snapshot: &Arc<Snapshot>, counted: Counted<'_>, message: &[u8]) {
-        let Counted { outcome, reason, order_id, request_id, elapsed } = counted;
-        observation::count(snapshot, outcome, reason, elapsed);
-        self.shadow.offer(snapshot, Answered { order_id, request_id, message });
-    }
 }
 
 /// Tells whether the material of a claim is enough.
@@ -303,73 +295,31 @@ fn validate_evidence(snapshot: &Snapshot, message: &[u8]) -> Result<http::Respon
     Ok(response)
 }
 
-/// The parts of the decision on a decoded request that metrics need.
-#[derive(Debug)]
-struct Decoded {
-    order_id: String,
-    request_id: String,
-    outcome: Outcome,
-    reason: Option<ReasonCode>,
-    elapsed: Duration,
+/// Decides a request from its bytes, and writes the answer.
+fn evaluate_decoded(
+    snapshot: &Snapshot,
+    message: &[u8],
+    write: impl FnOnce(&pb::EvaluateRefundResponse),
+) -> Result<DecisionSummary<'static>, Failure> {
+    let request = decode(message)?;
+    let Evaluated { response, summary } = evaluation::answer(snapshot, &request)?;
+    write(&response);
+    Ok(summary.into_owned())
 }
 
-impl Decoded {
-    /// Decides a request from its bytes, and writes the answer.
-    fn evaluate(snapshot: &Snapshot, message: &[u8], write: impl FnOnce(&Evaluated)) -> Result<Self, Failure> {
-        let request = decode(message)?;
-        let evaluated = evaluation::answer(snapshot, &request)?;
-        write(&evaluated);
-        let Evaluated { response: _, outcome, reason, elapsed } = evaluated;
-        let pb::EvaluateRefundRequest { request_id, order, .. } = request;
-        let order_id = order.map(|order| order.order_id).unwrap_or_default();
-        Ok(Self { order_id, request_id, outcome, reason, elapsed })
-    }
-
-    /// The same for the one request of a call.
-    fn respond(snapshot: &Snapshot, message: &[u8]) -> Result<(http::Response<Body>, Self), Failure> {
-        let mut response = Err(Failure::Bug);
-        let decoded = Self::evaluate(snapshot, message, |evaluated| {
-            let mut answer = Answer::with_room_for(1);
-            answer.writer().fields(&evaluated.response);
-            response = answer.into_response();
-            if response.is_ok() {
-                observation::record_decision(snapshot, &evaluated.response, evaluated.outcome);
-            }
-        })?;
-        Ok((response?, decoded))
-    }
-
-    /// The same for an item of a batch that is put into the answer later: the fields of the decision.
-    fn write(snapshot: &Snapshot, message: &[u8]) -> Result<(Vec<u8>, Self), Failure> {
-        let mut fields = Vec::new();
-        let write = |evaluated: &Evaluated| Writer::at_end_of(&mut fields).fields(&evaluated.response);
-        let decoded = Self::evaluate(snapshot, message, write)?;
-        Ok((fields, decoded))
-    }
-
-    fn counted(&self) -> Counted<'_> {
-        let Self { order_id, request_id, outcome, reason, elapsed } = self;
-        Counted { outcome: *outcome, reason: *reason, order_id, request_id, elapsed: *elapsed }
-    }
+/// The same for the one request of a call.
+fn respond(snapshot: &Snapshot, message: &[u8]) -> Result<(http::Response<Body>, DecisionSummary<'static>), Failure> {
+    let mut answer = Answer::with_room_for(1);
+    let decision = evaluate_decoded(snapshot, message, |response| answer.writer().fields(response))?;
+    Ok((answer.into_response()?, decision))
 }
 
-/// An item of a batch that was answered, as far as it is counted.
-#[derive(Debug)]
-enum Item<'m> {
-    /// It was plain.
-    Plain(DecisionSummary<'m>, &'m [u8]),
-    /// It was decoded.
-    Decoded(Decoded, &'m [u8]),
-}
-
-impl Item<'_> {
-    /// The outcome.
-    const fn outcome(&self) -> Outcome {
-        match self {
-            Self::Plain(written, _) => written.counted.outcome,
-            Self::Decoded(decoded, _) => decoded.outcome,
-        }
-    }
+/// The same for an item of a batch that is put into the answer later: the fields of the decision.
+fn write_fields(snapshot: &Snapshot, message: &[u8]) -> Result<(Vec<u8>, DecisionSummary<'static>), Failure> {
+    let mut fields = Vec::new();
+    let write = |response: &pb::EvaluateRefundResponse| Writer::at_end_of(&mut fields).fields(response);
+    let decision = evaluate_decoded(snapshot, message, write)?;
+    Ok((fields, decision))
 }
 
 /// Decides an item of a batch that is plain and writes its answer; `None`, and nothing written, where
@@ -382,14 +332,14 @@ fn answer_plain_item<'m>(
     if EVALUATION_MESSAGE_BYTES_MAX < item.len() {
         return None;
     }
-    let mut written = None;
+    let mut decided = None;
     response.long_message_or_none(batch::ITEMS, |item_answer| {
         item_answer.long_message_or_none(batch_item::RESPONSE, |decision| {
-            written = scratch.answer(item, decision);
-            written.map(|_| ())
+            decided = scratch.answer(item, decision);
+            decided.is_some().then_some(())
         })
     });
-    written
+    decided
 }
 
 #[cfg(test)]
@@ -408,7 +358,7 @@ mod tests {
         let (engine, _activator) = open(admit(&embedded::read().unwrap()).unwrap());
         let limiter = Limiter::new(OverloadConfig::default(), 1);
         let answers = Answers {
-            shadow: Shadow::of_nobody(engine.clone()),
+            observer: Observer::new(Shadow::of_nobody(engine.clone())),
             engine,
             places: limiter.places(),
             info: InfoWritten::default(),
