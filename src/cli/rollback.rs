@@ -7,7 +7,7 @@ use crate::api::pb;
 use crate::cli::admin::{self, Change, Format, Replica, Right, Wanted, expected, is_in_force};
 use crate::cli::exit::Exit;
 use crate::cli::output::{Answer, answer, chain, say};
-use crate::cli::show::{activation, asked, colour, moment, origin, short, status, visible};
+use crate::cli::show::{activation, asked, colour, moment, origin, revisions, short, visible};
 use crate::client::admin::{AdminClient, AdminError, Refused};
 
 /// Put an earlier revision in force again
@@ -119,7 +119,7 @@ fn latest_before(revisions: &[pb::PolicyRevision]) -> Result<String, String> {
         (None, withdrawn) => {
             let choice = |revision: &&pb::PolicyRevision| {
                 let mark = revision.withdrawal.clone().unwrap_or_default();
-                format!("  {}: {}", visible(&revision.digest), visible(&status::withdrawal(&mark, &revision.digest)))
+                format!("  {}: {}", visible(&revision.digest), visible(&revisions::withdrawal(&mark, &revision.digest)))
             };
             let choices: Vec<String> = withdrawn.iter().map(choice).collect();
             Err(format!(
@@ -203,7 +203,7 @@ impl Revisions {
             let response = client.revisions(pb::ListPolicyRevisionsRequest {}).await?;
             let text = match self.output {
                 Format::Json => Answer::Json(admin_to_json(&response, "ListPolicyRevisionsResponse")),
-                Format::Text => status::revisions(&response).into(),
+                Format::Text => revisions::revisions(&response).into(),
             };
             Ok(answer(text, Exit::Done))
         })

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::api::pb;
-use crate::cli::show::status::withdrawal;
+use crate::cli::show::revisions::withdrawal;
 use crate::cli::show::{Side, decimal, humanize, length, moment, row, short, table, visible};
 use crate::domain::count::counted;
 

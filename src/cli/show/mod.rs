@@ -5,6 +5,7 @@ pub(super) mod candidate;
 pub(super) mod changes;
 pub mod decision;
 pub(super) mod diagnostics;
+pub(super) mod revisions;
 pub(super) mod status;
 
 use std::io;

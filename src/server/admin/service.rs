@@ -23,7 +23,7 @@ use crate::server::admin::request::{Fields, SAMPLE_ALL};
 use crate::server::admin::watch::StatusStream;
 use crate::server::data::evaluation;
 use crate::server::transport::stop::StopSignal;
-use crate::server::wire::{bundle, candidate, status};
+use crate::server::wire::{bundle, candidate, history, scalars, status};
 
 /// Answers the calls of admins.
 #[derive(Debug)]
@@ -164,11 +164,11 @@ impl PolicyAdminService for Admins {
         let pb::ListPolicyRevisionsRequest {} = request.into_inner();
         let caller = call.requester(None).actor;
         let listed = self.ask(|reply| ReloadCommand::Revisions { reply }).await?;
-        let origin = listed.origin().map(status::entry);
-        let unnoticed = listed.unnoticed_by(&caller, (self.reload.shown.clock)()).map(status::entry);
+        let origin = listed.origin().map(history::entry);
+        let unnoticed = listed.unnoticed_by(&caller, (self.reload.shown.clock)()).map(history::entry);
         let Revisions { kept, activations } = listed;
-        let revisions = kept.iter().map(|(kept, withdrawal)| status::revision(kept, withdrawal.as_ref())).collect();
-        let activations = activations.iter().map(status::entry).collect();
+        let revisions = kept.iter().map(|(kept, withdrawal)| history::revision(kept, withdrawal.as_ref())).collect();
+        let activations = activations.iter().map(history::entry).collect();
         Ok(Response::new(pb::ListPolicyRevisionsResponse { revisions, activations, caller, origin, unnoticed }))
     }
 
@@ -240,7 +240,7 @@ impl PolicyAdminService for Admins {
         call.notes.subject(|subject| subject.digest = Some(text(candidate.digest)));
         Ok(Response::new(pb::StageCandidateResponse {
             candidate: Some(candidate::report(&candidate)),
-            further_changes: status::count(changes.further),
+            further_changes: scalars::count(changes.further),
             changes: status::changes(changes),
             warnings: status::diagnostics(&warnings),
             notices,

@@ -18,9 +18,10 @@ use crate::server::fast_path::numbers::{
     next_step, number_key, policy_ref, tender_refund,
 };
 use crate::server::fast_path::writer::Writer;
-use crate::server::wire::decision::{Names, amounts_due, compensations, missing_facts, moment};
+use crate::server::wire::decision::{Names, amounts_due, compensations, missing_facts};
 use crate::server::wire::evidence;
 use crate::server::wire::identity::DECISION_ID_BYTES;
+use crate::server::wire::scalars::moment;
 use crate::server::wire::words::{
     to_deduction_kind, to_evidence_verdict, to_liable_party, to_outcome, to_primary_reason, to_reason_code,
     to_refund_method,

@@ -6,7 +6,8 @@ use crate::api::pb;
 use crate::domain::money::Currency;
 use crate::domain::words::{Outcome, ReasonCode};
 use crate::engine::status::{CandidateReport, MoneyDifference, ReasonDifference, RuleDifference};
-use crate::server::wire::status::{self, moment};
+use crate::server::wire::history;
+use crate::server::wire::scalars::moment;
 use crate::server::wire::words::{to_outcome, to_reason_code};
 
 /// The message of a candidate.
@@ -45,7 +46,7 @@ pub(crate) fn report(report: &CandidateReport) -> pb::CandidateStatus {
         by_rule: by_rule.iter().map(rule_difference).collect(),
         further_rules: *further_rules,
         by_reason: by_reason.iter().map(reason_difference).collect(),
-        withdrawal: withdrawal.as_ref().map(status::withdrawal),
+        withdrawal: withdrawal.as_ref().map(history::withdrawal),
         staged_over_digest: staged_over.to_string(),
         compared_with_digest: compared_with.to_string(),
     }

@@ -10,12 +10,13 @@ use crate::domain::decision::{
 use crate::domain::facts::FactId;
 use crate::domain::money::{Amount, Currency};
 use crate::domain::request::{Claim, Order};
-use crate::domain::time::{Date, Timestamp};
+use crate::domain::time::Date;
 use crate::engine::snapshot::Snapshot;
 use crate::plan::Plan;
 use crate::plan::fact::{InputScope, Origin};
 use crate::plan::rule::{Action, Rule, Step, StepAmount};
 use crate::server::wire::evidence;
+use crate::server::wire::scalars::moment;
 use crate::server::wire::words::{
     to_deduction_kind, to_liable_party, to_outcome, to_primary_reason, to_reason_codes, to_refund_method,
 };
@@ -223,12 +224,6 @@ pub(crate) fn policy_ref(snapshot: &Snapshot, plan: &Plan) -> pb::PolicyRef {
         effective_from: plan.effective.map(|effective| moment(effective.from)),
         engine_revision: ENGINE_REVISION,
     }
-}
-
-/// A moment as messages have it.
-pub(crate) fn moment(timestamp: Timestamp) -> prost_types::Timestamp {
-    let (seconds, nanos) = timestamp.unix();
-    prost_types::Timestamp { seconds, nanos }
 }
 
 fn date_window(window: DateWindow) -> pb::DateWindow {

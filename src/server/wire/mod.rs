@@ -7,8 +7,10 @@ pub(crate) mod decision;
 pub(crate) mod evidence;
 pub(crate) mod explanation;
 pub(crate) mod hex;
+pub(crate) mod history;
 pub(crate) mod identity;
 pub(crate) mod request;
+pub(crate) mod scalars;
 pub(crate) mod status;
 pub(crate) mod words;
 

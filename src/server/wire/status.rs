@@ -2,16 +2,15 @@
 
 use crate::api::pb;
 use crate::decision::ENGINE_REVISION;
-use crate::domain::time::Timestamp;
-use crate::engine::activations::{Activated, PolicyVersion, Withdrawal};
 use crate::engine::status::{
-    ActivationReport, Admissible, Assessment, Failed, Hold, KnownGood, PolicyLabel, RestartForecast, Revision,
-    SourceStatus, StartedFrom, Status, WhyFailed,
+    ActivationReport, Admissible, Assessment, Failed, Hold, PolicyLabel, RestartForecast, Revision, SourceStatus,
+    StartedFrom, Status, WhyFailed,
 };
 use crate::policy::diagnostic::{Diagnostic, Severity};
 use crate::policy::diff::{Change, ChangeKind, Changes};
 use crate::server::wire::candidate;
-use crate::telemetry::event::ReloadTrigger;
+use crate::server::wire::history::{self, entry, revision};
+use crate::server::wire::scalars::{count, moment};
 
 /// The message of a status.
 pub(crate) fn status(status: &Status) -> pb::PolicyStatus {
@@ -105,59 +104,6 @@ fn restart_forecast(forecast: &RestartForecast) -> (pb::RestartForecast, String)
     }
 }
 
-/// The message of a revision.
-pub(crate) fn revision(revision: &Revision, withdrawal: Option<&Withdrawal>) -> pb::PolicyRevision {
-    let Revision { digest, semantic, generation, activated_at, trigger, actor, reason, known_good } = revision;
-    pb::PolicyRevision {
-        digest: digest.to_string(),
-        semantic_digest: semantic.map(|semantic| semantic.to_string()).unwrap_or_default(),
-        generation: *generation,
-        activated_at: Some(moment(*activated_at)),
-        trigger: self::trigger(*trigger).into(),
-        actor: actor.clone(),
-        known_good: match known_good {
-            KnownGood::Yes => true,
-            KnownGood::NotYet => false,
-        },
-        reason: reason.clone(),
-        withdrawal: withdrawal.map(self::withdrawal),
-    }
-}
-
-/// The message of a mark.
-pub(crate) fn withdrawal(withdrawal: &Withdrawal) -> pb::PolicyWithdrawal {
-    let Withdrawal { digest, semantic: _, at, actor, reason } = withdrawal;
-    pb::PolicyWithdrawal {
-        withdrawn_at: Some(moment(*at)),
-        actor: actor.clone(),
-        reason: reason.clone(),
-        digest: digest.to_string(),
-    }
-}
-
-/// The message of an entry of the history.
-pub(crate) fn entry(entry: &Activated) -> pb::PolicyActivation {
-    let Activated {
-        number, generation, digest, before, policies, further_policies, trigger, actor, reason, at, ..
-    } = entry;
-    let version = |PolicyVersion { id, version }: &PolicyVersion| pb::PolicyVersion {
-        policy_id: id.clone(),
-        version: version.clone(),
-    };
-    pb::PolicyActivation {
-        number: *number,
-        generation: *generation,
-        digest: digest.to_string(),
-        before_digest: before.map(|before| before.to_string()).unwrap_or_default(),
-        policies: policies.iter().map(version).collect(),
-        further_policies: count(*further_policies),
-        trigger: self::trigger(*trigger).into(),
-        actor: actor.clone(),
-        reason: reason.clone(),
-        activated_at: Some(moment(*at)),
-    }
-}
-
 /// The message of an attempt that failed.
 pub(crate) fn rejection(failed: &Failed) -> pb::PolicyRejection {
     let Failed { at, trigger, why } = failed;
@@ -170,7 +116,7 @@ pub(crate) fn rejection(failed: &Failed) -> pb::PolicyRejection {
     pb::PolicyRejection {
         digest,
         rejected_at: Some(moment(*at)),
-        trigger: self::trigger(*trigger).into(),
+        trigger: history::trigger(*trigger).into(),
         diagnostics,
         read_problems,
         cases_passed,
@@ -248,27 +194,4 @@ pub(crate) fn changes(Changes { shown, further: _ }: Changes) -> Vec<pb::PolicyC
         pb::PolicyChange { kind: kind.into(), document, section, name, before, after }
     };
     shown.into_iter().map(change).collect()
-}
-
-const fn trigger(trigger: ReloadTrigger) -> pb::ReloadTrigger {
-    match trigger {
-        ReloadTrigger::Start => pb::ReloadTrigger::Start,
-        ReloadTrigger::Poll => pb::ReloadTrigger::Poll,
-        ReloadTrigger::FileChange => pb::ReloadTrigger::FileChange,
-        ReloadTrigger::Signal => pb::ReloadTrigger::Signal,
-        ReloadTrigger::Admin => pb::ReloadTrigger::Admin,
-        ReloadTrigger::Rollback => pb::ReloadTrigger::Rollback,
-        ReloadTrigger::Promotion => pb::ReloadTrigger::Promotion,
-    }
-}
-
-/// A moment as a message.
-pub(crate) fn moment(timestamp: Timestamp) -> prost_types::Timestamp {
-    let (seconds, nanos) = timestamp.unix();
-    prost_types::Timestamp { seconds, nanos }
-}
-
-/// A count as the wire has it. A bundle has far fewer cases than bytes, which are bounded.
-pub(crate) fn count(count: usize) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX)
 }
