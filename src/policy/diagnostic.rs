@@ -251,7 +251,7 @@ fn render_one(diagnostic: &Diagnostic, bundle: &Bundle, renderer: &Renderer) -> 
     let text = diagnostic.place.as_ref().and_then(|place| {
         let text = std::str::from_utf8(&bundle.file(&place.file)?.bytes).ok()?;
         // Whoever made the place looked at the same text; a place outside is shown without an excerpt.
-        Some((place, excerpt(text, place)?))
+        Some((place, excerpt(text, place.line, place.start..place.end)?))
     });
     let mut group = match &text {
         Some((place, Excerpt::Lines { text, line, span })) => Group::with_title(title).element(

@@ -5,8 +5,6 @@
 
 use std::ops::Range;
 
-use crate::policy::diagnostic::SourceLocation;
-
 /// Lines shown of a place that goes over several.
 const LINES_MAX: usize = 12;
 
@@ -35,9 +33,10 @@ pub(super) enum Excerpt<'t> {
     },
 }
 
-/// The lines of a text in which a place is, and those next to it; `None` where it is outside of the text.
-pub(super) fn excerpt<'t>(text: &'t str, place: &SourceLocation) -> Option<Excerpt<'t>> {
-    text.get(place.start..place.end)?;
+/// The lines of a text in which a place is; `None` where it is outside of the text. The place begins in this line,
+/// counted from 1, and is these bytes.
+pub(super) fn excerpt(text: &str, line: u32, place: Range<usize>) -> Option<Excerpt<'_>> {
+    text.get(place.clone())?;
     let begin = text.get(..place.start)?.rfind('\n').map_or(0, |at| at + 1);
     let mut end = begin;
     for _ in 0..LINES_MAX {
@@ -53,7 +52,7 @@ pub(super) fn excerpt<'t>(text: &'t str, place: &SourceLocation) -> Option<Excer
     }
     let lines = lines.trim_end_matches('\n');
     let within = |at: usize| at.saturating_sub(begin).min(lines.len());
-    Some(Excerpt::Lines { text: lines, line: place.line as usize, span: within(place.start)..within(place.end) })
+    Some(Excerpt::Lines { text: lines, line: line as usize, span: within(place.start)..within(place.end) })
 }
 
 /// The characters before and after a byte, on its line.
@@ -72,34 +71,29 @@ fn around(text: &str, at: usize) -> String {
 mod tests {
     use super::*;
 
-    fn at(text: &str, start: usize, end: usize) -> SourceLocation {
-        let line = u32::try_from(text[..start].matches('\n').count() + 1).unwrap();
-        SourceLocation { file: "p".into(), line, column: 1, start, end }
+    fn shown(text: &str, start: usize, end: usize) -> Option<Excerpt<'_>> {
+        excerpt(text, u32::try_from(text[..start].matches('\n').count() + 1).unwrap(), start..end)
     }
 
     #[test]
     fn a_place_is_shown_with_its_lines_and_nothing_else() {
         let text = "a: 1\nb: 2\nc: 3\n";
-        let shown = excerpt(text, &at(text, 5, 6)).unwrap();
-        assert_eq!(shown, Excerpt::Lines { text: "b: 2", line: 2, span: 0..1 });
-        assert_eq!(excerpt(text, &at(text, 5, 500)), None);
+        let lines = shown(text, 5, 6).unwrap();
+        assert_eq!(lines, Excerpt::Lines { text: "b: 2", line: 2, span: 0..1 });
+        assert_eq!(shown(text, 5, 500), None);
     }
 
     #[test]
     fn a_place_of_a_million_lines_is_cut() {
         let text = "a\n".repeat(1_000_000);
-        let Some(Excerpt::Lines { text: shown, span, .. }) = excerpt(&text, &at(&text, 0, text.len())) else {
-            panic!("lines")
-        };
-        assert_eq!((shown.lines().count(), span), (LINES_MAX, 0..shown.len()));
+        let Some(Excerpt::Lines { text: lines, span, .. }) = shown(&text, 0, text.len()) else { panic!("lines") };
+        assert_eq!((lines.lines().count(), span), (LINES_MAX, 0..lines.len()));
     }
 
     #[test]
     fn of_a_very_long_line_the_words_around_are_shown() {
         let text = format!("x: 1\n[{}]\ny: 1\n", "界, ".repeat(100_000));
-        let Some(Excerpt::LongLine { around }) = excerpt(&text, &at(&text, 3_006, 3_009)) else {
-            panic!("a long line")
-        };
+        let Some(Excerpt::LongLine { around }) = shown(&text, 3_006, 3_009) else { panic!("a long line") };
         assert!(around.starts_with('…') && around.ends_with('…'), "{around}");
         assert_eq!(around.chars().count(), 2 * AROUND_CHARS + 2);
     }

@@ -10,6 +10,7 @@ mod documents;
 mod order;
 mod parts;
 mod semantic;
+mod shape;
 mod text;
 
 use crate::policy::bundle::Bundle;
@@ -17,8 +18,9 @@ pub use crate::policy::diff::bound::Changes;
 use crate::policy::diff::bound::{Collector, TextBound};
 use crate::policy::diff::documents::{Document, Pair, pairs};
 use crate::policy::diff::order::{Step, moved, steps};
-use crate::policy::diff::parts::{Part, parts, same, shape_of};
+use crate::policy::diff::parts::{Part, parts};
 pub use crate::policy::diff::semantic::{Content, SemanticDigest};
+use crate::policy::diff::shape::{same, shape_of};
 use crate::policy::load::FileRole;
 
 /// One difference.

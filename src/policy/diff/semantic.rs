@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use crate::policy::bundle::{Bundle, Digest, NotADigest};
 use crate::policy::diff::documents::{Document, document};
-use crate::policy::diff::parts::{alone, of_items, shape_of, under};
+use crate::policy::diff::shape::{alone, of_items, shape_of, under};
 use crate::policy::load::FileRole;
 use crate::policy::read::Shape;
 use crate::policy::tree::{Node, NodeKind};
@@ -83,7 +83,7 @@ fn count(hasher: &mut blake3::Hasher, tag: u8, count: usize) {
     hasher.update(&(count as u64).to_le_bytes());
 }
 
-/// The same for two values of this shape exactly where [`super::parts::same`] says so.
+/// The same for two values of this shape exactly where [`super::shape::same`] says so.
 fn value(hasher: &mut blake3::Hasher, node: &Node, shape: &Shape) {
     match (&node.kind, shape) {
         (NodeKind::List(many), _) => match alone(many, shape) {

@@ -3,7 +3,7 @@
 //! A value stands on the line of its key where there is room, and below it otherwise. So two texts
 //! of the same meaning are the same, and those of another meaning differ in few lines.
 
-use crate::policy::diff::parts::{of_items, under};
+use crate::policy::diff::shape::{of_items, under};
 use crate::policy::read::Shape;
 use crate::policy::source::Located;
 use crate::policy::tree::{Node, NodeKind, Quoting};
@@ -221,7 +221,8 @@ fn line_break(page: &mut String, indent: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::diff::parts::{parts, same, shape_of};
+    use crate::policy::diff::parts::parts;
+    use crate::policy::diff::shape::{same, shape_of};
     use crate::policy::load::FileRole;
     use crate::policy::source::Source;
     use crate::policy::tree::parse;
