@@ -2,8 +2,8 @@
 
 use smallvec::SmallVec;
 
+use crate::decision::claim::Claim;
 use crate::decision::deduct::{NoAmount, extra_amount};
-use crate::decision::evaluate::Claim;
 use crate::decision::explain::Recorder;
 use crate::decision::line::{Line, MissingFacts, Remaining};
 use crate::decision::machine::Fault;

@@ -5,7 +5,8 @@
 
 use smallvec::SmallVec;
 
-use crate::decision::evaluate::{Claim, effect_of, is_refunding};
+use crate::decision::claim::Claim;
+use crate::decision::decided::{effect_of, is_refunding};
 use crate::domain::decision::{ComponentDecision, Deduction, DeductionSource, LineDecision};
 use crate::domain::facts::{ComponentFacts, Coverage, LineFacts};
 use crate::domain::money::Amount;

@@ -1,104 +1,20 @@
-//! One line: which rule decides it, what the claim still lacks, how much goes back.
-
-use std::cell::OnceCell;
+//! The lines of a claim: which rule decides each, and what that says.
 
 use smallvec::{SmallVec, smallvec};
 
-use crate::decision::beside::{beside, with_beside};
-use crate::decision::deduct::{Deductions, NoAmount, deduct, within};
-use crate::decision::evidence::{Material, inspect, met_by};
+use crate::decision::beside::with_beside;
+use crate::decision::claim::{Claim, unmet};
+use crate::decision::decided::{Decided, effect_of, fault_code, liable, refunded, undecided};
+use crate::decision::deduct::deduct;
 use crate::decision::explain::Recorder;
 use crate::decision::line::{Line, MissingFacts};
-use crate::decision::machine::Fault;
 use crate::decision::search::{Found, search};
-use crate::decision::text::vague_phrases;
 use crate::decision::together::decide_together;
-use crate::domain::decision::{LineDecision, ReasonCodes, RuleRef, TextFinding};
-use crate::domain::facts::{ComponentFacts, Coverage, EarlierFacts, Facts, LineFacts, Value};
-use crate::domain::money::{Amount, Currency};
-use crate::domain::words::{AmountKind, LiableParty, Outcome, ReasonCode};
+use crate::domain::decision::{LineDecision, ReasonCodes, RuleRef};
+use crate::domain::facts::{Coverage, LineFacts, Value};
+use crate::domain::words::{Outcome, ReasonCode};
 use crate::plan::Plan;
-use crate::plan::evidence::Requirement;
-use crate::plan::rule::{Action, Demand, LayerPower, RuleEffect};
-use crate::plan::vocabulary::VocabularyId;
-
-/// A claim while it is decided: what all of its lines share is worked out once, when a line
-/// first asks for it.
-pub struct Claim<'p, 'f, 'a> {
-    /// The plan.
-    pub plan: &'p Plan,
-    /// The facts.
-    pub facts: &'f Facts<'a>,
-    /// The order's currency.
-    pub currency: &'p Currency,
-    material: OnceCell<Material>,
-    vague: OnceCell<SmallVec<[TextFinding; 1]>>,
-}
-
-static NO_CURRENCY: Currency = Currency { code: String::new(), exponent: 0 };
-
-impl<'p, 'f, 'a> Claim<'p, 'f, 'a> {
-    /// A claim of which nothing has been looked at yet.
-    pub fn new(plan: &'p Plan, facts: &'f Facts<'a>) -> Self {
-        // Intake leaves no currency outside of the plan's.
-        let currency = plan.currencies.get(usize::from(facts.currency)).unwrap_or(&NO_CURRENCY);
-        Self { plan, facts, currency, material: OnceCell::new(), vague: OnceCell::new() }
-    }
-
-    /// The material, inspected.
-    pub fn material(&self) -> &Material {
-        self.material.get_or_init(|| inspect(self.plan, self.facts))
-    }
-
-    /// The vague phrases of the text.
-    pub fn vague(&self) -> &[TextFinding] {
-        self.vague.get_or_init(|| vague_phrases(&self.plan.text, &self.facts.claim))
-    }
-
-    /// Whether the material is enough for a requirement.
-    fn is_met(&self, requirement: &Requirement) -> bool {
-        met_by(requirement, self.material(), self.facts).is_some()
-    }
-
-    /// Whether a line is asked about for the sake of components that are claimed alone.
-    fn asks_by_component(&self, line: u16) -> bool {
-        let Facts { claim, components, .. } = self.facts;
-        let is_asked =
-            |component: &ComponentFacts| component.coverage == Coverage::Claimed && component.belongs_to(line);
-        claim.lines == Coverage::NotClaimed && components.iter().any(is_asked)
-    }
-
-    /// What earlier answers held back of a line under a name. Of a line that is decided now, other names count only
-    /// where its rule carries them; so it is for the caller to see what there is room for.
-    pub fn held_back(&self, name: &str, line: u16) -> Amount {
-        let place = self.plan.vocabularies.place(VocabularyId::AMOUNT, name);
-        let of_it = |of: &&EarlierFacts| (Some(of.name), of.what, of.line) == (place, AmountKind::Deduction, line);
-        self.facts.earlier.iter().find(of_it).map_or(Amount::ZERO, |of| of.said)
-    }
-
-    /// What earlier answers gave, held back or asked for under a name, on lines of which `counts` says so.
-    #[inline]
-    pub fn earlier(&self, name: &str, what: AmountKind, counts: impl Fn(u16) -> bool) -> Amount {
-        if self.facts.earlier.is_empty() {
-            return Amount::ZERO;
-        }
-        let place = self.plan.vocabularies.place(VocabularyId::AMOUNT, name);
-        let of_it = |of: &&EarlierFacts| Some(of.name) == place && of.what == what && counts(of.line);
-        Amount::sum(self.facts.earlier.iter().filter(of_it).map(|of| of.amount))
-    }
-
-    /// The requirement that a demand comes to for this claim, as a place in the plan.
-    pub fn requirement(&self, demand: Demand) -> Option<u16> {
-        match demand {
-            Demand::Reason | Demand::ClearText => None,
-            Demand::ReasonEvidence => self.plan.reasons.get(usize::from(self.facts.claim.reason?))?.requirement,
-            Demand::Evidence(requirement) => Some(requirement),
-        }
-    }
-}
-
-/// The decisions on lines. One is large to move, so each is put here where it is made.
-pub type Decided = SmallVec<[LineDecision; 1]>;
+use crate::plan::rule::{Action, LayerPower};
 
 /// What is done with a line whose rule is found.
 enum Evaluated {
@@ -282,95 +198,6 @@ fn apply_effect<R: Recorder>(
     Evaluated::Alone
 }
 
-/// The decision on a line of which its rule has taken what it takes.
-pub fn refunded<R: Recorder>(
-    claim: &Claim<'_, '_, '_>,
-    place: u16,
-    rule: RuleRef,
-    deducted: Result<Deductions, NoAmount>,
-    line: &mut Line<'_, '_, '_, R>,
-) -> LineDecision {
-    let effect = effect_of(claim.plan, rule);
-    let lacking = unmet(claim, effect);
-    let liable = liable(line);
-    let mut deductions = match deducted {
-        Ok(deductions) => deductions,
-        Err(no_amount) => return without_amount(no_amount, place, rule, lacking, liable),
-    };
-    // What goes back of the line in all, before and now.
-    let taken = Amount::sum(deductions.iter().map(|deduction| deduction.amount));
-    let due = line.facts.paid.less(taken);
-    line.standing.left = Some(due);
-    let (compensations, amounts_due) = match beside(claim, place, effect, line) {
-        Ok(beside) => beside,
-        Err(no_amount) => return without_amount(no_amount, place, rule, lacking, liable),
-    };
-    if !lacking.is_empty() {
-        return undecided(place, rule, Outcome::MoreInfoRequired, lacking, liable);
-    }
-    let base = line.facts.refundable();
-    let held_back = within(base, taken, &mut deductions);
-    let refund = base.less(held_back);
-    let (outcome, reason_codes) = match (base.is_zero(), line.facts.paid.is_zero()) {
-        (true, false) => (Outcome::Denied, ReasonCodes::of(&[ReasonCode::AlreadyRefunded])),
-        (true, true) | (false, _) => approved(refund, held_back),
-    };
-    LineDecision {
-        line: place,
-        outcome,
-        reason_codes,
-        rule,
-        liable,
-        base,
-        refund,
-        due,
-        deductions,
-        compensations,
-        amounts_due,
-        missing_facts: MissingFacts::new(),
-    }
-}
-
-/// The answer for an amount: all of it, a part of it, or nothing.
-pub fn approved(refund: Amount, held_back: Amount) -> (Outcome, ReasonCodes) {
-    match (refund.is_zero(), held_back.is_zero()) {
-        (true, _) => (Outcome::Denied, ReasonCodes::of(&[ReasonCode::NothingRefundable])),
-        (false, true) => (Outcome::ApprovedFull, ReasonCodes::default()),
-        (false, false) => (Outcome::ApprovedPartial, ReasonCodes::of(&[ReasonCode::DeductionsApplied])),
-    }
-}
-
-/// Whether a refunding rule decided a line and everything that it needs was there, be it that nothing is left of the line.
-#[inline]
-pub fn is_refunding(plan: &Plan, line: &LineDecision) -> bool {
-    let decided = match line.outcome {
-        Outcome::ApprovedFull | Outcome::ApprovedPartial | Outcome::Denied => true,
-        Outcome::MoreInfoRequired | Outcome::ManualReview => false,
-    };
-    decided && matches!(effect_of(plan, line.rule).action, Action::Refund(_))
-}
-
-/// The decision on a line whose amount could not be worked out.
-fn without_amount(
-    no_amount: NoAmount,
-    place: u16,
-    rule: RuleRef,
-    mut lacking: ReasonCodes,
-    liable: Option<LiableParty>,
-) -> LineDecision {
-    match no_amount {
-        // A fault is for a person, whatever the claim still lacks.
-        NoAmount::Faulty(fault) => {
-            undecided(place, rule, Outcome::ManualReview, ReasonCodes::of(&[fault_code(fault)]), liable)
-        }
-        NoAmount::Missing(missing) => {
-            lacking.insert(ReasonCode::FactMissing);
-            let undecided = undecided(place, rule, Outcome::MoreInfoRequired, lacking, liable);
-            LineDecision { missing_facts: missing, ..undecided }
-        }
-    }
-}
-
 /// Decides all claimed lines. Where components are claimed alone, no line is: then the lines that these belong to only
 /// say which of their rules would refund.
 pub fn lines<R: Recorder>(claim: &Claim<'_, '_, '_>, recorder: &mut R) -> Decided {
@@ -390,69 +217,4 @@ pub fn lines<R: Recorder>(claim: &Claim<'_, '_, '_>, recorder: &mut R) -> Decide
         decide_together(claim, &shared, &mut decided, recorder);
     }
     decided
-}
-
-/// What a rule says, or the policy's `otherwise`.
-#[inline]
-pub fn effect_of(plan: &Plan, rule: RuleRef) -> &RuleEffect {
-    plan.effect(rule)
-}
-
-/// What the claim lacks of what a rule demands, in order of precedence.
-pub fn unmet(claim: &Claim<'_, '_, '_>, effect: &RuleEffect) -> ReasonCodes {
-    let mut codes = ReasonCodes::default();
-    for &demand in &effect.demands {
-        match demand {
-            Demand::Reason if claim.facts.claim.reason.is_none() => codes.insert(ReasonCode::ReasonRequired),
-            Demand::ClearText if !claim.vague().is_empty() => codes.insert(ReasonCode::ReasonTooVague),
-            Demand::Reason | Demand::ClearText => {}
-            Demand::ReasonEvidence | Demand::Evidence(_) => {
-                let requirement =
-                    claim.requirement(demand).and_then(|place| claim.plan.requirements.get(usize::from(place)));
-                if requirement.is_some_and(|requirement| !claim.is_met(requirement)) {
-                    codes.insert(ReasonCode::EvidenceMissing);
-                    claim.material().rejected.iter().for_each(|it| codes.insert(it.problem.reason_code()));
-                }
-            }
-        }
-    }
-    codes
-}
-
-fn fault_code(fault: Fault) -> ReasonCode {
-    match fault {
-        Fault::NotComputable => ReasonCode::NotComputable,
-        Fault::BeyondCalendar => ReasonCode::CalendarNotCovered,
-    }
-}
-
-fn liable<R: Recorder>(line: &mut Line<'_, '_, '_, R>) -> Option<LiableParty> {
-    match line.value(line.plan.liable) {
-        Ok(Some(Value::Word(word))) => LiableParty::from_index(*word),
-        Ok(Some(Value::Flag(_) | Value::Set(_) | Value::Quantity(_) | Value::Text) | None) | Err(_) => None,
-    }
-}
-
-/// A line for which no amount was worked out.
-fn undecided(
-    line: u16,
-    rule: RuleRef,
-    outcome: Outcome,
-    reason_codes: ReasonCodes,
-    liable: Option<LiableParty>,
-) -> LineDecision {
-    LineDecision {
-        line,
-        outcome,
-        reason_codes,
-        rule,
-        liable,
-        base: Amount::ZERO,
-        refund: Amount::ZERO,
-        due: Amount::ZERO,
-        deductions: SmallVec::new(),
-        compensations: SmallVec::new(),
-        amounts_due: SmallVec::new(),
-        missing_facts: MissingFacts::new(),
-    }
 }

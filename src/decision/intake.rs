@@ -5,6 +5,7 @@
 
 mod claim;
 mod earlier;
+mod inputs;
 mod lines;
 mod money;
 mod payment;

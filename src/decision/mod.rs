@@ -5,13 +5,14 @@
 //! There is no clock, no randomness and no input but the arguments.
 
 mod beside;
+mod claim;
 mod components;
+mod decided;
 mod deduct;
 mod evaluate;
 pub mod evidence;
 pub mod explain;
 mod field;
-mod inputs;
 pub mod intake;
 mod line;
 mod machine;
@@ -25,6 +26,7 @@ mod window;
 
 use smallvec::SmallVec;
 
+use crate::decision::claim::Claim;
 use crate::decision::evidence::Material;
 use crate::decision::explain::Recorder;
 use crate::domain::decision::{Decision, EvidenceReport, EvidenceVerdict, ReasonCodes};
@@ -41,7 +43,7 @@ pub use intake::{Purpose, Rows, intake, intake_into};
 
 /// Decides a claim. Never fails: what cannot be decided is an outcome of its own.
 pub fn decide(plan: &Plan, facts: &Facts<'_>, recorder: &mut impl Recorder) -> Decision {
-    let claim = evaluate::Claim::new(plan, facts);
+    let claim = Claim::new(plan, facts);
     let lines = evaluate::lines(&claim, recorder);
     settle::order(&claim, lines)
 }

@@ -3,8 +3,9 @@
 
 use smallvec::SmallVec;
 
+use crate::decision::claim::Claim;
 use crate::decision::components::{components, deciding, share_of};
-use crate::decision::evaluate::{Claim, Decided, approved, effect_of, is_refunding};
+use crate::decision::decided::{Decided, approved, effect_of, is_refunding};
 use crate::decision::evidence::report;
 use crate::decision::tenders::{lost, split};
 use crate::decision::window::times;

@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use crate::decision::evaluate::Claim;
+use crate::decision::claim::Claim;
 use crate::decision::window::{Times, times};
 use crate::domain::allocate::{Parts, Share, allocate};
 use crate::domain::decision::{DateWindow, LineDecision, TenderRefund};

@@ -6,10 +6,11 @@
 use smallvec::SmallVec;
 
 use crate::decision::beside::{beside, with_beside};
+use crate::decision::claim::{Claim, unmet};
+use crate::decision::decided::{Decided, effect_of, is_refunding, refunded};
 use crate::decision::deduct::{
     Deductions, NoAmount, StepResult, Taken, deduct_together, extra_amount, source, step_amount,
 };
-use crate::decision::evaluate::{Claim, Decided, effect_of, is_refunding, refunded, unmet};
 use crate::decision::explain::Recorder;
 use crate::decision::line::{Line, MissingFacts, TestResult};
 use crate::decision::machine::Fault;

@@ -1,6 +1,7 @@
 //! When a reviewer will have looked, and when the money arrives.
 
-use crate::decision::evaluate::{Claim, effect_of, is_refunding};
+use crate::decision::claim::Claim;
+use crate::decision::decided::{effect_of, is_refunding};
 use crate::domain::calendar::Calendar;
 use crate::domain::decision::{DateWindow, LineDecision};
 use crate::domain::time::Day;

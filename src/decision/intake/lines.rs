@@ -5,9 +5,8 @@ use std::fmt::Display;
 use smallvec::SmallVec;
 
 use crate::decision::field::{Of, Seen, Shown, Twice};
-use crate::decision::inputs;
 use crate::decision::intake::claim::about_lines;
-use crate::decision::intake::{Intake, Rows, Sums, place, set};
+use crate::decision::intake::{Intake, Rows, Sums, inputs, place, set};
 use crate::domain::facts::{Coverage, LineFacts, Value, Values};
 use crate::domain::money::Amount;
 use crate::domain::ratio::Ratio;

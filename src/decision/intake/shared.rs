@@ -3,8 +3,7 @@
 use smallvec::SmallVec;
 
 use crate::decision::field::{Joined, Shown};
-use crate::decision::inputs;
-use crate::decision::intake::{Intake, Rows, moment, place, set};
+use crate::decision::intake::{Intake, Rows, inputs, moment, place, set};
 use crate::domain::facts::{ClaimFacts, FactId, Value, Values};
 use crate::domain::ratio::Ratio;
 use crate::domain::request::{Claim, Order};
