@@ -15,6 +15,11 @@ use crate::reload::status_view::StatusHandle;
 /// Channel for the answer. If the caller is gone, the command is still carried out.
 pub type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
 
+/// Gives an answer. Whoever asked may be gone: what was done is done all the same.
+pub(super) fn answer<T>(reply: Reply<T>, result: Result<T, Refusal>) {
+    let _ = reply.send(result);
+}
+
 /// Something asked of the one task.
 #[derive(Debug)]
 pub enum ReloadCommand {

@@ -20,6 +20,7 @@ mod log;
 pub mod persist;
 mod refresh;
 pub mod signal;
+mod staging;
 mod state;
 pub mod status_view;
 

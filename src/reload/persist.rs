@@ -16,8 +16,7 @@ use crate::engine::history::HistoryEntry;
 use crate::engine::status::{KnownGood, Refusal};
 use crate::policy::bundle::Digest;
 use crate::reload::Reloader;
-use crate::reload::handle::Reply;
-use crate::reload::refresh::answer;
+use crate::reload::handle::{Reply, answer};
 use crate::state_dir::StateDir;
 use crate::telemetry::event::NotKept;
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
 use tokio::task::JoinError;
 use tokio::time::{Instant, timeout};
 
@@ -15,7 +14,7 @@ use crate::policy::diff::{Changes, Content};
 use crate::reload::Reloader;
 use crate::reload::clock;
 use crate::reload::flap_damper::{HoldState, Quality};
-use crate::reload::handle::{Reply, Requester};
+use crate::reload::handle::{Reply, Requester, answer};
 use crate::reload::loader::{LoadContext, LoadOutcome, Ready, Wants};
 use crate::reload::log::{self, Before};
 use crate::reload::state::SourceState;
@@ -479,9 +478,4 @@ const fn kind(trigger: ReloadTrigger) -> Kind {
             Kind::Asked
         }
     }
-}
-
-/// Gives an answer. Whoever asked may be gone: what was done is done all the same.
-pub(super) fn answer<T>(reply: oneshot::Sender<Result<T, Refusal>>, result: Result<T, Refusal>) {
-    let _ = reply.send(result);
 }

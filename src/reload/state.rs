@@ -7,8 +7,8 @@ use crate::engine::activations::{Activated, Activations, Withdrawal};
 use crate::engine::history::{History, HistoryEntry};
 use crate::engine::snapshot::Snapshot;
 use crate::engine::status::{
-    Failed, Hold, PolicyLabel, RECENT_ACTIVATIONS_MAX, Refusal, RestartForecast, Revisions, SourceStatus, StartedFrom,
-    Status, WhyFailed,
+    CandidateReport, Failed, Hold, PolicyLabel, RECENT_ACTIVATIONS_MAX, Refusal, RestartForecast, Revisions,
+    SourceStatus, StartedFrom, Status, WhyFailed,
 };
 use crate::policy::bundle::Digest;
 use crate::policy::diff::Content;
@@ -180,7 +180,7 @@ impl ReloaderState {
             last_failure: self.last_failure.clone(),
             restart: self.restart(disk),
             last_known_good: good.map(|kept| kept.revision.clone()),
-            candidate: self.candidate.as_ref().map(|candidate| candidate.report(self)),
+            candidate: self.candidate.as_ref().map(|candidate| self.report_of(candidate)),
             activations: self.activations.entries().take(RECENT_ACTIVATIONS_MAX).cloned().collect(),
             last_attempt: self.last_attempt,
             notices: {
@@ -230,6 +230,11 @@ impl ReloaderState {
             |kept: &HistoryEntry| Some(Withdrawal { digest: kept.revision.digest, ..withdrawal(kept)?.clone() });
         let choices: Vec<Withdrawal> = before().filter_map(choice).collect();
         Err(if choices.is_empty() { Refusal::NoRevision { wanted: None } } else { Refusal::AllWithdrawn { choices } })
+    }
+
+    /// The report of a candidate, by what is in force and withdrawn.
+    pub(super) fn report_of(&self, candidate: &Candidate) -> CandidateReport {
+        candidate.report(&self.activations, self.history.in_force())
     }
 
     /// Values of the gauges.
