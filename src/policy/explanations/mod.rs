@@ -1,7 +1,7 @@
 //! Explanations of the diagnostic codes: the meaning of each, with a policy that has the mistake and the same mended.
 //!
 //! `CODE.md` beside this file explains one code: title, severities, meaning, wrong and mended. `requite explain` and
-//! `docs/diagnostics.md` are made from these files, and `tests/explanations.rs` runs every snippet. A new code needs its
+//! `docs/diagnostics.md` are made from these files, and `tests/policies/explanations.rs` runs every snippet. A new code needs its
 //! file and its line in `SOURCES`.
 
 use std::fmt::Write as _;

@@ -2,14 +2,6 @@
 //!
 //! A program of its own, because the counter stands in for its allocator. Peaks are counted, not measured, so
 //! they are the same on every machine; time shows itself as a test that does not end.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail"
-)]
 
 use allocation_counter::measure;
 use requite::domain::limits::{DIAGNOSTICS_MAX, MESSAGE_CHARS_MAX, PHRASE_BYTES_MAX};

@@ -1,5 +1,4 @@
 //! Plans, and random claims on random orders, for the tests that decide.
-#![allow(dead_code, reason = "each test uses a part of it")]
 
 use std::sync::LazyLock;
 

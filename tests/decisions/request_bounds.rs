@@ -1,19 +1,8 @@
 //! Every bound of a request from both sides: what just fits is decided, one more is refused by the name of its field;
 //! what is missing, and what stands where it does not belong.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail"
-)]
-
-mod decide_support;
 
 use std::sync::LazyLock;
 
-use decide_support::{cny, inline, money};
 use requite::decision::{Purpose, intake};
 use requite::domain::limits::{
     AMOUNT_MINOR_UNITS_MAX, CLAIM_TEXT_BYTES_MAX, COMPONENTS_MAX, DECIMAL_DIGITS_MAX, DECIMAL_PLACES_MAX, EARLIER_MAX,
@@ -26,6 +15,8 @@ use requite::domain::request::{
 use requite::domain::time::{Elapsed, Timestamp};
 use requite::domain::words::AmountKind;
 use requite::plan::Plan;
+
+use crate::support::decide::{cny, inline, money};
 
 static PLAN: LazyLock<Plan> = LazyLock::new(|| {
     inline(

@@ -1,22 +1,11 @@
 //! A decision on an order of one line takes nothing from the heap, whatever the answer.
 //!
 //! A program of its own, because the counter stands in for its allocator.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail"
-)]
-
-mod decide_support;
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
 
 use allocation_counter::measure;
-use decide_support::{STANDARD, after, bad_piece, cny, good_piece, placed};
 use requite::decision::explain::Silent;
 use requite::decision::{Purpose, decide, intake};
 use requite::domain::decision::Decision;
@@ -24,9 +13,11 @@ use requite::domain::request::{Claim, Evidence, Fraction, Line, Order, Request, 
 use requite::domain::time::Timestamp;
 use requite::domain::words::{LiableParty, OrderStage, Outcome, RequestType};
 
+use crate::support::decide::{STANDARD, after, bad_piece, cny, good_piece, placed};
+
 /// Late delivery of an order of 200.00 by two tenders, with the two records that prove it.
 fn late() -> Request<'static> {
-    let due = after(placed(), 80 * decide_support::HOUR);
+    let due = after(placed(), 80 * crate::support::decide::HOUR);
     Request {
         order: Order {
             id: "order-1",
@@ -52,7 +43,7 @@ fn late() -> Request<'static> {
             reason: "late_delivery",
             liable_party: Some(LiableParty::Platform),
             channel: "app",
-            requested_at: Some(after(due, 17 * decide_support::HOUR)),
+            requested_at: Some(after(due, 17 * crate::support::decide::HOUR)),
             evidence: vec![good_piece("a", "order_record"), good_piece("b", "promised_time_record")],
             ..Claim::default()
         },
@@ -90,7 +81,7 @@ fn no_answer_on_one_line_takes_anything_from_the_heap() {
                 of.claim = Claim {
                     reason: "",
                     evidence: Vec::new(),
-                    requested_at: Some(after(placed(), decide_support::HOUR)),
+                    requested_at: Some(after(placed(), crate::support::decide::HOUR)),
                     ..of.claim.clone()
                 };
             }),

@@ -1,13 +1,5 @@
 //! The published policies under `policies/examples` are admitted without warnings, hold their own
 //! cases, and between them use every operator of the language.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail"
-)]
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -3,18 +3,6 @@
 //! lines, tenders and pieces of evidence are written changes nothing.
 //!
 //! `REQUITE_SHIPPED_ORDERS` is the number of orders under each policy.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail"
-)]
-
-#[path = "random_policies/number.rs"]
-#[allow(dead_code, reason = "each test uses a part of it")]
-mod number;
 
 use std::path::{Path, PathBuf};
 
@@ -35,7 +23,7 @@ use requite::plan::vocabulary::VocabularyId;
 use requite::plan::{Plan, TenderOrder};
 use requite::policy::bundle::{Bundle, BundleFile};
 
-use number::Chance;
+use super::random_policies::number::Chance;
 
 const ORDERS: u64 = 200;
 const CLAIMS: usize = 5;

@@ -1,14 +1,5 @@
 //! What a diff of two bundles says: every edit as exactly that edit, and nothing of what is only layout.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail"
-)]
 
-#[path = "policy_diff/examples.rs"]
 mod examples;
 
 use std::collections::BTreeSet;

@@ -4,19 +4,8 @@
 //! straight, over the request, with fractions of 128 bits. Both must agree on the outcome, the
 //! refund, and the primary reason of tens of thousands of random claims.
 //!
-//! `REQUITE_REFERENCE_CASES=1000000 cargo test --release --test reference` takes its time.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail"
-)]
+//! `REQUITE_REFERENCE_CASES=1000000 cargo test --release --test decisions reference` takes its time.
 
-mod decide_support;
-
-use decide_support::{HOUR, STANDARD, decided, minor, requests};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use requite::domain::request::{Evidence, Line, Refundability, Request, Tender};
@@ -24,6 +13,8 @@ use requite::domain::words::LiableParty::{self, Customer, Merchant, Platform};
 use requite::domain::words::Outcome::{self, ApprovedFull, ApprovedPartial, Denied, ManualReview, MoreInfoRequired};
 use requite::domain::words::ReasonCode::{self, *};
 use requite::domain::words::{OrderStage, RequestType};
+
+use crate::support::decide::{HOUR, STANDARD, decided, minor, requests};
 
 /// What the guide says of a claim.
 #[derive(PartialEq, Debug)]

@@ -1,23 +1,9 @@
 //! What always holds of a decision, whatever the claim: the ten invariants, on random claims under
 //! the standard policy, and figures of published policies that must come out to the cent.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail"
-)]
-
-mod decide_support;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use decide_support::{
-    HOUR, KINDS, STANDARD, admission, after, bad_piece, cny, complete_requests, decided, every_piece, good_piece,
-    inline, left_of, minor, money, pay, placed, requests, standard,
-};
 use proptest::prelude::*;
 use proptest::sample::select;
 use requite::decision::explain::Recorder;
@@ -33,6 +19,11 @@ use requite::plan::Plan;
 use requite::plan::rule::Action;
 use requite::plan::test::Answer;
 use requite::policy::bundle::BundleFile;
+
+use crate::support::decide::{
+    HOUR, KINDS, STANDARD, admission, after, bad_piece, cny, complete_requests, decided, every_piece, good_piece,
+    inline, left_of, minor, money, pay, placed, requests, standard,
+};
 
 const CASES: u32 = 400;
 
@@ -453,7 +444,7 @@ fn what_is_missing_does_not_depend_on_the_order_of_lines() {
 
 /// An order of these prices that was just placed.
 fn not_started(prices: &[i64]) -> Request<'static> {
-    let lines = prices.iter().zip(decide_support::LINE_IDS);
+    let lines = prices.iter().zip(crate::support::decide::LINE_IDS);
     let line = |(paid, id): (&i64, &'static str)| Line {
         id,
         stage: Some(OrderStage::NotStarted),

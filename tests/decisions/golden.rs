@@ -1,13 +1,5 @@
 //! The standard policy comes to the same figures as exact fractions worked out elsewhere; see
 //! `tests/golden/README.md`.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail"
-)]
 
 use std::collections::HashMap;
 use std::fs;

@@ -1,20 +1,11 @@
 //! What goes back adds up to what was paid, to the last cent, however a claim is cut.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail"
-)]
 
-mod decide_support;
-
-use decide_support::{LINE_IDS, cny, decided, inline, minor, pay, placed};
 use requite::domain::decision::{Decision, ReasonCodes};
 use requite::domain::request::{Claim, Component, InputValue, Line, Order, Refundability, Request};
 use requite::domain::words::{Outcome, ReasonCode};
 use requite::plan::Plan;
+
+use crate::support::decide::{LINE_IDS, cny, decided, inline, minor, pay, placed};
 
 const FULL: &str = "  - { id: all, refund: full }\n";
 

@@ -1,23 +1,14 @@
 //! Claims on one order, one after the other: in every order, overlapping, repeated, on lines that went back before. However
 //! it is cut, the order gets the same in all.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail"
-)]
 
-mod decide_support;
-
-use decide_support::{cny, decided, inline, minor};
 use requite::domain::decision::{Decision, DeductionSource, RuleRef};
 use requite::domain::request::{Claim, Component, EarlierAmount, Fraction, Line, Order, Request};
 use requite::domain::time::Timestamp;
 use requite::domain::words::{AmountKind, RequestType};
 use requite::plan::Plan;
 use requite::plan::rule::Action;
+
+use crate::support::decide::{cny, decided, inline, minor};
 
 const IDS: [&str; 3] = ["a", "b", "c"];
 

@@ -4,42 +4,21 @@
 //! `REQUITE_RANDOM_CASES` is the number of policies; each decides [`ORDERS`] requests. `REQUITE_RANDOM_FIRST` is the seed of
 //! the first of them, so that a long run can be made in parts. `REQUITE_RANDOM_SEED` tries one policy alone, that of this
 //! seed.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail"
-)]
 
-#[path = "random_policies/ast.rs"]
-mod ast;
-#[path = "random_policies/claims.rs"]
+pub mod ast;
 mod claims;
-#[path = "random_policies/facts.rs"]
 mod facts;
-#[path = "random_policies/formulas.rs"]
 #[allow(clippy::wildcard_enum_match_arm, reason = "a generator has an answer for every other type")]
-mod formulas;
-#[path = "random_policies/lines.rs"]
+pub mod formulas;
 mod lines;
-#[path = "random_policies/number.rs"]
-mod number;
-#[path = "random_policies/order.rs"]
+pub mod number;
 mod order;
-#[path = "random_policies/proofs.rs"]
 mod proofs;
-#[path = "random_policies/requests.rs"]
-mod requests;
-#[path = "random_policies/rules.rs"]
-#[allow(dead_code, reason = "each test uses a part of it")]
+pub mod requests;
 #[allow(clippy::wildcard_enum_match_arm, reason = "a generator has an answer for every other type")]
-mod rules;
-#[path = "random_policies/windows.rs"]
+pub mod rules;
 mod windows;
-#[path = "random_policies/yaml.rs"]
-mod yaml;
+pub mod yaml;
 
 use std::collections::BTreeMap;
 
@@ -56,12 +35,12 @@ use requite::plan::{self, Plan};
 use requite::policy::bundle::{Bundle, BundleFile};
 use requite::policy::diagnostic::{Colour, render};
 
-use ast::{EXTRAS, ORDER_AMOUNTS, Policy, STEPS};
-use lines::ExpectedLine;
-use number::Chance;
-use order::{Expected, ExpectedComponent};
-use proofs::Proofs;
-use windows::Days;
+use self::ast::{EXTRAS, ORDER_AMOUNTS, Policy, STEPS};
+use self::lines::ExpectedLine;
+use self::number::Chance;
+use self::order::{Expected, ExpectedComponent};
+use self::proofs::Proofs;
+use self::windows::Days;
 
 const POLICIES: u64 = 2_000;
 /// Orders under each policy.

@@ -2,14 +2,6 @@
 //! put in force without a word, and bounds are those of the program.
 //!
 //! `REQUITE_UPDATE_DOCS=1 cargo test --test docs` writes the page of them, `docs/diagnostics.md`, anew.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail"
-)]
 
 use std::collections::BTreeSet;
 

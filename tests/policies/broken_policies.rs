@@ -3,16 +3,8 @@
 //! `tests/broken/NAME.policy.yaml` is a bundle of one file, a folder `tests/broken/NAME/` a bundle
 //! of several; `tests/broken/NAME.report.txt` is the report expected of it, to the letter.
 //!
-//! `REQUITE_UPDATE_REPORTS=1 cargo test --test broken_policies` writes the reports anew. Read
+//! `REQUITE_UPDATE_REPORTS=1 cargo test --test policies broken_policies` writes the reports anew. Read
 //! what changed as the author of the policy would.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail"
-)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

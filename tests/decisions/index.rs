@@ -1,32 +1,7 @@
 //! The index of the rules against reading them from the top: the linear search stands here, and nowhere else.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail"
-)]
 
-#[path = "random_policies/ast.rs"]
-#[allow(dead_code, reason = "each test uses a part of it")]
-mod ast;
-#[path = "random_policies/formulas.rs"]
-#[allow(clippy::wildcard_enum_match_arm, reason = "a generator has an answer for every other type")]
-mod formulas;
-#[path = "random_policies/number.rs"]
-#[allow(dead_code, reason = "each test uses a part of it")]
-mod number;
-#[path = "random_policies/requests.rs"]
-mod requests;
-#[path = "random_policies/rules.rs"]
-#[allow(dead_code, reason = "each test uses a part of it")]
-#[allow(clippy::wildcard_enum_match_arm, reason = "a generator has an answer for every other type")]
-mod rules;
-#[path = "../benches/tables/mod.rs"]
+#[path = "../../benches/tables/mod.rs"]
 mod tables;
-#[path = "random_policies/yaml.rs"]
-mod yaml;
 
 use std::ops::Bound;
 
@@ -47,7 +22,8 @@ use requite::plan::rules::Rules;
 use requite::plan::test::{Accepts, Answer, Interval, Test, WordSet};
 use requite::policy::bundle::{Bundle, BundleFile};
 
-use number::Chance;
+use super::random_policies::number::Chance;
+use super::random_policies::{ast, requests, rules};
 
 /// What is known of each fact of a line; a fact that cannot be computed is neither.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

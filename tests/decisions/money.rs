@@ -1,13 +1,5 @@
 //! Orders that are claimed again, in parts, in another order, with free lines and components beside: every figure is
 //! worked out by hand in the cases of `tests/money`.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail"
-)]
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,13 +1,5 @@
 //! Bundles of several files: fragments that policies share, layers above them, and versions of one
 //! policy that follow each other in time.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail"
-)]
 
 use requite::engine::admit::admit;
 use requite::policy::bundle::{Bundle, BundleFile};

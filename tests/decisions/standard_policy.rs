@@ -1,13 +1,5 @@
 //! The default bundle is admitted with its cases, which cover the guide and the policy in full;
 //! the example requests beside it are answered as they say.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail"
-)]
 
 use std::collections::BTreeSet;
 use std::fs;
