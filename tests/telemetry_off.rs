@@ -1,6 +1,5 @@
 //! Without a collector nothing is made, and what is recorded goes nowhere.
-
-#![allow(clippy::unwrap_used, reason = "a test may panic to fail")]
+#![cfg(test)]
 
 use std::time::{Duration, Instant};
 

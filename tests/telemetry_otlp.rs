@@ -1,17 +1,8 @@
 //! What the process says of itself reaches a collector, over the wire.
+#![cfg(test)]
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail"
-)]
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of the support")]
-
-mod refund_samples;
-mod serve_support;
+#[path = "support/mod.rs"]
+mod support;
 
 use std::fs;
 use std::sync::{Arc, Mutex};
@@ -30,7 +21,6 @@ use opentelemetry_proto::tonic::metrics::v1::number_data_point;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
-use refund_samples::{completed, late};
 use requite::api::pb;
 use requite::api::pb::refund_policy_service_client::RefundPolicyServiceClient;
 use requite::client;
@@ -39,10 +29,12 @@ use requite::telemetry::event::{Decided, Panicked, ReloadResult, ReloadTrigger, 
 use requite::telemetry::logs::{LogFormat, LogSettings};
 use requite::telemetry::settings::Export;
 use requite::telemetry::{init, span};
-use serve_support::{PATIENCE, policy, serve_with, standard_policies};
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status};
+
+use crate::support::samples::{completed, late};
+use crate::support::serve::{PATIENCE, policy, serve_with, standard_policies};
 
 /// A collector that remembers everything.
 #[derive(Clone, Default)]

@@ -1,6 +1,6 @@
 //! What each fuzz target does with its bytes: it panics where something does not hold.
 //!
-//! The fuzz targets and `tests/fuzz_corpus.rs`, which replays the corpora, share this file.
+//! The fuzz targets and `tests/requests/fuzz_corpus.rs`, which replays the corpora, share this file.
 
 use std::sync::LazyLock;
 

@@ -1,18 +1,5 @@
 //! Logs that nobody reads: calls are answered, and the process ends when it is asked to.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail, also in its helper functions"
-)]
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of the support")]
-
-mod refund_samples;
-mod serve_support;
-
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, PipeReader, Read as _, Write as _};
 use std::net::SocketAddr;
@@ -20,14 +7,15 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use refund_samples::late;
 use requite::api::pb::refund_policy_service_client::RefundPolicyServiceClient;
 use requite::client;
-use serve_support::{PATIENCE, Process, copy_standard};
 use tempfile::TempDir;
 use tonic::transport::Channel;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
+
+use crate::support::samples::late;
+use crate::support::serve::{PATIENCE, Process, copy_standard};
 
 /// The promise about the end of the process, and some time for a machine that does other work, too.
 const STOP_MAX: Duration = Duration::from_secs(15);

@@ -1,20 +1,7 @@
 //! Calls over a socket: answers, statuses, health, reflection.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail, also in its helper functions"
-)]
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of the support")]
-
-mod grpc_support;
-
 use std::time::{Duration, Instant};
 
-use grpc_support::{PATIENCE, Running, admission, start};
 use prost::Message as _;
 use prost_types::FileDescriptorProto;
 use requite::api::limits::OPEN_ENDED_CALLS_MAX;
@@ -36,6 +23,8 @@ use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_types::StatusExt as _;
+
+use crate::support::grpc::{PATIENCE, Running, admission, start};
 
 const SERVICE: &str = "requite.v1.RefundPolicyService";
 

@@ -1,18 +1,5 @@
 //! A candidate is asked about live requests: its figures are exact, and no caller notices.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail"
-)]
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of the support")]
-
-mod grpc_support;
-mod refund_samples;
-
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,11 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use grpc_support::{PATIENCE, Running, start_with};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use prost::Message as _;
-use refund_samples::{completed, late};
 use requite::api::pb;
 use requite::api::pb::batch_item::Answer;
 use requite::api::pb::refund_policy_service_client::RefundPolicyServiceClient;
@@ -40,6 +25,9 @@ use requite::server::{ServerConfig, evaluate};
 use requite::telemetry::event::ReloadTrigger;
 use tokio::time::{Instant, sleep};
 use tonic::transport::Channel;
+
+use crate::support::grpc::{PATIENCE, Running, start_with};
+use crate::support::samples::{completed, late};
 
 type Client = RefundPolicyServiceClient<Channel>;
 

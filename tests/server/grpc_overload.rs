@@ -1,20 +1,7 @@
 //! Too much to do: what is refused, what the refusal says, and what is answered all the same.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail, also in its helper functions"
-)]
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of the support")]
-
-mod grpc_support;
-
 use std::num::NonZeroUsize;
 
-use grpc_support::{PATIENCE, Running, start, start_with};
 use http::HeaderName;
 use http_body_util::StreamBody;
 use hyper::body::{Bytes, Frame};
@@ -39,6 +26,8 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_types::StatusExt as _;
 use tower::{Service as _, ServiceExt as _};
+
+use crate::support::grpc::{PATIENCE, Running, start, start_with};
 
 fn limited(max: usize, caller_header: Option<&'static str>) -> ServerConfig {
     let concurrency_limit = NonZeroUsize::new(max);
@@ -165,7 +154,7 @@ const HEAVY_LINES: i64 = 160;
 
 /// A request whose answer takes long: many lines, all explained.
 fn heavy() -> pb::EvaluateRefundRequest {
-    let example = include_str!("../policies/standard/requests/platform-late-partial.json");
+    let example = include_str!("../../policies/standard/requests/platform-late-partial.json");
     let mut request = request_from_json(example).unwrap();
     let order = request.order.as_mut().unwrap();
     let line = order.lines[0].clone();

@@ -1,7 +1,5 @@
 //! The command line teaches, and its exit codes hold.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic to fail")]
-
 use std::fs;
 use std::process::{Command, Output, Stdio};
 

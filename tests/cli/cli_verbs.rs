@@ -1,28 +1,16 @@
 //! What each verb says and how it ends, as someone meets it who has never run it before.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail"
-)]
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of the support")]
-
-mod refund_samples;
-mod serve_support;
-
 use std::fs;
 use std::io::Write;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use refund_samples::late_json;
 use serde_json::{Value, json};
-use serve_support::{policy, serve, standard_policies};
 use tempfile::TempDir;
+
+use crate::support::samples::late_json;
+use crate::support::serve::{policy, serve, standard_policies};
 
 /// What came of a run.
 struct Ran {

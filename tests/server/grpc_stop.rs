@@ -1,20 +1,7 @@
 //! Stopping: in bounded time, with notice, whatever hangs.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail, also in its helper functions"
-)]
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of the support")]
-
-mod grpc_support;
-
 use std::time::{Duration, Instant};
 
-use grpc_support::{GOAWAY, PREFACE, SETTINGS, frame, greet, next_frame, start};
 use requite::api::pb::GetServerInfoRequest;
 use requite::api::pb::refund_policy_service_client::RefundPolicyServiceClient;
 use requite::client;
@@ -26,6 +13,8 @@ use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
+
+use crate::support::grpc::{GOAWAY, PREFACE, SETTINGS, frame, greet, next_frame, start};
 
 #[tokio::test]
 async fn a_watcher_hears_of_the_stop_and_does_not_hold_it_up() {

@@ -1,30 +1,12 @@
 //! Requests as hostile peers write them: both ways of reading them come to the same, over real sockets too,
 //! and those that would take memory are refused with the field named while others are served.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail, also in its helper functions"
-)]
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of the support")]
-
-#[path = "../fuzz/targets/bodies.rs"]
-mod bodies;
-mod fake_reloader;
-mod grpc_support;
-mod hostile_support;
-
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf as _, BufMut as _};
-use grpc_support::{PATIENCE, Running, start_with};
-use hostile_support::{LENGTH, Spoil, WAYS, field, nested, sample_requests, spoilt};
 use http::uri::PathAndQuery;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -42,6 +24,11 @@ use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt as _;
+
+use crate::bodies;
+use crate::support::fake_reloader;
+use crate::support::grpc::{PATIENCE, Running, start_with};
+use crate::support::hostile::{LENGTH, Spoil, WAYS, field, nested, sample_requests, spoilt};
 
 const SERVICE: &str = "requite.v1.RefundPolicyService";
 const ADMIN: &str = "requite.v1.PolicyAdminService";

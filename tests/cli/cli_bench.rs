@@ -1,19 +1,6 @@
 //! `bench` against servers that run, stall, reload and go away: what it counts, what it says, and what it
 //! leaves behind. No test here says how fast anything is.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail"
-)]
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of the support")]
-
-mod refund_samples;
-mod serve_support;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -22,11 +9,12 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use refund_samples::late_json;
 use serde_json::Value;
-use serve_support::{PATIENCE, Process, Service, policy, serve, serve_policies, standard_policies};
 use tempfile::TempDir;
 use tokio::signal::unix::{SignalKind, signal};
+
+use crate::support::samples::late_json;
+use crate::support::serve::{PATIENCE, Process, Service, policy, serve, serve_policies, standard_policies};
 
 /// A run of two seconds at most, without warm-up.
 const SHORT: [&str; 6] = ["--duration", "1s", "--warm-up", "0s", "--connections", "4"];

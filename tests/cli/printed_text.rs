@@ -1,26 +1,14 @@
 //! What reaches a terminal: no verb and no log line prints a character that commands it, forges a
 //! line, or turns the direction of writing, whatever ids, labels and file names hold.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail"
-)]
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of the support")]
-
-mod refund_samples;
-mod serve_support;
-
 use std::fs;
 use std::process::Command;
 
-use refund_samples::late_json;
 use serde_json::json;
-use serve_support::{policy, serve, standard_policies};
 use tempfile::TempDir;
+
+use crate::support::samples::late_json;
+use crate::support::serve::{policy, serve, standard_policies};
 
 /// Clears the screen, rings, forges an error, turns the direction of writing, hides.
 const HOSTILE: &str = "x\u{1b}[2J\u{7}\r\nerror: forged\u{9b}1m\u{202e}\u{2066}\u{200b}\u{2028}y";

@@ -1,22 +1,9 @@
 //! The pages over HTTP: what they say, when, and what they bear.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail, also in its helper functions"
-)]
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of the support")]
-
-mod fake_reloader;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use fake_reloader::{PATIENCE, Teller, broken, bundle, sent};
 use requite::domain::words::{Outcome, ReasonCode};
 use requite::reload::handle::{Knowing, ReloadCommand, ReloadHandle, Replace};
 use requite::server::Drained;
@@ -27,6 +14,9 @@ use tokio::net::TcpStream;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+
+use crate::METRICS;
+use crate::support::fake_reloader::{PATIENCE, Teller, broken, bundle, sent};
 
 /// Pages that are served.
 struct Running {
@@ -227,6 +217,7 @@ async fn readiness_follows_the_server_and_not_the_policies() {
 
 #[tokio::test]
 async fn metrics_tell_what_is_in_force_and_what_was_counted() {
+    let _turn = METRICS.lock().await;
     let server = start(PagesConfig::default()).await;
     server.readiness.send_replace(Readiness::Serving);
     let before = server.metrics().await;
@@ -274,7 +265,7 @@ async fn metrics_tell_what_is_in_force_and_what_was_counted() {
 async fn every_metric_is_documented_and_every_counter_has_a_sample_from_the_start() {
     let server = start(PagesConfig::default()).await;
     let page = server.get("/metrics").await.text;
-    let docs = include_str!("../docs/admin-reference.md");
+    let docs = include_str!("../../docs/admin-reference.md");
     let mut empty = Vec::new();
     for line in page.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
         let (name, kind) = line.split_once(' ').unwrap();

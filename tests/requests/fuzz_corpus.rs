@@ -3,25 +3,12 @@
 //! What a fuzzer finds is put there. `REQUITE_UPDATE_CORPUS=1` writes the seeds again, from the
 //! sample requests, the shipped policies, and shapes that hostile peers write.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail, also in its helper functions"
-)]
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of the support")]
-
-#[path = "../fuzz/targets/bodies.rs"]
-mod bodies;
-mod hostile_support;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use hostile_support::{Spoil, WAYS, field, nested, sample_requests, spoilt};
+use crate::bodies;
+use crate::support::hostile::{LENGTH, Spoil, WAYS, field, nested, sample_requests, spoilt};
 
 type Seeds = BTreeMap<String, Vec<u8>>;
 
@@ -125,7 +112,7 @@ fn requests() -> Seeds {
         ("fields-of-evidence", &[7, 6, 9]),
     ] {
         let (list, around) = path.split_last().unwrap();
-        seeds.insert(format!("empty-{name}"), nested(around, &field(*list, hostile_support::LENGTH, &[]).repeat(600)));
+        seeds.insert(format!("empty-{name}"), nested(around, &field(*list, LENGTH, &[]).repeat(600)));
     }
     seeds.insert("nothing".to_owned(), Vec::new());
     seeds

@@ -1,15 +1,5 @@
 //! What stands around a call: a panic, a deadline, a failure.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail, also in its helper functions"
-)]
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of the support")]
-
 use std::future::{Future, pending};
 use std::pin::Pin;
 use std::task::{Context, Poll};

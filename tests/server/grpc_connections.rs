@@ -1,29 +1,18 @@
 //! What one peer can take: settings, silence, floods, and too many connections.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail, also in its helper functions"
-)]
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of the support")]
-
-mod grpc_support;
-
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use grpc_support::{
-    END_HEADERS_AND_STREAM, GOAWAY, HEADERS, PREFACE, SETTINGS, closed, frame, greet, next_frame, start,
-};
 use requite::api::pb::refund_policy_service_client::RefundPolicyServiceClient;
 use requite::api::pb::{BatchEvaluateRefundRequest, EvaluateRefundRequest, GetServerInfoRequest};
 use requite::server::ServerConfig;
 use requite::server::limits::{BATCHES_AT_ONCE_MAX, FIRST_BYTES_TIMEOUT};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
+
+use crate::support::grpc::{
+    END_HEADERS_AND_STREAM, GOAWAY, HEADERS, PREFACE, SETTINGS, closed, frame, greet, next_frame, start,
+};
 
 /// Malformed HEADERS sent, at most: three times what the server puts up with.
 const FLOOD: u32 = 3 * 1_024;

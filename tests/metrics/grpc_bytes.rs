@@ -1,22 +1,9 @@
 //! What calls may hold while they wait: messages in crumbs, bodies that never end, answers that nobody reads.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail, also in its helper functions"
-)]
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of the support")]
-
-mod grpc_support;
-
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use grpc_support::{PATIENCE, frame, greet, next_frame, start};
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{RecvStream, SendStream};
 use http::{HeaderMap, Request};
@@ -32,13 +19,12 @@ use requite::server::limits::{
 use requite::telemetry::prometheus;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
-use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-/// The metrics are those of the process: tests that read them take turns.
-static METRICS: Mutex<()> = Mutex::const_new(());
+use crate::METRICS;
+use crate::support::grpc::{PATIENCE, frame, greet, next_frame, start};
 
 const BATCH: &str = "BatchEvaluateRefund";
 

@@ -1,22 +1,9 @@
 //! The largest request that the documented counts allow, asked of a running server: an order of 256 lines claimed once
 //! more, with all that earlier answers may have named.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail, also in its helper functions"
-)]
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of the support")]
-
-mod grpc_support;
-
 use std::fs;
 use std::process::Command;
 
-use grpc_support::{Running, start_with};
 use prost::Message as _;
 use prost_types::Timestamp;
 use requite::api::limits::EVALUATION_MESSAGE_BYTES_MAX;
@@ -31,6 +18,8 @@ use requite::server::{ServerConfig, evaluate};
 use tonic::Code;
 use tonic::transport::Channel;
 use tonic_types::StatusExt as _;
+
+use crate::support::grpc::{Running, start_with};
 
 /// A policy that names four amounts for each line. Names have 20 bytes.
 const POLICY: &str = r#"

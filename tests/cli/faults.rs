@@ -1,19 +1,6 @@
 //! Faults on a real server: each leaves the metric and the line that the table of `docs/operations.md`
 //! names, storms leave a few lines, and nothing hostile gets into the log or makes series.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail, also in its helper functions"
-)]
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of the support")]
-
-mod refund_samples;
-mod serve_support;
-
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs;
@@ -29,15 +16,16 @@ use h2::SendStream;
 use h2::client::{ResponseFuture, SendRequest};
 use http::{HeaderValue, Request};
 use prost::Message as _;
-use refund_samples::late;
 use requite::api::pb::EvaluateRefundRequest;
 use requite::domain::printable::is_hidden;
 use requite::telemetry::caller::{NAMED_CALLERS_MAX, SERIES_MAX};
 use requite::telemetry::log_limit::LINES_PER_WINDOW_MAX;
 use serde_json::Value;
-use serve_support::{PATIENCE, Process, Service, policy, serve, standard_policies};
 use tempfile::TempDir;
 use tokio::time::timeout;
+
+use crate::support::samples::late;
+use crate::support::serve::{PATIENCE, Process, Service, policy, serve, standard_policies};
 
 const EVALUATE: &str = "requite.v1.RefundPolicyService/EvaluateRefund";
 const INFO: &str = "requite.v1.RefundPolicyService/GetServerInfo";
@@ -399,7 +387,7 @@ async fn broken_files(server: &Watched, source: &TempDir, state: &Path) {
 
 /// What the table says: the names of the metrics, and the beginnings of the lines.
 fn table() -> Vec<(String, Vec<String>)> {
-    let page = include_str!("../docs/operations.md");
+    let page = include_str!("../../docs/operations.md");
     let (_, rows) = page.split_once("| fault | metric | log line |\n|---|---|---|\n").unwrap();
     let rows = rows.lines().take_while(|line| line.starts_with('|'));
     let quoted = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();

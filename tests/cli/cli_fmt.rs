@@ -1,12 +1,4 @@
 //! `requite fmt`: one way to write policies, nothing said differently, nothing lost.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail"
-)]
 
 use std::fs;
 use std::path::Path;

@@ -3,16 +3,8 @@
 //! `tests/request_json/NAME.json` is a request, `tests/request_json/NAME.report.txt` what `requite eval` says of
 //! it, to the letter; of one that can be read, the message as it is written again.
 //!
-//! `REQUITE_UPDATE_REPORTS=1 cargo test --test request_json` writes the reports anew. Read what changed as the
+//! `REQUITE_UPDATE_REPORTS=1 cargo test --test requests request_json` writes the reports anew. Read what changed as the
 //! author of the request would.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail"
-)]
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,22 +1,9 @@
 //! Places for connections: who makes room where they are crowded, and how long one may stay.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail, also in its helper functions"
-)]
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of the support")]
-
-mod grpc_support;
-
 use std::error::Error;
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-use grpc_support::{GOAWAY, PATIENCE, Running, closed, greet, greet_from, next_frame, start};
 use requite::api::pb::GetServerInfoRequest;
 use requite::api::pb::refund_policy_service_client::RefundPolicyServiceClient;
 use requite::server::ServerConfig;
@@ -28,6 +15,8 @@ use tonic::Code;
 use tonic::transport::Channel;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
+
+use crate::support::grpc::{GOAWAY, PATIENCE, Running, closed, greet, greet_from, next_frame, start};
 
 fn places(connections_max: usize) -> ServerConfig {
     ServerConfig { connections_max, connections_per_peer_max: Some(connections_max), ..ServerConfig::default() }

@@ -1,24 +1,9 @@
 //! The standard policy over gRPC: the answers callers get, and what they hear of bad requests.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail, also in its helper functions"
-)]
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of the support")]
-
-mod grpc_support;
-mod refund_samples;
-
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use grpc_support::{Running, start_with};
 use prost_types::{Duration, Timestamp};
-use refund_samples::{completed, late, without_promised_time};
 use requite::api::pb;
 use requite::api::pb::batch_item::Answer;
 use requite::api::pb::refund_policy_service_client::RefundPolicyServiceClient;
@@ -29,6 +14,9 @@ use requite::source::directory;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
+
+use crate::support::grpc::{Running, start_with};
+use crate::support::samples::{completed, late, without_promised_time};
 
 /// A policy with everything that the standard one leaves out: a currency without decimals, inputs,
 /// tags and sub-stages.
