@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use requite::domain::words::Outcome;
 use requite::telemetry::event::Decided;
-use requite::telemetry::logs::{LogFormat, LogSettings};
+use requite::telemetry::log_format::LogFormat;
+use requite::telemetry::logs::LogSettings;
 use requite::telemetry::settings::Export;
 use requite::telemetry::{init, span};
 

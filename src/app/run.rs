@@ -32,7 +32,8 @@ use crate::server::series::declare_series;
 use crate::server::{self, Drained, ServeError};
 use crate::source::Source;
 use crate::telemetry::event::{Panicked, ReloadTrigger};
-use crate::telemetry::logs::{self, LogFormat, log_panics};
+use crate::telemetry::log_format::LogFormat;
+use crate::telemetry::logs::{self, log_panics};
 use crate::telemetry::{self, FLUSH_MAX, InitError};
 
 /// Longest time from the signal to the end of serving, whatever hangs. The server's own drain is

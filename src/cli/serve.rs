@@ -23,7 +23,8 @@ use crate::server::limits::CONNECTIONS_MAX;
 use crate::server::pages::{PAGES_CONNECTIONS_MAX, PagesConfig};
 use crate::server::{OverloadConfig, ServerConfig};
 use crate::telemetry::InitError;
-use crate::telemetry::logs::{LogFormat, LogSettings};
+use crate::telemetry::log_format::LogFormat;
+use crate::telemetry::logs::LogSettings;
 use crate::telemetry::settings::Export;
 
 /// What is logged unless someone asks for more or less.

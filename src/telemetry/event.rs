@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::domain::words::{Outcome, ReasonCode};
 use crate::telemetry::counts;
+use crate::telemetry::instruments::instruments;
 use crate::telemetry::log_limit::LogLimiter;
-use crate::telemetry::metrics::instruments;
 
 /// A claim was decided.
 #[derive(Clone, Copy, Debug)]

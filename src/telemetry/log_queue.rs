@@ -17,8 +17,9 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::telemetry::audit;
 use crate::telemetry::counts;
+use crate::telemetry::labels::LineLoss;
 use crate::telemetry::log_escape::printable_json;
-use crate::telemetry::logs::LogFormat;
+use crate::telemetry::log_format::LogFormat;
 
 /// One line, in bytes; what is longer is cut. Collectors of logs split lines at this length.
 pub const LINE_BYTES_MAX: usize = 16 * 1024;
@@ -51,31 +52,6 @@ pub(super) enum LineKind {
     Event,
     /// An audit record of an admin call.
     Audit,
-}
-
-/// The reason why a line never reached the log.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum LineLoss {
-    /// There was no room for an event.
-    Event,
-    /// There was no room for an audit record.
-    Audit,
-    /// The log could not be written.
-    Unwritable,
-}
-
-impl LineLoss {
-    /// All of them.
-    pub(super) const ALL: [Self; 3] = [Self::Event, Self::Audit, Self::Unwritable];
-
-    /// The word for it in metrics.
-    pub(super) const fn slug(self) -> &'static str {
-        match self {
-            Self::Event => "event",
-            Self::Audit => "audit",
-            Self::Unwritable => "unwritable",
-        }
-    }
 }
 
 /// The queue of log lines for the thread that writes them. Clones are the same queue.

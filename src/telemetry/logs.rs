@@ -17,20 +17,11 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::telemetry::log_escape::PrintableFields;
+use crate::telemetry::log_format::LogFormat;
 use crate::telemetry::log_limit::LogLimiter;
 use crate::telemetry::log_queue::LogQueue;
 use crate::telemetry::terminal::shows_colour;
 use crate::telemetry::{InitError, span};
-
-/// The format of log lines.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum LogFormat {
-    /// Lines for people.
-    #[default]
-    Text,
-    /// One JSON object per line.
-    Json,
-}
 
 /// The format and the filter of the log.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -1,39 +1,17 @@
-//! The instruments of a collector. What is counted stands in [`counts`] and is only read here, when
-//! it is exported; a histogram cannot be read so, and is recorded where it happens.
+//! All instruments of a collector. What is counted stands in [`counts`] and is only read here, when it is exported.
 
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{Histogram, Meter, MeterProvider};
+use opentelemetry::metrics::{Meter, MeterProvider};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 
 use crate::domain::time::NANOS_PER_SECOND;
 use crate::domain::words::ReasonCode;
 use crate::telemetry::event::Success;
+use crate::telemetry::instruments::Instruments;
 use crate::telemetry::reloads::ConfigGauges;
-use crate::telemetry::requests::RequestMethod;
 use crate::telemetry::{InitError, bad_fields, counts, requests};
-
-static INSTRUMENTS: OnceLock<Instruments> = OnceLock::new();
-
-#[derive(Debug)]
-pub(super) struct Instruments {
-    pub(super) evaluation_seconds: Histogram<f64>,
-    request_seconds: Histogram<f64>,
-}
-
-impl Instruments {
-    /// Records how long a call took.
-    pub(super) fn request_finished(&self, method: RequestMethod, elapsed: Duration) {
-        self.request_seconds.record(elapsed.as_secs_f64(), &[KeyValue::new("method", method.text())]);
-    }
-}
-
-/// The instruments that record, if metrics are exported.
-pub(super) fn instruments() -> Option<&'static Instruments> {
-    INSTRUMENTS.get()
-}
 
 pub(super) fn install(provider: &SdkMeterProvider) -> Result<(), InitError> {
     let meter = provider.meter("requite");
@@ -56,7 +34,7 @@ pub(super) fn install(provider: &SdkMeterProvider) -> Result<(), InitError> {
     calls(&meter);
     misuse(&meter);
     gauges(&meter);
-    INSTRUMENTS.set(instruments).map_err(|_| InitError::AlreadySetUp)
+    instruments.install()
 }
 
 /// Counters that are read when they are exported. The meter keeps what observes them; the handles

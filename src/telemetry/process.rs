@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use crate::telemetry::prometheus::{Kind, Page};
+use crate::telemetry::exposition::{Kind, Page};
 
 /// Ticks of a second in `/proc`: the same on every architecture that Linux runs on today.
 const TICKS_PER_SECOND: f64 = 100.0;

@@ -9,8 +9,8 @@ use std::time::Instant;
 use crate::telemetry::caller::{CallerLabel, LABELS_MAX};
 use crate::telemetry::codes::CODES;
 use crate::telemetry::counts::add_one;
+use crate::telemetry::instruments::instruments;
 use crate::telemetry::log_limit::LogLimiter;
-use crate::telemetry::metrics::instruments;
 use crate::telemetry::sharded::{SHARDS, Shard, Sharded};
 
 const OK: usize = 0;
@@ -196,7 +196,7 @@ impl Drop for ActiveRequest {
             sum.fetch_add(nanos, Relaxed);
         }
         if let Some(instruments) = instruments() {
-            instruments.request_finished(method, elapsed);
+            instruments.request_finished(method.text(), elapsed);
         }
         if code != OK {
             log_failure(method, code, caller);

@@ -6,7 +6,8 @@ use crate::domain::time::{NANOS_PER_SECOND, Timestamp};
 use crate::engine::status::{CandidateReport, Hold, KnownGood, MoneyDifference, RestartForecast, Status};
 use crate::server::pages::Readiness;
 use crate::telemetry::event::Success;
-use crate::telemetry::prometheus::{self, Kind, Page, seconds};
+use crate::telemetry::exposition::{Kind, Page, seconds};
+use crate::telemetry::prometheus;
 
 /// The page. Reads files of the system.
 pub(super) fn text(status: &Status, readiness: Readiness) -> String {

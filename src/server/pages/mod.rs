@@ -29,7 +29,7 @@ use crate::server::transport::connections::{Connections, Drained, Places, peer_s
 use crate::server::transport::state::{ConnectionState, Stage};
 use crate::server::transport::stop::{StopSignal, stop_signal};
 use crate::telemetry::event::{Closure, ConnectionClosed, Listener, Panicked};
-use crate::telemetry::prometheus;
+use crate::telemetry::exposition;
 
 /// Connections open at once: a few scrapers and probes.
 pub const PAGES_CONNECTIONS_MAX: usize = 256;
@@ -286,7 +286,7 @@ async fn metrics_page(sources: &Sources) -> Page {
     let _turn = METRICS_AT_ONCE.acquire().await.ok();
     let (shown, readiness) = (sources.shown.clone(), *sources.readiness.borrow());
     match tokio::task::spawn_blocking(move || metrics::text(&shown.now(), readiness)).await {
-        Ok(text) => (StatusCode::OK, prometheus::CONTENT_TYPE, text),
+        Ok(text) => (StatusCode::OK, exposition::CONTENT_TYPE, text),
         Err(_panicked) => {
             Panicked { method: "metrics" }.record();
             (StatusCode::INTERNAL_SERVER_ERROR, TEXT, "internal error\n".to_owned())
