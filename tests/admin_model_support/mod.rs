@@ -39,6 +39,8 @@ pub enum Verb {
     Promote { version: Version, expected: Version, untried: bool, rolled_back: bool },
     /// `rollback`.
     Rollback { to: Option<Version>, expected: Version },
+    /// `rollback` that names nothing.
+    PlainRollback,
     /// `reload`.
     Reload { expected: Option<Version> },
     /// The source holds something else, and it is noticed.
@@ -70,6 +72,8 @@ pub enum Outcome {
     NoRevision,
     /// What the source holds is kept out.
     HeldBack,
+    /// A colleague changed what is in force, and may not have been noticed.
+    Unnoticed,
     /// The policies have mistakes.
     Rejected,
 }
@@ -177,6 +181,8 @@ impl Model {
                 self.promote(who, reason, version, expected, (untried, rolled_back))
             }
             Verb::Rollback { to, expected } => self.roll_back(who, reason, to, expected),
+            Verb::PlainRollback if self.is_unnoticed_by(who) => Outcome::Unnoticed,
+            Verb::PlainRollback => self.roll_back(who, reason, None, self.in_force()),
             Verb::Reload { expected } => self.reload(who, reason, expected),
             Verb::Change { version } => {
                 self.source = version;
@@ -238,6 +244,14 @@ impl Model {
         }
         self.successful = true;
         Outcome::Done(version)
+    }
+
+    /// Whether a colleague changed what is in force, in whatever layout since, and `who` changed nothing after that. All
+    /// of it is within ten minutes. Whatever a start took that was rolled back from may be gone back from.
+    pub fn is_unnoticed_by(&self, who: &str) -> bool {
+        let same = self.history.iter().take_while(|entry| says(entry.version) == says(self.in_force())).count();
+        let since_own = self.history[same - 1..].iter().take_while(|entry| entry.actor != who);
+        !self.is_withdrawn(self.in_force()) && since_own.map(|entry| entry.actor).any(|actor| !actor.is_empty())
     }
 
     fn roll_back(&mut self, who: &'static str, reason: &str, to: Option<Version>, expected: Version) -> Outcome {

@@ -163,6 +163,7 @@ impl Served {
                 let to = to.iter().flat_map(|to| ["--to".to_owned(), digest(to)]);
                 ["rollback".to_owned(), "--expect".to_owned(), digest(expected)].into_iter().chain(to).collect()
             }
+            Verb::PlainRollback => vec!["rollback".to_owned()],
             Verb::Reload { expected } => {
                 let over = expected.iter().flat_map(|expected| ["--expect".to_owned(), digest(expected)]);
                 std::iter::once("reload".to_owned()).chain(over).collect()
@@ -207,6 +208,7 @@ impl Served {
             | Verb::Discard { .. }
             | Verb::Promote { .. }
             | Verb::Rollback { .. }
+            | Verb::PlainRollback
             | Verb::Reload { .. } => panic!("{verb:?} is asked for by someone"),
         }
     }
@@ -273,6 +275,7 @@ fn outcome(said: &Said) -> Outcome {
         Some(1) if says("there is no revision") || says("there is nothing to go back to") => Outcome::NoRevision,
         Some(1) if says("the source holds") || says("the source still holds") => Outcome::HeldBack,
         Some(1) if says("to be in force, but") => Outcome::OtherInForce,
+        Some(1) if says("has gone back already") || says("has changed what is in force") => Outcome::Unnoticed,
         code => panic!("{code:?}: {}{}", said.out, said.err),
     }
 }
