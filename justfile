@@ -23,7 +23,7 @@ lint:
 
 # Write the generated parts of pages anew.
 docs:
-    REQUITE_UPDATE_DOCS=1 cargo test --test architecture --test docs
+    REQUITE_UPDATE_DOCS=1 cargo test --test docs
 
 # Write the expected reports of broken policies and requests anew; read the difference before it is committed.
 reports:

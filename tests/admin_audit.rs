@@ -1,30 +1,23 @@
 //! What the log says of admins: who, what, before, after; and never a token. One test, because the log
 //! is that of the process.
+#![cfg(test)]
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail, also in its helper functions"
-)]
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of the support")]
-
-mod fake_reloader;
+#[path = "support/mod.rs"]
+mod support;
 
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fake_reloader::{
-    LEAD, NOBODY, READER, RELOADER, ROLLER, Shows, broken, bundle, credentials, sent, start, until, write_secret,
-};
 use requite::api::pb::{
     GetPolicyStatusRequest, ReloadPolicyRequest, RollbackPolicyRequest, StageCandidateRequest, WatchPolicyStatusRequest,
 };
 use serde_json::Value;
 use tonic::Code;
+
+use crate::support::fake_reloader::{
+    LEAD, NOBODY, READER, RELOADER, ROLLER, Shows, broken, bundle, credentials, sent, start, until, write_secret,
+};
 
 /// The log of this process.
 #[derive(Clone, Default)]

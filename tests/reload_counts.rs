@@ -1,19 +1,19 @@
 //! What the road counts. The counters are those of the process, so there is one test here and no other
 //! beside it.
+#![cfg(test)]
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test may panic to fail")]
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of the support")]
-
-mod reload_support;
+#[path = "support/mod.rs"]
+mod support;
 
 use std::fs;
 use std::time::Duration;
 
-use reload_support::{BY_HAND, Place, text};
 use requite::reload::ReloadConfig;
 use requite::reload::flap_damper::FlapLimits;
 use requite::telemetry::event::ReloadTrigger::{FileChange, Signal};
 use requite::telemetry::prometheus;
+
+use crate::support::reload::{BY_HAND, Place, text};
 
 /// The reloads that were counted, each as `trigger result count`.
 fn reloads() -> Vec<String> {

@@ -1,17 +1,11 @@
 //! The service as it is run: it says where it serves, takes changes, keeps its policies when a
 //! change is bad, and ends when asked.
+//!
+//! A program of its own: a change must be in force within two seconds, which heavy tests beside this one would spoil.
+#![cfg(test)]
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    missing_docs,
-    reason = "a test may panic to fail"
-)]
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of the support")]
-
-mod serve_support;
+#[path = "support/mod.rs"]
+mod support;
 
 use std::fs;
 use std::io::Read;
@@ -19,7 +13,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use serve_support::{policy, serve, serve_policies, standard_policies};
+use crate::support::serve::{policy, serve, serve_policies, standard_policies};
 
 #[test]
 fn changes_are_taken_and_bad_ones_are_not() {

@@ -1,12 +1,13 @@
 //! What several tests share: servers, callers, policies and requests to begin with.
 #![allow(dead_code, unused_imports, reason = "each program uses a part of it")]
 
+pub mod admin;
+pub mod admin_model;
 pub mod decide;
-#[path = "../fake_reloader/mod.rs"]
 pub mod fake_reloader;
 pub mod grpc;
 pub mod hostile;
-#[path = "../refund_samples/mod.rs"]
+pub mod reload;
 pub mod samples;
-#[path = "../serve_support/mod.rs"]
+pub mod saving;
 pub mod serve;

@@ -1,35 +1,20 @@
 //! Two admins at once, with every verb in every order: the road against a small program that says what docs/admin.md
 //! says. No change is lost, and nothing that was rolled back from comes back unless someone names it.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    missing_docs,
-    reason = "a test may panic to fail"
-)]
-#![allow(dead_code, unused_imports, unreachable_pub, reason = "each test binary uses a part of the support")]
-
-mod admin_model_support;
-mod admin_support;
-mod reload_support;
-mod serve_support;
-
 use std::collections::BTreeSet;
-use std::fs;
 
-use admin_model_support::served::Served;
-use admin_model_support::{BROKEN, Cause, Entry, Model, Outcome, Verb, Version, came, reason_of, says};
-use reload_support::{BY_HAND, Place, Running, bundle, digest, text};
 use requite::domain::money::{Amount, Currency};
 use requite::domain::words;
 use requite::engine::candidate::Observed;
 use requite::engine::status::{Hold, Refusal};
 use requite::policy::bundle::Digest;
 use requite::reload::ReloadConfig;
-use requite::reload::handle::{Knowing, ReloadCommand, Replace, Reply, Requester, Untried, Withdrawn};
+use requite::reload::handle::{Knowing, ReloadCommand, Replace, Requester, Untried, Withdrawn};
 use requite::telemetry::event::{ReloadTrigger, Success};
+
+use crate::support::admin_model::served::Served;
+use crate::support::admin_model::{BROKEN, Cause, Entry, Model, Outcome, Verb, Version, came, reason_of, says};
+use crate::support::reload::{BY_HAND, Place, Running, bundle, text};
 
 const ADMINS: [&str; 2] = ["alice", "bob"];
 const VERSIONS: [Version; 6] = ['a', 'b', 'B', 'c', 'd', 'e'];

@@ -5,20 +5,6 @@
 //! nothing in between, and never by the old ones again. What cannot be put in force is told with its
 //! reason, and whatever was found, the next plain save is put in force.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail"
-)]
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of the support")]
-
-mod refund_samples;
-mod saving_support;
-mod serve_support;
-
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::Write;
@@ -29,11 +15,11 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::Duration;
 
-use saving_support::{
+use crate::support::saving::{
     LONG_PAUSE, REJECTED, Served, UNREADABLE, mounted, new_release, new_text, plain, run_by_someone_else, text,
     told_of, with_another_name,
 };
-use serve_support::copy_standard;
+use crate::support::serve::copy_standard;
 
 // Ways of saving that end in force.
 

@@ -12,8 +12,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{BROKEN, Cause, Entry, Outcome, Verb, Version, reason_of, says};
-use crate::admin_support::{BEFORE, Caller, Said, copy, run_with};
-use crate::serve_support::{PATIENCE, Service, serve};
+use crate::support::admin::{BEFORE, Caller, Said, copy, run_with};
+use crate::support::serve::{PATIENCE, Service, serve};
 
 /// The admins, each with a token.
 pub const TOKENS: [(&str, &str); 2] =

@@ -4,8 +4,6 @@
 //! the queue before the one task are the model's, so that each access is a point where any other
 //! thread may come first.
 
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test may panic to fail")]
-
 use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;

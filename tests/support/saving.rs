@@ -20,8 +20,8 @@ use requite::source::directory::read;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::refund_samples::late;
-use crate::serve_support::{Service, copy_standard, serve_by};
+use crate::support::samples::late;
+use crate::support::serve::{Service, copy_standard, serve_by};
 
 /// From the end of a save to its being in force; a change is promised to take two seconds at most,
 /// and the rest is for a machine with other things to do.

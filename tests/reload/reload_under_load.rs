@@ -1,19 +1,6 @@
 //! Policies change under load, and the program stops under load: nobody gets an error, and no
 //! answer is made of two bundles.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail"
-)]
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of the support")]
-
-mod refund_samples;
-mod serve_support;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
@@ -24,13 +11,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use refund_samples::late;
 use requite::api::pb;
 use requite::api::pb::batch_item::Answer;
 use requite::api::pb::refund_policy_service_client::RefundPolicyServiceClient;
 use requite::client;
 use serde_json::Value;
-use serve_support::{PATIENCE, Service, copy_standard, policy, serve, serve_policies, standard_policies};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -38,6 +23,9 @@ use tonic::transport::Channel;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
+
+use crate::support::samples::late;
+use crate::support::serve::{PATIENCE, Service, copy_standard, policy, serve, serve_policies, standard_policies};
 
 const CONNECTIONS: usize = 8;
 

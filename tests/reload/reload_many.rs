@@ -3,17 +3,6 @@
 //!
 //! 500 in CI; `REQUITE_RELOADS=10000` for more.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    missing_docs,
-    reason = "a test may panic to fail"
-)]
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of the support")]
-
-mod serve_support;
-
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -26,10 +15,11 @@ use requite::api::pb::batch_item::Answer;
 use requite::api::pb::refund_policy_service_client::RefundPolicyServiceClient;
 use requite::client;
 use serde_json::json;
-use serve_support::{Service, serve};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tonic::transport::Channel;
+
+use crate::support::serve::{Service, serve};
 
 const CONNECTIONS: usize = 4;
 const CALLERS_PER_CONNECTION: usize = 4;

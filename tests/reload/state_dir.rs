@@ -1,24 +1,11 @@
 //! Revisions over restarts: what is kept, what a start falls back to, and what a bad disk may do.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    missing_docs,
-    reason = "a test may panic to fail"
-)]
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of the support")]
-
-mod reload_support;
-mod serve_support;
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use reload_support::{BY_HAND, GOOD_AT_ONCE, Place, Running, bundle, digest, text};
 use requite::domain::time::Timestamp;
 use requite::engine::history::HistoryEntry;
 use requite::engine::status::{Hold, KnownGood, Refusal, RestartForecast, Revision, StartedFrom, WhyFailed};
@@ -27,7 +14,9 @@ use requite::reload::handle::ReloadCommand;
 use requite::reload::{GoodAfter, ReloadConfig};
 use requite::state_dir::{StateDir, StateError};
 use requite::telemetry::event::ReloadTrigger;
-use serve_support::{PATIENCE, Service, serve};
+
+use crate::support::reload::{BY_HAND, GOOD_AT_ONCE, Place, Running, bundle, digest, text};
+use crate::support::serve::{PATIENCE, Service, serve};
 
 const GOOD: ReloadConfig = ReloadConfig { known_good: GOOD_AT_ONCE, ..BY_HAND };
 

@@ -3,18 +3,6 @@
 //!
 //! 50 times in CI; `REQUITE_KILLS=1000` for more, `REQUITE_SEED` for another row of moments.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    missing_docs,
-    reason = "a test may panic to fail"
-)]
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of the support")]
-
-mod reload_support;
-mod serve_support;
-
 use std::fs;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -22,11 +10,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
-use reload_support::{Place, digest, text};
 use requite::api::pb;
 use requite::api::pb::refund_policy_service_client::RefundPolicyServiceClient;
 use requite::client;
-use serve_support::{Process, Service, serve};
+
+use crate::support::reload::{Place, digest, text};
+use crate::support::serve::{Process, Service, serve};
 
 /// From the start of the process to the first answer. The aim is a second with the release build on
 /// a machine of its own.

@@ -1,24 +1,12 @@
 //! The served program with certificates on both sides, named by variables, and called by the command line.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail"
-)]
-#![allow(dead_code, unused_imports, unreachable_pub, reason = "each test binary uses a part of the support")]
-
-mod admin_support;
-mod serve_support;
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use admin_support::run_with;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair, SanType};
-use serve_support::serve_with;
+
+use crate::support::admin::run_with;
+use crate::support::serve::serve_with;
 
 #[test]
 fn a_certificate_shows_who_calls_and_where_tls_is_wanted_nothing_else_opens() {

@@ -1,19 +1,6 @@
 //! The program as an admin has it: served, walked through by the command line, watched by its pages
 //! and its log, stopped and started again.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail"
-)]
-#![allow(dead_code, unused_imports, unreachable_pub, reason = "each test binary uses a part of the support")]
-
-mod admin_support;
-mod serve_support;
-
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -22,11 +9,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use admin_support::page::commands;
-use admin_support::{BEFORE, Caller, copy, digest, run_with, walkthrough};
 use serde_json::Value;
-use serve_support::{PATIENCE, Service, serve};
 use tempfile::TempDir;
+
+use crate::support::admin::page::commands;
+use crate::support::admin::{BEFORE, Caller, copy, digest, run_with, walkthrough};
+use crate::support::serve::{PATIENCE, Service, serve, serve_by};
 
 const ALICE: &str = "alice-may-do-everything-0123456789abcdef";
 const BOB: &str = "bob-may-look-and-nothing-more-0123456789";
@@ -198,7 +186,7 @@ fn the_admin_page_is_enough_to_get_from_nothing_to_a_rollback() {
             let arguments: Vec<&str> = arguments.split_whitespace().collect();
             let mut program = Command::new(env!("CARGO_BIN_EXE_requite"));
             program.current_dir(dir.path());
-            let served = serve_support::serve_by(program, &arguments, &[]);
+            let served = serve_by(program, &arguments, &[]);
             let admins = served.serving["admin_address"].as_str().unwrap().to_owned();
             variables.push(("REQUITE_ADMIN_ADDR".to_owned(), admins));
             service = Some(served);

@@ -1,21 +1,8 @@
 //! What one admin must be told of what another one did, and of what becomes of a change.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    missing_docs,
-    reason = "a test may panic to fail"
-)]
-#![allow(dead_code, reason = "each test binary uses a part of the support")]
-
-mod reload_support;
-
 use std::fs;
 
 use ReloadTrigger::{FileChange, Poll, Signal};
-use reload_support::{BY_HAND, Place, Running, bundle, digest, text};
 use requite::domain::money::{Amount, Currency};
 use requite::domain::words;
 use requite::engine::candidate::Observed;
@@ -23,6 +10,8 @@ use requite::engine::status::{ActivationReport, Hold, Refusal, WhyFailed};
 use requite::policy::bundle::Digest;
 use requite::reload::handle::{Knowing, ReloadCommand, Replace, Requester, Untried, Withdrawn};
 use requite::telemetry::event::{ReloadTrigger, Success};
+
+use crate::support::reload::{BY_HAND, Place, Running, bundle, digest, text};
 
 /// The policy of this version in another layout.
 fn again(version: &str) -> String {

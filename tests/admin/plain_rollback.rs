@@ -1,22 +1,8 @@
 //! A rollback that names nothing, beside a colleague: the program as it is served and typed, killed in between.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    missing_docs,
-    reason = "a test may panic to fail"
-)]
-#![allow(dead_code, unused_imports, unreachable_pub, reason = "each test binary uses a part of the support")]
-
-mod admin_model_support;
-mod admin_support;
-mod serve_support;
-
-use admin_model_support::served::Served;
-use admin_model_support::{Verb, Version};
-use admin_support::Said;
+use crate::support::admin::Said;
+use crate::support::admin_model::served::Served;
+use crate::support::admin_model::{Verb, Version};
 
 const VERSIONS: [Version; 5] = ['a', 'b', 'c', 'C', 'd'];
 

@@ -1,7 +1,5 @@
 //! A directory is read as one bundle, or every reason why not is named.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic to fail")]
-
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;

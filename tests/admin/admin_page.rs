@@ -1,20 +1,9 @@
 //! Keeps `docs/admin.md` true: it shows what the program prints, and names what there is.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail"
-)]
-#![allow(dead_code, unused_imports, unreachable_pub, reason = "each test binary uses a part of the support")]
-
-mod admin_support;
 
 use std::fs;
 
-use admin_support::page::commands;
-use admin_support::{ALL, BEFORE, Caller, Replica, copy, digest, run_with};
+use crate::support::admin::page::commands;
+use crate::support::admin::{ALL, BEFORE, Caller, Replica, copy, digest, run_with};
 
 fn printed(commands: &[(String, String)], command: &str) -> String {
     let found = commands.iter().find(|(known, _)| known == command);

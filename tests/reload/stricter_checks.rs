@@ -4,19 +4,6 @@
 //! `tests/stricter_checks/before` is a bundle that earlier versions took. Its state directories are written here as they
 //! left them, byte by byte.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    missing_docs,
-    reason = "a test may panic to fail"
-)]
-#![allow(dead_code, unused_imports, unreachable_pub, reason = "each test binary uses a part of the support")]
-
-mod admin_support;
-mod serve_support;
-
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -24,14 +11,15 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use admin_support::{Caller, run_with};
-use requite::engine::admit::{Admission, admit, admit_of};
+use requite::engine::admit::{admit, admit_of};
 use requite::policy::bundle::{Bundle, BundleFile};
 use requite::policy::diagnostic::{Diagnostic, Precedent, Severity};
 use requite::source::directory;
 use serde_json::Value;
-use serve_support::{PATIENCE, Service, serve};
 use tempfile::TempDir;
+
+use crate::support::admin::{Caller, run_with};
+use crate::support::serve::{PATIENCE, Service, serve};
 
 const OPS: &str = "ops-may-do-everything-0123456789abcdef";
 

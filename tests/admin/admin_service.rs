@@ -1,23 +1,7 @@
 //! The admin service over the wire: who may call what, what it answers, and what it bears.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail, also in its helper functions"
-)]
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of the support")]
-
-mod fake_reloader;
-
 use std::time::{Duration, Instant};
 
-use fake_reloader::{
-    Client, LEAD, NOBODY, PATIENCE, READER, RELOADER, ROLLER, Running, Shows, VALIDATOR, broken, bundle, sent, start,
-    start_with, until, write_secret,
-};
 use prost::Message as _;
 use requite::api::pb::{
     DiscardCandidateRequest, GetPolicyRequest, GetPolicyStatusRequest, ListPolicyRevisionsRequest, PolicyFile,
@@ -28,6 +12,11 @@ use requite::server::admin::AdminLimits;
 use tokio::time::timeout;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
+
+use crate::support::fake_reloader::{
+    Client, LEAD, NOBODY, PATIENCE, READER, RELOADER, ROLLER, Running, Shows, VALIDATOR, broken, bundle, sent, start,
+    start_with, until, write_secret,
+};
 
 /// Every method, with the right that it needs.
 const METHODS: [(&str, &str); 10] = [
@@ -378,7 +367,7 @@ async fn a_watch_ends_at_its_deadline_and_with_its_right() {
 
     let mut news = client.watch_policy_status(WatchPolicyStatusRequest {}).await.unwrap().into_inner();
     assert!(news.message().await.unwrap().is_some());
-    fake_reloader::write_secret(&server.tokens(), &format!("lea read,reload {LEAD}\n"));
+    write_secret(&server.tokens(), &format!("lea read,reload {LEAD}\n"));
     until("the token is gone", async || {
         client.get_policy_status(GetPolicyStatusRequest {}).await.is_err_and(|it| it.code() == Code::Unauthenticated)
     })

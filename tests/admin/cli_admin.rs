@@ -1,23 +1,13 @@
 //! The verbs of the admin service: the real program calls a service on a real socket.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail"
-)]
-#![allow(dead_code, unused_imports, unreachable_pub, reason = "each test binary uses a part of the support")]
-
-mod admin_support;
 
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use admin_support::{AFTER, ALL, BEFORE, Caller, READ, Replica, bundle, copy, digest, run_with, walkthrough};
 use tempfile::TempDir;
 use tonic::transport::{Certificate, Identity, ServerTlsConfig};
+
+use crate::support::admin::{AFTER, ALL, BEFORE, Caller, READ, Replica, bundle, copy, digest, run_with, walkthrough};
 
 /// A replica of the policies before, and someone who may do everything.
 fn replica() -> (TempDir, Replica, Caller) {

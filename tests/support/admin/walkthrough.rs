@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::admin_support::{Caller, digest};
+use crate::support::admin::{Caller, digest};
 
 const AFTER: &str = "tests/policy_diff/after";
 

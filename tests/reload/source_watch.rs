@@ -1,7 +1,5 @@
 //! Whichever way a policy is saved, the change is noticed and its last state is what is read.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic to fail")]
-
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::symlink;

@@ -1,22 +1,10 @@
 //! The road as admins meet it: what they ask for, what they are told, what stays out.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    missing_docs,
-    reason = "a test may panic to fail"
-)]
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of the support")]
-
-mod reload_support;
-
 use std::fs;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ReloadTrigger::{Admin, FileChange, Poll, Rollback, Signal, Start};
-use reload_support::{BY_HAND, PATIENCE, Place, Running, bundle, digest, text};
 use requite::domain::money::{Amount, Currency};
 use requite::domain::words::Outcome;
 use requite::engine::candidate::Observed;
@@ -29,6 +17,8 @@ use requite::reload::{GoodAfter, ReloadConfig};
 use requite::telemetry::event::{ReloadTrigger, Success};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
+
+use crate::support::reload::{BY_HAND, PATIENCE, Place, Running, bundle, digest, text};
 
 #[tokio::test]
 async fn a_reload_tells_what_changed_hands() {

@@ -1,27 +1,11 @@
 //! Getting to the admin service: addresses and sockets, TLS, files of credentials, what changes in them
 //! while it runs, and connections that want something else.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail, also in its helper functions"
-)]
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of the support")]
-
-mod fake_reloader;
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use fake_reloader::{
-    Client, LEAD, PATIENCE, READER, Shows, client_on, config, credentials, start, start_in, start_with, tls_files,
-    until, write_secret,
-};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
 use requite::api::pb::{GetPolicyStatusRequest, ValidatePolicyRequest};
 use requite::server::admin::{AdminAddress, AdminConfig, AdminLimits, OpenError};
@@ -30,6 +14,11 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tonic::Code;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
+
+use crate::support::fake_reloader::{
+    Client, LEAD, PATIENCE, READER, Shows, client_on, config, credentials, start, start_in, start_with, tls_files,
+    until, write_secret,
+};
 
 async fn reads(client: &mut Client) -> Result<(), Code> {
     client.get_policy_status(GetPolicyStatusRequest {}).await.map(drop).map_err(|status| status.code())

@@ -1,7 +1,5 @@
 //! Whatever a reload finds, the service goes on serving, and the next good bundle is put in force.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic to fail")]
-
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
