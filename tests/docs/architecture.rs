@@ -1,15 +1,7 @@
 //! Keeps `ARCHITECTURE.md` true: its list of folders, the floors, who may know which crate, and that the files of a
 //! folder use each other in one direction.
 //!
-//! `REQUITE_UPDATE_DOCS=1 cargo test --test architecture` rewrites the list.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail"
-)]
+//! `REQUITE_UPDATE_DOCS=1 cargo test --test docs` rewrites the list.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -343,6 +335,6 @@ fn the_list_of_folders_is_true() {
     if std::env::var_os("REQUITE_UPDATE_DOCS").is_some() {
         std::fs::write(&file, format!("{before}{BEGIN}{list}{END}{after}")).unwrap();
     } else {
-        assert_eq!(written, list, "run `REQUITE_UPDATE_DOCS=1 cargo test --test architecture`");
+        assert_eq!(written, list, "run `REQUITE_UPDATE_DOCS=1 cargo test --test docs`");
     }
 }

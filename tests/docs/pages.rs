@@ -4,26 +4,15 @@
 //! Left out is what needs a tool of other people: Python (the acceptance runs that program), `ghz`, `h2load`,
 //! `protoc`. For `grpcurl` stands a script that hands the same body to the same method by `requite call`.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail"
-)]
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of the support")]
-
-mod serve_support;
-
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use serve_support::{PATIENCE, Service};
 use tempfile::TempDir;
+
+use crate::support::serve::{PATIENCE, Service, serve_by};
 
 /// A thing that a page says, in the order of the page.
 enum Step {
@@ -204,7 +193,7 @@ impl Reader {
         }
         let mut program = Command::new(env!("CARGO_BIN_EXE_requite"));
         program.current_dir(self.dir.path());
-        let server = serve_support::serve_by(program, &arguments, &[]);
+        let server = serve_by(program, &arguments, &[]);
         for (name, key) in [("REQUITE_ADDR", "address"), ("REQUITE_ADMIN_ADDR", "admin_address")] {
             self.variables.retain(|(known, _)| known != name);
             if let Some(address) = server.serving[key].as_str() {

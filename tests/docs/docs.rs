@@ -4,14 +4,6 @@
 //! of the program.
 //!
 //! `REQUITE_UPDATE_DOCS=1 cargo test --test docs` rewrites what is generated.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    reason = "a test may panic to fail"
-)]
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,0 +1,9 @@
+//! Pages, held against what the program is, makes and prints. `tests/admin/` does so for `docs/admin.md`.
+#![cfg(test)]
+
+mod architecture;
+mod docs;
+mod pages;
+
+#[path = "../support/mod.rs"]
+mod support;
