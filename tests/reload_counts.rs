@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use requite::reload::ReloadConfig;
 use requite::reload::flap_damper::FlapLimits;
-use requite::telemetry::event::ReloadTrigger::{FileChange, Signal};
+use requite::telemetry::labels::ReloadTrigger::{FileChange, Signal};
 use requite::telemetry::prometheus;
 
 use crate::support::reload::{BY_HAND, Place, text};

@@ -31,7 +31,8 @@ use crate::server::pages::{self, PagesConfig, PagesError, PagesListener, Readine
 use crate::server::series::declare_series;
 use crate::server::{self, Drained, ServeError};
 use crate::source::Source;
-use crate::telemetry::event::{Panicked, ReloadTrigger};
+use crate::telemetry::event::Panicked;
+use crate::telemetry::labels::ReloadTrigger;
 use crate::telemetry::log_format::LogFormat;
 use crate::telemetry::logs::{self, log_panics};
 use crate::telemetry::{self, FLUSH_MAX, InitError};

@@ -13,8 +13,9 @@ use crate::domain::ratio::Ratio;
 use crate::plan::Plan;
 use crate::plan::test::{Answer, Test};
 use crate::plan::vocabulary::VocabularyId;
+use crate::policy::diagnostics::quoted_list;
 use crate::policy::load::RulePlaces;
-use crate::policy::read::{Raw, Table, quoted_list};
+use crate::policy::read::{Raw, Table};
 use crate::policy::tree::NodeKind;
 
 /// Lines of an order that are explained; the others are decided alike or are as easily found.

@@ -17,8 +17,9 @@ use crate::domain::limits::{DIAGNOSTICS_COLLECTED_MAX, DIAGNOSTICS_MAX};
 use crate::plan::Plan;
 use crate::policy::bundle::{Bundle, BundleFile};
 use crate::policy::diagnostic::Diagnostic;
+use crate::policy::diagnostics::Diagnostics;
 use crate::policy::load::{FileRole, Loaded, RulePlaces, read_file, role};
-use crate::policy::read::{Diagnostics, Raw, Read, Slug, Table, Text, record};
+use crate::policy::read::{Raw, Read, Slug, Table, Text, record};
 use crate::policy::tree::NodeBudget;
 
 record! {

@@ -10,7 +10,8 @@ use crate::api::pb;
 use crate::cli::exit::Exit;
 use crate::cli::output::{chain, say};
 use crate::cli::show::{diagnostics, moment, origin, short, visible};
-use crate::client::admin::{AdminClient, AdminError, CredentialFiles, Credentials, Refused};
+use crate::client::admin::{AdminClient, AdminError, Refused};
+use crate::client::credentials::{CredentialFiles, Credentials};
 
 /// How an answer is printed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]

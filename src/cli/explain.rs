@@ -6,8 +6,8 @@ use crate::cli::exit::Exit;
 use crate::cli::output::{answer, say};
 use crate::cli::show::visible;
 use crate::policy::diagnostic::{STRICTER_NOTE, Severity};
+use crate::policy::diagnostics::{nearest, quoted_list};
 use crate::policy::explanations::{Explanation, Snippet, codes, explanation, explanations};
-use crate::policy::read::{nearest, quoted_list};
 
 /// Explain a diagnostic code
 #[derive(Debug, Args)]

@@ -13,7 +13,8 @@ use crate::cli::exit::Exit;
 use crate::cli::output::{Answer, answer, chain, say};
 use crate::cli::show::status::{Told, line, lines, page};
 use crate::cli::show::{short, visible};
-use crate::client::admin::{AdminClient, AdminError, Credentials, Refused};
+use crate::client::admin::{AdminClient, AdminError, Refused};
+use crate::client::credentials::Credentials;
 
 /// Pause between two looks while replicas do not agree.
 const PAUSE: Duration = Duration::from_millis(500);

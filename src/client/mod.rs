@@ -1,6 +1,7 @@
 //! Calls to a server, one of each kind, and what to do where they do not work.
 
 pub mod admin;
+pub mod credentials;
 
 use std::future::Future;
 use std::time::Duration;

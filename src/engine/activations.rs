@@ -13,7 +13,7 @@ use crate::domain::time::Timestamp;
 use crate::engine::snapshot::Snapshot;
 use crate::policy::bundle::Digest;
 use crate::policy::diff::{Content, SemanticDigest};
-use crate::telemetry::event::ReloadTrigger;
+use crate::telemetry::labels::ReloadTrigger;
 
 /// Entries that are kept; the oldest go first.
 pub const ACTIVATIONS_MAX: usize = 500;

@@ -196,7 +196,7 @@ mod tests {
     use super::*;
     use crate::domain::time::Timestamp;
     use crate::policy::bundle::BundleFile;
-    use crate::telemetry::event::ReloadTrigger;
+    use crate::telemetry::labels::ReloadTrigger;
 
     fn revision(text: &str, generation: u64) -> (Revision, LoadedBundle) {
         let files = vec![BundleFile { path: "a.policy.yaml".into(), bytes: text.into() }];

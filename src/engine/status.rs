@@ -14,7 +14,7 @@ use crate::plan::Plan;
 use crate::policy::bundle::Digest;
 use crate::policy::diagnostic::Diagnostic;
 use crate::policy::diff::{Changes, Content, SemanticDigest};
-use crate::telemetry::event::ReloadTrigger;
+use crate::telemetry::labels::ReloadTrigger;
 use crate::telemetry::reloads::LastAttempt;
 
 /// Activations that a status tells of; the list of revisions has all that are kept.

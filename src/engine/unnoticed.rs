@@ -4,7 +4,7 @@
 use crate::domain::time::Timestamp;
 use crate::engine::activations::Activated;
 use crate::engine::status::Revisions;
-use crate::telemetry::event::ReloadTrigger;
+use crate::telemetry::labels::ReloadTrigger;
 
 /// Time after which everybody is expected to know of a change, in seconds.
 pub const NOTICED_AFTER_SECONDS: i64 = 600;

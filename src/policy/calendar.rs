@@ -6,8 +6,9 @@ use jiff::civil::Weekday;
 
 use crate::domain::calendar::Calendar;
 use crate::domain::time::Date;
+use crate::policy::diagnostics::Diagnostics;
 use crate::policy::document::CalendarNode;
-use crate::policy::read::{Diagnostics, Text};
+use crate::policy::read::Text;
 use crate::policy::unknown::unknown_word;
 
 /// Checks a calendar; `None` after a report.

@@ -7,8 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::limits::{SHARED_NODES_MAX, SHARED_TEXT_BYTES_MAX};
 use crate::plan::rule::LayerPower;
-use crate::policy::document::{LayerRules, Policy, RuleNode};
-use crate::policy::read::{Diagnostics, Read, Shape, Slug, entries, field};
+use crate::policy::diagnostics::Diagnostics;
+use crate::policy::document::rules::RuleNode;
+use crate::policy::document::{LayerRules, Policy};
+use crate::policy::read::{Read, Shape, Slug, entries, field};
 use crate::policy::source::{Located, Span};
 use crate::policy::tree::{Node, NodeKind};
 use crate::policy::unknown::unknown_word;

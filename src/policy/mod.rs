@@ -5,6 +5,7 @@ pub mod calendar;
 pub mod check;
 pub mod compile;
 pub mod diagnostic;
+pub mod diagnostics;
 pub mod diff;
 pub mod document;
 mod excerpt;

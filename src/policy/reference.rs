@@ -12,8 +12,8 @@ use crate::domain::limits;
 use crate::plan::fact::{BuiltIn, Dimension, FactType};
 use crate::plan::vocabulary::VocabularyId;
 use crate::policy::document::{BundleNode, CalendarNode, Policy};
-use crate::policy::formula::check::ROUNDING_MODES;
 use crate::policy::formula::functions::FUNCTIONS;
+use crate::policy::formula::scope::ROUNDING_MODES;
 
 /// What the mappings of a policy are called on the page, and where it describes them.
 const MAPPINGS: [(&str, &str, &str); 27] = [

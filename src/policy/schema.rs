@@ -20,7 +20,8 @@ pub fn json_schema() -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::document::{Policy, RuleNode, StepNode};
+    use crate::policy::document::Policy;
+    use crate::policy::document::rules::{RuleNode, StepNode};
     use crate::policy::read::Record;
 
     #[test]

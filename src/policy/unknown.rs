@@ -1,6 +1,6 @@
 //! What to say of a word that is not known: which are, or which one was meant.
 
-use crate::policy::read::{Diagnostics, quoted_list};
+use crate::policy::diagnostics::{Diagnostics, quoted_list};
 use crate::policy::source::Span;
 
 /// Reports a word that its vocabulary does not have.

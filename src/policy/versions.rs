@@ -1,8 +1,9 @@
 //! Several versions of one policy: each governs its stretch of time, without overlap or hole.
 
 use crate::plan::{Effective, Plan};
+use crate::policy::diagnostics::Diagnostics;
 use crate::policy::document::Document;
-use crate::policy::read::{Diagnostics, Slug};
+use crate::policy::read::Slug;
 use crate::policy::source::Located;
 
 /// Data that a policy file gives about itself, with its places.

@@ -17,7 +17,8 @@ use crate::reload::refresh::PendingReload;
 use crate::reload::state::SourceState;
 use crate::reload::{Reloader, VALIDATIONS_MAX};
 use crate::source::SourceError;
-use crate::telemetry::event::{Panicked, ReloadResult, ReloadTrigger};
+use crate::telemetry::event::Panicked;
+use crate::telemetry::labels::{ReloadResult, ReloadTrigger};
 
 /// Longest wait of the answer to a rollback or a promotion for the content of the source.
 const OVERRIDDEN_READ_MAX: Duration = Duration::from_secs(1);

@@ -9,7 +9,7 @@ use crate::policy::bundle::Digest;
 use crate::policy::diagnostic::{Diagnostic, Severity};
 use crate::reload::loader::Ready;
 use crate::source::SourceError;
-use crate::telemetry::event::ReloadTrigger;
+use crate::telemetry::labels::ReloadTrigger;
 
 /// Each diagnostic as a line of the log of its own, so that it can be searched for by code.
 pub fn report(diagnostics: &[Diagnostic]) {

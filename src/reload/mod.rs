@@ -50,7 +50,8 @@ use crate::reload::signal::ReloadSignal;
 use crate::reload::state::{ReloaderState, Source, SourceState, StatusInputs, is_news};
 use crate::reload::status_view::StatusHandle;
 use crate::source::SourceError;
-use crate::telemetry::event::{ReloadResult, ReloadTrigger, Reloaded};
+use crate::telemetry::event::Reloaded;
+use crate::telemetry::labels::{ReloadResult, ReloadTrigger};
 use crate::telemetry::reloads::LastAttempt;
 
 /// Asks that may wait. Whoever asks when there are more waits for a place.

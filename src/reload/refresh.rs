@@ -19,7 +19,8 @@ use crate::reload::loader::{LoadContext, LoadOutcome, Ready, Wants};
 use crate::reload::log::{self, Before};
 use crate::reload::state::SourceState;
 use crate::source::SourceError;
-use crate::telemetry::event::{Flapped, Panicked, ReloadResult, ReloadTrigger, Reloaded};
+use crate::telemetry::event::{Flapped, Panicked, Reloaded};
+use crate::telemetry::labels::{ReloadResult, ReloadTrigger};
 
 /// First pause before a bundle that could not be read for now is read again; doubles each time.
 const RETRY_PAUSE_MIN: Duration = Duration::from_millis(200);

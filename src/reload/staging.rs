@@ -12,7 +12,7 @@ use crate::reload::clock;
 use crate::reload::commands::{run_blocking, unreadable};
 use crate::reload::handle::{Knowing, Replace, Requester, Staged, Untried, Upload, Withdrawn};
 use crate::reload::loader::{LoadContext, Ready, Wants};
-use crate::telemetry::event::{ReloadResult, ReloadTrigger};
+use crate::telemetry::labels::{ReloadResult, ReloadTrigger};
 
 impl Reloader {
     /// Takes a candidate in the place of the one before, which may be a colleague's only if they know.

@@ -7,7 +7,7 @@ use crate::engine::activations::{ACTIVATIONS_BYTES_MAX, ACTIVATIONS_MAX, WITHDRA
 use crate::engine::activations::{Activated, Activations, PolicyVersion, Withdrawal};
 use crate::policy::bundle::Digest;
 use crate::state_dir::checksummed::{self, ChecksumError};
-use crate::telemetry::event::ReloadTrigger;
+use crate::telemetry::labels::ReloadTrigger;
 
 /// First words of the file, before the hash.
 const HEAD: &str = "requite activations 1";

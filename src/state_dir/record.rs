@@ -7,7 +7,7 @@ use crate::engine::history::HistoryEntry;
 use crate::engine::status::{KnownGood, Revision};
 use crate::policy::bundle::Digest;
 use crate::state_dir::checksummed::{self, ChecksumError};
-use crate::telemetry::event::ReloadTrigger;
+use crate::telemetry::labels::ReloadTrigger;
 
 /// First words of every record, before the hash.
 const HEAD: &str = "requite record 1";

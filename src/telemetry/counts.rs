@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use crate::domain::words::{Outcome, ReasonCode};
 use crate::telemetry::codes::CODES;
-use crate::telemetry::event::{BufferKind, Closure, Listener, Refusal, ReloadResult, ReloadTrigger, ShedReason};
 use crate::telemetry::labels::LineLoss;
+use crate::telemetry::labels::{BufferKind, Closure, Listener, Refusal, ReloadResult, ReloadTrigger, ShedReason};
 use crate::telemetry::sharded::{SHARDS, Shard, Sharded};
 
 /// Upper bounds of the evaluation histogram, in nanoseconds: a decision takes microseconds, a

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::domain::words::{Outcome, ReasonCode};
 use crate::telemetry::counts;
 use crate::telemetry::instruments::instruments;
+use crate::telemetry::labels::{BufferKind, Closure, Listener, Refusal, ReloadResult, ReloadTrigger, ShedReason};
 use crate::telemetry::log_limit::LogLimiter;
 
 /// A claim was decided.
@@ -42,58 +43,6 @@ pub struct Flapped;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NotKept;
 
-/// Triggers of a reload. A later one is the stronger.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum ReloadTrigger {
-    /// The program starts.
-    Start,
-    /// The slow poll, which trusts no notice.
-    Poll,
-    /// The source may have changed.
-    FileChange,
-    /// Someone sent SIGHUP.
-    Signal,
-    /// An admin asked for a reload.
-    Admin,
-    /// An admin went back to an earlier revision.
-    Rollback,
-    /// An admin put the candidate in force.
-    Promotion,
-}
-
-/// The result of reading the bundle again.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ReloadResult {
-    /// It is in force now.
-    Applied,
-    /// It says what it said before.
-    Unchanged,
-    /// It may not be put in force; the one before stays.
-    Rejected,
-    /// It could not be read; the one before stays.
-    Unreadable,
-}
-
-/// Success of an attempt.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Success {
-    /// It did.
-    Yes,
-    /// It did not.
-    No,
-}
-
-/// A listener, by its purpose.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Listener {
-    /// For callers.
-    Data,
-    /// For admins.
-    Admin,
-    /// For pages: metrics and readiness.
-    Pages,
-}
-
 /// A connection that is open; dropped when it ends.
 #[must_use]
 #[derive(Debug)]
@@ -110,17 +59,6 @@ pub struct ConnectionRefused {
     pub refusal: Refusal,
 }
 
-/// The reason for refusing a connection.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Refusal {
-    /// As many as there may be are open.
-    Full,
-    /// The peer has its share of them.
-    PeerShare,
-    /// The system gives no descriptor or no memory for it.
-    System,
-}
-
 /// A connection was closed from here, or broken by its peer, before the stop.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ConnectionClosed {
@@ -128,27 +66,6 @@ pub struct ConnectionClosed {
     pub listener: Listener,
     /// The reason.
     pub closure: Closure,
-}
-
-/// The reason why a connection is closed from here, or broken.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Closure {
-    /// It did not say in time, or at all, that it speaks the protocol.
-    NoGreeting,
-    /// It broke the protocol or one of its bounds.
-    Protocol,
-    /// It was lost: its peer or the way to it broke off.
-    Lost,
-    /// It had no call for as long as one may be without.
-    Idle,
-    /// Others wanted its place, and it was not used.
-    Crowded,
-    /// It was open for as long as one may be.
-    Age,
-    /// Its peer did not take what was sent.
-    Stalled,
-    /// Nobody on it showed in time who they are.
-    Unauthenticated,
 }
 
 /// The answer to a call was not read in time, and was given up.
@@ -181,26 +98,6 @@ pub struct ThreadHeld {
 pub struct Shed {
     /// The reason.
     pub reason: ShedReason,
-}
-
-/// The reason for turning a call away at once.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ShedReason {
-    /// There is more work than can be done in time.
-    Overloaded,
-    /// Its caller has had its share.
-    CallerOverShare,
-    /// As many bytes as there may be are held for other calls.
-    BytesHeld,
-}
-
-/// The purpose of bytes that are held.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum BufferKind {
-    /// Requests that are not read to their end.
-    Requests,
-    /// Answers that their callers have not taken.
-    Answers,
 }
 
 /// Bytes that are held; dropped when they are given back.
@@ -395,154 +292,5 @@ impl BufferedBytes {
 impl Drop for BufferedBytes {
     fn drop(&mut self) {
         counts::bytes_released(self.kind, self.bytes);
-    }
-}
-
-impl Refusal {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Full, Self::PeerShare, Self::System];
-
-    /// The word for it in metrics and logs.
-    #[must_use]
-    pub const fn slug(self) -> &'static str {
-        match self {
-            Self::Full => "full",
-            Self::PeerShare => "peer_share",
-            Self::System => "system",
-        }
-    }
-}
-
-impl Closure {
-    /// All of them.
-    pub const ALL: [Self; 8] = [
-        Self::NoGreeting,
-        Self::Protocol,
-        Self::Lost,
-        Self::Idle,
-        Self::Crowded,
-        Self::Age,
-        Self::Stalled,
-        Self::Unauthenticated,
-    ];
-
-    /// The word for it in metrics and logs.
-    #[must_use]
-    pub const fn slug(self) -> &'static str {
-        match self {
-            Self::NoGreeting => "no_greeting",
-            Self::Protocol => "protocol",
-            Self::Lost => "lost",
-            Self::Idle => "idle",
-            Self::Crowded => "crowded",
-            Self::Age => "age",
-            Self::Stalled => "stalled",
-            Self::Unauthenticated => "unauthenticated",
-        }
-    }
-}
-
-impl ShedReason {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Overloaded, Self::CallerOverShare, Self::BytesHeld];
-
-    /// The word for it in metrics and logs.
-    #[must_use]
-    pub const fn slug(self) -> &'static str {
-        match self {
-            Self::Overloaded => "overloaded",
-            Self::CallerOverShare => "caller_over_share",
-            Self::BytesHeld => "bytes_held",
-        }
-    }
-}
-
-impl BufferKind {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::Requests, Self::Answers];
-
-    /// The word for it in metrics.
-    #[must_use]
-    pub const fn slug(self) -> &'static str {
-        match self {
-            Self::Requests => "requests",
-            Self::Answers => "answers",
-        }
-    }
-}
-
-impl Listener {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Data, Self::Admin, Self::Pages];
-
-    /// The word for it in metrics and logs.
-    #[must_use]
-    pub const fn slug(self) -> &'static str {
-        match self {
-            Self::Data => "data",
-            Self::Admin => "admin",
-            Self::Pages => "pages",
-        }
-    }
-}
-
-impl ReloadTrigger {
-    /// All of them, the weakest first.
-    pub const ALL: [Self; 7] =
-        [Self::Start, Self::Poll, Self::FileChange, Self::Signal, Self::Admin, Self::Rollback, Self::Promotion];
-
-    /// The trigger of this word.
-    #[must_use]
-    pub fn of_slug(slug: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|trigger| trigger.slug() == slug)
-    }
-
-    /// The word for it in metrics and logs.
-    #[must_use]
-    pub const fn slug(self) -> &'static str {
-        match self {
-            Self::Start => "start",
-            Self::Poll => "poll",
-            Self::FileChange => "file_change",
-            Self::Signal => "signal",
-            Self::Admin => "admin",
-            Self::Rollback => "rollback",
-            Self::Promotion => "promotion",
-        }
-    }
-
-    /// The words for it in sentences; what an admin asks for by its verb.
-    #[must_use]
-    pub const fn words(self) -> &'static str {
-        match self {
-            Self::Admin => "reload",
-            Self::FileChange => "file change",
-            Self::Start | Self::Poll | Self::Signal | Self::Rollback | Self::Promotion => self.slug(),
-        }
-    }
-}
-
-impl ReloadResult {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Applied, Self::Unchanged, Self::Rejected, Self::Unreadable];
-
-    /// Returns [`Success::Yes`] if the bundle that was asked for is in force now.
-    #[must_use]
-    pub const fn success(self) -> Success {
-        match self {
-            Self::Applied | Self::Unchanged => Success::Yes,
-            Self::Rejected | Self::Unreadable => Success::No,
-        }
-    }
-
-    /// The word for it in metrics and logs.
-    #[must_use]
-    pub const fn slug(self) -> &'static str {
-        match self {
-            Self::Applied => "applied",
-            Self::Unchanged => "unchanged",
-            Self::Rejected => "rejected",
-            Self::Unreadable => "unreadable",
-        }
     }
 }

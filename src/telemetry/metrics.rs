@@ -8,8 +8,8 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 
 use crate::domain::time::NANOS_PER_SECOND;
 use crate::domain::words::ReasonCode;
-use crate::telemetry::event::Success;
 use crate::telemetry::instruments::Instruments;
+use crate::telemetry::labels::Success;
 use crate::telemetry::reloads::ConfigGauges;
 use crate::telemetry::{InitError, bad_fields, counts, requests};
 

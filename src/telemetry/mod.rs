@@ -13,7 +13,7 @@ pub mod cpu;
 pub mod event;
 pub mod exposition;
 mod instruments;
-mod labels;
+pub mod labels;
 mod log_escape;
 pub mod log_format;
 pub mod log_limit;

@@ -4,7 +4,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use crate::domain::time::Timestamp;
-use crate::telemetry::event::{ReloadResult, Success};
+use crate::telemetry::labels::{ReloadResult, Success};
 
 /// The result of the last attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -10,7 +10,7 @@ use requite::engine::status::{Hold, Refusal};
 use requite::policy::bundle::Digest;
 use requite::reload::ReloadConfig;
 use requite::reload::handle::{Knowing, ReloadCommand, Replace, Requester, Untried, Withdrawn};
-use requite::telemetry::event::{ReloadTrigger, Success};
+use requite::telemetry::labels::{ReloadTrigger, Success};
 
 use crate::support::admin_model::served::Served;
 use crate::support::admin_model::{BROKEN, Cause, Entry, Model, Outcome, Verb, Version, came, reason_of, says};

@@ -9,7 +9,7 @@ use requite::engine::candidate::Observed;
 use requite::engine::status::{ActivationReport, Hold, Refusal, WhyFailed};
 use requite::policy::bundle::Digest;
 use requite::reload::handle::{Knowing, ReloadCommand, Replace, Requester, Untried, Withdrawn};
-use requite::telemetry::event::{ReloadTrigger, Success};
+use requite::telemetry::labels::{ReloadTrigger, Success};
 
 use crate::support::reload::{BY_HAND, Place, Running, bundle, digest, text};
 

@@ -14,7 +14,7 @@ use requite::policy::diff::ChangeKind;
 use requite::reload::flap_damper::FlapLimits;
 use requite::reload::handle::{Knowing, ReloadCommand, Replace};
 use requite::reload::{GoodAfter, ReloadConfig};
-use requite::telemetry::event::{ReloadTrigger, Success};
+use requite::telemetry::labels::{ReloadTrigger, Success};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 

@@ -17,7 +17,7 @@ use requite::reload::handle::{ReloadCommand, ReloadHandle};
 use requite::reload::signal::ReloadSignal;
 use requite::reload::{InitialState, Loader, ReloadConfig, ReloadHandles, lay};
 use requite::source::{Source, SourceError, Watching};
-use requite::telemetry::event::ReloadTrigger;
+use requite::telemetry::labels::ReloadTrigger;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};

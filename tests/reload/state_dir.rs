@@ -13,7 +13,7 @@ use requite::policy::bundle::Digest;
 use requite::reload::handle::ReloadCommand;
 use requite::reload::{GoodAfter, ReloadConfig};
 use requite::state_dir::{StateDir, StateError};
-use requite::telemetry::event::ReloadTrigger;
+use requite::telemetry::labels::ReloadTrigger;
 
 use crate::support::reload::{BY_HAND, GOOD_AT_ONCE, Place, Running, bundle, digest, text};
 use crate::support::serve::{PATIENCE, Service, serve};

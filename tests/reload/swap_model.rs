@@ -19,7 +19,7 @@ use requite::engine::snapshot_cell::SnapshotCell;
 use requite::engine::status::{KnownGood, Revision};
 use requite::engine::{Activation, Activator, Conflict, Engine, open_in};
 use requite::policy::bundle::{Bundle, BundleFile, Digest};
-use requite::telemetry::event::ReloadTrigger;
+use requite::telemetry::labels::ReloadTrigger;
 
 /// A place where every access may be overtaken.
 struct ModelCell(Mutex<Arc<Snapshot>>);

@@ -22,7 +22,7 @@ use requite::engine::snapshot::Snapshot;
 use requite::engine::status::{CandidateReport, KnownGood, Revision};
 use requite::policy::bundle::{Bundle, BundleFile};
 use requite::server::{ServerConfig, evaluate};
-use requite::telemetry::event::ReloadTrigger;
+use requite::telemetry::labels::ReloadTrigger;
 use tokio::time::{Instant, sleep};
 use tonic::transport::Channel;
 

@@ -28,7 +28,8 @@ use requite::reload::handle::{Files, ReloadCommand, ReloadHandle, Replace, Reque
 use requite::reload::status_view::StatusHandle;
 use requite::server::Drained;
 use requite::server::admin::{self, AdminAddress, AdminConfig, AdminLimits, OpenError, TlsFiles};
-use requite::telemetry::event::{ReloadResult, ReloadTrigger, Reloaded};
+use requite::telemetry::event::Reloaded;
+use requite::telemetry::labels::{ReloadResult, ReloadTrigger};
 use requite::telemetry::reloads::LastAttempt;
 use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot, watch};

@@ -16,7 +16,7 @@ use requite::reload::handle::{Knowing, ReloadCommand, ReloadHandle, Replace, Rep
 use requite::reload::signal::ReloadSignal;
 use requite::reload::{GoodAfter, ReloadConfig, ReloadHandles, lay};
 use requite::source::{Directory, Source, SourceError, Watching};
-use requite::telemetry::event::ReloadTrigger;
+use requite::telemetry::labels::ReloadTrigger;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;

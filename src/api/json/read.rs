@@ -14,7 +14,7 @@ use crate::api::json::document::{Document, Kind, Member, Value};
 use crate::api::json::mistake::{JsonError, JsonMistake};
 use crate::api::json::values::{self, Decimal};
 use crate::api::path::Path;
-use crate::policy::read::{nearest, quoted_list};
+use crate::policy::diagnostics::{nearest, quoted_list};
 
 const MONEY: &str = "google.type.Money";
 const FRACTION: &str = "google.type.Fraction";

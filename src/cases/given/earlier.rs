@@ -4,7 +4,7 @@ use crate::cases::given::{Names, find, mapping, money, quantity, scalar};
 use crate::domain::request::EarlierAmount;
 use crate::domain::words::AmountKind;
 use crate::plan::fact::Dimension;
-use crate::policy::read::Diagnostics;
+use crate::policy::diagnostics::Diagnostics;
 use crate::policy::tree::Node;
 use crate::policy::unknown::unknown_word;
 

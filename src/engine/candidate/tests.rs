@@ -4,7 +4,7 @@ use super::*;
 use crate::engine::admit::Admission;
 use crate::engine::status::KnownGood;
 use crate::policy::bundle::{Bundle, BundleFile};
-use crate::telemetry::event::ReloadTrigger;
+use crate::telemetry::labels::ReloadTrigger;
 
 fn candidate(sample_per_thousand: u16) -> Candidate {
     let files = vec![BundleFile { path: "guide.policy.yaml".into(), bytes: b"-".to_vec() }];

@@ -1,8 +1,10 @@
 //! Upper bounds on what a policy may declare: lists and tables that are looked through again for each use.
 
 use crate::domain::limits::{CURRENCIES_MAX, LANGUAGES_MAX, VOCABULARY_WORDS_MAX};
-use crate::policy::document::{CurrencyNode, Policy};
-use crate::policy::read::{Diagnostics, Slug, Table};
+use crate::policy::diagnostics::Diagnostics;
+use crate::policy::document::Policy;
+use crate::policy::document::amounts::CurrencyNode;
+use crate::policy::read::{Slug, Table};
 use crate::policy::source::Span;
 
 /// Reports each list and table that declares too much; `None` where that refuses the bundle. Earlier versions knew no

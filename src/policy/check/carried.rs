@@ -14,8 +14,9 @@ use crate::plan::rule::{Action, ComponentRefund, Extra, Rule, Step};
 use crate::plan::test::Test;
 use crate::plan::vocabulary::VocabularyId;
 use crate::policy::check::draft::Draft;
-use crate::policy::document::{Document, RuleNode};
-use crate::policy::read::Diagnostics;
+use crate::policy::diagnostics::Diagnostics;
+use crate::policy::document::Document;
+use crate::policy::document::rules::RuleNode;
 
 /// The deductions of a rule that are amounts of the order, each with its place among those, in the order in which they are
 /// taken.

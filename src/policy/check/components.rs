@@ -7,8 +7,9 @@ use crate::plan::vocabulary::{Vocabulary, VocabularyId};
 use crate::plan::{TenderOrder, TenderRules};
 use crate::policy::check::draft::Draft;
 use crate::policy::check::facts::is_new_fact;
-use crate::policy::document::{ComponentNode, TendersNode};
-use crate::policy::read::{Diagnostics, Slug, Table};
+use crate::policy::diagnostics::Diagnostics;
+use crate::policy::document::amounts::{ComponentNode, TendersNode};
+use crate::policy::read::{Slug, Table};
 use crate::policy::unknown::unknown_word;
 
 /// What goes back of components, by its name.

@@ -7,8 +7,11 @@ use crate::domain::limits::DERIVED_FACTS_MAX;
 use crate::domain::money::Currency;
 use crate::plan::fact::{BuiltIn, Derived, FactDefinition, FactType, InputScope, Origin};
 use crate::plan::vocabulary::{Labels, Vocabularies, Vocabulary, VocabularyId};
-use crate::policy::formula::check::{CalendarUse, Context, Scope, Wanted, formula};
-use crate::policy::read::{Diagnostics, Table, Text, quoted_list};
+use crate::policy::diagnostics::{Diagnostics, quoted_list};
+use crate::policy::document::Policy;
+use crate::policy::formula::check::formula;
+use crate::policy::formula::scope::{CalendarUse, Context, Scope, Wanted};
+use crate::policy::read::{Table, Text};
 use crate::policy::source::Span;
 
 /// State of the check so far.
@@ -222,4 +225,10 @@ impl Draft {
                 .collect(),
         )
     }
+}
+
+/// The names of requirements that could not be read.
+pub fn broken_requirements(policy: &Policy) -> &[String] {
+    let requirements = policy.evidence.as_ref().and_then(|evidence| evidence.requirements.as_ref());
+    requirements.map_or(&[], |table| table.broken.as_slice())
 }

@@ -8,9 +8,10 @@ use crate::plan::fact::Dimension;
 use crate::plan::vocabulary::VocabularyId;
 use crate::policy::check::draft::Draft;
 use crate::policy::check::header::moment_fact;
-use crate::policy::document::{EvidenceNode, KindNode, RequirementNode, TreeNode};
+use crate::policy::diagnostics::Diagnostics;
+use crate::policy::document::evidence::{EvidenceNode, KindNode, RequirementNode, TreeNode};
 use crate::policy::literal;
-use crate::policy::read::{Diagnostics, Slug, Text};
+use crate::policy::read::{Slug, Text};
 use crate::policy::source::{Located, Span};
 use crate::policy::unknown::unknown_word;
 

@@ -9,14 +9,16 @@ use crate::plan::formula::{Formula, Leaf, Op};
 use crate::plan::rule::Reason;
 use crate::plan::vocabulary::{Vocabulary, VocabularyId};
 use crate::policy::check::condition;
-use crate::policy::check::draft::Draft;
+use crate::policy::check::draft::{Draft, broken_requirements};
 use crate::policy::check::header::{open, word};
-use crate::policy::check::rules::broken_requirements;
-use crate::policy::document::{FactNode, InputNode, Policy, RowNode};
-use crate::policy::formula::check::{Context, Kind, Typed, Wanted, finish, formula, typed};
+use crate::policy::diagnostics::Diagnostics;
+use crate::policy::document::Policy;
+use crate::policy::document::facts::{FactNode, InputNode, RowNode};
+use crate::policy::formula::check::{finish, formula, typed};
 use crate::policy::formula::describe::describe;
+use crate::policy::formula::scope::{Context, Kind, Typed, Wanted};
 use crate::policy::literal;
-use crate::policy::read::{Diagnostics, Slug, Table, Text, check_slug};
+use crate::policy::read::{Slug, Table, Text, check_slug};
 use crate::policy::unknown::unknown_word;
 
 /// Checks the reasons.

@@ -14,9 +14,11 @@ use crate::plan::Effective;
 use crate::plan::fact::{Dimension, FactType, Origin};
 use crate::plan::vocabulary::{Vocabularies, Vocabulary, VocabularyId};
 use crate::policy::check::{Calendars, Draft};
-use crate::policy::document::{CurrencyNode, EffectiveNode, OwnCurrencyNode, Policy};
-use crate::policy::formula::check::CalendarUse;
-use crate::policy::read::{Diagnostics, Slug, Table, Text, quoted_list};
+use crate::policy::diagnostics::{Diagnostics, quoted_list};
+use crate::policy::document::amounts::{CurrencyNode, OwnCurrencyNode};
+use crate::policy::document::{EffectiveNode, Policy};
+use crate::policy::formula::scope::CalendarUse;
+use crate::policy::read::{Slug, Table, Text};
 use crate::policy::source::{Located, Span};
 use crate::policy::unknown::unknown_word;
 

@@ -11,7 +11,7 @@ use crate::plan::formula::{Binary, Formula, Leaf, Numeric, Unary};
 use crate::plan::rule::{Action, Rule, RuleEffect};
 use crate::plan::test::{Accepts, Interval, Test};
 use crate::policy::check::draft::Draft;
-use crate::policy::read::Diagnostics;
+use crate::policy::diagnostics::Diagnostics;
 use crate::policy::source::Span;
 
 /// The way that a fact goes where a claim is smaller, or comes after another one.

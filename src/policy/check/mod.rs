@@ -2,6 +2,8 @@
 //!
 //! All mistakes are reported at once. What comes out holds only parts that cannot fail later.
 
+mod amounts;
+mod answers;
 mod bounds;
 mod carried;
 mod components;
@@ -12,11 +14,14 @@ mod evidence;
 mod facts;
 mod header;
 mod milder;
+mod names;
+mod next_steps;
 mod order_amounts;
 mod repeated;
 mod rules;
 mod text;
 mod whole;
+mod windows;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,9 +34,9 @@ use crate::plan::evidence::{EvidenceKind, Requirement};
 use crate::plan::rule::{ComponentRefund, Extra, NextStep, Reason, Rule, RuleEffect};
 use crate::plan::text::TextRules;
 use crate::plan::{Effective, TenderRules};
-use crate::policy::check::order_amounts::OrderAmounts;
+use crate::policy::check::names::OrderAmounts;
+use crate::policy::diagnostics::Diagnostics;
 use crate::policy::document::Document;
-use crate::policy::read::Diagnostics;
 
 pub use draft::Draft;
 
@@ -59,7 +64,7 @@ pub struct CheckedPolicy {
     pub(super) tenders: TenderRules,
     pub(super) text: TextRules,
     pub(super) next_steps: Vec<NextStep>,
-    pub(super) routes: rules::Routes,
+    pub(super) routes: next_steps::Routes,
     pub(super) rules: Vec<Rule>,
     pub(super) otherwise: RuleEffect,
 }
@@ -94,10 +99,10 @@ pub fn check(
     facts::derived(policy.facts.as_ref(), &mut draft, diagnostics);
     let liable = facts::liable(policy.facts.as_ref(), &mut draft, diagnostics);
     let text = text::check(policy.text.as_ref(), &draft, diagnostics);
-    let next_steps = rules::next_steps(policy.next_steps.as_ref(), &draft, diagnostics);
+    let next_steps = next_steps::next_steps(policy.next_steps.as_ref(), &draft, diagnostics);
     let order_amounts = OrderAmounts::declare(policy.order_amounts.as_ref(), &draft, diagnostics);
-    let names = rules::Names::new(policy, &requirements, &next_steps, order_amounts);
-    let routes = rules::routes(policy.routes.as_ref(), &names, diagnostics);
+    let names = names::Names::new(policy, &requirements, &next_steps, order_amounts);
+    let routes = next_steps::routes(policy.routes.as_ref(), &names, diagnostics);
     let rules = rules::rules(document, &names, &mut draft, diagnostics);
     let written: Vec<_> = document.layers.iter().flat_map(|layer| &layer.rules).chain(&policy.rules).collect();
     let declared = (policy.order_amounts.as_ref(), names.order_amounts.good.as_slice());

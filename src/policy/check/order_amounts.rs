@@ -5,23 +5,17 @@ use std::collections::BTreeMap;
 use crate::plan::formula::Formula;
 use crate::plan::rule::{Action, Extra, Rounded, Rule, RuleEffect, Step, StepAmount, StepScope};
 use crate::plan::vocabulary::{Vocabulary, VocabularyId};
+use crate::policy::check::amounts::{bounds, kind, own_rounding};
 use crate::policy::check::condition;
-use crate::policy::check::deductions::{bounds, kind, own_rounding};
 use crate::policy::check::draft::Draft;
-use crate::policy::check::rules::Names;
-use crate::policy::document::{BesideNode, OrderAmountNode, RuleNode, StepNode};
-use crate::policy::formula::check::{Context, formula};
-use crate::policy::read::{Diagnostics, Slug, Table, Text, check_slug};
+use crate::policy::check::names::{Names, OrderAmounts};
+use crate::policy::diagnostics::Diagnostics;
+use crate::policy::document::amounts::{BesideNode, OrderAmountNode};
+use crate::policy::document::rules::{RuleNode, StepNode};
+use crate::policy::formula::check::formula;
+use crate::policy::formula::scope::Context;
+use crate::policy::read::{Slug, Table, Text, check_slug};
 use crate::policy::unknown::unknown_word;
-
-/// The amounts of the order that a policy declares.
-#[derive(Debug, Default)]
-pub struct OrderAmounts {
-    /// Those without mistakes, in their order.
-    pub good: Vec<Extra>,
-    /// Names of those that have mistakes, which are reported.
-    broken: Vec<String>,
-}
 
 impl OrderAmounts {
     /// Checks the amounts of a policy.
@@ -60,7 +54,7 @@ fn order_amount(
     diagnostics: &mut Diagnostics<'_, '_>,
 ) -> Option<Extra> {
     let named = check_slug(name, diagnostics);
-    let amount = formula(&written.amount, super::deductions::MONEY, &draft.scope(Context::Fact), diagnostics);
+    let amount = formula(&written.amount, super::amounts::MONEY, &draft.scope(Context::Fact), diagnostics);
     let bounds = bounds(written.at_least.as_ref(), written.at_most.as_ref(), Context::Fact, draft, diagnostics);
     let rounding = own_rounding(written.round.as_ref(), draft, diagnostics);
     if let (Some((_, Rounded::Refund)), Some(of)) =
@@ -219,6 +213,6 @@ pub fn beside(
 ) -> Option<Extra> {
     match written {
         BesideNode::Carried(word) => carried_extra(name, word, names, diagnostics),
-        BesideNode::Own(own) => super::deductions::extra(name, own, draft, diagnostics),
+        BesideNode::Own(own) => super::amounts::extra(name, own, draft, diagnostics),
     }
 }

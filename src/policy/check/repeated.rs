@@ -10,8 +10,10 @@ use crate::plan::rule::{Action, ComponentRefund, Extra, Rule, RuleEffect, Step, 
 use crate::plan::vocabulary::VocabularyId;
 use crate::policy::check::draft::Draft;
 use crate::policy::check::milder;
-use crate::policy::document::{OrderAmountNode, RuleNode};
-use crate::policy::read::{Diagnostics, Table};
+use crate::policy::diagnostics::Diagnostics;
+use crate::policy::document::amounts::OrderAmountNode;
+use crate::policy::document::rules::RuleNode;
+use crate::policy::read::Table;
 use crate::policy::source::Span;
 
 /// What the warnings look at.

@@ -1,135 +1,29 @@
-//! Rules and what follows from them: answers, demands, next steps, windows.
+//! Rules: each as it is tested and what follows from it, and what rules must keep among themselves.
 
 use std::collections::HashMap;
 
 use smallvec::SmallVec;
 
-use crate::domain::decision::ReasonCodes;
-use crate::domain::limits::{RULES_MAX, WINDOW_DAYS_MAX};
-use crate::domain::words::{DeductionKind, ReasonCode, RefundMethod};
-use crate::plan::evidence::Requirement;
-use crate::plan::rule::{
-    Action, DayUnit, Demand, Extra, LayerPower, NextStep, Payout, Rule, RuleEffect, RuleLayer, Window,
-};
+use crate::domain::limits::RULES_MAX;
+use crate::domain::words::{DeductionKind, RefundMethod};
+use crate::plan::rule::{Action, Demand, Extra, LayerPower, Rule, RuleEffect, RuleLayer};
+use crate::policy::check::answers::{Answers, action, has_unknown_key, reason_codes};
 use crate::policy::check::carried;
 use crate::policy::check::components;
 use crate::policy::check::condition;
-use crate::policy::check::deductions;
 use crate::policy::check::draft::Draft;
 use crate::policy::check::header::word;
-use crate::policy::check::order_amounts::{self, OrderAmounts};
-use crate::policy::diagnostic::{Diagnostic, SourceLocation};
-use crate::policy::document::{
-    BesideNode, Document, NextStepNode, OtherwiseNode, PayoutNode, Policy, RefundNode, RoutesNode, RuleNode, WindowNode,
-};
-use crate::policy::formula::check::CalendarUse;
-use crate::policy::read::{Diagnostics, OneOrMany, Slug, Table, Text};
+use crate::policy::check::names::Names;
+use crate::policy::check::next_steps::steps;
+use crate::policy::check::order_amounts::{self};
+use crate::policy::check::windows::{payout, window};
+use crate::policy::diagnostics::Diagnostics;
+use crate::policy::document::Document;
+use crate::policy::document::amounts::BesideNode;
+use crate::policy::document::rules::{OtherwiseNode, RuleNode};
+use crate::policy::read::{OneOrMany, Slug, Table, Text};
 use crate::policy::source::Span;
 use crate::policy::unknown::unknown_word;
-
-/// The names that a rule may use beside facts.
-pub struct Names {
-    requirements: Vec<String>,
-    next_steps: Vec<String>,
-    /// Names of the above that are declared but could not be read; reported already.
-    broken: Vec<String>,
-    /// Kinds of deduction that no rule may take.
-    pub never_deduct: Vec<String>,
-    /// Amounts of the order that rules may carry.
-    pub order_amounts: OrderAmounts,
-}
-
-/// Next steps that the engine names by itself.
-#[derive(Debug, Default)]
-pub struct Routes {
-    /// After every denial.
-    pub denied: Vec<u16>,
-    /// If evidence or a fact is missing.
-    pub supplement: Option<u16>,
-    /// If a reason is missing or too vague.
-    pub restate: Option<u16>,
-    /// Wherever more is asked for.
-    pub more_info: Vec<u16>,
-    /// While a review is under way.
-    pub review: Vec<u16>,
-}
-
-impl Names {
-    /// The names of a policy.
-    pub fn new(
-        policy: &Policy,
-        requirements: &[Requirement],
-        next_steps: &[NextStep],
-        order_amounts: OrderAmounts,
-    ) -> Self {
-        Self {
-            order_amounts,
-            requirements: requirements.iter().map(|requirement| requirement.name.clone()).collect(),
-            next_steps: next_steps.iter().map(|step| step.slug.clone()).collect(),
-            broken: broken_requirements(policy)
-                .iter()
-                .chain(policy.next_steps.as_ref().map_or(&[][..], |table| table.broken.as_slice()))
-                .cloned()
-                .collect(),
-            never_deduct: policy
-                .never_deduct
-                .as_deref()
-                .unwrap_or(&[])
-                .iter()
-                .map(|kind| kind.text().to_owned())
-                .collect(),
-        }
-    }
-
-    fn step(&self, slug: &Slug, diagnostics: &mut Diagnostics<'_, '_>) -> Option<u16> {
-        let found = self.next_steps.iter().position(|name| name == slug.text());
-        if found.is_none() && !self.broken.iter().any(|broken| broken == slug.text()) {
-            unknown_word(slug.text(), slug.span(), "next step", &self.next_steps, diagnostics);
-        }
-        found.and_then(|place| u16::try_from(place).ok())
-    }
-}
-
-/// The names of requirements that could not be read.
-pub fn broken_requirements(policy: &Policy) -> &[String] {
-    let requirements = policy.evidence.as_ref().and_then(|evidence| evidence.requirements.as_ref());
-    requirements.map_or(&[], |table| table.broken.as_slice())
-}
-
-/// Checks the next steps.
-pub fn next_steps(
-    written: Option<&Table<NextStepNode>>,
-    draft: &Draft,
-    diagnostics: &mut Diagnostics<'_, '_>,
-) -> Vec<NextStep> {
-    let entries = written.map_or(&[][..], |table| table.entries.as_slice());
-    entries
-        .iter()
-        .map(|(slug, step)| {
-            crate::policy::read::check_slug(slug, diagnostics);
-            NextStep {
-                slug: slug.value.clone(),
-                label: draft.labels(step.label.as_ref(), &slug.value, slug.span, diagnostics),
-            }
-        })
-        .collect()
-}
-
-/// Checks the routes.
-pub fn routes(written: Option<&RoutesNode>, names: &Names, diagnostics: &mut Diagnostics<'_, '_>) -> Routes {
-    let Some(written) = written else { return Routes::default() };
-    let mut steps = |written: &Option<Vec<Slug>>| {
-        written.as_deref().unwrap_or(&[]).iter().filter_map(|slug| names.step(slug, diagnostics)).collect()
-    };
-    let (denied, more_info, review) = (steps(&written.denied), steps(&written.more_info), steps(&written.review));
-    Routes {
-        denied,
-        supplement: written.supplement.as_ref().and_then(|slug| names.step(slug, diagnostics)),
-        restate: written.restate.as_ref().and_then(|slug| names.step(slug, diagnostics)),
-        more_info,
-        review,
-    }
-}
 
 /// Checks all rules, in order.
 pub fn rules(
@@ -310,105 +204,6 @@ fn effect(
     Some(RuleEffect { action, demands, next_steps, review, payout, method, components, compensations, amounts_due })
 }
 
-/// Returns `true` if a key in this part of the file was reported as unknown: then it may be the misspelt
-/// answer, and its absence is no second mistake.
-fn has_unknown_key(part: Span, diagnostics: &Diagnostics<'_, '_>) -> bool {
-    let (start, end) = (part.start as usize, part.end as usize);
-    let file = diagnostics.sources.place(part).file;
-    let within = |place: &SourceLocation| place.file == file && start <= place.start && place.start < end;
-    let unknown = |diagnostic: &&Diagnostic| diagnostic.code == "unknown-key";
-    diagnostics.diagnostics.iter().filter(unknown).any(|diagnostic| diagnostic.place.as_ref().is_some_and(within))
-}
-
-/// The answers that a rule may give; it gives exactly one.
-struct Answers<'r> {
-    refund: Option<&'r RefundNode>,
-    deny: Option<&'r OneOrMany<Text>>,
-    more_info: Option<&'r OneOrMany<Text>>,
-    manual_review: Option<&'r OneOrMany<Text>>,
-}
-
-fn action(
-    answers: &Answers<'_>,
-    of: &str,
-    at: Span,
-    whole: Span,
-    names: &Names,
-    draft: &mut Draft,
-    diagnostics: &mut Diagnostics<'_, '_>,
-) -> Option<Action> {
-    match answers {
-        Answers { refund: Some(refund), deny: None, more_info: None, manual_review: None } => match refund {
-            RefundNode::Full(_) => Some(Action::Refund(Vec::new())),
-            RefundNode::Deduct(written) => {
-                deductions::steps(&written.deduct.0, names, draft, diagnostics).map(Action::Refund)
-            }
-        },
-        Answers { refund: None, deny: Some(codes), more_info: None, manual_review: None } => {
-            reason_codes(codes, diagnostics).map(Action::Deny)
-        }
-        Answers { refund: None, deny: None, more_info: Some(codes), manual_review: None } => {
-            reason_codes(codes, diagnostics).map(Action::Ask)
-        }
-        Answers { refund: None, deny: None, more_info: None, manual_review: Some(codes) } => {
-            reason_codes(codes, diagnostics).map(Action::Review)
-        }
-        Answers { refund: None, deny: None, more_info: None, manual_review: None } => {
-            if has_unknown_key(whole, diagnostics) {
-                return None;
-            }
-            diagnostics.error(
-                "no-answer",
-                at,
-                format!("{of} gives no answer"),
-                "add one of `refund`, `deny`, `more_info`, `manual_review`",
-            );
-            None
-        }
-        Answers { .. } => {
-            diagnostics.error(
-                "two-answers",
-                at,
-                format!("{of} gives more than one answer"),
-                "keep one of `refund`, `deny`, `more_info`, `manual_review`",
-            );
-            None
-        }
-    }
-}
-
-/// Reason codes as written (`ORDER_COMPLETED`), in order of precedence.
-fn reason_codes(written: &OneOrMany<Text>, diagnostics: &mut Diagnostics<'_, '_>) -> Option<ReasonCodes> {
-    let mut codes = ReasonCodes::default();
-    let mut good = true;
-    for text in &written.0 {
-        let found = ReasonCode::ALL.iter().copied().find(|code| code.slug().to_ascii_uppercase() == text.value);
-        match found {
-            Some(code) if codes.contains(code) => {
-                diagnostics.error(
-                    "duplicate-word",
-                    text.span,
-                    format!("the reason code `{}` stands twice", text.value),
-                    "remove one of them",
-                );
-            }
-            Some(code) => codes.insert(code),
-            None => {
-                let known: Vec<String> = ReasonCode::ALL.iter().map(|code| code.slug().to_ascii_uppercase()).collect();
-                let help = diagnostics
-                    .suggestion(&text.value.to_ascii_uppercase(), known.iter().map(String::as_str))
-                    .map_or_else(
-                        || "reason codes are written like `ORDER_COMPLETED`; the reference lists them".to_owned(),
-                        |near| format!("did you mean `{near}`?"),
-                    );
-                diagnostics.error("unknown-word", text.span, format!("`{}` is not a reason code", text.value), help);
-                good = false;
-            }
-        }
-    }
-    good.then_some(codes)
-}
-
 fn demands(written: Option<&OneOrMany<Text>>, names: &Names, diagnostics: &mut Diagnostics<'_, '_>) -> Vec<Demand> {
     let entries = written.map_or(&[][..], |entries| entries.0.as_slice());
     let mut demands = Vec::new();
@@ -439,74 +234,6 @@ fn demands(written: Option<&OneOrMany<Text>>, names: &Names, diagnostics: &mut D
         demands.extend(demand.filter(|demand| !demands.contains(demand)));
     }
     demands
-}
-
-fn steps(written: Option<&OneOrMany<Slug>>, names: &Names, diagnostics: &mut Diagnostics<'_, '_>) -> Vec<u16> {
-    written
-        .map_or(&[][..], |slugs| slugs.0.as_slice())
-        .iter()
-        .filter_map(|slug| names.step(slug, diagnostics))
-        .collect()
-}
-
-fn payout(
-    written: Option<&PayoutNode>,
-    at: Span,
-    draft: &Draft,
-    diagnostics: &mut Diagnostics<'_, '_>,
-) -> Option<Payout> {
-    let PayoutNode { business_days, days, weekday, by_method } = written?.clone();
-    let usual = window(Some(&WindowNode { business_days, days, weekday }), at, draft, diagnostics);
-    let by_method = by_method.map_or_else(Vec::new, |table| table.entries);
-    let by_method = by_method
-        .iter()
-        .filter_map(|(method, own)| Some((method.value.clone(), window(Some(own), method.span, draft, diagnostics)?)))
-        .collect();
-    Some(Payout { usual: usual?, by_method })
-}
-
-fn window(
-    written: Option<&WindowNode>,
-    at: Span,
-    draft: &Draft,
-    diagnostics: &mut Diagnostics<'_, '_>,
-) -> Option<Window> {
-    let written = written?;
-    let weekday = written.weekday.as_ref().map(|day| crate::policy::calendar::weekday(&day.0, diagnostics));
-    let (unit, days) = match written {
-        WindowNode { business_days: Some(days), days: None, weekday: _ } => (DayUnit::BusinessDays, days),
-        WindowNode { business_days: None, days: Some(days), weekday: _ } => (DayUnit::CalendarDays, days),
-        WindowNode { .. } => {
-            diagnostics.error(
-                "window-shape",
-                at,
-                "a window has exactly one of `business_days` and `days`",
-                "write `{ business_days: [1, 3] }`",
-            );
-            return None;
-        }
-    };
-    if unit == DayUnit::BusinessDays && draft.calendar == CalendarUse::None {
-        let at = days.first().map_or(at, |day| day.span);
-        diagnostics.error(
-            "no-calendar",
-            at,
-            "business days are counted here, but the policy names no calendar",
-            "add the key `calendar`",
-        );
-    }
-    match days.as_slice() {
-        [min, max] if min.value <= max.value && max.value <= u32::from(WINDOW_DAYS_MAX) => {
-            let short = |days: u32| u16::try_from(days).unwrap_or(WINDOW_DAYS_MAX);
-            Some(Window { unit, min: short(min.value), max: short(max.value), weekday: weekday.flatten() })
-        }
-        _ => {
-            let at = days.first().map_or(at, |day| day.span);
-            let help = format!("write the least and the most, such as `[1, 3]`, at most {WINDOW_DAYS_MAX}");
-            diagnostics.error("bad-window", at, "this is not a range of days", help);
-            None
-        }
-    }
 }
 
 /// Checks `otherwise`, the key of which stands at `key`.

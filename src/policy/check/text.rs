@@ -10,8 +10,9 @@ use crate::plan::text::{ComparisonExcuses, TextRules};
 use crate::plan::vocabulary::Labels;
 use crate::policy::check::draft::Draft;
 use crate::policy::check::header::first_span;
-use crate::policy::document::TextNode;
-use crate::policy::read::{Diagnostics, Table, Text};
+use crate::policy::diagnostics::Diagnostics;
+use crate::policy::document::evidence::TextNode;
+use crate::policy::read::{Table, Text};
 use crate::policy::source::Span;
 use crate::policy::unknown::unknown_word;
 

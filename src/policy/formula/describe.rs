@@ -1,7 +1,7 @@
 //! Names of types in messages.
 
 use crate::plan::fact::{Dimension, FactType};
-use crate::policy::formula::check::{Kind, Scope};
+use crate::policy::formula::scope::{Kind, Scope};
 
 /// Name of a type in messages.
 #[must_use]

@@ -3,10 +3,11 @@
 use crate::domain::ratio::Ratio;
 use crate::plan::fact::{Dimension, FactType, NANOS_PER_UNIT};
 use crate::plan::formula::{Leaf, Op};
-use crate::policy::formula::check::{Kind, Scope, Typed, mismatch};
+use crate::policy::diagnostics::Diagnostics;
 use crate::policy::formula::describe::describe_kind;
+use crate::policy::formula::operators::mismatch;
+use crate::policy::formula::scope::{Kind, Scope, Typed};
 use crate::policy::literal;
-use crate::policy::read::Diagnostics;
 use crate::policy::source::Span;
 
 /// Dimension of a value; `None` where it is no quantity, or a plain number that has not met one.

@@ -4,10 +4,11 @@ use crate::domain::facts::FactId;
 use crate::domain::ratio::{Ratio, RoundingMode};
 use crate::plan::fact::{BuiltIn, Dimension, FactType, NANOS_PER_UNIT};
 use crate::plan::formula::{Binary, Leaf, Numeric, Op, Unary, joined, then};
-use crate::policy::formula::check::{CalendarUse, Kind, ROUNDING_MODES, Scope, Typed, Wanted, argument, finish};
+use crate::policy::diagnostics::{Diagnostics, quoted_list};
+use crate::policy::formula::check::{argument, finish};
 use crate::policy::formula::dimension::{dimension, quantity, same_dimension, to_dimension};
+use crate::policy::formula::scope::{CalendarUse, Kind, ROUNDING_MODES, Scope, Typed, Wanted};
 use crate::policy::formula::{Expression, ExpressionKind};
-use crate::policy::read::{Diagnostics, quoted_list};
 use crate::policy::source::Span;
 
 /// A function as its users see it.

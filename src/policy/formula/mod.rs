@@ -7,7 +7,9 @@ pub mod check;
 pub mod describe;
 mod dimension;
 pub mod functions;
+mod operators;
 pub mod parse;
+pub mod scope;
 
 use crate::policy::source::Span;
 

@@ -19,7 +19,8 @@ use crate::server::transport::connection::{self, Bounds, without_delay};
 use crate::server::transport::state::ConnectionState;
 use crate::server::transport::stop::StopSignal;
 use crate::server::transport::supervision::Stay;
-use crate::telemetry::event::{Closure, ConnectionClosed, Listener};
+use crate::telemetry::event::ConnectionClosed;
+use crate::telemetry::labels::{Closure, Listener};
 
 /// The cause of a connection whose handshake failed, as it is counted.
 pub(super) const HANDSHAKE: &str = "handshake";

@@ -291,7 +291,7 @@ mod tests {
     use crate::domain::time::Timestamp;
     use crate::policy::bundle::{Bundle, BundleFile};
     use crate::policy::diagnostic::{Diagnostic, Severity, SourceLocation};
-    use crate::telemetry::event::ReloadTrigger;
+    use crate::telemetry::labels::ReloadTrigger;
 
     fn rejected(errors: usize, text: &str) -> Refusal {
         let files = vec![BundleFile { path: "a".into(), bytes: Vec::new() }];

@@ -50,7 +50,7 @@ use crate::server::transport::budget::ByteBudget;
 use crate::server::transport::connections::{Connections, Drained, Places, peer_share};
 use crate::server::transport::state::ConnectionState;
 use crate::server::transport::stop::stop_signal;
-use crate::telemetry::event::Listener;
+use crate::telemetry::labels::Listener;
 
 /// The methods of admins by their full names, and those that are none, as panics are counted.
 pub(crate) fn method_full_names() -> impl Iterator<Item = &'static str> {

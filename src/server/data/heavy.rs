@@ -13,7 +13,7 @@ use crate::server::transport::budget::Account;
 use crate::server::transport::state::ConnectionState;
 use crate::telemetry;
 use crate::telemetry::cpu::{self, Clock};
-use crate::telemetry::event::BufferKind;
+use crate::telemetry::labels::BufferKind;
 
 /// Payer of a call.
 #[derive(Clone, Debug)]

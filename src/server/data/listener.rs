@@ -43,7 +43,7 @@ use crate::server::transport::request_body::RequestBody;
 use crate::server::transport::state::ConnectionState;
 use crate::server::transport::stop::{StopSignal, StopSwitch, stop_signal};
 use crate::server::transport::supervision::Stay;
-use crate::telemetry::event::Listener;
+use crate::telemetry::labels::Listener;
 use crate::telemetry::requests::{ActiveRequest, RequestMethod};
 
 /// Settings of a server.

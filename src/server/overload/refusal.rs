@@ -8,7 +8,7 @@ use http::{HeaderMap, Response};
 use tonic::body::Body;
 
 use crate::api::errors::{OVERLOADED, retry_later};
-use crate::telemetry::event::ShedReason;
+use crate::telemetry::labels::ShedReason;
 
 /// Delays that callers are told in turn: were it one, all would come back at once.
 const DELAYS: usize = 8;

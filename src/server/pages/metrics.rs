@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::domain::time::{NANOS_PER_SECOND, Timestamp};
 use crate::engine::status::{CandidateReport, Hold, KnownGood, MoneyDifference, RestartForecast, Status};
 use crate::server::pages::Readiness;
-use crate::telemetry::event::Success;
 use crate::telemetry::exposition::{Kind, Page, seconds};
+use crate::telemetry::labels::Success;
 use crate::telemetry::prometheus;
 
 /// The page. Reads files of the system.

@@ -28,8 +28,9 @@ use crate::server::transport::budget::ByteBudget;
 use crate::server::transport::connections::{Connections, Drained, Places, peer_share};
 use crate::server::transport::state::{ConnectionState, Stage};
 use crate::server::transport::stop::{StopSignal, stop_signal};
-use crate::telemetry::event::{Closure, ConnectionClosed, Listener, Panicked};
+use crate::telemetry::event::{ConnectionClosed, Panicked};
 use crate::telemetry::exposition;
+use crate::telemetry::labels::{Closure, Listener};
 
 /// Connections open at once: a few scrapers and probes.
 pub const PAGES_CONNECTIONS_MAX: usize = 256;

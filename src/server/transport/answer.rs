@@ -19,7 +19,7 @@ use crate::server::limits::ANSWER_SLICE_BYTES;
 use crate::server::transport::budget::{Exhausted, Reservation};
 use crate::server::transport::state::OpenCall;
 use crate::server::transport::unsent::UnsentPart;
-use crate::telemetry::event::BufferKind;
+use crate::telemetry::labels::BufferKind;
 
 thread_local! {
     /// When the answer of the call that this thread runs must be sent; passed from the one who knows the

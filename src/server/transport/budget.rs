@@ -13,7 +13,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::server::limits::{HELD_BYTES_ALWAYS, LEFT_BY_PEER_DIVISOR};
 use crate::server::transport::peer::Peer;
-use crate::telemetry::event::{BufferKind, BufferedBytes, Shed, ShedReason};
+use crate::telemetry::event::{BufferedBytes, Shed};
+use crate::telemetry::labels::{BufferKind, ShedReason};
 
 /// The bytes that the calls of one listener may hold.
 #[derive(Debug)]

@@ -38,7 +38,8 @@ use crate::server::transport::request_body::RequestBody;
 use crate::server::transport::state::{ConnectionState, Stage};
 use crate::server::transport::stop::StopSignal;
 use crate::server::transport::supervision::{Stay, must_close};
-use crate::telemetry::event::{AnswerNotRead, Closure, ConnectionClosed, Listener, NotGrpc, Panicked};
+use crate::telemetry::event::{AnswerNotRead, ConnectionClosed, NotGrpc, Panicked};
+use crate::telemetry::labels::{Closure, Listener};
 
 /// Bounds of a connection; those not listed are the same for all.
 #[derive(Clone, Copy, Debug)]

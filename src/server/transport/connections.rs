@@ -24,7 +24,8 @@ use crate::server::limits::{
 };
 use crate::server::transport::peer::Peer;
 use crate::server::transport::state::{ConnectionState, Stage};
-use crate::telemetry::event::{ConnectionRefused, Listener, OpenConnection, Refusal};
+use crate::telemetry::event::{ConnectionRefused, OpenConnection};
+use crate::telemetry::labels::{Listener, Refusal};
 
 /// Sources of connections.
 pub(crate) trait Accept {

@@ -13,7 +13,8 @@ use std::time::Instant;
 use crate::server::limits::{
     CONTROL_FRAMES_MAX, CONTROL_FRAMES_PER_CALL, CONTROL_FRAMES_PER_SECOND, HEADER_LIST_BYTES_MAX,
 };
-use crate::telemetry::event::{HeadersRefused, Listener};
+use crate::telemetry::event::HeadersRefused;
+use crate::telemetry::labels::Listener;
 
 /// The head of a frame: its length in three bytes, its type, its flags, its stream in four.
 const HEAD_BYTES: usize = 9;

@@ -18,7 +18,7 @@ use tokio::time::{Sleep, sleep};
 use crate::server::limits::WRITE_STALL_MAX;
 use crate::server::overload::Reading;
 use crate::server::transport::frames::ControlFrames;
-use crate::telemetry::event::Listener;
+use crate::telemetry::labels::Listener;
 
 /// The HTTP/2 connection preface.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

@@ -15,7 +15,7 @@ use crate::api::limits::{SMALL_FRAME_BYTES, SMALL_FRAMES_MAX};
 use crate::server::limits::WAITING_CALL_BYTES;
 use crate::server::transport::budget::{Account, Exhausted, Reservation};
 use crate::server::transport::unary::MESSAGE_PREFIX_BYTES;
-use crate::telemetry::event::BufferKind;
+use crate::telemetry::labels::BufferKind;
 
 /// A message with its prefix, whole. What it holds of the budget is given back when it is dropped.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::server::limits::CONNECTION_CHECK_INTERVAL;
 use crate::server::transport::state::{ConnectionState, Stage};
 use crate::server::transport::unsent::Progress;
-use crate::telemetry::event::Closure;
+use crate::telemetry::labels::Closure;
 
 /// Time limits of a listener's connections.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -4,7 +4,7 @@ use crate::api::pb;
 use crate::engine::activations::{Activated, PolicyVersion, Withdrawal};
 use crate::engine::status::{KnownGood, Revision};
 use crate::server::wire::scalars::{count, moment};
-use crate::telemetry::event::ReloadTrigger;
+use crate::telemetry::labels::ReloadTrigger;
 
 /// The message of a revision.
 pub(crate) fn revision(revision: &Revision, withdrawal: Option<&Withdrawal>) -> pb::PolicyRevision {

@@ -17,7 +17,7 @@ use crate::policy::bundle::{Bundle, BundleFile};
 use crate::server::data::evaluation;
 use crate::server::wire::samples;
 use crate::source::embedded;
-use crate::telemetry::event::ReloadTrigger;
+use crate::telemetry::labels::ReloadTrigger;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 

@@ -27,7 +27,7 @@ use crate::server::transport::request_body::RequestBody;
 use crate::server::transport::state::ConnectionState;
 use crate::server::transport::stop::{StopSignal, stop_signal};
 use crate::server::transport::supervision::Stay;
-use crate::telemetry::event::Listener;
+use crate::telemetry::labels::Listener;
 
 /// Calls that a greedy connection has open at once.
 const OPEN_CALLS: usize = 100;
