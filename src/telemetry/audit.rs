@@ -26,6 +26,8 @@ pub struct AdminCalled<'a> {
     pub after: Option<&'a str>,
     /// The status code, as in `FAILED_PRECONDITION`; `CANCELLED` where the caller went away.
     pub code: &'static str,
+    /// Treatment of the call: written, or only counted.
+    pub mention: Mention,
 }
 
 /// The arguments of a call that matter.
@@ -79,10 +81,11 @@ pub enum Mention {
 impl AdminCalled<'_> {
     /// Writes the record, and counts the call.
     pub fn record(&self) {
-        let Self { actor, shown_by, peer, method, subject, before, after, code } = self;
+        let Self { actor, shown_by, peer, method, subject, before, after, code, mention } = self;
         let Subject { digest, expected, found, reason, sample_per_thousand, replace, untried, rolled_back, generation } =
             subject;
         counts::admin_called(method, code);
+        let Mention::Write { left_out } = mention else { return };
         tracing::info!(
             target: TARGET,
             actor,
@@ -101,6 +104,7 @@ impl AdminCalled<'_> {
             after,
             generation,
             code,
+            left_out = Some(left_out).filter(|&&left_out| 0 < left_out),
             "admin call"
         );
     }

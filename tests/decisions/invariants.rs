@@ -644,3 +644,23 @@ fn the_figures_of_the_guide_come_out_to_the_cent() {
         assert_eq!(figures(&STANDARD, &request), (deduction, refund), "{numerator}/{denominator} of {paid}");
     }
 }
+
+#[test]
+fn a_moment_or_an_input_that_is_sent_twice_is_a_bad_field() {
+    // No message can hold one twice, but those who use the library can.
+    let plan = inline("CNY", "inputs: { gift: { type: flag } }\n", "  - id: any\n    refund: full\n");
+    let line = Line { id: "a", paid: Some(cny(100)), ..Line::default() };
+    let twice = Order {
+        id: "o-1",
+        placed_at: Some(placed()),
+        times: vec![("delivered_at", after(placed(), HOUR)), ("delivered_at", after(placed(), HOUR))],
+        inputs: vec![("gift", InputValue::Flag(true)), ("gift", InputValue::Flag(true))],
+        lines: vec![line],
+        ..Order::default()
+    };
+    let claim = Claim { requested_at: Some(after(placed(), HOUR)), ..Claim::default() };
+    let bad = intake(&plan, &Request { order: twice, claim }, Purpose::Decision).unwrap_err();
+    let twice: Vec<&str> =
+        bad.iter().filter(|bad| bad.problem == "stands twice").map(|bad| bad.field.as_str()).collect();
+    assert_eq!(twice, ["order.times[\"delivered_at\"]", "order.inputs[\"gift\"]"], "{bad:?}");
+}

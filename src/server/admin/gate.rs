@@ -26,8 +26,8 @@ use crate::server::admin::credentials::{Caller, Shown, Unrecognised};
 use crate::server::admin::failure::AdminFailure;
 use crate::server::admin::keep::Kept;
 use crate::server::admin::limits::SMALL_CALL_BYTES_MAX;
-use crate::server::admin::method::{Effect, Method};
-use crate::server::admin::record::{Mentions, Notes, Record};
+use crate::server::admin::method::{Effect, Large, Method};
+use crate::server::admin::record::{Mentions, Notes, ReadMentions, Record};
 use crate::server::data::guard::{Panic, catch_panic, parse_timeout, with_standard_status};
 use crate::server::transport::answer::send_by;
 use crate::server::transport::budget::{Account, ByteBudget};
@@ -50,6 +50,7 @@ pub(crate) struct Shared {
     /// Memory held by large calls; the permits bound it.
     pub(crate) large_account: Arc<Account>,
     pub(crate) mentions: Mentions,
+    pub(crate) reads: Arc<ReadMentions>,
     /// Calls that change something. They are finished, and written down, though the caller may be gone.
     pub(crate) changing: Mutex<JoinSet<()>>,
 }
@@ -144,7 +145,7 @@ impl Shared {
             return self.reflect(request).await;
         }
         let in_force = self.reload.shown.told.borrow().in_force.digest;
-        let record = Record::begin(caller, peer.address, method.name(), in_force);
+        let record = Record::begin(caller, peer.address, method, in_force, Arc::clone(&self.reads));
         let deadline = match self.deadline(method, record.caller(), &request) {
             Ok(deadline) => deadline,
             Err(failure) => {
@@ -259,20 +260,10 @@ impl Shared {
 
     async fn answer(self: Arc<Self>, method: Method, request: Request<Body>) -> Result<Response<Body>, Failure> {
         let (parts, body) = request.into_parts();
-        let mut permit = match method {
-            // Its answer is what is large.
-            Method::GetPolicy => self.permit().await,
-            Method::ValidatePolicy
-            | Method::ReloadPolicy
-            | Method::GetPolicyStatus
-            | Method::WatchPolicyStatus
-            | Method::ListPolicyRevisions
-            | Method::RollbackPolicy
-            | Method::StageCandidate
-            | Method::PromoteCandidate
-            | Method::DiscardCandidate
-            | Method::Reflection
-            | Method::Unknown => None,
+        let mut permit = match method.large() {
+            Large::Answer => self.permit().await,
+            // The permit of a large request is taken once it is seen to be large.
+            Large::Request | Large::Neither => None,
         };
         let connection = parts.extensions.get::<Arc<ConnectionState>>().ok_or(Failure::Bug)?;
         let account = &connection.requests;

@@ -71,7 +71,8 @@ pub const NAME_BYTES_MAX: usize = 256;
 /// Largest reason of a change, in bytes; it goes into the log.
 pub const REASON_BYTES_MAX: usize = 256;
 
-/// Failed authentications that are written into the log in one [`MENTION_WINDOW`]; all are counted.
+/// Failed authentications that are written into the log in one [`MENTION_WINDOW`], and reads of one admin by one method; all
+/// are counted.
 pub const MENTIONS_MAX: u32 = 10;
 
 /// See [`MENTIONS_MAX`].

@@ -54,12 +54,12 @@ use crate::telemetry::labels::Listener;
 
 /// The methods of admins by their full names, and those that are none, as panics are counted.
 pub(crate) fn method_full_names() -> impl Iterator<Item = &'static str> {
-    Method::ALL.into_iter().chain([Method::Reflection]).map(Method::full_name)
+    Method::ALL.iter().copied().chain([Method::Reflection]).map(Method::full_name)
 }
 
 /// The methods of admins without the service, and those that are none, as calls are counted.
 pub(crate) fn method_names() -> Vec<&'static str> {
-    Method::ALL.into_iter().chain([Method::Unknown]).map(Method::name).collect()
+    Method::ALL.iter().copied().chain([Method::Unknown]).map(Method::name).collect()
 }
 
 /// Causes of failed authentication of a call or a connection, as they are counted.
@@ -124,6 +124,7 @@ pub async fn serve(
         large_account: ByteBudget::counting().account(),
         budget: ByteBudget::new(ADMIN_HELD_BYTES_MAX, ADMIN_HELD_BYTES_DIVISOR),
         mentions: Mentions::default(),
+        reads: Arc::default(),
         changing: Mutex::new(JoinSet::new()),
     });
     announce(&bound, &config, &kept);

@@ -1,13 +1,15 @@
 //! Audit record of one call of an admin, written when the call ends, however it ends.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use tonic::Code;
 
 use crate::policy::bundle::Digest;
-use crate::server::admin::credentials::Caller;
+use crate::server::admin::credentials::{Caller, Right};
 use crate::server::admin::limits::{MENTION_WINDOW, MENTIONS_MAX};
+use crate::server::admin::method::Method;
 use crate::telemetry::audit::{AdminCalled, Mention, Subject};
 use crate::telemetry::codes::code_name;
 
@@ -16,11 +18,12 @@ use crate::telemetry::codes::code_name;
 pub(crate) struct Record {
     caller: Caller,
     peer: Arc<str>,
-    method: &'static str,
+    method: Method,
     /// Digest in force when the call came.
     in_force: Digest,
     notes: Notes,
     end: End,
+    reads: Arc<ReadMentions>,
 }
 
 /// End of a call.
@@ -45,8 +48,14 @@ struct Noted {
 
 impl Record {
     /// A call that begins now.
-    pub(crate) fn begin(caller: Caller, peer: Arc<str>, method: &'static str, in_force: Digest) -> Self {
-        Self { caller, peer, method, in_force, notes: Notes::default(), end: End::GivenUp }
+    pub(crate) fn begin(
+        caller: Caller,
+        peer: Arc<str>,
+        method: Method,
+        in_force: Digest,
+        reads: Arc<ReadMentions>,
+    ) -> Self {
+        Self { caller, peer, method, in_force, notes: Notes::default(), end: End::GivenUp, reads }
     }
 
     /// For the handler.
@@ -77,15 +86,20 @@ impl Drop for Record {
             End::GivenUp => Code::Cancelled,
             End::Answered(code) => code,
         };
+        let mention = match (self.method.right(), code) {
+            (Some(Right::Read), Code::Ok) => self.reads.next(&self.caller.name, self.method.name(), Instant::now()),
+            _ => Mention::Write { left_out: 0 },
+        };
         AdminCalled {
             actor: &self.caller.name,
             shown_by: self.caller.shown.slug(),
             peer: &self.peer,
-            method: self.method,
+            method: self.method.name(),
             subject: &noted.subject,
             before: &before.to_string(),
             after: after.map(|after| after.to_string()).as_deref(),
             code: code_name(code as i32),
+            mention,
         }
         .record();
     }
@@ -123,7 +137,26 @@ struct Window {
 impl Mentions {
     /// Decides if a failure now is logged.
     pub(crate) fn next(&self, now: Instant) -> Mention {
-        let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).next(now)
+    }
+}
+
+/// Decides which reads that went well are written into the log: of each admin and method as many as of failed
+/// authentications. Whoever may only read must not be able to push out the records of changes.
+#[derive(Debug, Default)]
+pub(crate) struct ReadMentions(Mutex<BTreeMap<(String, &'static str), Window>>);
+
+impl ReadMentions {
+    /// Decides if a read now is logged.
+    pub(crate) fn next(&self, actor: &str, method: &'static str, now: Instant) -> Mention {
+        let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        windows.entry((actor.to_owned(), method)).or_default().next(now)
+    }
+}
+
+impl Window {
+    fn next(&mut self, now: Instant) -> Mention {
+        let window = self;
         if window.began.is_none_or(|began| MENTION_WINDOW <= now.saturating_duration_since(began)) {
             window.began = Some(now);
             window.written = 0;
@@ -149,5 +182,18 @@ mod tests {
         let left_out = 1_000 - u64::from(MENTIONS_MAX);
         assert_eq!(mentions.next(begun + MENTION_WINDOW), Mention::Write { left_out });
         assert_eq!(mentions.next(begun + MENTION_WINDOW), Mention::Write { left_out: 0 });
+    }
+
+    #[test]
+    fn reads_of_one_admin_leave_those_of_others_their_lines() {
+        let (reads, now) = (ReadMentions::default(), Instant::now());
+        for _ in 0..1_000 {
+            reads.next("dashboard", "GetPolicy", now);
+        }
+        assert_eq!(reads.next("dashboard", "GetPolicy", now), Mention::Count);
+        assert_eq!(reads.next("dashboard", "GetPolicyStatus", now), Mention::Write { left_out: 0 });
+        assert_eq!(reads.next("alice", "GetPolicy", now), Mention::Write { left_out: 0 });
+        let left_out = 1_001 - u64::from(MENTIONS_MAX);
+        assert_eq!(reads.next("dashboard", "GetPolicy", now + MENTION_WINDOW), Mention::Write { left_out });
     }
 }
