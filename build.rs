@@ -1,4 +1,4 @@
-//! Turns the proto files into Rust, without `protoc`.
+//! Turns the proto files into Rust, without `protoc`, and lists the explanations of diagnostic codes.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -18,6 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .file_descriptor_set();
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
     write_descriptors(&descriptors, &out)?;
+    fs::write(out.join("explanations.rs"), explanations()?)?;
     for (service, name) in SERVICES.into_iter().zip(["data.bin", "admin.bin"]) {
         fs::write(out.join(name), reached_from(service, &descriptors).encode_to_vec())?;
     }
@@ -32,6 +33,31 @@ fn main() -> Result<(), Box<dyn Error>> {
         .codec_path("crate::api::decode::BoundedCodec")
         .compile_fds_with_config(descriptors, config)?;
     Ok(())
+}
+
+/// The folder with a file for each diagnostic code.
+const EXPLANATIONS: &str = "src/policy/explanations";
+
+/// The table of diagnostic codes and the texts of their files, as Rust.
+fn explanations() -> Result<String, Box<dyn Error>> {
+    println!("cargo::rerun-if-changed={EXPLANATIONS}");
+    let mut codes = Vec::new();
+    for entry in fs::read_dir(EXPLANATIONS)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "md") {
+            let code = path.file_stem().and_then(|stem| stem.to_str()).ok_or("a diagnostic code is not UTF-8")?;
+            codes.push(code.to_owned());
+        }
+    }
+    codes.sort_unstable();
+    let mut table = String::from("const SOURCES: &[(&str, &str)] = &[\n");
+    for code in codes {
+        table.push_str(&format!(
+            "    (\"{code}\", include_str!(concat!(env!(\"CARGO_MANIFEST_DIR\"), \"/{EXPLANATIONS}/{code}.md\"))),\n"
+        ));
+    }
+    table.push_str("];\n");
+    Ok(table)
 }
 
 /// What reflection shows of one service: its file and those that it needs, with their comments.

@@ -2,7 +2,7 @@
 //!
 //! `CODE.md` beside this file explains one code: title, severities, meaning, wrong and mended. `requite explain` and
 //! `docs/diagnostics.md` are made from these files, and `tests/policies/explanations.rs` runs every snippet. A new code needs its
-//! file and its line in `SOURCES`.
+//! file and nothing else.
 
 use std::fmt::Write as _;
 
@@ -37,106 +37,8 @@ pub struct Snippet {
     pub text: &'static str,
 }
 
-macro_rules! sources {
-    ($($code:literal),* $(,)?) => {
-        &[$(($code, include_str!(concat!($code, ".md")))),*]
-    };
-}
-
-/// The codes with their files, in alphabetical order.
-const SOURCES: &[(&str, &str)] = sources![
-    "alias",
-    "amount-too-fine",
-    "bad-count",
-    "bad-fact-name",
-    "bad-language",
-    "bad-literal",
-    "bad-media-type",
-    "bad-range",
-    "bad-window",
-    "blank-value",
-    "bounds-crossed",
-    "calendar-day",
-    "case-failed",
-    "claim-again-pays-more",
-    "comma-in-braces",
-    "compensation-shifts",
-    "component-modes-differ",
-    "component-shifts",
-    "division-by-zero",
-    "duplicate-case",
-    "duplicate-fact",
-    "duplicate-key",
-    "duplicate-policy",
-    "duplicate-rule",
-    "duplicate-word",
-    "empty-expectation",
-    "empty-file",
-    "empty-list",
-    "empty-phrase",
-    "empty-range",
-    "empty-when",
-    "fact-order",
-    "forbidden-deduction",
-    "formula-syntax",
-    "formula-too-complex",
-    "formula-type",
-    "input-in-effective",
-    "key-not-text",
-    "layer-and-order-scope",
-    "line-fact-in-order",
-    "many-documents",
-    "misplaced-key",
-    "missing-key",
-    "missing-label",
-    "no-answer",
-    "no-calendar",
-    "no-default-policy",
-    "no-policy",
-    "not-a-character",
-    "not-a-slug",
-    "not-text",
-    "number-too-large",
-    "order-amount-not-last",
-    "order-amount-shifts",
-    "order-deduction-twice",
-    "otherwise-not-last",
-    "requirement-shape",
-    "reserved-name",
-    "table-row",
-    "tag",
-    "test-mixed",
-    "test-of-text",
-    "test-unquoted",
-    "tiers-gap",
-    "tiers-overlap",
-    "too-deep",
-    "too-large",
-    "too-many-alternatives",
-    "too-many-cases",
-    "too-many-facts",
-    "too-many-mistakes",
-    "too-many-rules",
-    "too-many-words",
-    "two-answers",
-    "unknown-calendar",
-    "unknown-currency",
-    "unknown-file",
-    "unknown-function",
-    "unknown-key",
-    "unknown-language",
-    "unknown-name",
-    "unknown-timezone",
-    "unknown-word",
-    "unreachable-rule",
-    "version-anchor",
-    "version-hole",
-    "version-overlap",
-    "version-without-time",
-    "window-shape",
-    "wrong-type",
-    "yaml-syntax",
-];
+// `SOURCES`: the codes with the texts of their files, in alphabetical order. The build makes it of the files of this folder.
+include!(concat!(env!("OUT_DIR"), "/explanations.rs"));
 
 /// All codes, in alphabetical order.
 pub fn codes() -> impl Iterator<Item = &'static str> + Clone {
