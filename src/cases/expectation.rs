@@ -101,7 +101,7 @@ pub(super) const KEYS: [(&str, Form); 22] = [
 /// Number of these keys that can be expected of one line: the first ones.
 pub(super) const LINE_KEYS: usize = 10;
 
-/// What words are held against.
+/// Words that are expected.
 #[derive(Clone, Copy)]
 pub(super) struct Scope<'s, 'a> {
     /// All versions of the policy: a case may name what only another one has.
@@ -303,7 +303,7 @@ impl Scope<'_, '_> {
 }
 
 impl Vocabulary {
-    /// What one of its words is, for messages.
+    /// Name of one of its words, for messages.
     const fn noun(self) -> &'static str {
         match self {
             Self::Outcome => "outcome",

@@ -27,7 +27,7 @@ record! {
     pub struct CasesNode = "a file of cases" {
         /// The policy that decides. Absent: the bundle's default one.
         policy: Option<Slug>,
-        /// What every case of the file begins with.
+        /// Values that every case of the file begins with.
         given: Option<Table<Raw>>,
         /// The cases.
         cases: Vec<CaseNode>,
@@ -37,7 +37,7 @@ record! {
 record! {
     /// A case: an order and a claim, and the decision expected.
     pub struct CaseNode = "a case" {
-        /// What the case shows; unique in the file.
+        /// Name of the case: the behaviour that it shows; unique in the file.
         case: Text,
         /// The rules of the published text that it covers, for readers.
         covers: Option<Vec<Text>>,
@@ -45,7 +45,7 @@ record! {
         given: Option<Table<Raw>>,
         /// The lines of an order with several; each adds to `given` or overrides it.
         lines: Option<Vec<Table<Raw>>>,
-        /// How the order was paid.
+        /// Tenders by which the order was paid.
         tenders: Option<Vec<Table<Raw>>>,
         /// Components of the order.
         components: Option<Vec<Table<Raw>>>,

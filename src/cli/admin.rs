@@ -1,4 +1,4 @@
-//! What all verbs of the admin service share: where it is, who calls, and what to do about a no.
+//! Parts that all verbs of the admin service share: address, credentials, and advice on a refusal.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -13,7 +13,7 @@ use crate::cli::show::{diagnostics, moment, origin, short, visible};
 use crate::client::admin::{AdminClient, AdminError, Refused};
 use crate::client::credentials::{CredentialFiles, Credentials};
 
-/// How an answer is printed.
+/// Format of an answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(super) enum Format {
     /// For people
@@ -22,7 +22,7 @@ pub(super) enum Format {
     Json,
 }
 
-/// Who calls, and how the connection is kept from others.
+/// Credentials of the caller, and TLS of the connection.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Connection")]
 pub(super) struct Access {
@@ -44,7 +44,7 @@ pub(super) struct Access {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Connection")]
 pub(super) struct Replica {
-    /// Where the admin service is: `HOST:PORT` or `unix:/PATH`
+    /// Address of the admin service: `HOST:PORT` or `unix:/PATH`
     #[arg(long, value_name = "ADDR", env = "REQUITE_ADMIN_ADDR", default_value = "127.0.0.1:50052", value_parser = admin_address)]
     addr: String,
     #[command(flatten)]
@@ -54,17 +54,17 @@ pub(super) struct Replica {
 /// A change of one replica: what each takes beside what is to change.
 #[derive(Debug, Args)]
 pub(super) struct Change {
-    /// Why, at most 256 bytes: for the audit log, and for the history where it puts something in force
+    /// Reason, at most 256 bytes: for the audit log, and for the history where it puts something in force
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub(super) reason: String,
-    /// How to print what came of it
+    /// Format of the result
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(super) output: Format,
     #[command(flatten)]
     pub(super) replica: Replica,
 }
 
-/// What a call needs of the caller's rights.
+/// Right that a call needs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Right {
     Read,
@@ -144,7 +144,7 @@ impl Replica {
     }
 }
 
-/// What runs the calls of a verb.
+/// Runtime for the calls of a verb.
 pub(super) fn runtime() -> Result<Runtime, Exit> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
         say(&format!("error: cannot start: {error}"));
@@ -196,7 +196,7 @@ pub(super) fn explain(error: &AdminError, right: Right) -> Exit {
     exit_of(error)
 }
 
-/// What to do where the source is held back: undo what was put in force instead, or name what was rolled back from.
+/// Advice where the source is held back: undo what was put in force instead, or name what was rolled back from.
 fn held_back(error: &AdminError) -> String {
     match error.put_in_force_instead() {
         Some(digest) => format!(
@@ -234,7 +234,7 @@ fn of_connection(error: &AdminError) -> &'static str {
     }
 }
 
-/// How a verb ends that got no answer.
+/// Exit code of a verb that got no answer.
 pub(super) fn exit_of(error: &AdminError) -> Exit {
     match error.refused() {
         Some(Refused::Rejected) => match error.rejection() {
@@ -267,7 +267,7 @@ pub(super) fn exit_of(error: &AdminError) -> Exit {
     }
 }
 
-/// What is in force now, for whoever expected something else, and what to type. If even that is not said, the error
+/// Report of what is in force now, for whoever expected something else, and the command to type. If even that is not said, the error
 /// before says enough.
 async fn say_in_force(client: &AdminClient, refused: Refused) {
     if let Ok(status) = status(client).await {
@@ -292,7 +292,7 @@ async fn all_of(rejection: pb::PolicyRejection, client: &AdminClient) -> pb::Pol
     }
 }
 
-/// Where a replica stands.
+/// Status of a replica.
 pub(super) async fn status(client: &AdminClient) -> Result<pb::PolicyStatus, AdminError> {
     Ok(client.status(pb::GetPolicyStatusRequest {}).await?.status.unwrap_or_default())
 }
@@ -319,7 +319,7 @@ impl FromStr for Wanted {
 }
 
 impl Wanted {
-    /// Whether this digest is meant.
+    /// Returns true if this digest is meant.
     pub(super) fn means(&self, digest: &str) -> bool {
         digest.strip_prefix("blake3:").unwrap_or(digest).starts_with(&self.0)
     }
@@ -362,14 +362,14 @@ pub(super) fn expected(wanted: Option<&Wanted>, in_force: &pb::PolicyRevision) -
     }
 }
 
-/// What is in force, as which generation, since when, and whose it is.
+/// Text on what is in force: the generation, since when, and whose it is.
 pub(super) fn is_in_force(revision: &pb::PolicyRevision) -> String {
     let pb::PolicyRevision { digest, generation, .. } = revision;
     let since = moment(revision.activated_at.as_ref().map(|at| at.seconds));
     format!("{}, generation {generation}, since {since}: {}", visible(digest), visible(&origin(revision)))
 }
 
-/// What to type to have a change made over what is in force now.
+/// Command that makes a change over what is in force now.
 fn over(digest: &str) -> String {
     format!("If you still want the change, type it again with `--expect {}`", visible(short(digest)))
 }

@@ -32,7 +32,7 @@ use crate::client::{self, CallError};
         2  the request is wrong; every bad field is named"
 )]
 pub(super) struct Call {
-    /// Where the server is
+    /// Address of the server
     #[arg(long, value_name = "HOST:PORT", env = "REQUITE_ADDR", default_value = "127.0.0.1:50051", value_parser = address)]
     addr: String,
     /// The method to call
@@ -41,10 +41,10 @@ pub(super) struct Call {
     /// The request: a file, or `-` for standard input
     #[arg(value_name = "FILE")]
     file: Option<Input>,
-    /// How to print the answer
+    /// Format of the answer
     #[arg(long, value_enum, default_value_t = Format::Json)]
     output: Format,
-    /// How long to wait for the answer: 1ms to 60s
+    /// Time to wait for the answer: 1ms to 60s
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = patience)]
     timeout: Duration,
     /// Ask also what the decision rests on: facts, and the rules that nearly matched
@@ -62,9 +62,9 @@ enum Method {
     EvaluateRefund,
     /// Up to 1000 at once, all by the same policies
     BatchEvaluateRefund,
-    /// Whether the material of a claim is enough
+    /// Check if the evidence of a claim is sufficient
     ValidateEvidence,
-    /// Which program, which policies, which digest
+    /// Show the version of the server, its policies and their digest
     GetServerInfo,
 }
 

@@ -80,7 +80,7 @@ struct Stage {
         2  the command line is wrong"
 )]
 struct Report {
-    /// How to print the report
+    /// Format of the report
     #[arg(long, value_enum, default_value_t = Format::Text)]
     output: Format,
     #[command(flatten)]

@@ -37,7 +37,7 @@ pub(super) struct Diff {
     a: String,
     /// After: a path, `in-force`, `candidate` or a digest
     b: String,
-    /// How to print the differences
+    /// Format of the differences
     #[arg(long, value_enum, default_value_t = Format::Text)]
     output: Format,
     #[command(flatten)]

@@ -17,7 +17,7 @@ fn is_empty(arg: &Arg) -> bool {
     arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty())
 }
 
-/// Which variables a mistake may come from, as a line below it; nothing where the flags were written.
+/// Line about the environment variables that a mistake may come from; nothing where the flags were written.
 pub(super) fn blamed(command: &Command, words: &[OsString], error: &Error) -> Option<String> {
     let verb = verb_of(command, words)?;
     let humanize: Vec<&Arg> = verb.get_arguments().filter(|arg| speaks(arg, words)).collect();
@@ -53,7 +53,7 @@ fn verb_of<'c>(command: &'c Command, words: &[OsString]) -> Option<&'c Command> 
     verb
 }
 
-/// Whether a variable says what no word says.
+/// Returns true if the value of a flag comes from its variable: no word of the command line gives it.
 fn speaks(arg: &Arg, words: &[OsString]) -> bool {
     let Some(long) = flag_of(arg) else { return false };
     let written = |word: &OsString| {

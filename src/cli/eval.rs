@@ -38,7 +38,7 @@ pub(super) struct Eval {
     /// The request: a file, or `-` for standard input
     #[arg(value_name = "FILE")]
     file: Input,
-    /// How to print the decision
+    /// Format of the decision
     #[arg(long, value_enum, default_value_t = Format::Json)]
     output: Format,
     /// Say also what the decision rests on: facts, and the rules that nearly matched

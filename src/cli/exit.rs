@@ -1,8 +1,8 @@
-//! How a verb ends, for the shell.
+//! Exit codes of verbs, for the shell.
 
 use std::process::ExitCode;
 
-/// How a verb ends.
+/// Exit code of a verb.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Exit {

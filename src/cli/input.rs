@@ -1,4 +1,4 @@
-//! What a verb works on: an address, and a request from a file or standard input, bounded.
+//! Inputs of verbs: an address, and a request from a file or standard input, bounded.
 
 use std::fmt;
 use std::fs::File;
@@ -35,7 +35,7 @@ const PATIENCE_MAX: Duration = Duration::from_secs(60);
 /// long line.
 const EXCERPT_CHARACTERS_MAX: usize = 80;
 
-/// Where a request comes from.
+/// Source of a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Input {
     Stdin,
@@ -50,7 +50,7 @@ pub(super) fn source(directory: Option<PathBuf>) -> Arc<dyn Source> {
     }
 }
 
-/// How a decision is printed.
+/// Format of a decision.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(super) enum Format {
     /// For people
@@ -59,7 +59,7 @@ pub(super) enum Format {
     Json,
 }
 
-/// Why a request cannot be read.
+/// Error of reading a request.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum InputError {
     #[error("cannot read the request from {from}")]
@@ -71,7 +71,7 @@ pub(super) enum InputError {
 }
 
 impl InputError {
-    /// What to do about it.
+    /// Advice on the error.
     fn help(&self) -> &'static str {
         match self {
             Self::Io { source, .. } if matches!(source.kind(), io::ErrorKind::IsADirectory) => {
@@ -138,7 +138,7 @@ pub(super) fn message<M>(
     read(&text).map_err(|error| said(unreadable(from, &text, &error)))
 }
 
-/// What is wrong with a text that is no request: every mistake with its place.
+/// Report on a text that is no request: every mistake with its position.
 fn unreadable(from: &Input, text: &str, error: &JsonError) -> String {
     if text.trim().is_empty() {
         return format!("{from} holds no request: it is empty");
@@ -176,7 +176,7 @@ pub(super) fn patience(text: &str) -> Result<Duration, String> {
     duration_within(text, PATIENCE_MIN, PATIENCE_MAX)
 }
 
-/// What to write in place of a URL; nothing where it is none.
+/// Address to write instead of a URL; nothing where it is none.
 pub(super) fn scheme_help(text: &str) -> Option<String> {
     let (scheme, rest) = text.split_once("://")?;
     let bare = rest.split(['/', '?', '#']).next().unwrap_or_default();

@@ -12,7 +12,7 @@ use crate::policy::diagnostic::Colour;
 use crate::source::SourceError;
 use crate::telemetry::terminal::shows_colour;
 
-/// What a verb answers.
+/// Answer of a verb.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Answer {
     /// JSON: written as it is, since every character of it is data.
@@ -54,12 +54,12 @@ fn colour_code(text: &str) -> Option<(&str, &str)> {
     digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b';').then_some((before, code))
 }
 
-/// Whether reports on standard error may be coloured.
+/// Returns true if reports on standard error may be coloured.
 pub(super) fn colour_of_reports() -> Colour {
     colour_of(&io::stderr())
 }
 
-/// Whether what goes to a stream may be coloured.
+/// Returns true if output to a stream may be coloured.
 pub(super) fn colour_of(stream: &impl IsTerminal) -> Colour {
     if shows_colour(stream) { Colour::On } else { Colour::Off }
 }
@@ -128,7 +128,7 @@ pub(super) fn say_unreadable(error: &SourceError) -> Exit {
     Exit::PolicyInvalid
 }
 
-/// Why policies cannot be read, each problem with what to do about it.
+/// Report on policies that cannot be read: each problem with advice.
 pub(super) fn unreadable(error: &SourceError) -> String {
     let lines = error.lines().into_iter().map(|(problem, help)| format!("error: {problem}\n  help: {help}"));
     lines.collect::<Vec<_>>().join("\n")

@@ -30,7 +30,7 @@ use crate::client::admin::{AdminClient, AdminError, Refused};
         force than expected, a colleague changed it and you named nothing, or there is nothing to go back to that was not rolled back from\n  2  the command line is wrong\n  3  the earlier revision may not be put in force any more"
 )]
 pub(super) struct Rollback {
-    /// Where to go back to; its first digits will do. Absent: the latest one before that was not rolled back from
+    /// Digest to go back to; its first digits are enough. Absent: the latest one before that was not rolled back from
     #[arg(long, value_name = "DIGEST")]
     to: Option<Wanted>,
     /// Go back only from this digest, which you saw in force; its first digits will do. Absent: from whichever is in force,
@@ -175,7 +175,7 @@ async fn say_overtaken(client: &AdminClient, error: &AdminError, to: &str) -> Re
     Ok(Exit::Unexpected)
 }
 
-/// When something came into force, what put it there, who and why.
+/// Time at which something came into force, its trigger, its actor and the reason.
 fn told(change: &pb::PolicyActivation) -> String {
     let at = moment(change.activated_at.as_ref().map(|at| at.seconds));
     format!("{at}: {}", visible(&asked(change.trigger(), &change.actor, &change.reason)))
@@ -190,7 +190,7 @@ fn told(change: &pb::PolicyActivation) -> String {
         Exit codes:\n  0  they are listed\n  1  the server cannot be reached or said no\n  2  the command line is wrong"
 )]
 pub(super) struct Revisions {
-    /// How to print them
+    /// Format of the list
     #[arg(long, value_enum, default_value_t = Format::Text)]
     output: Format,
     #[command(flatten)]

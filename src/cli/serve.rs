@@ -27,7 +27,7 @@ use crate::telemetry::log_format::LogFormat;
 use crate::telemetry::logs::LogSettings;
 use crate::telemetry::settings::Export;
 
-/// What is logged unless someone asks for more or less.
+/// Log filter by default.
 const DEFAULT_FILTER: &str = "info";
 
 /// Serve decisions over gRPC
@@ -51,16 +51,16 @@ const DEFAULT_FILTER: &str = "info";
         2  the command line, an OTEL_* variable, or the tokens or certificates for admins are wrong\n  3  the policies are invalid or cannot be read"
 )]
 pub(super) struct Serve {
-    /// Where to listen; port 0 takes a free one
+    /// Address to listen on; port 0 takes a free one
     #[arg(long, value_name = "HOST:PORT", env = "REQUITE_LISTEN", default_value = "127.0.0.1:50051", value_parser = address)]
     listen: String,
     /// The directory of the policies; without it, the ones that come with the program
     #[arg(long, value_name = "DIR", env = "REQUITE_POLICIES")]
     policies: Option<PathBuf>,
-    /// Where policies that were in force are kept over restarts; without it, a start needs good policies
+    /// Directory that keeps policies that were in force over restarts; without it, a start needs good policies
     #[arg(long, value_name = "DIR", env = "REQUITE_STATE_DIR")]
     state_dir: Option<PathBuf>,
-    /// How many policies that were in force can be gone back to, the ones in force included: 2 to 100
+    /// Number of policies that can be rolled back to, the ones in force included: 2 to 100
     #[arg(long, value_name = "N", env = "REQUITE_REVISIONS_MAX", default_value_t = 10, value_parser = clap::value_parser!(u8).range(2..=100))]
     revisions_max: u8,
     /// Policies are known as good when they have served for so long, such as `90s` or `10m`, …
@@ -69,10 +69,10 @@ pub(super) struct Serve {
     /// … and have decided so many claims
     #[arg(long, value_name = "N", env = "REQUITE_KNOWN_GOOD_DECISIONS", default_value_t = 100)]
     known_good_decisions: u64,
-    /// Where admins are served [default: 127.0.0.1:50052]; port 0 takes a free one
+    /// Address for admins [default: 127.0.0.1:50052]; port 0 takes a free one
     #[arg(long, value_name = "HOST:PORT|unix:/PATH", env = "REQUITE_ADMIN_LISTEN", requires = "admin_tokens")]
     admin_listen: Option<AdminAddress>,
-    /// Who may do what, a line `NAME RIGHTS TOKEN` for each admin; without it, admins are not served
+    /// File of admins, a line `NAME RIGHTS TOKEN` for each; without it, admins are not served
     #[arg(long, value_name = "FILE", env = "REQUITE_ADMIN_TOKENS")]
     admin_tokens: Option<PathBuf>,
     /// The certificate for admins, as PEM; needed where other hosts can connect
@@ -84,7 +84,7 @@ pub(super) struct Serve {
     /// The roots of the certificates of admins, for those who show one instead of a token
     #[arg(long, value_name = "FILE", env = "REQUITE_ADMIN_CLIENT_CA", requires_all = ["admin_tls_cert", "admin_tls_key"])]
     admin_client_ca: Option<PathBuf>,
-    /// Where pages for probes and metrics are served; without it, they are not
+    /// Address of the pages for probes and metrics; without it, they are not served
     #[arg(long, value_name = "HOST:PORT", env = "REQUITE_HTTP_LISTEN", value_parser = address)]
     http_listen: Option<String>,
     /// Calls of the data service in progress at most; without it, calls are refused by how long they wait
@@ -93,28 +93,28 @@ pub(super) struct Serve {
     /// The header whose value names the caller, such as `x-caller`; without it, a caller is an address
     #[arg(long, value_name = "NAME", env = "REQUITE_CALLER_HEADER", value_parser = header)]
     caller_header: Option<HeaderName>,
-    /// How many connections of callers may be open at once; never more than half of the open files that the process may have
+    /// Maximum number of open connections of callers; never more than half of the open files that the process may have
     #[arg(long, value_name = "N", env = "REQUITE_MAX_CONNECTIONS", default_value_t = CONNECTIONS_MAX, value_parser = count)]
     max_connections: usize,
-    /// How many of them one peer may have, an address or an IPv6 network of 64 bits [default: nine of ten]
+    /// Maximum number of them for one peer, an address or an IPv6 network of 64 bits [default: nine of ten]
     #[arg(long, value_name = "N", env = "REQUITE_MAX_CONNECTIONS_PER_PEER", value_parser = count)]
     max_connections_per_peer: Option<usize>,
-    /// How long a connection of a caller may stay, a tenth more or less
+    /// Maximum age of a connection of a caller, a tenth more or less
     #[arg(long, value_name = "TIME", env = "REQUITE_MAX_CONNECTION_AGE", default_value = "1h", value_parser = some_time)]
     max_connection_age: Duration,
-    /// How long a connection of a caller may stay without a call
+    /// Maximum time of a connection of a caller without a call
     #[arg(long, value_name = "TIME", env = "REQUITE_MAX_CONNECTION_IDLE", default_value = "15m", value_parser = some_time)]
     max_connection_idle: Duration,
-    /// How many connections of admins may be open at once
+    /// Maximum number of open connections of admins
     #[arg(long, value_name = "N", env = "REQUITE_ADMIN_MAX_CONNECTIONS", default_value_t = ADMIN_CONNECTIONS_MAX, value_parser = count)]
     admin_max_connections: usize,
-    /// How many connections to the pages may be open at once
+    /// Maximum number of open connections to the pages
     #[arg(long, value_name = "N", env = "REQUITE_HTTP_MAX_CONNECTIONS", default_value_t = PAGES_CONNECTIONS_MAX, value_parser = count)]
     http_max_connections: usize,
-    /// How logs are written
+    /// Format of the logs
     #[arg(long, value_enum, env = "REQUITE_LOG_FORMAT", default_value_t = Format::Text)]
     log_format: Format,
-    /// What is logged: a level or a filter such as `warn,requite=debug` [default: RUST_LOG, or info]
+    /// Log level, or a filter such as `warn,requite=debug` [default: RUST_LOG, or info]
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
 }
@@ -192,7 +192,7 @@ impl Serve {
 }
 
 impl Serve {
-    /// How admins are served, if they are: by whose tokens, and where.
+    /// Settings of the admin service, if there is one: the tokens and the address.
     fn admin(&self) -> Option<AdminConfig> {
         let tls = self.admin_tls_cert.clone().zip(self.admin_tls_key.clone());
         Some(AdminConfig {
@@ -224,7 +224,7 @@ fn header(text: &str) -> Result<HeaderName, String> {
     name.ok_or_else(|| "expected the name of a header, such as `x-caller`".to_owned())
 }
 
-/// What is said about a run that failed, and how it ends.
+/// Report on a run that failed, and its exit code.
 fn failed(error: &RunError) -> (String, Exit) {
     let said = format!("error: {}", chain(error));
     match error {
@@ -261,7 +261,7 @@ fn failed(error: &RunError) -> (String, Exit) {
     }
 }
 
-/// Whether what was asked for is wrong, or the host did not give it.
+/// Exit code: the command line is wrong, or the host did not give what was asked for.
 const fn exit_of(error: &OpenError) -> Exit {
     match error {
         OpenError::Credentials(_) | OpenError::Tls(_) | OpenError::Exposed { .. } | OpenError::TlsOnUnix { .. } => {

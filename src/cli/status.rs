@@ -34,7 +34,7 @@ const PAUSE: Duration = Duration::from_millis(500);
         2  the command line is wrong"
 )]
 pub(super) struct Status {
-    /// Where the admin services are: `HOST:PORT` or `unix:/PATH`, as often as there are servers
+    /// Address of an admin service, `HOST:PORT` or `unix:/PATH`, as often as there are servers
     #[arg(
         long, value_name = "ADDR", env = "REQUITE_ADMIN_ADDR", default_value = "127.0.0.1:50052",
         value_delimiter = ',', value_parser = admin_address, help_heading = "Connection"
@@ -48,18 +48,18 @@ pub(super) struct Status {
     /// The digest that they should have in force; its first digits will do
     #[arg(long, value_name = "DIGEST")]
     digest: Option<Wanted>,
-    /// How long to wait, such as `30s` or `5m`
+    /// Time to wait, such as `30s` or `5m`
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time, requires = "wait")]
     timeout: Duration,
     /// Print a line now and after every change, until it is stopped; for one server
     #[arg(long, conflicts_with_all = ["wait", "digest", "output"])]
     watch: bool,
-    /// How to print it
+    /// Format of the status
     #[arg(long, value_enum, default_value_t = Format::Text)]
     output: Format,
 }
 
-/// What a server said, or why it said nothing.
+/// Answer of a server, or the reason why there is none.
 type Asked = (String, Result<crate::api::pb::PolicyStatus, AdminError>);
 
 impl Status {
@@ -147,7 +147,7 @@ impl Status {
     }
 }
 
-/// Where each of them stands, asked at once.
+/// Status of each of them, asked for at the same time.
 async fn asked(addrs: &[String], credentials: &Credentials) -> Vec<Asked> {
     let mut tasks = tokio::task::JoinSet::new();
     for (place, addr) in addrs.iter().enumerate() {
@@ -166,7 +166,7 @@ async fn asked(addrs: &[String], credentials: &Credentials) -> Vec<Asked> {
     asked.into_iter().map(|(_, told)| told).collect()
 }
 
-/// Whether the same question will get the same no.
+/// Returns true if the same question will be refused again.
 fn is_final(error: &AdminError) -> bool {
     match error.refused() {
         Some(Refused::Unauthenticated | Refused::Forbidden | Refused::BadRequest | Refused::NoService) => true,

@@ -1,4 +1,4 @@
-//! What is given or asked for beside a refund.
+//! Amounts given or asked for beside a refund.
 
 use smallvec::SmallVec;
 
@@ -13,7 +13,7 @@ use crate::plan::rule::{Extra, RuleEffect};
 
 type Beside = (SmallVec<[ExtraAmount; 1]>, SmallVec<[ExtraAmount; 1]>);
 
-/// What a rule gives and asks for on a line beside its refund.
+/// Amounts that a rule gives and asks for on a line beside its refund.
 #[inline]
 pub fn beside<R: Recorder>(
     claim: &Claim<'_, '_, '_>,
@@ -56,7 +56,7 @@ pub fn with_beside<R: Recorder>(
     NoAmount::Missing(missing)
 }
 
-/// What is given or owed beside a refund; what is missing for it is noted.
+/// Amounts given or owed beside a refund; facts that are missing for them are noted.
 fn extras<R: Recorder>(
     extras: &[Extra],
     what: AmountKind,

@@ -48,12 +48,12 @@ impl<'p, 'f, 'a> Claim<'p, 'f, 'a> {
         self.vague.get_or_init(|| vague_phrases(&self.plan.text, &self.facts.claim))
     }
 
-    /// Whether the material is enough for a requirement.
+    /// Returns true if the evidence meets a requirement.
     fn is_met(&self, requirement: &Requirement) -> bool {
         met_by(requirement, self.material(), self.facts).is_some()
     }
 
-    /// Whether a line is asked about for the sake of components that are claimed alone.
+    /// Returns true if a line is asked about only for components that are claimed alone.
     pub fn asks_by_component(&self, line: u16) -> bool {
         let Facts { claim, components, .. } = self.facts;
         let is_asked =
@@ -61,7 +61,7 @@ impl<'p, 'f, 'a> Claim<'p, 'f, 'a> {
         claim.lines == Coverage::NotClaimed && components.iter().any(is_asked)
     }
 
-    /// What earlier answers held back of a line under a name. Of a line that is decided now, other names count only
+    /// Amount that earlier answers held back of a line under a name. Of a line that is decided now, other names count only
     /// where its rule carries them; so it is for the caller to see what there is room for.
     pub fn held_back(&self, name: &str, line: u16) -> Amount {
         let place = self.plan.vocabularies.place(VocabularyId::AMOUNT, name);
@@ -69,7 +69,7 @@ impl<'p, 'f, 'a> Claim<'p, 'f, 'a> {
         self.facts.earlier.iter().find(of_it).map_or(Amount::ZERO, |of| of.said)
     }
 
-    /// What earlier answers gave, held back or asked for under a name, on lines of which `counts` says so.
+    /// Amount that earlier answers gave, held back or asked for under a name, on lines for which `counts` is true.
     #[inline]
     pub fn earlier(&self, name: &str, what: AmountKind, counts: impl Fn(u16) -> bool) -> Amount {
         if self.facts.earlier.is_empty() {
@@ -90,7 +90,7 @@ impl<'p, 'f, 'a> Claim<'p, 'f, 'a> {
     }
 }
 
-/// What the claim lacks of what a rule demands, in order of precedence.
+/// Reason codes for the demands of a rule that the claim does not meet, in order of precedence.
 pub fn unmet(claim: &Claim<'_, '_, '_>, effect: &RuleEffect) -> ReasonCodes {
     let mut codes = ReasonCodes::default();
     for &demand in &effect.demands {

@@ -1,4 +1,4 @@
-//! What goes back of shipping, tax and other components, once the lines are decided.
+//! Refunds of shipping, tax and other components, once the lines are decided.
 //!
 //! Amounts are worked out on everything that went back so far and now, less what went back earlier: so
 //! several partial refunds return as much of a component as one refund would.
@@ -52,7 +52,7 @@ pub fn deciding<'l>(
     lines.iter().filter(move |line| claimed && component.belongs_to(line.line) && is_refunding(plan, line))
 }
 
-/// What the claim is about of a component, and what goes back of it: by the rule that gives most of it.
+/// Claimed part of a component, and its refund: by the rule that gives most of it.
 fn amounts(claim: &Claim<'_, '_, '_>, component: &ComponentFacts, lines: &[LineDecision]) -> (Amount, Amount) {
     let deciding = deciding(claim, component, lines);
     let gone = Gone::of(claim, component, deciding.clone());
@@ -62,14 +62,14 @@ fn amounts(claim: &Claim<'_, '_, '_>, component: &ComponentFacts, lines: &[LineD
     })
 }
 
-/// What the rule of a line says of a component.
+/// Mode of a component under the rule of a line.
 fn rule_of(claim: &Claim<'_, '_, '_>, component: &ComponentFacts, line: &LineDecision) -> ComponentRefund {
     let own = effect_of(claim.plan, line.rule).components.iter().find(|(name, _)| *name == component.name);
     let usual = claim.plan.components.get(usize::from(component.name)).copied();
     own.map_or(usual.unwrap_or(ComponentRefund::Never), |(_, rule)| *rule)
 }
 
-/// How much of what a component belongs to went back, before and now, out of all of it: in money, or in lines where all
+/// Part of what a component belongs to that went back, before and now, out of all of it: in money, or in lines where all
 /// of them cost nothing.
 #[derive(Clone, Copy)]
 struct Gone {
@@ -101,7 +101,7 @@ impl Gone {
         Self { part: before.less(unknown).plus(known), whole }
     }
 
-    /// What goes back under a rule.
+    /// Refund of a component under a rule.
     fn refund(self, component: &ComponentFacts, rule: ComponentRefund) -> Amount {
         let left = component.refundable();
         match rule {
@@ -114,7 +114,7 @@ impl Gone {
     }
 }
 
-/// What a claim is about of a component: the share of its lines' prices that is claimed or went back before, less what
+/// Claimed part of a component: the share of its lines' prices that is claimed or went back before, less what
 /// went back of it. All that is left of one that is claimed alone.
 pub fn about(component: &ComponentFacts, lines: &[LineFacts<'_>], about_lines: Coverage) -> Amount {
     if about_lines == Coverage::NotClaimed {
@@ -133,7 +133,7 @@ pub fn about(component: &ComponentFacts, lines: &[LineFacts<'_>], about_lines: C
     up_to(component, part, whole)
 }
 
-/// Whether a claim is about a component at all: about one of its lines, or about it alone.
+/// Returns true if a claim is about a component at all: about one of its lines, or about it alone.
 pub fn is_claimed(component: &ComponentFacts, lines: &[LineFacts<'_>], about_lines: Coverage) -> bool {
     component.coverage == Coverage::Claimed
         && (about_lines == Coverage::NotClaimed

@@ -121,7 +121,7 @@ pub fn approved(refund: Amount, held_back: Amount) -> (Outcome, ReasonCodes) {
     }
 }
 
-/// Whether a refunding rule decided a line and everything that it needs was there, be it that nothing is left of the line.
+/// Returns true if a refunding rule decided a line and everything that it needs was there, even if nothing is left of the line.
 #[inline]
 pub fn is_refunding(plan: &Plan, line: &LineDecision) -> bool {
     let decided = match line.outcome {
@@ -131,7 +131,7 @@ pub fn is_refunding(plan: &Plan, line: &LineDecision) -> bool {
     decided && matches!(effect_of(plan, line.rule).action, Action::Refund(_))
 }
 
-/// What a rule says, or the policy's `otherwise`.
+/// Effect of a rule, or of the policy's `otherwise`.
 #[inline]
 pub fn effect_of(plan: &Plan, rule: RuleRef) -> &RuleEffect {
     plan.effect(rule)
@@ -145,7 +145,7 @@ pub fn fault_code(fault: Fault) -> ReasonCode {
     }
 }
 
-/// Who is liable, as far as the facts say so.
+/// Liable party, as far as the facts say so.
 pub fn liable<R: Recorder>(line: &mut Line<'_, '_, '_, R>) -> Option<LiableParty> {
     match line.value(line.plan.liable) {
         Ok(Some(Value::Word(word))) => LiableParty::from_index(*word),

@@ -1,4 +1,4 @@
-//! How much is held back from the lines that one rule decides.
+//! Deductions from the lines that one rule decides.
 //!
 //! Steps run in the order the rule lists them, each on what the last one left; a step for the
 //! whole order runs once and is spread over the lines. Nothing here knows why a claim is eligible.
@@ -18,10 +18,10 @@ use crate::domain::ratio::{Ratio, Rounding, RoundingMode, SmallRatio};
 use crate::plan::formula::Formula;
 use crate::plan::rule::{Extra, Rounded, Step, StepAmount, StepScope};
 
-/// What was held back from a line.
+/// Deductions from a line.
 pub type Deductions = SmallVec<[Deduction; 2]>;
 
-/// Why there is no amount.
+/// Reason why there is no amount.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum NoAmount {
     /// These facts are missing.
@@ -39,26 +39,26 @@ impl From<Fault> for NoAmount {
 /// A line from which something is held back.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Taken {
-    /// What is left of its price.
+    /// Rest of its price.
     pub left: Amount,
-    /// What of it is gone already: what went back earlier, and what tenders kept of that.
+    /// Part of it that is gone already: what went back earlier, and what tenders kept of that.
     gone: Amount,
-    /// What the step before took.
+    /// Amount of the step before.
     previous: Amount,
-    /// Whether the two above are known: for want of a fact, a step may have taken nobody knows how much.
+    /// Knowledge of the two above: where a fact is missing, the amount of a step is not known.
     known: Known,
-    /// What was held back so far.
+    /// Deductions so far.
     pub deductions: Deductions,
 }
 
-/// Whether what earlier steps took could be worked out.
+/// Knowledge of what earlier steps took.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Known {
     Yes,
     No,
 }
 
-/// What a step came to.
+/// Result of a step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum StepResult {
     /// It is not taken.
@@ -78,7 +78,7 @@ impl Taken {
         Self { left, gone, previous: Amount::ZERO, known: Known::Yes, deductions: Deductions::new() }
     }
 
-    /// What can still go back of it: an amount of several lines is taken where there is something to take it from.
+    /// Refund that is still possible: an amount of several lines is taken where there is something to take it from.
     pub fn room(&self) -> Amount {
         self.left.less(self.gone)
     }
@@ -188,7 +188,7 @@ const fn by_tier(source: DeductionSource, tier: Option<NonZeroU16>) -> Deduction
     }
 }
 
-/// What one step takes of what is left. Where that is not known, the step is still looked at, so that the facts
+/// Amount that one step takes of what is left. Where that is not known, the step is still looked at, so that the facts
 /// that it lacks itself are noted too.
 pub fn step_amount<R: Recorder>(
     step: &Step,
@@ -226,7 +226,7 @@ pub fn step_amount<R: Recorder>(
     Ok(StepResult::Takes(taken, source))
 }
 
-/// What most steps come to, exactly and as it is taken: a formula, rounded to the minor unit, without bounds of its
+/// Amount of most steps, exactly and as it is taken: a formula, rounded to the minor unit, without bounds of its
 /// own, where numbers of 64 bits do. `None` for any other, which takes the long way.
 #[inline]
 fn taken_plainly<R: Recorder>(
@@ -262,7 +262,7 @@ pub fn within(base: Amount, taken: Amount, deductions: &mut Deductions) -> Amoun
     taken.min(base)
 }
 
-/// What is given or owed beside the refund, or an amount of the order comes to, before what was given earlier; `None`
+/// Amount given or owed beside the refund, or amount of the order, before what was given earlier; `None`
 /// where it is not given, or a fact is missing and noted.
 pub fn extra_amount<R: Recorder>(
     extra: &Extra,
@@ -325,7 +325,7 @@ fn number<R: Recorder>(
     }
 }
 
-/// How amounts are rounded to the minor unit where a policy does not say.
+/// Rounding of amounts to the minor unit where a policy does not say.
 const TO_MINOR_UNIT: RoundingMode = RoundingMode::HalfUp;
 
 fn to_minor_unit(currency: &Currency) -> Rounding {

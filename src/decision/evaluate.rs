@@ -16,7 +16,7 @@ use crate::domain::words::{Outcome, ReasonCode};
 use crate::plan::Plan;
 use crate::plan::rule::{Action, LayerPower};
 
-/// What is done with a line whose rule is found.
+/// Actions on a line whose rule is found.
 enum Evaluated {
     /// It is decided, and its decision is added to the others.
     Alone,
@@ -58,7 +58,7 @@ fn evaluate_line<R: Recorder>(
     }
 }
 
-/// What was found above, or what the policy below it decides where that is better.
+/// Decision that was found above, or that of the policy below it where that is better.
 #[inline(never)]
 fn better_of_layers<R: Recorder>(
     claim: &Claim<'_, '_, '_>,
@@ -116,7 +116,7 @@ fn layer_below(plan: &Plan, found: Found) -> Option<u32> {
     }
 }
 
-/// Whether the first decision is better for the customer: more money, or else a better answer. What of the money went
+/// Returns true if the first decision is better for the customer: more money, or else a better answer. What of the money went
 /// back before is no matter, so that the same claim is decided by the same rule again.
 fn better(first: &LineDecision, second: &LineDecision) -> bool {
     let rank = |line: &LineDecision| match line.outcome {
@@ -148,7 +148,7 @@ fn unknown<R: Recorder>(
     LineDecision { missing_facts: missing, ..undecided }
 }
 
-/// Whether the policy does not govern the order, and what follows then.
+/// Decision on an order that the policy does not govern; `None` if it does.
 fn not_governed<R: Recorder>(
     plan: &Plan,
     line: &mut Line<'_, '_, '_, R>,

@@ -1,4 +1,4 @@
-//! Whether the material of a claim is good, and whether it is enough.
+//! Evidence of a claim: which pieces are accepted, and if they are sufficient.
 
 use smallvec::{SmallVec, smallvec};
 
@@ -19,7 +19,7 @@ pub struct Material {
     pub kinds: u64,
     /// The pieces that are not good.
     pub rejected: SmallVec<[RejectedEvidence; 1]>,
-    /// Whether one file stands as several of the good pieces.
+    /// Presence of one file as several of the good pieces.
     shared: Shared,
 }
 
@@ -81,7 +81,7 @@ fn bit(kind: u16) -> u64 {
     1u64.checked_shl(u32::from(kind)).unwrap_or(0)
 }
 
-/// What is wrong with a piece: the first thing found, the gravest first.
+/// Fault of a piece: the first one found, the gravest first.
 #[inline]
 fn problem(kind: &EvidenceKind, piece: &EvidenceFacts<'_>, plan: &Plan, facts: &Facts<'_>) -> Option<EvidenceProblem> {
     if piece.about == About::AnotherOrder {

@@ -1,4 +1,4 @@
-//! What a decision rested on, recorded while it is made.
+//! Grounds of a decision, recorded while it is made.
 //!
 //! Explaining takes the same road as deciding: [`Recorder`] is passed in, and [`Silent`] costs
 //! nothing.
@@ -49,7 +49,7 @@ pub struct Explanation {
     pub lines: Vec<LineExplanation>,
 }
 
-/// What the decision on one line rested on.
+/// Grounds of the decision on one line.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct LineExplanation {
     /// Place of the line in the request.
@@ -75,10 +75,10 @@ pub struct NearMiss {
 /// A deduction as worked out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct WorkedDeduction {
-    /// What took it.
+    /// Source of the deduction.
     pub source: DeductionSource,
-    /// What it came to exactly, in billionths of a unit.
+    /// Exact amount, in billionths of a unit.
     pub exact: Ratio,
-    /// What was taken, before it is known what earlier refunds leave to take it from.
+    /// Amount taken, before it is known what earlier refunds leave to take it from.
     pub taken: Amount,
 }

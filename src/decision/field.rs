@@ -1,4 +1,4 @@
-//! How messages name the fields of a request, and which ids were met: nothing is written or hashed
+//! Names of the fields of a request in messages, and ids that were met: nothing is written or hashed
 //! for a request without mistakes.
 
 use std::collections::HashSet;
@@ -25,10 +25,10 @@ impl Display for Shown<'_> {
     }
 }
 
-/// Why a second one cannot have this id.
+/// Reason why a second one cannot have this id.
 pub(super) struct Twice<'a> {
     pub(super) id: &'a str,
-    /// What has such ids.
+    /// Kind of things that have such ids.
     pub(super) of: &'a str,
 }
 
@@ -94,7 +94,7 @@ impl<'a> Seen<'a> {
         !self.few.contains(&id) && self.many.get_or_insert_default().insert(id)
     }
 
-    /// Whether an id was met.
+    /// Returns true if an id was met.
     pub(super) fn contains(&self, id: &str) -> bool {
         self.few.contains(&id) || self.many.as_ref().is_some_and(|many| many.contains(id))
     }

@@ -48,14 +48,14 @@ pub fn decide(plan: &Plan, facts: &Facts<'_>, recorder: &mut impl Recorder) -> D
     settle::order(&claim, lines)
 }
 
-/// Whether the material of a claim is enough for its reason.
+/// Assessment of the evidence of a claim for its reason.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EvidenceAssessment {
-    /// Why it is not enough; empty where it is. The first is the primary one.
+    /// Reason codes why it is not sufficient; empty where it is. The first is the primary one.
     pub reason_codes: ReasonCodes,
-    /// How the evidence and the text stand.
+    /// Report on the evidence and the text.
     pub report: EvidenceReport,
-    /// What the customer can do next, as places in the plan's next steps.
+    /// Next steps of the customer, as places in the plan's next steps.
     pub next_steps: SmallVec<[u16; 4]>,
 }
 
@@ -84,7 +84,7 @@ pub fn assess_evidence(plan: &Plan, facts: &Facts<'_>) -> EvidenceAssessment {
     EvidenceAssessment { reason_codes: codes, report, next_steps }
 }
 
-/// What an insufficient report stands for; nothing for a sufficient one.
+/// Reason codes of an insufficient report; nothing for a sufficient one.
 fn evidence_codes(report: &EvidenceReport) -> ReasonCodes {
     match report.verdict {
         EvidenceVerdict::Sufficient | EvidenceVerdict::NotRequired => ReasonCodes::default(),

@@ -1,4 +1,4 @@
-//! Whether the customer's words are too vague to be checked.
+//! Check for customer's words that are too vague to be checked.
 
 use smallvec::SmallVec;
 

@@ -30,26 +30,26 @@ struct SharedLine<'p, 'f, 'a> {
     taken: Taken,
     /// The amounts of the order that it carries.
     carried: SmallVec<[Carried; 2]>,
-    /// Why there will be no amount; then it takes no part in what is shared.
+    /// Reason why there will be no amount; then it takes no part in what is shared.
     failed: Option<NoAmount>,
-    /// Whether the claim brings all that its rule demands.
+    /// True if the claim brings all that its rule demands.
     complete: bool,
 }
 
 /// An amount of the order, as a line carries it.
 #[derive(Clone, Copy)]
 struct Carried {
-    /// Which one, by its place in the plan.
+    /// Place of the amount in the plan.
     order_amount: u16,
     /// As what: the step of the rule, or an amount beside the refund, by its place in the rule.
     what: AmountKind,
     at: u16,
-    /// What it comes to.
+    /// Amount that it comes to.
     amount: Amount,
 }
 
 impl SharedLine<'_, '_, '_> {
-    /// Whether it will have an amount.
+    /// Returns true if it will have an amount.
     fn takes_part(&self) -> bool {
         self.complete && self.failed.is_none()
     }
@@ -295,7 +295,7 @@ impl Gift {
     }
 }
 
-/// What is given or asked for of an amount of the order, on the lines that carry it: less all that was before, and less
+/// Amount of the order that is given or asked for on the lines that carry it: less all that was before, and less
 /// what of it is `paid` otherwise, spread by what goes back of each.
 fn gift(
     claim: &Claim<'_, '_, '_>,

@@ -30,11 +30,11 @@ pub struct Conditions {
     pub max_age: Option<Elapsed>,
     /// Fields that it must fill.
     pub fields: Vec<String>,
-    /// Whether a piece must say what the other conditions are about.
+    /// Treatment of a piece that does not say what the other conditions are about.
     pub unstated: Unstated,
 }
 
-/// What becomes of a piece that does not say its media type or time of capture where there is a
+/// Treatment of a piece that does not say its media type or time of capture where there is a
 /// condition on it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Unstated {

@@ -73,7 +73,7 @@ pub struct Plan {
     pub requirements: Vec<Requirement>,
     /// Refunds of components, in the order of their vocabulary.
     pub components: Vec<ComponentRefund>,
-    /// Whether a component may go back whole whatever the claim is about of it: `always`, here or in a rule.
+    /// True if a component may go back whole whatever the claim is about of it: `always`, here or in a rule.
     pub returned_whole: Vec<bool>,
     /// The fact that holds what each component cost, in the order of their vocabulary.
     pub component_facts: Vec<FactId>,

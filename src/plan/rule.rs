@@ -55,7 +55,7 @@ pub struct RuleEffect {
     pub payout: Option<Payout>,
     /// The way the money goes back.
     pub method: RefundMethod,
-    /// What becomes of components under this rule, where it is not what the plan says: the place
+    /// Modes of components under this rule, where they differ from those of the plan: the place
     /// of a component's name, and what goes back of it.
     pub components: Vec<(u16, ComponentRefund)>,
     /// Compensation on top of the refund.

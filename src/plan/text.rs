@@ -16,13 +16,13 @@ pub struct TextRules {
     pub checkable: Option<AhoCorasick>,
     /// Characters that are read as others.
     pub fold: Fold,
-    /// Whether a promised/actual pair excuses vague text.
+    /// Effect of a promised/actual pair on vague text.
     pub comparison: ComparisonExcuses,
     /// Suggestion of what to write instead.
     pub suggestion: Labels,
 }
 
-/// Whether a promised/actual pair excuses vague text.
+/// Effect of a promised/actual pair on vague text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ComparisonExcuses {
     /// It does.

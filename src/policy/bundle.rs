@@ -26,7 +26,7 @@ pub struct Bundle {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; 32]);
 
-/// Why files are not a bundle.
+/// Error of files that are not a bundle.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum BundleError {
     /// There is no file.

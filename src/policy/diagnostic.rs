@@ -68,7 +68,7 @@ impl Severity {
     }
 }
 
-/// How many diagnostics of each severity are noted. Each has room of its own, so that none crowds out what refuses a
+/// Number of diagnostics of each severity that are noted. Each has room of its own, so that none crowds out what refuses a
 /// bundle.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Noted {

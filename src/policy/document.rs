@@ -26,13 +26,13 @@ record! {
         policy: Slug,
         /// The author's label of this version; the program adds the content digest.
         version: Text,
-        /// What the policy is about, for readers.
+        /// Subject of the policy, for readers.
         description: Option<Text>,
-        /// Where the rules are published.
+        /// Address at which the rules are published.
         published: Option<Text>,
         /// Fragments of the bundle whose declarations this policy shares: `NAME` for `NAME.fragment.yaml`.
         use_ as "use": Option<Vec<Slug>>,
-        /// Which orders it governs. Absent: all of them.
+        /// Orders that it governs. Absent: all of them.
         effective: Option<EffectiveNode>,
         /// The IANA time zone in which calendar days begin and end, such as `Asia/Shanghai`.
         timezone: Text,
@@ -44,7 +44,7 @@ record! {
         languages: Option<OneOrMany<Text>>,
         /// The ways a request may come in. Anything else in a request is an error.
         channels: Option<Vec<Slug>>,
-        /// What can be bought. Anything else in a request is an error.
+        /// Types of products. Anything else in a request is an error.
         product_types: Option<Vec<Slug>>,
         /// Finer stages of a line. Anything else in a request is an error.
         sub_stages: Option<Vec<Slug>>,
@@ -52,22 +52,22 @@ record! {
         tags: Option<Vec<Slug>>,
         /// Further moments of an order, beside the known ones (`promised_at`, `delivered_at`, …).
         times: Option<Vec<Slug>>,
-        /// What an order may cost beside its lines (shipping, tax, a service fee), and what goes back of it. What
+        /// Components of an order beside its lines (shipping, tax, a service fee), and what goes back of each. What
         /// each cost is a fact of its name.
         components: Option<Table<ComponentNode>>,
-        /// How a refund is split over the tenders. Absent: by what each paid.
+        /// Split of a refund over the tenders. Absent: by what each paid.
         tenders: Option<TendersNode>,
         /// Facts of its own that callers may send, typed.
         inputs: Option<Table<InputNode>>,
         /// The reasons that a customer can give.
         reasons: Option<Table<ReasonNode>>,
-        /// What counts as evidence, and what must be proved.
+        /// Kinds of evidence, and what must be proved.
         evidence: Option<EvidenceNode>,
-        /// What text is too vague to be checked.
+        /// Text that is too vague to be checked.
         text: Option<TextNode>,
-        /// What a customer can do next, with labels for people.
+        /// Next steps of a customer, with labels for people.
         next_steps: Option<Table<NextStepNode>>,
-        /// Which next steps the engine names by itself.
+        /// Next steps that the engine names by itself.
         routes: Option<RoutesNode>,
         /// Kinds of deduction that no rule of this policy may take, such as `[processing_fee]`.
         never_deduct: Option<Vec<Slug>>,
@@ -77,13 +77,13 @@ record! {
         order_amounts: Option<Table<OrderAmountNode>>,
         /// The rules; the first that matches a line decides it.
         rules: Vec<RuleNode>,
-        /// What decides where no rule matches. Always the last key, so that a file that was cut off is noticed.
+        /// Decision where no rule matches. Always the last key, so that a file that was cut off is noticed.
         otherwise: OtherwiseNode,
     }
 }
 
 record! {
-    /// Which orders a policy governs.
+    /// Orders that a policy governs.
     pub struct EffectiveNode = "`effective`" {
         /// The first moment governed, as RFC 3339 with an offset.
         from: Text,
@@ -97,7 +97,7 @@ record! {
 record! {
     /// A reason that a customer can give.
     pub struct ReasonNode = "a reason" {
-        /// Who is liable for it where the claim does not say.
+        /// Liable party where the claim does not say.
         liable: Option<Slug>,
         /// The evidence it asks for: the name of a requirement.
         evidence: Option<Slug>,
@@ -115,13 +115,13 @@ record! {
 }
 
 record! {
-    /// Which next steps the engine names by itself.
+    /// Next steps that the engine names by itself.
     pub struct RoutesNode = "`routes`" {
         /// After every denial, behind those of the rule.
         denied: Option<Vec<Slug>>,
-        /// Where evidence or a fact is missing.
+        /// Next step where evidence or a fact is missing.
         supplement: Option<Slug>,
-        /// Where a reason is missing or too vague.
+        /// Next step where a reason is missing or too vague.
         restate: Option<Slug>,
         /// Wherever more is asked for, behind `restate` and `supplement`.
         more_info: Option<Vec<Slug>>,
@@ -133,7 +133,7 @@ record! {
 record! {
     /// A calendar of business days.
     pub struct CalendarNode = "a calendar" {
-        /// Where the days are published.
+        /// Address at which the days are published.
         source: Option<Text>,
         /// The first and the last day that it speaks of.
         covers: Vec<Text>,
@@ -147,7 +147,7 @@ record! {
 }
 
 record! {
-    /// What a bundle of several policies says of itself.
+    /// Settings of a bundle of several policies.
     pub struct BundleNode = "a bundle" {
         /// The policy that a request without `policy_id` gets.
         default: Slug,
@@ -159,7 +159,7 @@ record! {
 pub struct LayerRules {
     /// The layer's name.
     pub name: Slug,
-    /// What it may do.
+    /// Power of the layer.
     pub power: LayerPower,
     /// Its rules.
     pub rules: Vec<RuleNode>,
@@ -174,7 +174,7 @@ pub struct Document {
     pub layers: Vec<LayerRules>,
     /// The last key of the file.
     pub last_key: Located<String>,
-    /// Where the key `otherwise` stands.
+    /// Position of the key `otherwise`.
     pub otherwise_key: Span,
 }
 

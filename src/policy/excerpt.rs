@@ -14,7 +14,7 @@ const LINE_BYTES_MAX: usize = 8 * 1_024;
 /// Characters shown before and after a place in a longer line.
 const AROUND_CHARS: usize = 30;
 
-/// What a report shows of a file.
+/// Part of a file that a report shows.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Excerpt<'t> {
     /// Whole lines.

@@ -158,7 +158,7 @@ impl Page<'_> {
         !items.is_empty() && items.iter().all(dash)
     }
 
-    /// Where the lines of an entry begin: with the comments and blank lines above its own.
+    /// First line of an entry: with the comments and blank lines above its own.
     fn with_comments(&self, line: usize, not_before: usize) -> usize {
         let mut first = line;
         while not_before < first {

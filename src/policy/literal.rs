@@ -91,7 +91,7 @@ pub fn quantity(text: &str, dimension: Dimension) -> Option<Ratio> {
     }
 }
 
-/// What a value of a dimension looks like, for messages.
+/// Example of a value of a dimension, for messages.
 #[must_use]
 pub const fn example(dimension: Dimension) -> &'static str {
     match dimension {

@@ -205,7 +205,7 @@ fn parse_all<'b>(
     trees
 }
 
-/// What the files of a role hold, by their names. One that is wrong is known all the same, as
+/// Contents of the files of a role, by their names. One that is wrong is known all the same, as
 /// `None`, so that its use is not reported as well.
 fn named<T>(
     bundle: &Bundle,

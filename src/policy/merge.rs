@@ -51,7 +51,7 @@ pub struct Layer {
     pub overrides: Vec<Slug>,
     /// Their names, each once, however often it is written.
     above: BTreeSet<String>,
-    /// Whether it may only improve the refund.
+    /// True if it may only improve the refund.
     pub may: LayerPower,
     rules: Vec<RuleNode>,
     shared: Node,

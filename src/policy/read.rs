@@ -51,7 +51,7 @@ pub enum Shape {
     List(Box<Shape>),
 }
 
-/// What a mapping of this type is called in messages, and which keys it has.
+/// Name of a mapping of this type in messages, and its keys.
 pub trait Record {
     /// `a rule`, `an input`, …
     const NAME: &'static str;
@@ -194,7 +194,7 @@ impl Slug {
         &self.0.value
     }
 
-    /// Where it was written.
+    /// Position in its file.
     #[must_use]
     pub const fn span(&self) -> Span {
         self.0.span
@@ -213,7 +213,7 @@ impl Read for Slug {
     }
 }
 
-/// Whether a text is a slug; reports it where it is not.
+/// Returns true if a text is a slug; reports it where it is not.
 pub fn check_slug(text: &Located<String>, diagnostics: &mut Diagnostics<'_, '_>) -> bool {
     let allowed = |character: char| {
         character.is_ascii_lowercase() || character.is_ascii_digit() || matches!(character, '_' | '-')

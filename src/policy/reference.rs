@@ -15,7 +15,7 @@ use crate::policy::document::{BundleNode, CalendarNode, Policy};
 use crate::policy::formula::functions::FUNCTIONS;
 use crate::policy::formula::scope::ROUNDING_MODES;
 
-/// What the mappings of a policy are called on the page, and where it describes them.
+/// Names of the mappings of a policy on the page, and where it describes them.
 const MAPPINGS: [(&str, &str, &str); 27] = [
     ("Policy", "policy", "policy"),
     ("EffectiveNode", "effective", "effective"),
@@ -46,7 +46,7 @@ const MAPPINGS: [(&str, &str, &str); 27] = [
     ("CaseNode", "case", "case"),
 ];
 
-/// What a key comes to where it is absent, as far as that is not nothing.
+/// Default of a key that is absent, where there is one.
 const DEFAULTS: [(&str, &str, &str); 26] = [
     ("Policy", "effective", "all orders"),
     ("Policy", "languages", "`[en]`"),

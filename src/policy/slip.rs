@@ -8,7 +8,7 @@ use crate::policy::source::{Source, Span};
 pub const ALTERNATIVES: &str = "all tests of a `when` must hold: for alternatives write a rule each, or a list of values, \
                                 such as `stage: [unpaid, cancelled]`";
 
-/// What is wrong with a text that the parser cannot read.
+/// Likely mistake in a text that the parser cannot read.
 pub struct SyntaxSlip {
     /// The mistake.
     pub message: String,

@@ -35,7 +35,7 @@ pub struct Source<'a> {
     line_starts: Vec<usize>,
     /// Of each line, whether every character in it is one byte.
     narrow_lines: Vec<bool>,
-    /// How many characters stand before each block of [`BLOCK_BYTES`]: a place in a very long
+    /// Number of characters before each block of [`BLOCK_BYTES`]: a place in a very long
     /// line is found without counting from its beginning.
     characters_before: Vec<usize>,
 }

@@ -1,4 +1,4 @@
-//! What to say of a word that is not known: which are, or which one was meant.
+//! Reports on a word that is not known: the known ones, or the one that was probably meant.
 
 use crate::policy::diagnostics::{Diagnostics, quoted_list};
 use crate::policy::source::Span;

@@ -15,7 +15,7 @@ pub struct Written {
     version: Located<String>,
     /// When it governs; `None` where it says nothing, or what it says is wrong.
     effective: Option<Effective>,
-    /// Whether it says anything.
+    /// True if it says anything.
     says_when: SaysWhen,
 }
 
@@ -26,7 +26,7 @@ enum SaysWhen {
 }
 
 impl Written {
-    /// What a document says of itself.
+    /// Period that a document says it governs.
     #[must_use]
     pub fn new(document: &Document, plan: Option<&Plan>) -> Self {
         let policy = &document.policy;

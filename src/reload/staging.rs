@@ -1,4 +1,4 @@
-//! What admins ask for of a candidate: to take it, to put it in force, to let it go.
+//! Commands of admins on a candidate: stage it, promote it, discard it.
 
 use std::sync::Arc;
 

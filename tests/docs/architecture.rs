@@ -330,3 +330,52 @@ fn the_list_of_folders_is_true() {
         assert_eq!(written, list, "run `REQUITE_UPDATE_DOCS=1 cargo test --test docs`");
     }
 }
+
+/// The longest file, in lines: what is longer has more than one reason to exist.
+const FILE_LINES_MAX: usize = 500;
+
+#[test]
+fn no_file_is_too_long() {
+    let long: Vec<String> = sources()
+        .into_iter()
+        .map(|(path, text)| (path, text.lines().count()))
+        .filter(|(_, lines)| FILE_LINES_MAX < *lines)
+        .map(|(path, lines)| format!("{path} has {lines} lines"))
+        .collect();
+    assert!(long.is_empty(), "split these by their reasons to exist: {long:?}");
+}
+
+/// Words with which a comment asks a question instead of saying what a thing is, and how to begin instead.
+const QUESTIONS: [(&str, &str); 5] = [
+    ("What", "the noun: `Amount that …`"),
+    ("How", "the quantity: `Number of …`, `Time until …`"),
+    ("Whether", "`True if …`, `Returns true if …`"),
+    ("Where", "the place: `Address of …`, `Position of …`"),
+    ("Why", "`Reason for …`"),
+];
+
+/// Documentation comments in a hundred that may begin so.
+const QUESTIONS_PERCENT_MAX: usize = 1;
+
+#[test]
+fn documentation_begins_with_the_thing_itself() {
+    let (mut all, mut asking) = (0, Vec::new());
+    for (path, text) in sources() {
+        let mut inside = false;
+        for (number, line) in text.lines().enumerate() {
+            let line = line.trim();
+            let comment =
+                line.strip_prefix("///").or_else(|| line.strip_prefix("//!")).filter(|rest| !rest.starts_with('/'));
+            if let Some(comment) = comment.filter(|_| !inside) {
+                all += 1;
+                let first = comment.split_whitespace().next().unwrap_or_default();
+                if let Some((_, instead)) = QUESTIONS.iter().find(|(word, _)| *word == first) {
+                    asking.push(format!("{path}:{}: begin with {instead}", number + 1));
+                }
+            }
+            inside = comment.is_some();
+        }
+    }
+    assert!(5_000 < all, "only {all} comments were found");
+    assert!(asking.len() * 100 <= all * QUESTIONS_PERCENT_MAX, "{} of {all}:\n{}", asking.len(), asking.join("\n"));
+}

@@ -56,13 +56,13 @@ const AFTER: &str = "Examples:\n  \
 #[derive(Debug, Args)]
 #[command(long_about = LONG, after_long_help = AFTER)]
 pub(super) struct Bench {
-    /// Where the server is
+    /// Address of the server
     #[arg(long, value_name = "HOST:PORT", env = "REQUITE_ADDR", default_value = "127.0.0.1:50051", value_parser = address)]
     addr: String,
     /// Calls a second, over all connections
     #[arg(long, value_name = "N/s", default_value = "1000/s", value_parser = rate)]
     rate: u32,
-    /// How calls are spread over time
+    /// Distribution of calls over time
     #[arg(long, value_enum, default_value_t = Spread::Constant)]
     arrivals: Spread,
     /// Connections
@@ -71,10 +71,10 @@ pub(super) struct Bench {
     /// Threads of the generator [default: half of the processors, at most one for each connection]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=THREADS_MAX as i64))]
     threads: Option<u16>,
-    /// How long to measure: 100ms to 1h
+    /// Time to measure: 100ms to 1h
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     duration: Duration,
-    /// How long to send before that, uncounted: 0s to 10m
+    /// Time to send before that, uncounted: 0s to 10m
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = warm_up)]
     warm_up: Duration,
     /// The deadline of a call, and how long the last answers are waited for: 1ms to 60s
@@ -89,7 +89,7 @@ pub(super) struct Bench {
     /// The mix to send where no FILE is named
     #[arg(long, value_enum, conflicts_with = "files")]
     mix: Option<Mix>,
-    /// What the generated mix and the arrivals are drawn from
+    /// Seed of the generated mix and of the arrivals
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     /// Change a policy of --reload-dir this often
@@ -104,7 +104,7 @@ pub(super) struct Bench {
     /// The share of errors that is still well: `0.1%`, or 0 to 1
     #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
     errors_max: f64,
-    /// How to print the report
+    /// Format of the report
     #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
     output: ReportFormat,
     /// Draw the latencies into this file
@@ -123,7 +123,7 @@ enum Spread {
     Poisson,
 }
 
-/// How the report is printed.
+/// Format of the report.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 enum ReportFormat {
     /// For people: the figures that matter first, a line each
@@ -272,7 +272,7 @@ impl Bench {
         exit
     }
 
-    /// What to do about requests that a server does not decide.
+    /// Advice on requests that a server does not decide.
     fn help_on_requests(&self) -> &'static str {
         if self.files.is_empty() {
             "the generated mix is for the standard policy; name example requests for the policies of this server"

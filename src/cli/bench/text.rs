@@ -22,7 +22,7 @@ pub(super) fn report_to_text(report: &Report) -> String {
     lines.0.join("\n")
 }
 
-/// What an error that is seen often may come from.
+/// Likely cause of an error that is seen often.
 pub(super) fn hint(report: &Report) -> &'static str {
     let has = |name| report.requests.errors.contains_key(name) || report.requests.item_errors.contains_key(name);
     if has("NOT_FOUND") && report.run.requests_from.starts_with("generated") {

@@ -1,11 +1,11 @@
-//! What a reload, rollback or promotion came to.
+//! Result of a reload, rollback or promotion, for people.
 
 use crate::api::pb;
 use crate::cli::show::{changes, diagnostics, moment, short, visible};
 use crate::domain::count::counted;
 use crate::policy::diagnostic::Colour;
 
-/// What changed hands, what changed, and what follows.
+/// Text on the result: the digests, the differences, and what follows.
 pub(in crate::cli) fn text(activation: &pb::Activation, colour: Colour) -> String {
     let pb::Activation {
         before_digest,

@@ -1,4 +1,4 @@
-//! How the live requests would have been decided by the candidate.
+//! Decisions of the candidate on live requests, for people.
 
 use std::fmt::Write as _;
 
@@ -120,7 +120,7 @@ fn by_reason(page: &mut String, rows: &[pb::ReasonDifference]) {
     block(page, "requests decided otherwise, by outcome and reason", &table(&columns, &rows));
 }
 
-/// What came of staging.
+/// Result of staging.
 pub(in crate::cli) fn staged(candidate: &pb::CandidateStatus) -> String {
     let sample = candidate.sample_per_thousand;
     format!("candidate: {}, beside {sample} of 1000 live requests\n", visible(&candidate.digest))

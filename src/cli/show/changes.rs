@@ -1,4 +1,4 @@
-//! What is different between two bundles, for people: a heading for each document, the lines that
+//! Differences between two bundles, for people: a heading for each document, the lines that
 //! went and came, a count at the end.
 
 use similar::{ChangeTag, TextDiff};
@@ -124,7 +124,7 @@ fn lines(page: &mut String, before: &str, after: &str, colour: Colour) {
     }
 }
 
-/// How many differences of each kind there are.
+/// Number of differences of each kind.
 pub(in crate::cli) fn summary(changes: &[Change]) -> String {
     let kinds = [
         (ChangeKind::Added, "added"),

@@ -110,7 +110,7 @@ fn refund(response: &pb::EvaluateRefundResponse) -> String {
     }
 }
 
-/// Whether the answer for the order is still to come.
+/// Returns true if the order is not decided yet.
 fn is_undecided(response: &pb::EvaluateRefundResponse) -> bool {
     matches!(response.outcome(), pb::Outcome::MoreInfoRequired | pb::Outcome::ManualReview)
 }
@@ -156,7 +156,7 @@ fn component_row(component: &pb::ComponentDecision) -> String {
     format!("{}: {amounts}{line}", component.name)
 }
 
-/// What is given or owed beside the refund.
+/// Lines on amounts given or owed beside the refund.
 fn beside_row(name: &str, amount: Option<&pb::Money>, rule_id: &str, line_id: &str) -> String {
     format!("{} {name} (rule `{rule_id}`{})", money(amount), of_line(line_id))
 }
@@ -165,7 +165,7 @@ fn of_line(line_id: &str) -> String {
     if line_id.is_empty() { String::new() } else { format!(", line {line_id}") }
 }
 
-/// What is held back of a line, or of a component where one is named.
+/// Lines on deductions of a line, or of a component where one is named.
 fn deduction_row(deduction: &pb::Deduction, component: &str) -> String {
     let kind = humanize(deduction.kind().as_str_name(), "DEDUCTION_KIND_");
     let (amount, base) = (money(deduction.amount.as_ref()), money(deduction.base.as_ref()));

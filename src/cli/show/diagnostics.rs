@@ -7,7 +7,7 @@ use crate::cli::show::{humanize, short, visible};
 use crate::domain::count::counted;
 use crate::policy::diagnostic::STRICTER_NOTE;
 
-/// Why policies were not let in.
+/// Report on policies that were rejected.
 pub(in crate::cli) fn rejection(rejection: &pb::PolicyRejection) -> String {
     let mut page = String::new();
     for problem in &rejection.read_problems {
@@ -54,7 +54,7 @@ fn one(diagnostic: &pb::PolicyDiagnostic) -> String {
     format!("{severity}[{code}]: {message}{place}{help}{note}\n\n")
 }
 
-/// Whether the policies are valid and only their cases come out otherwise. Of a rejection that was
+/// Returns true if the policies are valid and only their cases come out otherwise. Of a rejection that was
 /// cut short nobody knows: what was left out may be a mistake.
 pub(in crate::cli) fn only_cases_failed(rejection: &pb::PolicyRejection) -> bool {
     if 0 < rejection.further_diagnostics {

@@ -22,12 +22,12 @@ const SHORT_DIGEST_DIGITS: usize = 12;
 /// Width of the column of captions.
 const CAPTION_WIDTH: usize = 12;
 
-/// Whether an answer on standard output may be coloured.
+/// Returns true if an answer on standard output may be coloured.
 pub(super) fn colour() -> Colour {
     colour_of(&io::stdout())
 }
 
-/// What a text means at a glance.
+/// Meaning of a text that a colour shows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Ink {
     Heading,
@@ -90,12 +90,12 @@ pub(super) fn humanize(name: &str, prefix: &str) -> String {
     name.strip_prefix(prefix).unwrap_or(name).to_lowercase().replace('_', " ")
 }
 
-/// What put a revision in force, who, and why.
+/// Trigger, actor and reason of a revision.
 pub(super) fn origin(revision: &pb::PolicyRevision) -> String {
     asked(revision.trigger(), &revision.actor, &revision.reason)
 }
 
-/// What put something in force, who, and why.
+/// Trigger, actor and reason of an activation.
 pub(super) fn asked(trigger: pb::ReloadTrigger, actor: &str, reason: &str) -> String {
     // By its verb: all of those that have an actor are of admins.
     let trigger = if trigger == pb::ReloadTrigger::Admin {

@@ -40,7 +40,7 @@ pub(in crate::cli) fn withdrawal(withdrawal: &pb::PolicyWithdrawal, of: &str) ->
     format!("{other}{by}at {}{why}", moment(withdrawn_at.as_ref().map(|at| at.seconds)))
 }
 
-/// What came into force, a line each, the latest first.
+/// Revisions, a line each, the latest first.
 fn history(activations: &[pb::PolicyActivation]) -> Vec<String> {
     let columns = [
         ("number", Side::Right),

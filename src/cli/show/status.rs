@@ -1,4 +1,4 @@
-//! Where replicas stand: a page for one of them, a table for several.
+//! Status of replicas: a page for one of them, a table for several.
 
 use crate::api::pb;
 use crate::api::pb::{RestartForecast, SourceHold, StartedFrom};
@@ -67,7 +67,7 @@ pub(in crate::cli) fn page(addr: &str, status: &pb::PolicyStatus) -> String {
     page
 }
 
-/// What can be said of one replica: where it stands, or why that is not known.
+/// Status of one replica, or the reason why it is not known.
 pub(in crate::cli) type Told = (String, Result<pb::PolicyStatus, String>);
 
 /// One line for each replica.
@@ -149,7 +149,7 @@ fn policies(status: &pb::PolicyStatus) -> String {
     names.join(", ")
 }
 
-/// How the source stands to what is in force.
+/// Relation of the source to what is in force.
 fn of_source(status: &pb::PolicyStatus) -> String {
     let source = status.source.clone().unwrap_or_default();
     let in_force = status.in_force.as_ref().map_or("", |revision| revision.digest.as_str());

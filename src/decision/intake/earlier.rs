@@ -98,7 +98,7 @@ fn within_lines(facts: &mut [EarlierFacts], lines: &[LineFacts<'_>]) {
     }
 }
 
-/// What of a line's price can hold nothing back any more. Of one that is decided now it is the least that can be, so that
+/// Part of a line's price that can hold nothing back any more. Of one that is decided now it is the least that can be, so that
 /// it keeps what was taken from it.
 const fn settled(line: &LineFacts<'_>) -> Amount {
     match line.coverage {

@@ -150,7 +150,7 @@ fn quantity(
     }
 }
 
-/// What a value of a type is sent as.
+/// Form in which a value of a type is sent.
 const fn wanted(fact_type: FactType) -> &'static str {
     match fact_type {
         FactType::Flag => "a `flag`",

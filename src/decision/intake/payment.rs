@@ -136,7 +136,7 @@ impl Intake<'_> {
         }
     }
 
-    /// What the whole order cost, and what each line and its order paid for each component; nothing
+    /// Price of the whole order, and what each line and its order paid for each component; nothing
     /// where there is none.
     pub(super) fn component_facts(&self, components: &[ComponentFacts], lines: &mut [LineFacts<'_>]) {
         let total = self.money(totals(lines, components).0);

@@ -33,7 +33,7 @@ pub struct Steps {
 pub enum Edges {
     /// As multiples of a fraction.
     Scaled {
-        /// How many of them make one.
+        /// Number of them that make one.
         per_one: i64,
         /// The edges.
         edges: Vec<i64>,

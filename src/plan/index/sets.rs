@@ -41,7 +41,7 @@ pub struct Rows {
 struct Row {
     /// The groups that are not empty.
     filled: u64,
-    /// Where they begin.
+    /// Position at which they begin.
     groups: u32,
 }
 
@@ -50,7 +50,7 @@ struct Row {
 struct Group {
     /// The words that are not empty.
     filled: u64,
-    /// Where they begin.
+    /// Position at which they begin.
     words: u32,
 }
 

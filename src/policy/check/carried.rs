@@ -65,7 +65,7 @@ pub fn warn_of_shifts(written: &[&RuleNode], rules: &[Rule], amounts: &[Extra], 
     }
 }
 
-/// Whether two conditions are written alike.
+/// Returns true if two conditions are written alike.
 fn same(first: &[Test], second: &[Test]) -> bool {
     first.len() == second.len() && first.iter().zip(second).all(|(a, b)| (a.fact, &a.text) == (b.fact, &b.text))
 }

@@ -12,7 +12,7 @@ use crate::policy::document::amounts::{ComponentNode, TendersNode};
 use crate::policy::read::{Slug, Table};
 use crate::policy::unknown::unknown_word;
 
-/// What goes back of components, by its name.
+/// Modes of components, by their names.
 const REFUNDS: [(&str, ComponentRefund); 4] = [
     ("never", ComponentRefund::Never),
     ("always", ComponentRefund::Always),
@@ -54,7 +54,7 @@ fn refund(word: &Slug, diagnostics: &mut Diagnostics<'_, '_>) -> Option<Componen
     found
 }
 
-/// What a rule says of components instead.
+/// Modes of components that a rule sets instead.
 pub fn overrides(
     written: Option<&Table<Slug>>,
     draft: &Draft,
@@ -74,7 +74,7 @@ pub fn overrides(
     overrides
 }
 
-/// Whether each component may go back whole, by what the policy or one of its rules says.
+/// For each component, true if it may go back whole by the policy or one of its rules.
 pub fn returned_whole(components: &[ComponentRefund], rules: &[Rule]) -> Vec<bool> {
     let mut whole: Vec<bool> = components.iter().map(|refund| *refund == ComponentRefund::Always).collect();
     for (name, refund) in rules.iter().flat_map(|rule| &rule.effect.components) {

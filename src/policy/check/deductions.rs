@@ -246,7 +246,7 @@ fn covers_everything(
     good.then_some(())
 }
 
-/// What is never below zero, such as a share that a request sends, may have tiers that begin there.
+/// Returns true if a number is never below zero, such as a share that a request sends: its tiers may begin there.
 fn begins_at_zero(first: &Interval, on: &Formula, draft: &Draft) -> bool {
     let [Op::Put(Leaf::Fact(fact))] = on.ops.as_slice() else { return false };
     let never_negative = match draft.facts.get(usize::from(fact.0)).map(|fact| (&fact.origin, fact.fact_type)) {

@@ -215,7 +215,7 @@ fn several(
     Some(vec![Pieces::of(place?, pieces?)])
 }
 
-/// Where several of a list are needed, no kind stands in two of its parts: one piece would count for both.
+/// Checks that no kind stands in two parts of a list of which several are needed: one piece would count for both.
 fn check_repetition(needed: usize, parts: &[RequirementNode], diagnostics: &mut Diagnostics<'_, '_>) -> Option<()> {
     let mut seen: Vec<&str> = Vec::new();
     for part in parts {

@@ -55,7 +55,7 @@ impl Way {
     }
 }
 
-/// What a smaller or later claim does to a match.
+/// Effect of a smaller or later claim on a match.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Turn {
     /// A claim that matched matches no more.
@@ -152,7 +152,7 @@ fn below<'r>(
     below
 }
 
-/// Whether no value is accepted by both, as far as that is easily seen.
+/// Returns true if no value is accepted by both, as far as that is easily seen.
 fn are_apart(first: &Accepts, second: &Accepts) -> bool {
     match (first, second) {
         (Accepts::Flag(a), Accepts::Flag(b)) => a != b,
@@ -174,7 +174,7 @@ fn are_intervals_apart(a: &Interval, b: &Interval) -> bool {
     ends_before(a, b) || ends_before(b, a)
 }
 
-/// Whether money goes back by the first of two effects that by the second does not, or only with more than the first demands.
+/// Returns true if money goes back by the first of two effects that by the second does not, or only with more than the first demands.
 fn is_milder(first: &RuleEffect, second: &RuleEffect) -> bool {
     match (&first.action, &second.action) {
         (Action::Refund(_), Action::Refund(_)) => second.demands.iter().any(|demand| !first.demands.contains(demand)),
@@ -183,7 +183,7 @@ fn is_milder(first: &RuleEffect, second: &RuleEffect) -> bool {
     }
 }
 
-/// What smaller or later claims do to a test on a fact that goes this way.
+/// Effect of smaller or later claims on a test of a fact that goes this way.
 fn turns(accepts: &Accepts, way: Way, draft: &Draft, fact: FactId) -> Vec<Turn> {
     let (without_low, without_high) = match accepts {
         // Nobody names an amount, or leaves it out, to be paid more.
@@ -201,7 +201,7 @@ fn turns(accepts: &Accepts, way: Way, draft: &Draft, fact: FactId) -> Vec<Turn> 
     [(leaves, Turn::Leaves), (enters, Turn::Enters)].into_iter().filter(|(so, _)| *so).map(|(_, turn)| turn).collect()
 }
 
-/// Whether a number below one that is accepted is not. Where nothing is asked for, or nothing is left, nothing is gained.
+/// Returns true if a number below one that is accepted is not. Where nothing is asked for, or nothing is left, nothing is gained.
 fn leaves_out_low(intervals: &[Interval], way: Way, draft: &Draft, fact: FactId) -> bool {
     let given = draft.facts.get(usize::from(fact.0)).is_some_and(|fact| matches!(fact.origin, Origin::BuiltIn(_)));
     let first = intervals.iter().map(|interval| interval.lower).next();
@@ -213,7 +213,7 @@ fn leaves_out_low(intervals: &[Interval], way: Way, draft: &Draft, fact: FactId)
     !from_the_least || has_holes(intervals)
 }
 
-/// Whether a number above one that is accepted is not.
+/// Returns true if a number above one that is accepted is not.
 fn leaves_out_high(intervals: &[Interval]) -> bool {
     intervals.last().is_some_and(|interval| interval.upper != Bound::Unbounded) || has_holes(intervals)
 }

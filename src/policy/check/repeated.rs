@@ -1,4 +1,4 @@
-//! Where money depends on how an order is cut into claims: on what went back before, on what one claim asks for, on which of
+//! Warnings where money depends on how an order is cut into claims: on what went back before, on what one claim asks for, on which of
 //! two lines is claimed first. Such a policy is put in force, with a warning for each place.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,12 +16,12 @@ use crate::policy::document::rules::RuleNode;
 use crate::policy::read::Table;
 use crate::policy::source::Span;
 
-/// What the warnings look at.
+/// Inputs of the warnings.
 struct Checked<'c> {
     draft: &'c Draft,
     /// For each fact, the first one that it is made of and that changes from claim to claim.
     changing: Vec<Option<BuiltIn>>,
-    /// Where each rule is written.
+    /// Nodes in which each rule is written.
     places: BTreeMap<&'c str, Span>,
 }
 
@@ -86,7 +86,7 @@ fn is_of_what_is_left(formula: &Formula) -> bool {
     })
 }
 
-/// Why money hangs on a fact, and what to write instead.
+/// Reason why money depends on a fact, and what to write instead.
 fn help_for(fact: BuiltIn) -> &'static str {
     if fact == BuiltIn::RequestedAmount {
         "asked for in pieces, an order pays less: 10 % of what is asked for is 10.00 of 100.00 at once, and 1.00 where it is \

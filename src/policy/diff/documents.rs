@@ -17,7 +17,7 @@ pub(super) struct Document<'b> {
     pub(super) role: FileRole,
     /// Its bytes.
     pub(super) bytes: &'b [u8],
-    /// What it says; `None` where it cannot be read, or is read by nobody.
+    /// Content; `None` where it cannot be read, or is read by nobody.
     pub(super) tree: Option<Node>,
 }
 
@@ -60,7 +60,7 @@ pub(super) fn document(file: &BundleFile) -> Document<'_> {
 }
 
 impl Document<'_> {
-    /// What people call it: the id of a policy, with its version where either bundle has several
+    /// Name for people: the id of a policy, with its version where either bundle has several
     /// of them; the path of anything else.
     pub(super) fn name(&self, before: &[Self], after: &[Self]) -> String {
         let Some(id) = self.policy_id() else { return self.path.to_owned() };
@@ -147,7 +147,7 @@ pub(super) fn pairs<'d, 'b>(before: &'d [Document<'b>], after: &'d [Document<'b>
     pairs
 }
 
-/// What decides comes first, what only holds it to account last.
+/// Order of documents: what decides comes first, cases and the like last.
 const fn rank(role: FileRole) -> u8 {
     match role {
         FileRole::Policy => 0,

@@ -1,4 +1,4 @@
-//! What is different between two bundles, in the words of their authors.
+//! Differences between two bundles, in the words of their authors.
 //!
 //! Documents are held against each other part by part: rules by their ids, declarations by their
 //! names, everything else by its key. How a document is laid out is no difference: comments,

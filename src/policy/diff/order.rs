@@ -88,7 +88,7 @@ enum Stays {
     No,
 }
 
-/// Which of these numbers make up the longest row that only rises, in n log n.
+/// Longest rising subsequence of these numbers, in n log n.
 fn longest_rising(numbers: &[usize]) -> Vec<Stays> {
     // For each length, the place of the smallest number that ends a row of that length.
     let mut ends: Vec<usize> = Vec::new();

@@ -1,4 +1,4 @@
-//! What a bundle says, as a hash: the same for two bundles that decide alike and differ in their layout alone.
+//! Hash of what a bundle says: the same for two bundles that decide alike and differ in their layout alone.
 //!
 //! It leaves out what [`super::diff`] does not tell (comments, spaces, quotes, the order of keys that have an order of
 //! their own, the names of policy files) and the cases, which decide nothing. Everything else counts, so two bundles that

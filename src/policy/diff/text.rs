@@ -30,7 +30,7 @@ pub(super) fn item(value: &Node, shape: &Shape) -> String {
     page
 }
 
-/// What stands around a value, which decides about its quotes.
+/// Context of a value, which decides about its quotes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Around {
     /// A line of its own.

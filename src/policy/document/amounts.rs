@@ -11,7 +11,7 @@ use crate::policy::tree::{Node, NodeKind};
 record! {
     /// A component of an order.
     pub struct ComponentNode = "a component" {
-        /// What goes back of it: `never`; `always` (all that is left of it, with the first line under a rule that
+        /// Mode of its refund: `never`; `always` (all that is left of it, with the first line under a rule that
         /// refunds); `when_full` (all that is left, once every line it belongs to has gone back whole); or
         /// `in_proportion` (the share of its lines' prices that has gone back).
         refund: Slug,
@@ -19,7 +19,7 @@ record! {
 }
 
 record! {
-    /// How a refund is split over the tenders.
+    /// Split of a refund over the tenders.
     pub struct TendersNode = "`tenders`" {
         /// `proportional` (the default), `first_paid_first`, `last_paid_first` or `by_priority`.
         order: Option<Slug>,
@@ -33,13 +33,13 @@ record! {
 record! {
     /// An amount that is worked out once for an order. It may use facts of the order and of the claim.
     pub struct OrderAmountNode = "an amount of the order" {
-        /// How much, as a formula.
+        /// Amount, as a formula.
         amount: Text,
         /// It is never less than this formula.
         at_least: Option<Text>,
         /// It is never more than this formula.
         at_most: Option<Text>,
-        /// How it is rounded. Absent: half up, to the currency's minor unit.
+        /// Rounding. Absent: half up, to the currency's minor unit.
         round: Option<RoundNode>,
     }
 }
@@ -72,7 +72,7 @@ impl Read for BesideNode {
 record! {
     /// An amount beside the refund.
     pub struct ExtraNode = "an amount" {
-        /// How much, as a formula. `remaining` is what goes back of the line in all, before and now.
+        /// Amount, as a formula. `remaining` is what goes back of the line in all, before and now.
         amount: Text,
         /// It is given only where all of these hold.
         when: Option<Table<TestNode>>,
@@ -80,7 +80,7 @@ record! {
         at_least: Option<Text>,
         /// It is never more than this formula.
         at_most: Option<Text>,
-        /// How it is rounded. Absent: half up, to the currency's minor unit.
+        /// Rounding. Absent: half up, to the currency's minor unit.
         round: Option<RoundNode>,
     }
 }

@@ -8,11 +8,11 @@ use crate::policy::source::Located;
 use crate::policy::tree::{Node, NodeKind};
 
 record! {
-    /// What counts as evidence, and what must be proved.
+    /// Kinds of evidence, and what must be proved.
     pub struct EvidenceNode = "`evidence`" {
         /// The kinds of evidence, at most 64.
         kinds: Table<KindNode>,
-        /// What must be proved, by name: a kind, or a tree of `all_of`, `any_of` and `at_least`.
+        /// Requirements by name: a kind, or a tree of `all_of`, `any_of` and `at_least`.
         requirements: Option<Table<RequirementNode>>,
         /// The largest size allowed of all pieces together, in bytes; each file counts once. Absent: any.
         max_total_bytes: Option<Located<u32>>,
@@ -28,18 +28,18 @@ record! {
         media: Option<Vec<Text>>,
         /// The largest size allowed, in bytes.
         max_bytes: Option<Located<u32>>,
-        /// When it must have been captured.
+        /// Time in which it must have been captured.
         captured: Option<CapturedNode>,
         /// Fields that it must fill.
         fields: Option<Vec<Slug>>,
-        /// What becomes of a piece that does not state its media type or time of capture where
+        /// Treatment of a piece that does not state its media type or time of capture where
         /// there is a condition on it: `accepted` (the default) or `rejected`.
         unstated: Option<Slug>,
     }
 }
 
 record! {
-    /// When a piece of evidence must have been captured.
+    /// Time in which a piece of evidence must have been captured.
     pub struct CapturedNode = "`captured`" {
         /// Not before this moment of the order.
         after: Option<Slug>,
@@ -51,7 +51,7 @@ record! {
 }
 
 record! {
-    /// What text is too vague to be checked.
+    /// Text that is too vague to be checked.
     pub struct TextNode = "`text`" {
         /// Phrases that say nothing checkable.
         vague: Vec<Text>,
@@ -61,12 +61,12 @@ record! {
         fold: Option<Table<Text>>,
         /// `promised_actual`: a promised and an actual value excuse vague text. Absent: nothing does.
         vague_excused_by: Option<Slug>,
-        /// What to write instead, in each language.
+        /// Advice to the customer, in each language.
         suggestion: Option<Table<Text>>,
     }
 }
 
-/// What must be proved: a kind of evidence, or a tree.
+/// Requirement: a kind of evidence, or a tree.
 #[derive(Clone, PartialEq, Debug, JsonSchema)]
 #[schemars(untagged)]
 pub enum RequirementNode {
@@ -87,7 +87,7 @@ record! {
         any_of: Option<Vec<RequirementNode>>,
         /// At least so many of those in `of`, or pieces of `kind`.
         at_least: Option<Located<u32>>,
-        /// What `at_least` counts.
+        /// Parts that `at_least` counts.
         of: Option<Vec<RequirementNode>>,
     }
 }

@@ -14,11 +14,11 @@ record! {
         kind as "type": Slug,
         /// The words of an `enum`.
         values: Option<Vec<Slug>>,
-        /// Where it is sent: `order` (the default) or `line`.
+        /// Scope in which it is sent: `order` (the default) or `line`.
         scope: Option<Slug>,
-        /// What it is where a request does not say. Absent: then it is missing.
+        /// Value where a request does not say. Absent: then it is missing.
         default: Option<Text>,
-        /// What it means, for readers.
+        /// Meaning, for readers.
         description: Option<Text>,
     }
 }
@@ -26,11 +26,11 @@ record! {
 record! {
     /// A row of a table of a derived fact.
     pub struct RowNode = "a row" {
-        /// What must hold: a test for each fact.
+        /// Tests that must hold, one for each fact.
         when: Option<Table<TestNode>>,
-        /// What the fact is then, as a formula or a word.
+        /// Value of the fact then, as a formula or a word.
         is: Option<Text>,
-        /// What the fact is where no row before holds; the last row has it, and nothing else.
+        /// Value of the fact where no row before holds; the last row has it, and nothing else.
         otherwise: Option<Text>,
     }
 }

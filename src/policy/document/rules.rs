@@ -14,9 +14,9 @@ record! {
     pub struct RuleNode = "a rule" {
         /// Its name, unique in the policy.
         id: Slug,
-        /// Why it is there, for readers.
+        /// Reason for the rule, for readers.
         note: Option<Text>,
-        /// What must hold: a test for each fact. Absent: it always matches.
+        /// Tests that must hold, one for each fact. Absent: it always matches.
         when: Option<Table<TestNode>>,
         /// Something goes back: `full`, or what is deducted.
         refund: Option<RefundNode>,
@@ -26,19 +26,19 @@ record! {
         more_info: Option<OneOrMany<Text>>,
         /// A person decides, for these reason codes.
         manual_review: Option<OneOrMany<Text>>,
-        /// What the claim must bring: `reason`, `clear_text`, `reason.evidence`, or the name of a requirement.
+        /// Demands on the claim: `reason`, `clear_text`, `reason.evidence`, or the name of a requirement.
         require: Option<OneOrMany<Text>>,
         /// Next steps to name.
         next: Option<OneOrMany<Slug>>,
-        /// How long a reviewer takes.
+        /// Time that a reviewer takes.
         review: Option<WindowNode>,
-        /// How long the money takes, after the review if there is one.
+        /// Time that the money takes, after the review if there is one.
         payout: Option<PayoutNode>,
-        /// What goes back of components under this rule, where it is not what `components` says: `{ service_fee: always }`.
+        /// Modes of components under this rule, where they differ from `components`: `{ service_fee: always }`.
         components: Option<Table<Slug>>,
-        /// What is given on top of the refund, by name; never netted into it.
+        /// Amounts given on top of the refund, by name; never netted into it.
         compensate: Option<Table<BesideNode>>,
-        /// What the customer owes, by name; never netted into the refund.
+        /// Amounts that the customer owes, by name; never netted into the refund.
         amount_due: Option<Table<BesideNode>>,
         /// The way the money goes back: `original_payment` (the default), `store_credit`, `bank_transfer` or `customer_choice`.
         method: Option<Slug>,
@@ -46,7 +46,7 @@ record! {
 }
 
 record! {
-    /// What decides where no rule matches.
+    /// Decision where no rule matches.
     pub struct OtherwiseNode = "`otherwise`" {
         /// Nothing goes back, for these reason codes.
         deny: Option<OneOrMany<Text>>,
@@ -56,7 +56,7 @@ record! {
         manual_review: Option<OneOrMany<Text>>,
         /// Next steps to name.
         next: Option<OneOrMany<Slug>>,
-        /// How long a reviewer takes.
+        /// Time that a reviewer takes.
         review: Option<WindowNode>,
     }
 }
@@ -74,7 +74,7 @@ record! {
 }
 
 record! {
-    /// How long the money takes.
+    /// Time that the money takes.
     pub struct PayoutNode = "`payout`" {
         /// In business days of the calendar: `[1, 3]`.
         business_days: Option<Vec<Located<u32>>>,
@@ -88,7 +88,7 @@ record! {
 }
 
 record! {
-    /// What is deducted, in order, each from what the last one left.
+    /// Deductions, in order, each from what the last one left.
     pub struct DeductNode = "`refund`" {
         /// The deductions.
         deduct: OneOrMany<StepNode>,
@@ -100,22 +100,22 @@ record! {
     pub struct StepNode = "a deduction" {
         /// Its kind, such as `consumed_value`.
         kind: Slug,
-        /// What it is taken from: `line` (the default), or `order`: once a claim, spread over the lines that the rule
+        /// Base that it is taken from: `line` (the default), or `order`: once a claim, spread over the lines that the rule
         /// decides by what is left of each.
         scope: Option<Slug>,
         /// It is taken only where all of these hold.
         when: Option<Table<TestNode>>,
-        /// How much, as a formula. `remaining` is what earlier deductions left, `previous` what the last one took.
+        /// Amount, as a formula. `remaining` is what earlier deductions left, `previous` what the last one took.
         amount: Option<Text>,
-        /// How much, by the tier in which a number lies.
+        /// Amount by the tier in which a number lies.
         tiers: Option<TiersNode>,
-        /// What the shares of the tiers are of, as a formula. Absent: the tiers are amounts.
+        /// Base of the shares of the tiers, as a formula. Absent: the tiers are amounts.
         of: Option<Text>,
         /// It is never less than this formula.
         at_least: Option<Text>,
         /// It is never more than this formula.
         at_most: Option<Text>,
-        /// How it is rounded. Absent: the deduction, half up, to the currency's minor unit.
+        /// Rounding. Absent: the deduction, half up, to the currency's minor unit.
         round: Option<RoundNode>,
         /// The amount of the order that it carries; then only `kind` and `when` stand beside it.
         order_amount: Option<Slug>,
@@ -132,7 +132,7 @@ record! {
     }
 }
 
-/// What goes back: `full`, or what is deducted.
+/// Refund: `full`, or what is deducted.
 #[derive(Clone, PartialEq, Debug, JsonSchema)]
 #[schemars(untagged)]
 pub enum RefundNode {

@@ -8,13 +8,13 @@ use crate::policy::slip;
 use crate::policy::tree::{Node, NodeKind};
 
 record! {
-    /// How a deduction is rounded.
+    /// Rounding of a deduction.
     pub struct RoundNode = "`round`" {
         /// To multiples of this amount of money.
         to: Option<Text>,
         /// `half_up` (the default), `half_down`, `half_even`, `up` or `down`.
         mode: Option<Slug>,
-        /// What is rounded: `deduction` (the default) or `refund`, which is what the deduction leaves.
+        /// Amount that is rounded: `deduction` (the default) or `refund`, which is what the deduction leaves.
         of: Option<Slug>,
     }
 }

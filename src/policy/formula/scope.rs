@@ -1,4 +1,4 @@
-//! What a formula may name, and the types of what it says.
+//! Names that a formula may use, and the types of its parts.
 
 use crate::domain::facts::FactId;
 use crate::domain::money::Currency;
@@ -30,7 +30,7 @@ pub struct Scope<'p> {
     pub context: Context,
 }
 
-/// Whether the policy names a business calendar.
+/// Presence of a business calendar in the policy.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CalendarUse {
     /// It does.
