@@ -1,17 +1,16 @@
 //! `eval`: one request, decided here, without a server.
 
-use std::path::PathBuf;
-
 use clap::Args;
 
 use crate::api::limits::EVALUATION_MESSAGE_BYTES_MAX;
 use crate::api::{json, pb};
 use crate::cli::check::{exit_of, say_report};
 use crate::cli::exit::Exit;
-use crate::cli::input::{Format, Input, request, source};
+use crate::cli::input::{Format, Input, request};
 use crate::cli::output::{Answer, answer, say, say_unreadable};
 use crate::cli::show::decision;
 use crate::cli::show::visible;
+use crate::cli::source::SourceArgs;
 use crate::engine::admit::admit;
 use crate::engine::{Engine, open};
 use crate::server::data::evaluation;
@@ -32,9 +31,8 @@ use crate::source::Source;
         3  there are mistakes in the policies, or they cannot be read\n  4  a case of the policies does not come out as expected"
 )]
 pub(super) struct Eval {
-    /// The directory of the policies; without it, the ones that come with the program
-    #[arg(long, value_name = "DIR")]
-    policies: Option<PathBuf>,
+    #[command(flatten)]
+    source: SourceArgs,
     /// The request: a file, or `-` for standard input
     #[arg(value_name = "FILE")]
     file: Input,
@@ -64,7 +62,7 @@ impl Eval {
             ));
             return Exit::Usage;
         }
-        let engine = match engine(&*source(self.policies)) {
+        let engine = match engine(&*self.source.source()) {
             Ok(engine) => engine,
             Err(exit) => return exit,
         };

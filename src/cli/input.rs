@@ -5,7 +5,6 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -16,7 +15,6 @@ use crate::cli::durations::duration_within;
 use crate::cli::exit::Exit;
 use crate::cli::output::{chain, say};
 use crate::domain::printable::{Printable, is_hidden};
-use crate::source::{Directory, Embedded, Source};
 
 /// Longest request that is read. The server takes less, but JSON is some times as long as what is sent; this only keeps
 /// memory bounded.
@@ -40,14 +38,6 @@ const EXCERPT_CHARACTERS_MAX: usize = 80;
 pub(super) enum Input {
     Stdin,
     File(PathBuf),
-}
-
-/// The source that a verb works on: the directory that was named, or the default bundle.
-pub(super) fn source(directory: Option<PathBuf>) -> Arc<dyn Source> {
-    match directory {
-        Some(path) => Arc::new(Directory::new(path)),
-        None => Arc::new(Embedded),
-    }
 }
 
 /// Format of a decision.

@@ -22,6 +22,7 @@ mod rollback;
 mod schema;
 mod serve;
 pub mod show;
+mod source;
 mod status;
 mod test;
 mod version;

@@ -12,8 +12,9 @@ use crate::app::run::{Ended, RunError, run};
 use crate::cli::check::further_help;
 use crate::cli::durations::duration;
 use crate::cli::exit::Exit;
-use crate::cli::input::{address, source};
+use crate::cli::input::address;
 use crate::cli::output::{chain, colour_of_reports, say, say_and_end, unreadable};
+use crate::cli::source::SourceArgs;
 use crate::policy::diagnostic::render;
 use crate::reload::bootstrap::BootstrapError;
 use crate::reload::{GoodAfter, ReloadConfig};
@@ -54,9 +55,8 @@ pub(super) struct Serve {
     /// Address to listen on; port 0 takes a free one
     #[arg(long, value_name = "HOST:PORT", env = "REQUITE_LISTEN", default_value = "127.0.0.1:50051", value_parser = address)]
     listen: String,
-    /// The directory of the policies; without it, the ones that come with the program
-    #[arg(long, value_name = "DIR", env = "REQUITE_POLICIES")]
-    policies: Option<PathBuf>,
+    #[command(flatten)]
+    source: SourceArgs,
     /// Directory that keeps policies that were in force over restarts; without it, a start needs good policies
     #[arg(long, value_name = "DIR", env = "REQUITE_STATE_DIR")]
     state_dir: Option<PathBuf>,
@@ -152,7 +152,7 @@ impl Serve {
         };
         let ended = run(Config {
             listen: self.listen,
-            source: source(self.policies),
+            source: self.source.source(),
             logs,
             export,
             state_dir: self.state_dir,

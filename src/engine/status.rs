@@ -160,7 +160,7 @@ pub enum StartedFrom {
 /// The source of the policies.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SourceStatus {
-    /// Location for people: a directory, or `embedded`.
+    /// Location for people, such as a directory, or `embedded`.
     pub location: String,
     /// When it was last read, with success or not.
     pub checked_at: Timestamp,

@@ -58,8 +58,8 @@ impl SourceError {
                 problems.iter().map(|problem| (problem.problem.clone(), problem.help)).collect()
             }
             Self::Unstable(_) => vec![(self.to_string(), "wait until whatever writes it has finished")],
-            Self::Hanging(_) => vec![(self.to_string(), "check the file system that holds them")],
-            Self::Bundle(_) => vec![(self.to_string(), "a bundle is a directory of `.yaml` files")],
+            Self::Hanging(_) => vec![(self.to_string(), "check whatever holds them, such as the file system")],
+            Self::Bundle(_) => vec![(self.to_string(), "a bundle is a tree of `.yaml` files")],
         }
     }
 }
