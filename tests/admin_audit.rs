@@ -15,7 +15,7 @@ use requite::api::pb::{
 use serde_json::Value;
 use tonic::Code;
 
-use crate::support::fake_reloader::{
+use crate::support::admin_service::{
     LEAD, NOBODY, READER, RELOADER, ROLLER, Shows, broken, bundle, credentials, sent, start, until, write_secret,
 };
 

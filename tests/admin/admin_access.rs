@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use tonic::Code;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
-use crate::support::fake_reloader::{
+use crate::support::admin_service::{
     Client, LEAD, PATIENCE, READER, Shows, client_on, config, credentials, start, start_in, start_with, tls_files,
     until, write_secret,
 };

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use requite::domain::words::{Outcome, ReasonCode};
-use requite::reload::handle::{Knowing, ReloadCommand, ReloadHandle, Replace};
+use requite::reload::handle::ReloadCommand;
+use requite::reload::status_view::StatusHandle;
 use requite::server::Drained;
 use requite::server::pages::{self, PagesConfig, Readiness, Sources};
 use requite::telemetry::event::{Decided, Panicked};
@@ -16,29 +17,34 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::METRICS;
-use crate::support::fake_reloader::{PATIENCE, Teller, broken, bundle, sent};
+use crate::support::admin_service::{PATIENCE, Reloading, broken, bundle, candidate, shows};
 
 /// Pages that are served.
 struct Running {
     address: SocketAddr,
-    reload: ReloadHandle,
+    reloading: Reloading,
     readiness: watch::Sender<Readiness>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<Drained>,
 }
 
 async fn start(config: PagesConfig) -> Running {
-    let (reload, (teller, asked)) = Teller::open();
-    tokio::spawn(teller.run(asked));
+    let reloading = Reloading::begin();
+    let shown = reloading.reload.shown.clone();
+    start_showing(config, reloading, shown).await
+}
+
+/// Starts pages that show this status.
+async fn start_showing(config: PagesConfig, reloading: Reloading, shown: StatusHandle) -> Running {
     let (readiness, ready) = watch::channel(Readiness::Starting);
     let listener = pages::open("127.0.0.1:0").await.unwrap();
     let address = listener.address();
     let (stop, stopped) = oneshot::channel::<()>();
-    let sources = Sources { readiness: ready, shown: reload.shown.clone() };
+    let sources = Sources { readiness: ready, shown };
     let task = tokio::spawn(async move {
         pages::serve(listener, sources, config, async { stopped.await.unwrap_or_default() }).await
     });
-    Running { address, reload, readiness, stop, task }
+    Running { address, reloading, readiness, stop, task }
 }
 
 /// An answer: status, headers in small letters, text.
@@ -73,7 +79,7 @@ impl Running {
 
     async fn reload(&self) -> bool {
         let (reply, answer) = oneshot::channel();
-        self.reload.asks.send(ReloadCommand::Reload { expected: None, requester: "lea".into(), reply }).await.unwrap();
+        self.reloading.reload.asks.send(ReloadCommand::Reload { expected: None, requester: "lea".into(), reply }).await.unwrap();
         answer.await.unwrap().is_ok()
     }
 
@@ -185,25 +191,8 @@ async fn readiness_follows_the_server_and_not_the_policies() {
     assert_eq!(ready.headers["cache-control"], "no-store");
 
     // A rejected reload changes the metrics and nothing else.
-    let (reply, _staged) = oneshot::channel();
-    let ask = ReloadCommand::Stage {
-        bundle: Some(broken().into()),
-        sample_per_thousand: 1_000,
-        replace: Replace::OwnOnly,
-        requester: "lea".into(),
-        reply,
-    };
-    server.reload.asks.send(ask).await.unwrap();
-    let (reply, promoted) = oneshot::channel();
-    let ask = ReloadCommand::Promote {
-        digest: broken().digest(),
-        expected: bundle("1").digest(),
-        knowing: Knowing::ALL,
-        requester: "lea".into(),
-        reply,
-    };
-    server.reload.asks.send(ask).await.unwrap();
-    promoted.await.unwrap().unwrap_err();
+    *server.reloading.source.lock().unwrap() = broken();
+    assert!(!server.reload().await);
     assert_eq!((server.get("/-/ready").await.status, server.get("/-/healthy").await.status), (200, 200));
     assert_eq!(server.metrics().await.value("requite_config_last_reload_successful"), 0.0);
 
@@ -243,6 +232,7 @@ async fn metrics_tell_what_is_in_force_and_what_was_counted() {
     Decided { outcome, reason, elapsed }.record();
     Decided { outcome: Outcome::ApprovedFull, reason: None, elapsed }.record();
     Panicked { method: "a test" }.record();
+    *server.reloading.source.lock().unwrap() = bundle("2");
     assert!(server.reload().await);
     let after = server.metrics().await;
     assert_eq!(after.value("requite_decisions_total{outcome=\"denied\",reason_code=\"quota_exceeded\"}"), 1.0);
@@ -292,19 +282,10 @@ async fn every_metric_is_documented_and_every_counter_has_a_sample_from_the_star
 
 #[tokio::test]
 async fn metrics_tell_of_the_candidate_by_currency() {
-    let server = start(PagesConfig::default()).await;
-    let (reply, staged) = oneshot::channel();
-    let files = sent(&bundle("2"));
-    assert_eq!(files.files.len(), 1);
-    let ask = ReloadCommand::Stage {
-        bundle: Some(bundle("2").into()),
-        sample_per_thousand: 250,
-        replace: Replace::OwnOnly,
-        requester: "lea".into(),
-        reply,
-    };
-    server.reload.asks.send(ask).await.unwrap();
-    staged.await.unwrap().unwrap();
+    let reloading = Reloading::begin();
+    let report = candidate(bundle("2").digest(), bundle("1").digest());
+    let shown = shows(&reloading.reload.shown, |status| status.candidate = Some(report));
+    let server = start_showing(PagesConfig::default(), reloading, shown).await;
     let metrics = server.metrics().await;
     let digest = bundle("2").digest();
     let requests = |result: &str| {

@@ -26,7 +26,7 @@ use tonic::{Code, Request, Status};
 use tonic_types::StatusExt as _;
 
 use crate::bodies;
-use crate::support::fake_reloader;
+use crate::support::admin_service;
 use crate::support::grpc::{PATIENCE, Running, start_with};
 use crate::support::hostile::{LENGTH, Spoil, WAYS, field, nested, sample_requests, spoilt};
 
@@ -290,21 +290,21 @@ async fn a_batch_refuses_its_hostile_items_and_answers_the_others() {
     server.stop().await;
 }
 
-async fn admin_channel(server: &fake_reloader::Running) -> Channel {
+async fn admin_channel(server: &admin_service::Running) -> Channel {
     Endpoint::from_shared(format!("http://{}", server.address)).unwrap().connect().await.unwrap()
 }
 
 /// A message of an admin who may do everything.
 fn by_lead(message: Vec<u8>) -> Request<Vec<u8>> {
     let mut request = Request::new(message);
-    let token = format!("Bearer {}", fake_reloader::LEAD).parse().unwrap();
+    let token = format!("Bearer {}", admin_service::LEAD).parse().unwrap();
     request.metadata_mut().insert("authorization", token);
     request
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_admin_method_refuses_empty_files_by_the_kilobyte_and_goes_on() {
-    let server = fake_reloader::start().await;
+    let server = admin_service::start().await;
     let channel = admin_channel(&server).await;
     for bytes in [60_000, 1_000_000] {
         for (method, path) in [("ValidatePolicy", [1, 1]), ("StageCandidate", [1, 1])] {
@@ -319,7 +319,7 @@ async fn an_admin_method_refuses_empty_files_by_the_kilobyte_and_goes_on() {
 
 #[tokio::test]
 async fn the_longest_timeout_that_can_be_written_is_as_good_as_none() {
-    let (server, admins) = (start().await, fake_reloader::start().await);
+    let (server, admins) = (start().await, admin_service::start().await);
     let (channel, admin) = (server.channel().await, admin_channel(&admins).await);
     let good = bodies::plain(sample_requests().remove(0).1);
     for longest in ["99999999H", "99999999M", "99999999S", "99999999m"] {
@@ -350,7 +350,7 @@ async fn the_longest_timeout_that_can_be_written_is_as_good_as_none() {
 /// Whoever calls is told what went well and what did not; every answer is looked at in [`call_of`].
 #[tokio::test]
 async fn no_answer_to_a_caller_or_an_admin_has_a_date() {
-    let (server, admins) = (start().await, fake_reloader::start().await);
+    let (server, admins) = (start().await, admin_service::start().await);
     let (channel, admin) = (server.channel().await, admin_channel(&admins).await);
     let methods = ["EvaluateRefund", "BatchEvaluateRefund", "ValidateEvidence", "GetServerInfo", "Nothing"];
     for method in methods {

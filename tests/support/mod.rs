@@ -4,7 +4,7 @@
 pub mod admin;
 pub mod admin_model;
 pub mod decide;
-pub mod fake_reloader;
+pub mod admin_service;
 pub mod grpc;
 pub mod hostile;
 pub mod reload;
