@@ -21,10 +21,10 @@ use crate::domain::printable::Printable;
 use crate::engine::admit::admit_of;
 use crate::engine::status::StartedFrom;
 use crate::engine::{self, Activator, Engine};
-use crate::reload::bootstrap::{BootstrapError, Bootstrapped, begin};
+use crate::reload::bootstrap::{BootstrapError, Bootstrapped, bootstrap};
 use crate::reload::handle::ReloadHandle;
 use crate::reload::signal::ReloadSignal;
-use crate::reload::{InitialState, Loader, ReloadHandles, lay};
+use crate::reload::{InitialState, Loader, ReloadHandles};
 use crate::server::admin::{self, AdminListener, OpenError};
 use crate::server::limits::EVENT_INTERVAL;
 use crate::server::pages::{self, PagesConfig, PagesError, PagesListener, Readiness, Sources};
@@ -158,15 +158,15 @@ struct Opened {
     pages: Option<PagesListener>,
     engine: Engine,
     activator: Activator,
-    beginning: InitialState,
+    initial: InitialState,
     loader: Loader,
 }
 
 async fn open(config: &Config) -> Result<Opened, RunError> {
     let (source, state_dir) = (Arc::clone(&config.source), config.state_dir.clone());
-    let begun = tokio::task::spawn_blocking(move || begin(source, admit_of, state_dir.as_deref()));
-    let Bootstrapped { beginning, loader } = begun.await.map_err(|_| RunError::Bug("loading the policies"))??;
-    let (engine, activator) = engine::open_in(Arc::clone(&beginning.first.plans));
+    let begun = tokio::task::spawn_blocking(move || bootstrap(source, admit_of, state_dir.as_deref()));
+    let Bootstrapped { initial, loader } = begun.await.map_err(|_| RunError::Bug("loading the policies"))??;
+    let (engine, activator) = engine::open_in(Arc::clone(&initial.first.plans));
     let unbound = |source| RunError::Listen { address: config.listen.clone(), source };
     let listener = TcpListener::bind(&config.listen).await.map_err(unbound)?;
     let admins = match &config.admin {
@@ -187,8 +187,8 @@ async fn open(config: &Config) -> Result<Opened, RunError> {
         },
         pages: pages.as_ref().map(PagesListener::address),
     };
-    announce(&addresses, &engine, beginning.started_from, config.logs.format)?;
-    Ok(Opened { listener, admins, pages, engine, activator, beginning, loader })
+    announce(&addresses, &engine, initial.started_from, config.logs.format)?;
+    Ok(Opened { listener, admins, pages, engine, activator, initial, loader })
 }
 
 /// Addresses of the services, for those who call them.
@@ -253,13 +253,13 @@ enum Phase {
 
 async fn serve(config: Config, opened: Opened, signals: &mut Signals, background: &Handle) -> Result<Ended, RunError> {
     let Config { source, handles, server: server_config, pages_config, .. } = config;
-    let Opened { listener, admins, pages, engine, activator, beginning, loader } = opened;
+    let Opened { listener, admins, pages, engine, activator, initial, loader } = opened;
     let (phase, reached) = watch::channel(Phase::Serving);
     let (readiness, ready) = watch::channel(Readiness::Starting);
     let ReloadHandles { reloader, reload, signal, persister } = {
         // Its timers go with it.
         let _behind = background.enter();
-        lay(loader, activator, beginning, handles)
+        ReloadHandles::new(loader, activator, initial, handles)
     };
     let watcher = background.spawn(watch_source(source, signal.clone(), reached.clone()));
     let persister = persister.map(|persister| background.spawn(persister.run()));

@@ -20,7 +20,7 @@ use crate::state_dir::{Opened, RecallError, StateDir, StateError};
 #[derive(Debug)]
 pub struct Bootstrapped {
     /// Policies to activate first, with their history.
-    pub beginning: InitialState,
+    pub initial: InitialState,
     /// Loader of later bundles.
     pub loader: Loader,
 }
@@ -45,7 +45,11 @@ pub enum BootstrapError {
 }
 
 /// Reads the source, and falls back where that is of no use.
-pub fn begin(source: Arc<dyn Source>, admit: Admit, state_dir: Option<&Path>) -> Result<Bootstrapped, BootstrapError> {
+pub fn bootstrap(
+    source: Arc<dyn Source>,
+    admit: Admit,
+    state_dir: Option<&Path>,
+) -> Result<Bootstrapped, BootstrapError> {
     let started_at = clock::now();
     let opened = state_dir.map(StateDir::open).transpose()?;
     let (state, mut earlier, activations, mut notices) = match opened {
@@ -74,8 +78,8 @@ pub fn begin(source: Arc<dyn Source>, admit: Admit, state_dir: Option<&Path>) ->
     let_in(&first);
     report(&first.warnings);
     let location = loader.source.location();
-    let beginning = InitialState { first, started_from, started_at, location, failure, earlier, activations, notices };
-    Ok(Bootstrapped { beginning, loader })
+    let initial = InitialState { first, started_from, started_at, location, failure, earlier, activations, notices };
+    Ok(Bootstrapped { initial, loader })
 }
 
 impl Loader {

@@ -56,8 +56,8 @@ impl Reloader {
 
     /// Those who ask for a reload next share the look.
     pub(super) fn with_all_who_wait(&mut self, mut waiting: Vec<PendingReload>) -> Vec<PendingReload> {
-        while let Some(ask) = self.backlog.pop_front().or_else(|| self.asks.try_recv().ok()) {
-            match ask {
+        while let Some(command) = self.backlog.pop_front().or_else(|| self.commands.try_recv().ok()) {
+            match command {
                 ReloadCommand::Reload { expected, requester, reply } => {
                     waiting.push(PendingReload { expected, requester, reply })
                 }

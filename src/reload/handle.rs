@@ -197,11 +197,11 @@ pub struct Staged {
     pub notices: Vec<String>,
 }
 
-/// The server's side: asks, and sees where the replica stands.
+/// The server's side: sends commands, and reads the status of the replica.
 #[derive(Clone, Debug)]
 pub struct ReloadHandle {
     /// Takes what is asked.
-    pub asks: mpsc::Sender<ReloadCommand>,
+    pub commands: mpsc::Sender<ReloadCommand>,
     /// Status of the replica.
     pub shown: StatusHandle,
 }

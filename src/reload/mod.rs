@@ -54,8 +54,8 @@ use crate::telemetry::event::Reloaded;
 use crate::telemetry::labels::{ReloadResult, ReloadTrigger};
 use crate::telemetry::reloads::LastAttempt;
 
-/// Asks that may wait. Whoever asks when there are more waits for a place.
-const ASKS_MAX: usize = 32;
+/// Commands that may wait. Whoever sends one when there are more waits for a place.
+const COMMANDS_MAX: usize = 32;
 
 /// Validations at once, beside the reload task.
 const VALIDATIONS_MAX: usize = 2;
@@ -128,9 +128,9 @@ pub struct InitialState {
 pub struct ReloadHandles {
     /// The task, to be run.
     pub reloader: Reloader,
-    /// Takes asks, and shows the status.
+    /// Takes commands, and shows the status.
     pub reload: ReloadHandle,
-    /// Takes hints.
+    /// Takes notice of changes of the source.
     pub signal: ReloadSignal,
     /// Keeps the state directory, to be run; `None` without one. Ends after the task has.
     pub persister: Option<StatePersister>,
@@ -146,7 +146,7 @@ pub struct Reloader {
     flap_damper: FlapDamper,
     in_force_since: Instant,
     signal: ReloadSignal,
-    asks: mpsc::Receiver<ReloadCommand>,
+    commands: mpsc::Receiver<ReloadCommand>,
     /// Asks that were taken and not answered yet.
     backlog: VecDeque<ReloadCommand>,
     /// A read that took too long and has not ended yet.
@@ -176,49 +176,53 @@ enum Message {
     PersistStatus,
 }
 
-/// Sets up the reload task for an engine on which `beginning` is in force as generation 1.
-#[must_use]
-pub fn lay(loader: Loader, activator: Activator, beginning: InitialState, config: ReloadConfig) -> ReloadHandles {
-    let (ask, asks) = mpsc::channel(ASKS_MAX);
-    let signal = ReloadSignal::default();
-    let (disk, persister) = match &loader.state {
-        Some(state) => {
-            let (wanted, receiver) = watch::channel(DesiredRevisions::default());
-            let (persister, disk) = StatePersister::new(Arc::clone(state), &beginning.earlier, receiver);
-            (Some((wanted, disk)), Some(persister))
-        }
-        None => (None, None),
-    };
-    let state = beginning.state(&activator.current(), config.revisions_max);
-    let now = disk.as_ref().map(|(_, disk)| disk.borrow().clone());
-    let inputs = StatusInputs { snapshot: &activator.current(), held_until: None, disk: now.as_ref() };
-    let (status, told) = watch::channel(Arc::new(state.status(&inputs)));
-    let reload =
-        ReloadHandle { asks: ask, shown: StatusHandle { told, engine: activator.engine(), clock: clock::now } };
-    let mut tick = interval(TICK);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut reloader = Reloader {
-        loader: Arc::new(loader),
-        activator,
-        config,
-        state,
-        flap_damper: FlapDamper::new(config.flap),
-        in_force_since: Instant::now(),
-        signal: signal.clone(),
-        asks,
-        backlog: VecDeque::new(),
-        hanging: None,
-        retry: None,
-        next_poll: Instant::now() + config.poll,
-        tick,
-        beside: JoinSet::new(),
-        slots: Arc::new(Semaphore::new(commands::PERMITS)),
-        wishes: 0,
-        disk,
-        status,
-    };
-    reloader.changed();
-    ReloadHandles { reloader, reload, signal, persister }
+impl ReloadHandles {
+    /// Sets up the reload task for an engine on which `initial` is in force as generation 1.
+    #[must_use]
+    pub fn new(loader: Loader, activator: Activator, initial: InitialState, config: ReloadConfig) -> Self {
+        let (sender, commands) = mpsc::channel(COMMANDS_MAX);
+        let signal = ReloadSignal::default();
+        let (disk, persister) = match &loader.state {
+            Some(state) => {
+                let (wanted, receiver) = watch::channel(DesiredRevisions::default());
+                let (persister, disk) = StatePersister::new(Arc::clone(state), &initial.earlier, receiver);
+                (Some((wanted, disk)), Some(persister))
+            }
+            None => (None, None),
+        };
+        let state = initial.state(&activator.current(), config.revisions_max);
+        let now = disk.as_ref().map(|(_, disk)| disk.borrow().clone());
+        let inputs = StatusInputs { snapshot: &activator.current(), held_until: None, disk: now.as_ref() };
+        let (status, told) = watch::channel(Arc::new(state.status(&inputs)));
+        let reload = ReloadHandle {
+            commands: sender,
+            shown: StatusHandle { told, engine: activator.engine(), clock: clock::now },
+        };
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut reloader = Reloader {
+            loader: Arc::new(loader),
+            activator,
+            config,
+            state,
+            flap_damper: FlapDamper::new(config.flap),
+            in_force_since: Instant::now(),
+            signal: signal.clone(),
+            commands,
+            backlog: VecDeque::new(),
+            hanging: None,
+            retry: None,
+            next_poll: Instant::now() + config.poll,
+            tick,
+            beside: JoinSet::new(),
+            slots: Arc::new(Semaphore::new(commands::PERMITS)),
+            wishes: 0,
+            disk,
+            status,
+        };
+        reloader.changed();
+        Self { reloader, reload, signal, persister }
+    }
 }
 
 impl InitialState {
@@ -323,7 +327,7 @@ impl Reloader {
             }
         };
         tokio::select! {
-            ask = self.asks.recv() => ask.map(Message::ReloadCommand),
+            command = self.commands.recv() => command.map(Message::ReloadCommand),
             trigger = self.signal.recv() => Some(Message::Hint(trigger)),
             () = disk => Some(Message::PersistStatus),
             () = sleep_until(due) => Some(Message::Hint(trigger)),

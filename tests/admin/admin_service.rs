@@ -14,8 +14,8 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use crate::support::admin_service::{
-    Client, LEAD, NOBODY, PATIENCE, READER, RELOADER, ROLLER, Running, Shows, VALIDATOR, broken, bundle, candidate, sent, start, start_showing,
-    start_with, until, write_secret,
+    Client, LEAD, NOBODY, PATIENCE, READER, RELOADER, ROLLER, Running, Shows, VALIDATOR, broken, bundle, candidate,
+    sent, start, start_showing, start_with, until, write_secret,
 };
 
 /// Every method, with the right that it needs.

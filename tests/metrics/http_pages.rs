@@ -79,7 +79,12 @@ impl Running {
 
     async fn reload(&self) -> bool {
         let (reply, answer) = oneshot::channel();
-        self.reloading.reload.asks.send(ReloadCommand::Reload { expected: None, requester: "lea".into(), reply }).await.unwrap();
+        self.reloading
+            .reload
+            .commands
+            .send(ReloadCommand::Reload { expected: None, requester: "lea".into(), reply })
+            .await
+            .unwrap();
         answer.await.unwrap().is_ok()
     }
 

@@ -65,7 +65,7 @@ async fn reloads_that_wait_share_one_read_and_are_held_against_what_they_expect_
     let place = Place::new("1");
     let laid = place.lay(BY_HAND);
     place.write(&text("2"));
-    let (asks, signal) = (laid.handles.reload.asks.clone(), laid.handles.signal.clone());
+    let (asks, signal) = (laid.handles.reload.commands.clone(), laid.handles.signal.clone());
     let mut answers = Vec::new();
     for expected in [Some(digest("1")), Some(digest("1")), Some(digest("2")), None] {
         let (reply, answer) = oneshot::channel();

@@ -15,7 +15,7 @@ use requite::policy::bundle::{Bundle, BundleFile};
 use requite::policy::diagnostic::{Diagnostic, Severity};
 use requite::reload::handle::{ReloadCommand, ReloadHandle};
 use requite::reload::signal::ReloadSignal;
-use requite::reload::{InitialState, Loader, ReloadConfig, ReloadHandles, lay};
+use requite::reload::{InitialState, Loader, ReloadConfig, ReloadHandles};
 use requite::source::{Source, SourceError, Watching};
 use requite::telemetry::labels::ReloadTrigger;
 use tokio::sync::oneshot;
@@ -131,7 +131,7 @@ fn service_with(config: ReloadConfig) -> Service {
     let answers = Arc::new(Mutex::new(VecDeque::from([Ok(bundle("first"))])));
     let reads = Arc::new(AtomicUsize::new(0));
     let source = Script { answers: Arc::clone(&answers), reads: Arc::clone(&reads) };
-    let beginning = InitialState {
+    let initial = InitialState {
         first,
         started_from: StartedFrom::Source,
         started_at: Timestamp::EPOCH,
@@ -142,7 +142,8 @@ fn service_with(config: ReloadConfig) -> Service {
         notices: vec![],
     };
     let loader = Loader { source: Arc::new(source), admit: |bundle, _| admit(bundle), state: None };
-    let ReloadHandles { reloader, reload, signal, persister: _ } = lay(loader, activator, beginning, config);
+    let ReloadHandles { reloader, reload, signal, persister: _ } =
+        ReloadHandles::new(loader, activator, initial, config);
     let task = tokio::spawn(reloader.run(std::future::pending()));
     Service { engine, answers, reads, signal, reload, task }
 }
@@ -263,7 +264,12 @@ async fn policies_that_are_only_looked_into_do_not_hold_up_the_road() {
     // More than may be looked into at once.
     for _ in 0..4 {
         let (reply, assessment) = oneshot::channel();
-        service.reload.asks.send(ReloadCommand::Validate { bundle: Some(bundle("slow").into()), reply }).await.unwrap();
+        service
+            .reload
+            .commands
+            .send(ReloadCommand::Validate { bundle: Some(bundle("slow").into()), reply })
+            .await
+            .unwrap();
         assessments.push(assessment);
     }
     service.until("two are looked into", || DOOR_ASKED.load(Ordering::SeqCst) == asked + 2).await;
@@ -302,7 +308,7 @@ async fn a_source_that_hangs_does_not_keep_anyone_from_going_back() {
     let expected = bundle("second").digest();
     service
         .reload
-        .asks
+        .commands
         .send(ReloadCommand::Rollback { to: None, expected, requester: "".into(), reply })
         .await
         .unwrap();

@@ -12,14 +12,14 @@ use requite::api::pb;
 use requite::api::pb::policy_admin_service_client::PolicyAdminServiceClient;
 use requite::domain::money::Currency;
 use requite::engine::admit::admit_of;
-use requite::engine::{Activator, Engine, open_in};
 use requite::engine::status::{CandidateReport, MoneyDifference, Status};
+use requite::engine::{Activator, Engine, open_in};
 use requite::policy::bundle::{Bundle, BundleFile, Digest};
-use requite::reload::bootstrap::{Bootstrapped, begin};
+use requite::reload::ReloadHandles;
+use requite::reload::bootstrap::{Bootstrapped, bootstrap};
 use requite::reload::clock;
 use requite::reload::handle::{ReloadCommand, ReloadHandle};
 use requite::reload::status_view::StatusHandle;
-use requite::reload::{ReloadHandles, lay};
 use requite::server::Drained;
 use requite::server::admin::{self, AdminAddress, AdminConfig, AdminLimits, OpenError, TlsFiles};
 use requite::source::{Source, SourceError, Watching};
@@ -272,17 +272,17 @@ impl Reloading {
     /// With bundle `1` in force, seven claims decided, and a notice.
     pub fn begin() -> Self {
         let source = Arc::new(Mutex::new(bundle("1")));
-        let Bootstrapped { mut beginning, loader } =
-            begin(Arc::new(Memory(Arc::clone(&source))), admit_of, None).unwrap();
-        beginning.notices.push("the state directory is full".into());
-        let (engine, activator): (Engine, Activator) = open_in(Arc::clone(&beginning.first.plans));
+        let Bootstrapped { mut initial, loader } =
+            bootstrap(Arc::new(Memory(Arc::clone(&source))), admit_of, None).unwrap();
+        initial.notices.push("the state directory is full".into());
+        let (engine, activator): (Engine, Activator) = open_in(Arc::clone(&initial.first.plans));
         engine.current().count(7);
-        let ReloadHandles { reloader, reload, .. } = lay(loader, activator, beginning, BY_HAND);
+        let ReloadHandles { reloader, reload, .. } = ReloadHandles::new(loader, activator, initial, BY_HAND);
         tokio::spawn(reloader.run(std::future::pending()));
         let (slowness, begun) = <(Arc<Mutex<Duration>>, Arc<AtomicU64>)>::default();
         let (asks, asked) = mpsc::channel(4);
-        let queue = tokio::spawn(pass_on(asked, reload.asks.clone(), slowness.clone(), begun.clone()));
-        Self { reload: ReloadHandle { asks, shown: reload.shown }, source, slowness, begun, queue }
+        let queue = tokio::spawn(pass_on(asked, reload.commands.clone(), slowness.clone(), begun.clone()));
+        Self { reload: ReloadHandle { commands: asks, shown: reload.shown }, source, slowness, begun, queue }
     }
 }
 

@@ -3,8 +3,8 @@
 
 pub mod admin;
 pub mod admin_model;
-pub mod decide;
 pub mod admin_service;
+pub mod decide;
 pub mod grpc;
 pub mod hostile;
 pub mod reload;

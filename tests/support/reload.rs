@@ -10,11 +10,11 @@ use requite::engine::admit::admit_of;
 use requite::engine::status::{ActivationReport, Refusal, Status};
 use requite::engine::{Engine, open_in};
 use requite::policy::bundle::{Bundle, BundleFile, Digest};
-use requite::reload::bootstrap::{Bootstrapped, begin};
+use requite::reload::bootstrap::{Bootstrapped, bootstrap};
 use requite::reload::flap_damper::FlapLimits;
 use requite::reload::handle::{Knowing, ReloadCommand, ReloadHandle, Replace, Reply, Requester, Staged};
 use requite::reload::signal::ReloadSignal;
-use requite::reload::{GoodAfter, ReloadConfig, ReloadHandles, lay};
+use requite::reload::{GoodAfter, ReloadConfig, ReloadHandles};
 use requite::source::{Directory, Source, SourceError, Watching};
 use requite::telemetry::labels::ReloadTrigger;
 use tempfile::TempDir;
@@ -114,11 +114,11 @@ impl Place {
     pub fn lay(&self, config: ReloadConfig) -> Laid {
         let reads = Arc::new(AtomicUsize::new(0));
         let source = Counted { directory: Directory::new(self.source()), reads: Arc::clone(&reads) };
-        let Bootstrapped { beginning, loader } = begin(Arc::new(source), admit_of, self.state.as_deref()).unwrap();
+        let Bootstrapped { initial, loader } = bootstrap(Arc::new(source), admit_of, self.state.as_deref()).unwrap();
         // The first one was for the start.
         reads.store(0, Ordering::SeqCst);
-        let (engine, activator) = open_in(Arc::clone(&beginning.first.plans));
-        let handles = lay(loader, activator, beginning, config);
+        let (engine, activator) = open_in(Arc::clone(&initial.first.plans));
+        let handles = ReloadHandles::new(loader, activator, initial, config);
         Laid { handles, engine, reads, file: self.file() }
     }
 }
@@ -166,7 +166,7 @@ impl Running {
     /// Asks, and waits for the answer.
     pub async fn ask<T>(&self, ask: impl FnOnce(Reply<T>) -> ReloadCommand) -> Result<T, Refusal> {
         let (reply, answer) = oneshot::channel();
-        self.reload.asks.send(ask(reply)).await.unwrap();
+        self.reload.commands.send(ask(reply)).await.unwrap();
         timeout(PATIENCE, answer).await.unwrap().unwrap()
     }
 

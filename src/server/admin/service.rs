@@ -1,4 +1,4 @@
-//! The methods of `PolicyAdminService`: reads the request, asks the desk, gives its answer.
+//! The methods of `PolicyAdminService`: reads the request, sends the command to the reloader, gives its answer.
 //!
 //! Who calls, whether they may, deadlines and records are the business of
 //! [`crate::server::admin::gate`], which stands around this.
@@ -38,11 +38,11 @@ impl Admins {
     /// Asks the one task, and waits for what it says.
     async fn ask<T>(&self, ask: impl FnOnce(Reply<T>) -> ReloadCommand) -> Result<T, AdminFailure> {
         let (reply, answer) = oneshot::channel();
-        self.reload.asks.send(ask(reply)).await.map_err(|_| AdminFailure::Stopping)?;
+        self.reload.commands.send(ask(reply)).await.map_err(|_| AdminFailure::Stopping)?;
         match answer.await {
             Ok(Ok(done)) => Ok(done),
             Ok(Err(refusal)) => Err(AdminFailure::Refused(refusal)),
-            Err(_) if self.reload.asks.is_closed() => Err(AdminFailure::Stopping),
+            Err(_) if self.reload.commands.is_closed() => Err(AdminFailure::Stopping),
             Err(_) => {
                 tracing::error!("what an admin asked for was dropped without an answer, this is a bug");
                 Err(Failure::Bug.into())
