@@ -6,6 +6,7 @@ mod kill_nine;
 mod reload_commands;
 mod reload_loop;
 mod reload_many;
+mod reload_serve;
 mod reload_under_load;
 mod saving_matrix;
 mod source_directory;

@@ -37,8 +37,8 @@ const REPLACEMENTS: u32 = 50;
 /// Between two replacements: some fall into the settling of the one before, and most do not.
 const REPLACEMENT_GAP: Duration = Duration::from_millis(200);
 
-/// From the file to its being in force.
-const IN_FORCE_MAX: Duration = Duration::from_secs(2);
+/// Longest wait from a change of the file until it is in force: long, as other tests run beside this one.
+const IN_FORCE_MAX: Duration = Duration::from_secs(20);
 
 type Client = RefundPolicyServiceClient<Channel>;
 
@@ -371,7 +371,8 @@ fn asked_a_second_time_it_stops_at_once() {
     let began = Instant::now();
     service.signal("-TERM");
     assert_eq!(service.exit_code(), Some(1));
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    // The call in flight alone would be waited for ten seconds.
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
     let log: Vec<Value> = service.whole_log();
     let again = |line: &Value| line["message"].as_str().is_some_and(|it| it.starts_with("asked to stop again"));
     assert!(log.iter().any(again), "{log:#?}");
