@@ -49,7 +49,7 @@ const KEPT_KIB_MAX: u64 = 64 * 1024;
 /// How much longer than alone an honest caller may wait, where nothing else is said.
 const WAITS_MORE: Duration = Duration::from_millis(20);
 
-/// One honest call of so many may be refused for want of room, with word of when to come again.
+/// One honest call of so many may be refused for lack of room, with word of when to come again.
 const SHED_DIVISOR: u64 = 100;
 
 /// How long an attack may take beyond the time that it was given, until it counts as hung.
@@ -233,7 +233,7 @@ fn judge_honest(row: &mut Row, attack: &Attack, errors: &BTreeMap<String, u64>, 
         row.broken.push("no honest caller was there".to_owned());
     }
     if !quick && row.calls / SHED_DIVISOR < row.shed {
-        row.broken.push(format!("{} of {} honest calls are refused for want of room", row.shed, row.calls));
+        row.broken.push(format!("{} of {} honest calls are refused for lack of room", row.shed, row.calls));
     }
     let allowed = match attack.patience {
         Patience::TwentyMore => row.alone + WAITS_MORE,

@@ -10,7 +10,7 @@ pub(crate) struct Row {
     figures: Vec<(&'static str, f64)>,
 }
 
-/// The servers under one load; the second is what the others are held against.
+/// The servers under one load; the second is what the others are checked against.
 pub(crate) fn rows(shape: Shape, roles: &[Role], samples: Vec<Vec<Sample>>) -> Vec<Row> {
     let own: Vec<f64> = samples[0].iter().map(cpu_us).collect();
     roles

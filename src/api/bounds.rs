@@ -1,4 +1,4 @@
-//! The bounds of lists and maps in requests, held against the bytes of a message before any of it is
+//! The bounds of lists and maps in requests, checked against the bytes of a message before any of it is
 //! decoded.
 //!
 //! An empty item takes two bytes on the wire and hundreds in memory, so a message is counted first

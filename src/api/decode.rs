@@ -12,7 +12,7 @@ use tonic_prost::ProstEncoder;
 use crate::api::bounds;
 use crate::api::errors::Failure;
 
-/// Decodes a message. Of a request the lists are held against their bounds before; what is no
+/// Decodes a message. Of a request the lists are checked against their bounds before; what is no
 /// request of ours, such as an answer that a client reads, is decoded as it is.
 pub(crate) fn decode<M: Message + Name + Default>(message: &[u8]) -> Result<M, Failure> {
     if let Some(shape) = bounds::shape(&M::full_name())? {

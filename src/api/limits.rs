@@ -44,7 +44,7 @@ pub const SMALL_FRAME_BYTES: usize = 256;
 /// Small frames of one message: clients send frames of kilobytes, and now and then the rest of a window.
 pub const SMALL_FRAMES_MAX: u32 = 256;
 
-/// Delay until a call that was refused for want of room may be made again.
+/// Delay until a call that was refused for lack of room may be made again.
 pub const OVERLOADED_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Texts of field violations in one status, in bytes. Statuses travel in headers, and many clients

@@ -266,7 +266,7 @@ async fn serve(config: Config, opened: Opened, signals: &mut Signals, background
     let sources = Sources { readiness: ready, shown: reload.shown.clone() };
     let pages = pages
         .map(|pages| tokio::spawn(serve_pages(pages, sources, pages_config, until(Phase::Served, reached.clone()))));
-    // The road outlives those who are served on it, so that whoever asked gets an answer.
+    // The reloader outlives those who send it commands, so that each of them gets an answer.
     let reloader = background.spawn(reloader.run(until(Phase::Served, reached.clone())));
     let mut admins = admins
         .map(|admins| tokio::spawn(serve_admins(admins, reload.clone(), until(Phase::Stopping, reached.clone()))));

@@ -134,7 +134,7 @@ impl Replica {
                         (Exit::PolicyInvalid, Some(all)) if diagnostics::only_cases_failed(&all) => Exit::CasesFailed,
                         (exit, _) => exit,
                     };
-                    if let Some(refused @ (Refused::Overtaken | Refused::Conflict)) = error.refused() {
+                    if let Some(refused @ (Refused::OtherInForce | Refused::Conflict)) = error.refused() {
                         say_in_force(&client, refused).await;
                     }
                     Err(exit)
@@ -166,8 +166,8 @@ pub(super) fn explain(error: &AdminError, right: Right) -> Exit {
             "this needs the right `{}`; whoever runs the server gives it, in the file of `--admin-tokens`",
             error.missing_right().map_or_else(|| right.name().to_owned(), |right| visible(&right))
         ),
-        Some(Refused::BadRequest) => "mend what is named".to_owned(),
-        Some(Refused::Overtaken) => "nothing was done; what is in force now stands below".to_owned(),
+        Some(Refused::BadRequest) => "fix what is named".to_owned(),
+        Some(Refused::OtherInForce) => "nothing was done; what is in force now stands below".to_owned(),
         Some(Refused::Conflict) => "nothing was done; what is staged now stands below: look at it, then decide again".to_owned(),
         Some(Refused::Staged) => "`requite candidate status` shows it; `requite candidate stage --replace` takes its place, \
              `requite candidate discard --digest DIGEST` lets it go"
@@ -182,8 +182,8 @@ pub(super) fn explain(error: &AdminError, right: Right) -> Exit {
             "`requite revisions` lists them; `requite rollback --to DIGEST` goes back to one all the same".to_owned()
         }
         Some(Refused::HeldBack) => held_back(error),
-        Some(Refused::Rejected) => "mend the policies; `requite check DIR` shows each mistake in its line".to_owned(),
-        Some(Refused::Unreadable) => "mend the source of the server; what is in force keeps serving".to_owned(),
+        Some(Refused::Rejected) => "fix the policies; `requite check DIR` shows each mistake in its line".to_owned(),
+        Some(Refused::Unreadable) => "fix the source of the server; what is in force keeps serving".to_owned(),
         Some(Refused::Missing) => {
             "`requite revisions` lists what can be gone back to, `requite status` shows the candidate; what is not kept any more \
              comes back as a candidate: `requite candidate stage DIR` of its files"
@@ -205,7 +205,7 @@ fn held_back(error: &AdminError) -> String {
             visible(short(&digest))
         ),
         None => {
-            "nothing was done; mend the source. What was rolled back from comes into force again only by its own name: \
+            "nothing was done; fix the source. What was rolled back from comes into force again only by its own name: \
                  `requite rollback --to DIGEST`, or `requite candidate stage` and `promote --rolled-back`"
                 .to_owned()
         }
@@ -246,7 +246,7 @@ pub(super) fn exit_of(error: &AdminError) -> Exit {
         Some(
             Refused::Unauthenticated
             | Refused::Forbidden
-            | Refused::Overtaken
+            | Refused::OtherInForce
             | Refused::Conflict
             | Refused::Staged
             | Refused::Untried
@@ -276,7 +276,7 @@ async fn say_in_force(client: &AdminClient, refused: Refused) {
         if let Some(candidate) = status.candidate {
             say(&format!("  candidate now: {}", visible(&candidate.digest)));
         }
-        if refused == Refused::Overtaken {
+        if refused == Refused::OtherInForce {
             say(&format!("  look at what is different. {}", over(&in_force.digest)));
         }
     }

@@ -25,7 +25,7 @@ use crate::source::directory;
         how much money, under which rules and for which reasons.",
     after_long_help = "Examples:\n  requite candidate stage my-policies --sample 10%\n  requite candidate status\n  \
         requite candidate promote --digest 9fdafd79acd5 --reason 'CR-1234'\n  requite candidate discard\n\n\
-        Exit codes:\n  0  it is done\n  1  the server cannot be reached, said no, or something else than expected is staged or in \
+        Exit codes:\n  0  it is done\n  1  the server cannot be reached, refused, or something else than expected is staged or in \
         force\n  2  the command line is wrong\n  3  the policies were rejected or cannot be read\n  \
         4  the policies are valid, but a case does not come out as expected",
     subcommand_required = true,
@@ -52,7 +52,7 @@ enum Verb {
         force, rule by rule. Needs the right `reload`.",
     after_long_help = "Examples:\n  requite candidate stage my-policies\n  requite candidate stage my-policies --sample 10%\n  \
         requite candidate stage   # what the server's own source holds, such as after a rollback\n\n\
-        Exit codes:\n  0  it is staged\n  1  a colleague's is staged, or the server cannot be reached or said no\n  2  the command line is wrong\n  \
+        Exit codes:\n  0  it is staged\n  1  a colleague's is staged, or the server cannot be reached or refused\n  2  the command line is wrong\n  \
         3  the policies were rejected or cannot be read\n  4  the policies are valid, but a case does not come out as expected"
 )]
 struct Stage {
@@ -76,7 +76,7 @@ struct Stage {
         is what both come to. `not comparable` are requests that it cannot read, such as a reason that it does not know. \
         Needs the right `read`.",
     after_long_help = "Examples:\n  requite candidate status\n  requite candidate status --output json\n\n\
-        Exit codes:\n  0  there is a candidate\n  1  there is none, or the server cannot be reached or said no\n  \
+        Exit codes:\n  0  there is a candidate\n  1  there is none, or the server cannot be reached or refused\n  \
         2  the command line is wrong"
 )]
 struct Report {
@@ -100,7 +100,7 @@ struct Report {
         requite candidate promote --digest 9fdafd79acd5 --untried   # nobody asks for refunds at night\n  \
         requite candidate promote --digest 9fdafd79acd5 --rolled-back   # the incident was another one\n\n\
         Exit codes:\n  0  it is in force\n  1  there is none, another one is staged, it was not tried yet, it was rolled back from, something else is in \
-        force than expected or than when it was staged, or the server cannot be reached or said no\n  2  the command line is wrong"
+        force than expected or than when it was staged, or the server cannot be reached or refused\n  2  the command line is wrong"
 )]
 struct Promote {
     /// The candidate meant; its first digits will do
@@ -125,7 +125,7 @@ struct Promote {
 #[command(
     long_about = "Let the candidate go. What is in force stays in force. Your own needs no name, a colleague's its digest.\n\nPrints its last report. Needs the right `reload`, and with `--digest` also `read`.",
     after_long_help = "Examples:\n  requite candidate discard\n  requite candidate discard --digest 9fdafd79acd5 --reason 'too dear'\n\n\
-        Exit codes:\n  0  it is gone\n  1  there is none, another one or a colleague's is staged, or the server cannot be reached or said no\n  \
+        Exit codes:\n  0  it is gone\n  1  there is none, another one or a colleague's is staged, or the server cannot be reached or refused\n  \
         2  the command line is wrong"
 )]
 struct Discard {
@@ -178,7 +178,7 @@ impl Stage {
         let Some((bundle, Err(rejection))) = here.map(|bundle| (bundle, admit(bundle))) else { return Err(error) };
         say_report(&rejection.diagnostics, bundle);
         let dir = self.dir.as_deref().unwrap_or(Path::new("."));
-        say(&format!("nothing was staged\n  help: mend the policies; `requite check {}` says the same", dir.display()));
+        say(&format!("nothing was staged\n  help: fix the policies; `requite check {}` says the same", dir.display()));
         // What was found here is all of it; an answer has room for some.
         Ok(exit_of_check(&rejection))
     }
@@ -243,7 +243,7 @@ async fn found(
 }
 
 /// That something else came into force since the candidate was staged, which nobody is to undo unasked.
-fn say_overtaken(staged: &pb::CandidateStatus, in_force: &pb::PolicyRevision) -> Exit {
+fn say_conflict(staged: &pb::CandidateStatus, in_force: &pb::PolicyRevision) -> Exit {
     let digest = visible(short(&in_force.digest)).to_owned();
     say(&format!(
         "error: since the candidate was staged over {}, {digest} came into force: {} at {}\n  help: nothing was done; see what it \
@@ -266,9 +266,9 @@ impl Promote {
                 Ok(digest) => digest,
                 Err(exit) => return Ok(exit),
             };
-            let overtaken = !["", &in_force.digest].contains(&staged.staged_over_digest.as_str());
-            if self.expect.is_none() && overtaken && staged.digest != in_force.digest {
-                return Ok(say_overtaken(&staged, &in_force));
+            let outdated = !["", &in_force.digest].contains(&staged.staged_over_digest.as_str());
+            if self.expect.is_none() && outdated && staged.digest != in_force.digest {
+                return Ok(say_conflict(&staged, &in_force));
             }
             let digest = staged.digest;
             if digest == expected_digest {

@@ -30,7 +30,7 @@ use crate::source::directory;
     after_long_help = "Examples:\n  requite diff policies/standard my-policies\n  requite diff in-force my-policies   # what a reload would change\n  \
         requite diff in-force candidate --addr 127.0.0.1:50052\n  requite diff 9fdafd79acd5 in-force --output json\n\n\
         Exit codes:\n  0  nothing is different\n  1  something is\n  2  the command line is wrong\n  \
-        3  A or B cannot be read, or the server cannot be reached or said no"
+        3  A or B cannot be read, or the server cannot be reached or refused"
 )]
 pub(super) struct Diff {
     /// Before: a path, `in-force`, `candidate` or a digest
@@ -132,7 +132,7 @@ fn file(path: &Path) -> Result<Bundle, Exit> {
     })
 }
 
-/// Two single files are meant to be held against each other, whatever they are called.
+/// Two single files are meant to be compared with each other, whatever they are called.
 fn alike_named(a: &Bundle, b: &Bundle) -> (Bundle, Bundle) {
     let renamed = match (a.files(), b.files()) {
         ([old], [new]) if role(&old.path) == role(&new.path) => {
@@ -176,7 +176,7 @@ async fn known(client: &AdminClient) -> Result<Vec<String>, AdminError> {
     Ok(revisions.into_iter().map(|revision| revision.digest).chain(candidate.map(|it| it.digest)).collect())
 }
 
-/// The differences as a server would tell them, with what was held against what.
+/// The differences as a server would tell them, with what was compared with what.
 fn json(found: &[Change], a: &Bundle, b: &Bundle) -> String {
     // A reload from the one to the other would say the same, as far as its answer has room.
     let activation = pb::Activation {

@@ -12,7 +12,7 @@ use crate::policy::explanations::{Explanation, Snippet, codes, explanation, expl
 /// Explain a diagnostic code
 #[derive(Debug, Args)]
 #[command(
-    long_about = "Explain a diagnostic code, with a policy that has the mistake and the same mended.\n\n\
+    long_about = "Explain a diagnostic code, with a policy that has the mistake and the same fixed.\n\n\
         Reports of `check` and of other verbs print the code of each mistake and warning in brackets: \
         `error[unknown-word]`. Without CODE, all codes are listed. Keys that every policy needs and that do not matter \
         are left out of the policies shown. The same texts are in docs/diagnostics.md.",
@@ -65,20 +65,20 @@ fn list() -> String {
 }
 
 fn text(explanation: &Explanation) -> String {
-    let Explanation { code, title, severities, meaning, wrong, mended } = explanation;
+    let Explanation { code, title, severities, meaning, wrong, fixed } = explanation;
     let word = match severities.first() {
         Some(Severity::Warning) => "warning",
         Some(Severity::Error | Severity::StricterError) | None => "error",
     };
     let mut text = format!("{word}[{code}]: {title}\n\n{meaning}\n");
-    for (heading, snippets) in [("Wrong", wrong), ("Mended", mended)] {
+    for (heading, snippets) in [("Wrong", wrong), ("Fixed", fixed)] {
         for Snippet { file, text: lines } in snippets {
             let of = file.map_or(String::new(), |file| format!(", `{file}`"));
             text.push_str(&format!("\n{heading}{of}:\n\n"));
             lines.lines().for_each(|line| text.push_str(&format!("    {line}\n")));
         }
     }
-    let is_cut = wrong.iter().chain(mended).any(|snippet| snippet.text.lines().any(|line| line == "…"));
+    let is_cut = wrong.iter().chain(fixed).any(|snippet| snippet.text.lines().any(|line| line == "…"));
     let cut = is_cut.then(|| "`…` stands for keys that every policy needs and that do not matter here".to_owned());
     for note in cut.into_iter().chain(note(severities)) {
         text.push_str(&format!("\nnote: {note}\n"));

@@ -22,7 +22,7 @@ use crate::cli::show::{activation, colour};
     after_long_help = "Examples:\n  requite reload\n  requite reload --reason 'CR-1234: fee for late cancellations'\n  \
         requite reload --expect 9fdafd79acd5   # replace this and nothing else\n\n\
         Exit codes:\n  0  what the source holds is in force, whether anything changed or not\n  \
-        1  the server cannot be reached, said no, keeps out what the source holds, or something else than expected is in force\n  2  the command line is wrong\n  \
+        1  the server cannot be reached, refused, keeps out what the source holds, or something else than expected is in force\n  2  the command line is wrong\n  \
         3  the policies were rejected or cannot be read\n  4  the policies are valid, but a case does not come out as expected"
 )]
 pub(super) struct Reload {

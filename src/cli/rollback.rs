@@ -21,12 +21,12 @@ use crate::client::admin::{AdminClient, AdminError, Refused};
         ten minutes and you changed nothing since, a rollback that names nothing is refused. It says what they did and what to type to go back all \
         the same: `--expect` with what is in force. Programs that go back by themselves say `--expect` or `--to` at once.\n\n\
         What the source of the server holds at that moment stays out \
-        until it changes; what was rolled back from also where it comes again, until someone names it. Mend the source next, or the \
+        until it changes; what was rolled back from also where it comes again, until someone names it. Fix the source next, or the \
         next restart takes what it holds.\n\n\
         The server goes back only from the digest that was seen just before, which is said first. Needs the rights `read` and `rollback`.",
     after_long_help = "Examples:\n  requite rollback\n  requite rollback --to 9fdafd79acd5 --reason 'refunds too low since noon'\n  \
         requite revisions   # what there is to go back to\n\n\
-        Exit codes:\n  0  the earlier revision is in force\n  1  the server cannot be reached, said no, something else is in \
+        Exit codes:\n  0  the earlier revision is in force\n  1  the server cannot be reached, refused, something else is in \
         force than expected, a colleague changed it and you named nothing, or there is nothing to go back to that was not rolled back from\n  2  the command line is wrong\n  3  the earlier revision may not be put in force any more"
 )]
 pub(super) struct Rollback {
@@ -85,8 +85,8 @@ impl Rollback {
             let request = pb::RollbackPolicyRequest { to_digest: to_digest.clone(), expected_digest, reason };
             let response = match client.rollback(request).await {
                 Ok(response) => response,
-                Err(error) if error.refused() == Some(Refused::Overtaken) => {
-                    return say_overtaken(client, &error, &to_digest).await;
+                Err(error) if error.refused() == Some(Refused::OtherInForce) => {
+                    return say_conflict(client, &error, &to_digest).await;
                 }
                 Err(error) => return Err(error),
             };
@@ -164,7 +164,7 @@ fn say_unnoticed(change: &pb::PolicyActivation, in_force: &pb::PolicyRevision, t
 }
 
 /// That someone was faster: often with the same rollback, which is then not to be made twice.
-async fn say_overtaken(client: &AdminClient, error: &AdminError, to: &str) -> Result<Exit, AdminError> {
+async fn say_conflict(client: &AdminClient, error: &AdminError, to: &str) -> Result<Exit, AdminError> {
     let in_force = admin::status(client).await?.in_force.unwrap_or_default();
     let help = if in_force.digest == to {
         "what you wanted to go back to is in force already: there is nothing more to do"
@@ -187,7 +187,7 @@ fn told(change: &pb::PolicyActivation) -> String {
     long_about = "List the revisions that can be gone back to, the latest first; the first one is in force.\n\n\
         Below them stands the history of activations: what came into force, the latest first, by whom, and why. With `--state-dir` they are those of earlier runs, too. Needs the right `read`.",
     after_long_help = "Examples:\n  requite revisions\n  requite diff 9fdafd79acd5 in-force   # what has changed since then\n\n\
-        Exit codes:\n  0  they are listed\n  1  the server cannot be reached or said no\n  2  the command line is wrong"
+        Exit codes:\n  0  they are listed\n  1  the server cannot be reached or refused\n  2  the command line is wrong"
 )]
 pub(super) struct Revisions {
     /// Format of the list

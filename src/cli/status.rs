@@ -30,7 +30,7 @@ const PAUSE: Duration = Duration::from_millis(500);
     after_long_help = "Examples:\n  requite status\n  requite status --addr requite-0:50052 --addr requite-1:50052\n  \
         requite status --addr requite-0:50052 --wait --digest 9fdafd79acd5 --timeout 60s\n  requite status --watch\n\n\
         Exit codes:\n  0  every server answered, and all of them have the same digest in force: the one of `--digest`, if it is given\n  \
-        1  a server cannot be reached or said no, or they do not agree (with `--wait`: not in time)\n  \
+        1  a server cannot be reached or refused, or they do not agree (with `--wait`: not in time)\n  \
         2  the command line is wrong"
 )]
 pub(super) struct Status {
@@ -171,7 +171,7 @@ fn is_final(error: &AdminError) -> bool {
     match error.refused() {
         Some(Refused::Unauthenticated | Refused::Forbidden | Refused::BadRequest | Refused::NoService) => true,
         Some(
-            Refused::Overtaken
+            Refused::OtherInForce
             | Refused::Conflict
             | Refused::Staged
             | Refused::Untried

@@ -80,8 +80,8 @@ pub enum AdminError {
         #[source]
         source: Box<Status>,
     },
-    /// The server said no.
-    #[error("{addr} said no: {}", said(status))]
+    /// The server refused.
+    #[error("{addr} refused: {}", said(status))]
     Refused {
         /// As given.
         addr: String,
@@ -100,7 +100,7 @@ pub enum Refused {
     /// The request is wrong.
     BadRequest,
     /// Something else is in force than was expected.
-    Overtaken,
+    OtherInForce,
     /// Something else is staged than was meant.
     Conflict,
     /// A colleague's candidate is staged.
@@ -162,7 +162,7 @@ impl AdminError {
             Code::InvalidArgument => Refused::BadRequest,
             Code::Aborted => match status.get_details_error_info() {
                 Some(info) if info.reason == "CANDIDATE_STAGED" => Refused::Staged,
-                Some(info) if info.reason == "POLICY_DIGEST_MISMATCH" => Refused::Overtaken,
+                Some(info) if info.reason == "POLICY_DIGEST_MISMATCH" => Refused::OtherInForce,
                 Some(_) | None => Refused::Conflict,
             },
             Code::NotFound => Refused::Missing,

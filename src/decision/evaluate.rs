@@ -43,7 +43,7 @@ fn line<R: Recorder>(
 }
 
 /// Finds the rule of a line from a place of the policy on, and follows it. A rule of a layer that
-/// may only improve is held against what the policy below it decides, and the better one counts.
+/// may only improve is checked against what the policy below it decides, and the better one counts.
 fn evaluate_line<R: Recorder>(
     claim: &Claim<'_, '_, '_>,
     place: u16,

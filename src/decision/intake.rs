@@ -1,4 +1,4 @@
-//! From a request to facts: every field held against the plan, every bad one named.
+//! From a request to facts: every field checked against the plan, every bad one named.
 //!
 //! Money must be of one declared currency, words must be declared, parts must add up, and
 //! nothing may be larger than its bound. What is absent stays absent: nothing becomes zero here.

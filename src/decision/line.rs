@@ -62,7 +62,7 @@ pub enum TestResult {
 }
 
 impl TestResult {
-    /// The same with one more test that cannot be answered, for a fault or for want of a fact: the first fault counts,
+    /// The same with one more test that cannot be answered, for a fault or because a fact is missing: the first fault counts,
     /// and any fault before a missing fact.
     const fn beside(self, fault: Option<Fault>) -> Self {
         match (self, fault) {
@@ -96,7 +96,7 @@ impl<'p, 'f, 'r, R: Recorder> Line<'p, 'f, 'r, R> {
         Self { plan, facts, currency, recorder, standing, derived: SmallVec::new(), worked_out }
     }
 
-    /// The value of a given fact. Nobody hears of it.
+    /// The value of a given fact. It is recorded nowhere.
     #[inline]
     pub fn given(&self, fact: FactId) -> Option<&'f Value> {
         self.facts.values.get(usize::from(fact.0)).and_then(Option::as_ref)
@@ -187,7 +187,7 @@ impl<'p, 'f, 'r, R: Recorder> Line<'p, 'f, 'r, R> {
         held
     }
 
-    /// Adds the given facts for want of which the tests cannot be answered.
+    /// Adds the given facts that are missing, so that the tests cannot be answered.
     pub fn missing_in_tests(&mut self, tests: &[Test], missing: &mut MissingFacts) {
         for test in tests {
             if self.answer(test).0 == Answer::Unknown {
@@ -196,7 +196,7 @@ impl<'p, 'f, 'r, R: Recorder> Line<'p, 'f, 'r, R> {
         }
     }
 
-    /// Adds the given facts for want of which a formula has no value.
+    /// Adds the given facts that are missing, so that a formula has no value.
     pub fn missing_in_formula(&mut self, formula: &Formula, missing: &mut MissingFacts) {
         for fact in wanting(formula, self.plan, self) {
             self.missing_in_fact(fact, missing);

@@ -106,7 +106,7 @@ fn at_length(formula: &Formula, plan: &Plan, environment: &mut impl Environment)
         .unwrap_or(Err(Fault::NotComputable))
 }
 
-/// The facts for want of which a formula has no value: not those that a decisive side of `and` or `or`, or the value
+/// The missing facts because of which a formula has no value: not those that a decisive side of `and` or `or`, or the value
 /// of `if_absent`, makes up for.
 pub fn wanting(formula: &Formula, plan: &Plan, environment: &mut impl Environment) -> SmallVec<[FactId; 2]> {
     type Wanting = (Evaluated, SmallVec<[FactId; 2]>);

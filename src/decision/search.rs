@@ -87,7 +87,7 @@ fn tried<R: Recorder>(rule: &Rule, place: u32, line: &mut Line<'_, '_, '_, R>) -
 type Near = (usize, Reverse<usize>, u32);
 
 /// Tells the recorder what reading the rules from the top would have shown it: every fact that was looked
-/// at, and the tests of the deciding rule and of as many of the nearest others as it wants to hear of.
+/// at, and the tests of the deciding rule and of as many of the nearest others as it wants.
 fn tell<R: Recorder>(plan: &Plan, from: u32, found: Found, line: &mut Line<'_, '_, '_, R>) {
     let decides = match found {
         Found::Rule(place) | Found::Missing(place) | Found::Faulty(place, _) => Some(place),

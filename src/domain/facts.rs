@@ -1,6 +1,6 @@
 //! Everything known about one order and the claim on it, typed.
 //!
-//! Facts are a request held against one plan: slugs are small integers of the plan's
+//! Facts are a request checked against one plan: slugs are small integers of the plan's
 //! vocabularies, money is minor units of one currency, and every bound has been checked. They
 //! are only good for the plan that they were made for.
 

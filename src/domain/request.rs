@@ -1,4 +1,4 @@
-//! A request as the caller said it: words, not yet held against a policy.
+//! A request as the caller said it: words, not yet checked against a policy.
 //!
 //! Whoever brings requests in (the wire, a file of cases) turns its own form into this one, and
 //! `decision::intake` turns this one into [`crate::domain::facts::Facts`] with every bad field

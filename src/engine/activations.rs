@@ -403,7 +403,7 @@ mod tests {
         enter(&mut history, "b", "a", ReloadTrigger::Start, "");
         enter(&mut history, "a", "b", ReloadTrigger::Rollback, "again");
         assert_eq!(history.withdrawal(content("b")).unwrap().reason, "too dear");
-        enter(&mut history, "b", "a", ReloadTrigger::Promotion, "mended");
+        enter(&mut history, "b", "a", ReloadTrigger::Promotion, "fixed");
         enter(&mut history, "a", "b", ReloadTrigger::Rollback, "still too dear");
         assert_eq!(history.withdrawal(content("b")).unwrap().reason, "still too dear");
     }
@@ -416,7 +416,7 @@ mod tests {
         assert_eq!(history.left_by(content("a"), vec![content("b")]), [content("b")]);
         enter(&mut history, "a", "b", ReloadTrigger::Rollback, "a false alarm");
         assert_eq!(history.left_by(content("b"), vec![content("a")]), []);
-        // What came forth in between is gone back from all the same.
+        // What came forth in between is rolled back from, too.
         enter(&mut history, "c", "a", ReloadTrigger::FileChange, "");
         assert_eq!(history.left_by(content("b"), vec![content("c"), content("a")]), [content("c")]);
         // And so is what came forth again.

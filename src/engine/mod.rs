@@ -129,7 +129,7 @@ impl<P: SnapshotCell> Activator<P> {
     }
 
     /// Takes a candidate in the place of the one before, or none, and gives back the one before. What
-    /// waits to be held against that one is dropped.
+    /// waits to be checked against that one is dropped.
     pub fn stage(&mut self, candidate: Option<Arc<Candidate>>) -> Option<Arc<Candidate>> {
         let there = candidate.is_some();
         let before = self.staged.candidate.swap(candidate);

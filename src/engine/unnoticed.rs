@@ -1,5 +1,5 @@
 //! Changes of colleagues that an admin may not have noticed, and would undo with a rollback that names nothing: two
-//! people who see the same alarm must not go back twice, nor the second one undo what the first one mended.
+//! people who see the same alarm must not go back twice, nor the second one undo what the first one fixed.
 
 use crate::domain::time::Timestamp;
 use crate::engine::activations::Activated;
@@ -148,16 +148,16 @@ mod tests {
 
     #[test]
     fn what_replaced_a_colleagues_change_unasked_does_not_hide_it() {
-        let mended = entry("c", FileChange, "", 30);
+        let fixed = entry("c", FileChange, "", 30);
         let rolled_back = entry("a", Rollback, "bob", 200);
-        let history = [mended.clone(), rolled_back.clone(), entry("b", FileChange, "", 300)];
+        let history = [fixed.clone(), rolled_back.clone(), entry("b", FileChange, "", 300)];
         assert_eq!(unnoticed(&history, "alice"), Some(("bob".into(), Rollback)));
         // A start over a promotion: to go back is to go forth to it.
         let history = [entry("a", Start, "", 30), entry("b", Promotion, "bob", 200), entry("a", Start, "", 300)];
         assert_eq!(unnoticed(&history, "alice"), Some(("bob".into(), Promotion)));
         // Who changed something since has noticed.
         let own = entry("d", Promotion, "alice", 20);
-        assert_eq!(unnoticed(&[own, mended, rolled_back], "alice"), None);
+        assert_eq!(unnoticed(&[own, fixed, rolled_back], "alice"), None);
     }
 
     #[test]

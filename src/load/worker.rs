@@ -330,7 +330,7 @@ impl State {
         }
     }
 
-    /// An answer came: counted, and held against those before it.
+    /// An answer came: counted, and compared with those before it.
     fn answered(&self, connection: &Connection, intent: Intent, body: &Bytes, at: Duration) {
         let outcome = match self.measured(intent.at) {
             None => Ok(()),

@@ -38,7 +38,7 @@ pub struct Conditions {
 /// condition on it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Unstated {
-    /// It counts: only what is said is held against the condition.
+    /// It counts: only what is said is checked against the condition.
     #[default]
     Accepted,
     /// It does not count.

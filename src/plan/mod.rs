@@ -134,7 +134,7 @@ pub struct Effective {
     pub from: Timestamp,
     /// The first moment not governed any more; `None`: it governs for ever.
     pub until: Option<Timestamp>,
-    /// The fact, a timestamp, that is held against it.
+    /// The fact, a timestamp, that is checked against it.
     pub by: FactId,
 }
 

@@ -213,7 +213,7 @@ fn more(left_out: &[Diagnostic]) -> Diagnostic {
     };
     let are = if left_out.len() == 1 { "is" } else { "are" };
     let message = format!("there {are} {}", counted(left_out.len(), what));
-    Diagnostic::new(severity, "too-many-mistakes", message, None, "mend those above first")
+    Diagnostic::new(severity, "too-many-mistakes", message, None, "fix those above first")
 }
 
 /// Use of colours: does the report go to a terminal that shows them?

@@ -133,7 +133,7 @@ fn last_known_good(
                 Ok(admission) => return Some(LoadedBundle::new(Arc::new(bundle), admission)),
                 Err(rejection) => {
                     report(&rejection.diagnostics);
-                    format!("revision {digest}, known to be good, is not let in by this version of the program")
+                    format!("revision {digest}, known to be good, is rejected by this version of the program")
                 }
             },
             Err(error @ RecallError::Io { .. }) => format!("revision {digest}, known to be good: {error}"),
@@ -160,7 +160,7 @@ fn say_fallen_back(held: &LoadedBundle, why: &WhyFailed) {
             problems.iter().for_each(|problem| tracing::error!("{problem}"));
         }
         WhyFailed::Rejected { digest: rejected, diagnostics, .. } => {
-            tracing::error!(%digest, %rejected, "policies rejected: serving the last known good instead, until they are mended");
+            tracing::error!(%digest, %rejected, "policies rejected: serving the last known good instead, until they are fixed");
             report(diagnostics);
         }
     }

@@ -189,7 +189,7 @@ impl Reloader {
                 SourceState::Bad(_) | SourceState::Unreadable => tracing::warn!(
                     %source,
                     %in_force,
-                    "the source is broken: these policies stay out where it is mended to them, until it changes or is asked for, a restart takes them"
+                    "the source is broken: these policies stay out where it is fixed to them, until it changes or is asked for, a restart takes them"
                 ),
             }
         }
@@ -218,7 +218,7 @@ impl Reloader {
                 ),
             }),
             SourceState::Bad(held) => Some(format!(
-                "{holds} {held}, which has mistakes: a restart would not take it, and what was in force before stays out where it is mended to that"
+                "{holds} {held}, which has mistakes: a restart would not take it, and what was in force before stays out where it is fixed to that"
             )),
             SourceState::Unreadable => None,
         }

@@ -26,7 +26,7 @@ pub struct FlapLimits {
 }
 
 impl Default for FlapLimits {
-    /// Four times broken and mended within a minute is no author at work.
+    /// Four times broken and fixed within a minute is no author at work.
     fn default() -> Self {
         Self {
             turns: 8,

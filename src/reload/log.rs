@@ -31,7 +31,7 @@ pub fn let_in(held: &LoadedBundle) {
     tracing::error!(
         digest = %held.bundle.digest(),
         errors = held.stricter_errors.len(),
-        "policies let in that would be refused if they were new: they have been in force and are served as before; mend them, a change of them is refused until then"
+        "policies let in that would be refused if they were new: they have been in force and are served as before; fix them, a change of them is refused until then"
     );
     report(&held.stricter_errors);
 }

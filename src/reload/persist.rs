@@ -74,7 +74,7 @@ struct Store {
 }
 
 impl StatePersister {
-    /// A keeper of this directory, which holds these revisions. Its history of activations is written anew: what was
+    /// A persister of this directory, which holds these revisions. Its history of activations is written anew: what was
     /// read may have been put aside.
     #[must_use]
     pub fn new(

@@ -58,25 +58,25 @@ enum Outcome {
 }
 
 impl Reloader {
-    /// One look at the source, for a hint, for those who wait, or for both.
-    pub(super) async fn reload(&mut self, hint: Option<ReloadTrigger>, waiting: Vec<PendingReload>) {
+    /// One look at the source, after a signal, for those who wait, or for both.
+    pub(super) async fn reload(&mut self, signalled: Option<ReloadTrigger>, waiting: Vec<PendingReload>) {
         let over = self.activator.current();
-        let (mut waiting, overtaken): (Vec<_>, Vec<_>) =
+        let (mut waiting, outdated): (Vec<_>, Vec<_>) =
             waiting.into_iter().partition(|one| one.expected.is_none_or(|expected| expected == over.digest));
-        for PendingReload { expected, reply, .. } in overtaken {
+        for PendingReload { expected, reply, .. } in outdated {
             answer(reply, Err(self.other_in_force(expected)));
         }
-        // What is read from here on is newer than every hint until now.
-        let hint = hint.max(self.signal.take());
+        // What is read from here on is newer than every signal until now.
+        let signalled = signalled.max(self.signal.take());
         let asked = waiting.first().map(|_| ReloadTrigger::Admin);
-        let Some(trigger) = asked.max(hint) else { return };
+        let Some(trigger) = asked.max(signalled) else { return };
         // Who says over what is who may replace what was put in force: it is done for them, as if they had asked first.
         waiting.sort_by_key(|one| one.expected.is_none());
         let knowing = waiting.first().filter(|one| one.expected.is_some());
         let requester = waiting.first().map(|one| one.requester.clone()).unwrap_or_default();
         let wants = if asked.is_some() { Wants::Changes } else { Wants::Nothing };
         let mut known = self.known(trigger, wants);
-        if knowing.is_none() && hint != Some(ReloadTrigger::Signal) {
+        if knowing.is_none() && signalled != Some(ReloadTrigger::Signal) {
             // Nobody says over what: what an admin put in force is not replaced by what the source held then.
             known.out.clone_from(&self.state.source.out);
         }
@@ -342,9 +342,9 @@ impl Reloader {
     ) -> Result<ActivationReport, Refusal> {
         let Ready { held, changes } = ready;
         let replaced = self.replaces_colleagues(requester, held.content);
-        let activation = self.activator.activate(over, Arc::clone(&held.plans)).map_err(|overtaken| {
-            tracing::error!(%overtaken, trigger = trigger.slug(), "policies not applied, this is a bug");
-            Refusal::OtherInForce { expected: over.digest, found: overtaken.found, origin: None }
+        let activation = self.activator.activate(over, Arc::clone(&held.plans)).map_err(|conflict| {
+            tracing::error!(%conflict, trigger = trigger.slug(), "policies not applied, this is a bug");
+            Refusal::OtherInForce { expected: over.digest, found: conflict.found, origin: None }
         })?;
         let at = clock::now();
         self.in_force_since = Instant::now();

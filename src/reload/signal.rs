@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 use crate::telemetry::labels::ReloadTrigger;
 
-/// Takes hints from everyone, gives them to one.
+/// Takes signals from everyone, gives them to one.
 #[derive(Clone, Debug, Default)]
 pub struct ReloadSignal {
     inner: Arc<Inner>,
@@ -28,13 +28,13 @@ impl ReloadSignal {
         self.inner.wake.notify_one();
     }
 
-    /// The strongest hint since the last one was taken, if there is any.
+    /// The strongest signal since the last one was taken, if there is any.
     #[must_use]
     pub fn take(&self) -> Option<ReloadTrigger> {
         self.inner.pending.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Waits for a hint, and takes it.
+    /// Waits for a signal, and takes it.
     pub async fn recv(&self) -> ReloadTrigger {
         loop {
             if let Some(trigger) = self.take() {

@@ -117,7 +117,7 @@ impl Source {
     }
 
     /// An admin put something in force over something else: what the source holds stays out. Where it is broken, nobody knows
-    /// what it will be mended to: what it held when it was last good stays out, and what was replaced since.
+    /// what it will be fixed to: what it held when it was last good stays out, and what was replaced since.
     pub(super) fn leave_out(&mut self, over: Content, in_force: Content) {
         if let SourceState::Good(held) = self.seen {
             self.out = if held.digest == in_force.digest { Vec::new() } else { vec![held] };

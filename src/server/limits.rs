@@ -188,7 +188,7 @@ pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
 /// From the signal to the end, whatever hangs and whatever is configured.
 pub const STOP_TIME_MAX: Duration = Duration::from_secs(15);
 
-/// The pause after `accept` failed for want of descriptors: the error stays until one is freed,
+/// The pause after `accept` failed for lack of descriptors: the error stays until one is freed,
 /// and asking again at once would only burn the processor.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 

@@ -101,7 +101,7 @@ fn read_once(root: &Path) -> Result<Bundle, SourceError> {
     Ok(Bundle::new(files)?)
 }
 
-/// Sizes are held against their limits before the first byte is read.
+/// Sizes are checked against their limits before the first byte is read.
 fn within_bounds(files: &[ScannedFile]) -> Result<(), SourceError> {
     let too_large = |file: &&ScannedFile| file.identity.size_bytes > FILE_BYTES_MAX as u64;
     let problems: Vec<Problem> = files

@@ -71,7 +71,7 @@ pub struct Problem {
 /// The problem of a path.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fault {
-    /// The operating system said no.
+    /// The operating system refused.
     Io(IoFault),
     /// It is named like a policy file and is none.
     NotAFile(Kind),

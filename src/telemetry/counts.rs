@@ -168,12 +168,12 @@ pub(super) fn all_headers_refused() -> Vec<(Listener, u64)> {
     where_http2_is_spoken(&HEADERS_REFUSED)
 }
 
-/// Counts a request that was refused because it is none of gRPC.
+/// Counts a request that was refused because it is not gRPC.
 pub(super) fn not_grpc(listener: Listener) {
     add_one(NOT_GRPC.get(listener as usize));
 }
 
-/// Requests that were refused because they are none of gRPC, by listener: where HTTP/2 is spoken.
+/// Requests that were refused because they are not gRPC, by listener: where HTTP/2 is spoken.
 pub(super) fn all_not_grpc() -> Vec<(Listener, u64)> {
     where_http2_is_spoken(&NOT_GRPC)
 }
@@ -244,7 +244,7 @@ pub(super) fn connection_closed(listener: Listener, closure: Closure) {
     add_one(CLOSED.get(listener as usize).and_then(|counts| counts.get(closure as usize)));
 }
 
-/// Counts a call that was turned away for want of room.
+/// Counts a call that was turned away for lack of room.
 pub(super) fn shed(reason: ShedReason) {
     add_one(SHED.get(reason as usize));
 }
@@ -339,7 +339,7 @@ pub(super) fn connections_closed() -> Vec<(Listener, Closure, u64)> {
     Listener::ALL.into_iter().zip(&CLOSED).flat_map(row).collect()
 }
 
-/// Calls that were turned away for want of room, by reason.
+/// Calls that were turned away for lack of room, by reason.
 pub(super) fn all_shed() -> Vec<(ShedReason, u64)> {
     ShedReason::ALL.into_iter().zip(&SHED).map(|(reason, count)| (reason, count.load(Relaxed))).collect()
 }

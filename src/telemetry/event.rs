@@ -79,7 +79,7 @@ pub struct HeadersRefused {
     pub listener: Listener,
 }
 
-/// A request was refused that is none of gRPC: it has another method than POST, or another content type.
+/// A request was refused that is not gRPC: it has another method than POST, or another content type.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NotGrpc {
     /// The listener that got the request.
@@ -93,7 +93,7 @@ pub struct ThreadHeld {
     pub held: Duration,
 }
 
-/// A call was turned away at once, for want of room.
+/// A call was turned away at once, for lack of room.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Shed {
     /// The reason.
@@ -180,7 +180,7 @@ impl NotGrpc {
         counts::not_grpc(listener);
         if let Some(suppressed) = LIMITERS.get(listener as usize).and_then(LogLimiter::permit) {
             let listener = listener.slug();
-            tracing::info!(listener, suppressed, "a request was refused that is none of gRPC");
+            tracing::info!(listener, suppressed, "a request was refused that is not gRPC");
         }
     }
 }
@@ -263,7 +263,7 @@ impl Shed {
         let Self { reason } = self;
         counts::shed(reason);
         if let Some(suppressed) = LIMITERS.get(reason as usize).and_then(LogLimiter::permit) {
-            tracing::warn!(reason = reason.slug(), suppressed, "a call was turned away for want of room");
+            tracing::warn!(reason = reason.slug(), suppressed, "a call was turned away for lack of room");
         }
     }
 }

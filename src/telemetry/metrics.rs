@@ -118,7 +118,7 @@ fn misuse(meter: &Meter) {
     meter
         .u64_observable_counter("requite.not_grpc")
         .with_unit("{request}")
-        .with_description("Requests that were refused because they are none of gRPC, by listener.")
+        .with_description("Requests that were refused because they are not gRPC, by listener.")
         .with_callback(|observer| {
             for (listener, count) in counts::all_not_grpc() {
                 observer.observe(count, &[KeyValue::new("listener", listener.slug())]);
@@ -179,7 +179,7 @@ fn calls(meter: &Meter) {
     meter
         .u64_observable_counter("requite.requests.shed")
         .with_unit("{request}")
-        .with_description("Calls turned away for want of room, by reason.")
+        .with_description("Calls turned away for lack of room, by reason.")
         .with_callback(|observer| {
             for (reason, count) in counts::all_shed() {
                 observer.observe(count, &[KeyValue::new("reason", reason.slug())]);

@@ -97,7 +97,7 @@ fn calls(page: &mut Page) {
     for (method, count) in requests::in_flight() {
         in_flight.sample(&[("method", method.text())], count);
     }
-    let help = "Calls turned away for want of room, by reason.";
+    let help = "Calls turned away for lack of room, by reason.";
     let mut shed = page.metric("requite_requests_shed_total", Kind::Counter, help);
     for (reason, count) in counts::all_shed() {
         shed.sample(&[("reason", reason.slug())], count);
@@ -116,7 +116,7 @@ fn calls(page: &mut Page) {
     for (listener, count) in counts::all_headers_refused() {
         headers.sample(&[("listener", listener.slug())], count);
     }
-    let help = "Requests that were refused because they are none of gRPC, by listener.";
+    let help = "Requests that were refused because they are not gRPC, by listener.";
     let mut not_grpc = page.metric("requite_not_grpc_total", Kind::Counter, help);
     for (listener, count) in counts::all_not_grpc() {
         not_grpc.sample(&[("listener", listener.slug())], count);

@@ -491,7 +491,7 @@ async fn two_admins_with_every_verb_in_every_order_lose_no_change_and_bring_noth
     assert_eq!(met, expected.map(str::to_owned).into(), "every answer of every verb was met");
 }
 
-/// Times that the source may break: a source that breaks and mends more often within a minute is held down.
+/// Times that the source may break: a source that breaks and fixes more often within a minute is held down.
 const BREAKS_MAX: usize = 3;
 
 #[test]

@@ -41,7 +41,7 @@ fn two_who_see_the_same_alarm_go_back_once() {
     assert!(said.err.starts_with("error: `alice` has gone back already, to "), "{}", said.err);
     assert!(said.err.contains(": rollback by alice: b is bad\n"), "{}", said.err);
 
-    // A start takes the bad one again: who goes back from it undoes nothing, and the next one is refused.
+    // A start takes the bad one again: who rolled back from it undoes nothing, and the next one is refused.
     served.nobody(&Verb::Restart);
     assert_eq!(in_force(&served), 'b');
     done(&served, "bob", &["rollback"], 'c');
@@ -65,7 +65,7 @@ fn two_who_see_the_same_alarm_go_back_once() {
         said.err
     );
     assert!(said.out.contains("note: this replaces ") && said.out.contains("rollback by `bob`"), "{}", said.out);
-    // One's own may be gone back from, where there is something to go back to.
+    // One's own may be rolled back from, where there is something to go back to.
     let said = served.run("alice", &["rollback"]);
     assert!(said.err.contains("all that there is to go back to was rolled back from"), "{}", said.err);
 }
@@ -75,7 +75,7 @@ fn nobody_undoes_unseen_what_a_colleague_mended() {
     let mut served = Served::start('a', &VERSIONS, 10);
     served.nobody(&Verb::Change { version: 'b' });
     done(&served, "alice", &["rollback"], 'a');
-    // The source is mended: nobody in particular did it, but a colleague is at work.
+    // The source is fixed: nobody in particular did it, but a colleague is at work.
     served.nobody(&Verb::Change { version: 'd' });
     let said = refused(&served, "bob");
     assert!(said.err.contains("`alice` has gone back already") && said.err.contains("in force now: "), "{}", said.err);

@@ -450,11 +450,11 @@ async fn a_source_that_is_mended_to_what_was_in_force_does_not_undo_what_was_put
             "4"
         };
         // What it was when it broke, in whatever layout, and what was replaced while it was broken.
-        for mended in [text("2"), again("2"), text("3")] {
-            running.write(&mended);
+        for fixed in [text("2"), again("2"), text("3")] {
+            running.write(&fixed);
             running.hint(FileChange).await;
             let status = running.status();
-            assert_eq!((running.digest(), status.source.hold), (digest(last), Hold::Overridden), "{mended}");
+            assert_eq!((running.digest(), status.source.hold), (digest(last), Hold::Overridden), "{fixed}");
             assert_eq!(status.last_failure, None);
             assert!(matches!(running.reload(None).await, Err(Refusal::HeldBack(_))));
         }

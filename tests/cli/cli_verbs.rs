@@ -140,9 +140,9 @@ fn explain_says_what_a_code_means_and_how_it_is_mended() {
     let ran = requite(&["explain", "tiers-gap"]);
     let text = ran.answer().to_owned();
     assert!(text.starts_with("error[tiers-gap]: the tiers of a deduction leave values out\n\nEvery value "), "{text}");
-    let (wrong, mended) = text.split_once("\nMended:\n\n    ").unwrap();
+    let (wrong, fixed) = text.split_once("\nMended:\n\n    ").unwrap();
     assert!(wrong.contains("\nWrong:\n\n    times: [departs_at]\n    rules:\n      - id: any\n"), "{text}");
-    assert!(wrong.contains("\"> 24h\": 10%") && mended.contains("\">= 24h\": 10%"), "{text}");
+    assert!(wrong.contains("\"> 24h\": 10%") && fixed.contains("\">= 24h\": 10%"), "{text}");
     for pasted in ["error[tiers-gap]", "error[tiers-gap]:", "[tiers-gap]", "TIERS-GAP"] {
         assert_eq!(requite(&["explain", pasted]).answer(), text, "{pasted}");
     }

@@ -260,10 +260,10 @@ async fn large_headers(server: &Watched) {
     assert_eq!(server.sum(series), before, "what is within the limit is no fault");
 }
 
-/// Requests that are none of gRPC.
+/// Requests that are not gRPC.
 async fn not_grpc(server: &Watched) {
     let sender = connect(&server.service.address).await;
-    let (series, message) = ("requite_not_grpc_total{listener=\"data\"}", "a request was refused that is none of gRPC");
+    let (series, message) = ("requite_not_grpc_total{listener=\"data\"}", "a request was refused that is not gRPC");
     let what = async || {
         let request = http::Request::get("http://localhost/").body(()).unwrap();
         let (response, _) = sender.clone().ready().await.unwrap().send_request(request, true).unwrap();
@@ -435,7 +435,7 @@ async fn each_fault_leaves_its_metric_and_its_line() {
     let sender = connect(&small.service.address).await;
     let (_response, _held) = begin(&sender, INFO, &[]).await;
     let shed = async || assert_eq!(call(&sender, INFO, &[], framed(b"")).await, "8");
-    small.fault("requite_requests_shed_total{", 1, "a call was turned away for want of room", shed).await;
+    small.fault("requite_requests_shed_total{", 1, "a call was turned away for lack of room", shed).await;
     let refused = async || {
         // Whoever has just made a call makes no room.
         let second = connect(&small.service.address).await;

@@ -319,7 +319,7 @@ fn accepted(plan: &Plan, chance: &mut Chance, policy: &ast::Policy) -> Request<'
 }
 
 /// Random policies are small; a hundred rules that never decide between any two of theirs make them large without
-/// changing an answer. What they decide is held against a reference elsewhere.
+/// changing an answer. What they decide is checked against a reference elsewhere.
 #[test]
 fn rules_that_never_decide_change_no_decision() {
     for seed in 0..60 {

@@ -199,7 +199,7 @@ fn compare(seed: u64, met: &mut Met) {
     }
 }
 
-/// What the program says of a claim, held against the reference and what always holds; `None` where it is refused, or
+/// What the program says of a claim, checked against the reference and what always holds; `None` where it is refused, or
 /// no version governs it.
 fn decided(
     policies: &[Policy],

@@ -1,4 +1,4 @@
-//! The published guide once more, as slow and plain as it can be said, held against the machine.
+//! The published guide once more, as slow and plain as it can be said, checked against the machine.
 //!
 //! Nothing here uses the plan or the machine: the rules of the guide (R1 to R25) are written down
 //! straight, over the request, with fractions of 128 bits. Both must agree on the outcome, the

@@ -90,7 +90,7 @@ struct Reader {
     umask: String,
     /// Everything read since the server was started.
     read: String,
-    /// Commands whose output was held against the page.
+    /// Commands whose output was checked against the page.
     compared: Vec<String>,
 }
 

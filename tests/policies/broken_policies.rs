@@ -339,7 +339,7 @@ fn warnings_reject_nothing_however_many_they_are() {
     }
     let bundle = warned(300, "web", "approved_full");
     let report = render(&diagnostics(&bundle), &bundle, Colour::Off);
-    let end = "\n |\n = help: mend those above first\n\n0 errors, 201 warnings\n";
+    let end = "\n |\n = help: fix those above first\n\n0 errors, 201 warnings\n";
     assert!(report.ends_with(&format!("\nwarning[too-many-mistakes]: there are 100 more warnings{end}")), "{report}");
 }
 

@@ -1,4 +1,4 @@
-//! The explanations of the diagnostic codes hold: every wrong snippet has its mistake and no other, every mended one is
+//! The explanations of the diagnostic codes hold: every wrong snippet has its mistake and no other, every fixed one is
 //! put in force without a word, and bounds are those of the program.
 //!
 //! `REQUITE_UPDATE_DOCS=1 cargo test --test docs` writes the page of them, `docs/diagnostics.md`, anew.
@@ -110,8 +110,8 @@ fn every_wrong_snippet_has_its_mistake_and_no_other() {
 #[test]
 fn every_mended_snippet_is_put_in_force_without_a_word() {
     let mut wrong = String::new();
-    for Explanation { code, mended, .. } in explanations() {
-        let bundle = bundle(&mended);
+    for Explanation { code, fixed, .. } in explanations() {
+        let bundle = bundle(&fixed);
         let found = diagnostics(&bundle);
         if !found.is_empty() {
             wrong.push_str(&format!("=== {code}\n{}\n", render(&found, &bundle, Colour::Off)));

@@ -57,7 +57,7 @@ impl Writer {
         let (stopped, file) = (Arc::clone(&stop), place.file());
         let thread = thread::spawn(move || {
             let mut seeded = Seeded(seed);
-            // Once in any case: a source that was broken is mended by the next round.
+            // Once in any case: a source that was broken is fixed by the next round.
             loop {
                 let next = file.with_file_name(".next");
                 let version = if seeded.below(2) == 0 { "A" } else { "B" };

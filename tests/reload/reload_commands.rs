@@ -149,7 +149,7 @@ async fn going_back_makes_a_new_generation_and_the_source_stays_out() {
         assert_eq!((running.digest(), running.generation()), (digest("1"), 3), "{trigger:?}");
         assert_eq!(running.status().source.hold, Hold::Overridden);
     }
-    // Broken and taken back is still what was gone back from.
+    // Broken and taken back is still what was rolled back from.
     running.write("policy: [\n");
     running.hint(FileChange).await;
     running.write(&text("2"));
@@ -159,7 +159,7 @@ async fn going_back_makes_a_new_generation_and_the_source_stays_out() {
     running.write(&text("3"));
     running.hint(FileChange).await;
     assert_eq!((running.digest(), running.generation(), running.status().source.hold), (digest("3"), 4, Hold::None));
-    // And then what was gone back from still stays out, whoever put it there again.
+    // And then what was rolled back from still stays out, whoever put it there again.
     running.write(&text("2"));
     for trigger in [FileChange, Poll, Signal] {
         running.hint(trigger).await;
@@ -230,7 +230,7 @@ async fn going_back_twice_goes_further_back() {
         let report = running.roll_back(None).await.unwrap();
         assert_eq!((report.before, report.after), (digest(before), digest(after)));
     }
-    // What was skipped was gone back from as well.
+    // What was skipped was rolled back from as well.
     for version in ["5", "6", "7"] {
         running.put(version).await;
     }

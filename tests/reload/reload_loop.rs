@@ -325,7 +325,7 @@ async fn a_source_that_hangs_does_not_keep_anyone_from_going_back() {
     assert_eq!(
         (service.engine.current().digest, hanging.len()),
         (bundle("first").digest(), 1),
-        "what was gone back from stays out"
+        "what was rolled back from stays out"
     );
 }
 

@@ -421,8 +421,8 @@ async fn a_revision_that_this_program_does_not_let_in_is_not_used_and_told_of() 
     place.write("policy: [\n");
     let running = place.run(GOOD);
     assert_eq!(running.digest(), digest("1"));
-    assert!(running.status().notices[0].contains("is not let in by this version"), "{:?}", running.status().notices);
-    let Err(Refusal::Failed(failed)) = running.roll_back(Some(strange.digest())).await else { panic!("not let in") };
+    assert!(running.status().notices[0].contains("is rejected by this version"), "{:?}", running.status().notices);
+    let Err(Refusal::Failed(failed)) = running.roll_back(Some(strange.digest())).await else { panic!("rejected") };
     assert!(matches!(&failed.why, WhyFailed::Rejected { digest, .. } if *digest == strange.digest()), "{failed:?}");
     assert_eq!((running.digest(), running.generation()), (digest("1"), 1));
     assert_eq!(running.status().last_failure.as_ref().unwrap().trigger, ReloadTrigger::Rollback);

@@ -330,7 +330,7 @@ fn a_start_serves_what_was_in_force_and_says_so_wherever_one_looks() {
     assert!(shop.caller().done(&["reload"]).contains("duplicate-word"));
 
     // The same mistakes in other words are new ones.
-    shop.write("shop.policy.yaml", |text| format!("{text}# mended in part\n"));
+    shop.write("shop.policy.yaml", |text| format!("{text}# fixed in part\n"));
     let other = shop.digest();
     let rejected = shop.service().says("policies rejected: the ones in force keep serving");
     assert_eq!((&rejected["digest"], &rejected["errors"]), (&other.as_str().into(), &2.into()));
@@ -345,10 +345,10 @@ fn a_start_serves_what_was_in_force_and_says_so_wherever_one_looks() {
     assert!(checked.err.contains("error[duplicate-word]") && checked.err.contains("2 errors"), "{}", checked.err);
 
     // What was in force comes back by whoever puts it there.
-    shop.write("shop.policy.yaml", |text| text.replace("# mended in part\n", ""));
+    shop.write("shop.policy.yaml", |text| text.replace("# fixed in part\n", ""));
     shop.service().says("policies are again what is in force");
 
-    // Mended, it is not mentioned any more.
+    // Fixed, it is not mentioned any more.
     shop.write("shop.policy.yaml", |text| {
         text.replace("{ at_least: 2, of: [photo, photo] }", "photo").replace("previous / 2", "2.00")
     });

@@ -86,7 +86,7 @@ async fn once_asked(candidate: &Candidate, running: &Running, requests: u64) -> 
         if report.compared + report.not_comparable + report.failed + report.shed == requests {
             return report;
         }
-        assert!(Instant::now() < deadline, "{requests} requests are held against it, got {report:#?}");
+        assert!(Instant::now() < deadline, "{requests} requests are checked against it, got {report:#?}");
         sleep(Duration::from_millis(2)).await;
     }
 }

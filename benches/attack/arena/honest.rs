@@ -32,7 +32,7 @@ const NEWCOMERS_EVERY: Duration = Duration::from_millis(250);
 /// How long an honest caller waits.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// What a call that was refused for want of room is recorded as.
+/// What a call that was refused for lack of room is recorded as.
 const SHED: &str = "shed";
 
 /// What honest callers saw.
@@ -42,7 +42,7 @@ pub(crate) struct Seen {
     pub(crate) took: Vec<Duration>,
     /// What went wrong, and how often.
     pub(crate) errors: BTreeMap<String, u64>,
-    /// Calls that were refused for want of room, with word of when to come again.
+    /// Calls that were refused for lack of room, with word of when to come again.
     pub(crate) shed: u64,
     /// Calls of every kind.
     pub(crate) calls: u64,

@@ -35,7 +35,7 @@ const LONG: &str = "Load a server and measure its latency.\n\n\
     them the load is a generated mix of 240 requests for the standard policy: its twelve examples (full, \
     partial and denied refunds, missing evidence, manual review; one to three lines) with amounts, progress \
     and ids varied by `--seed`.\n\n\
-    Every answer is held against those before it: the same request under the same digest must get the same \
+    Every answer is compared with those before it: the same request under the same digest must get the same \
     version, outcome and decision id, whatever is reloaded meanwhile, and a batch must be of one generation.";
 
 const AFTER: &str = "Examples:\n  \

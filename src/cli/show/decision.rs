@@ -221,9 +221,11 @@ fn explanation_rows(page: &mut Page, line: &pb::LineExplanation) {
         let tests: Vec<_> = near_miss
             .failed_tests
             .iter()
-            .map(|test| format!("{}: {} (is {})", test.fact, test.test, found((!test.missing).then_some(&test.found))))
+            .map(|test| {
+                format!("{} is {}, needs {}", test.fact, found((!test.missing).then_some(&test.found)), test.test)
+            })
             .collect();
-        page.row("not", &format!("`{}` for want of {}", near_miss.rule_id, tests.join(", ")));
+        page.row("no match", &format!("`{}`: {}", near_miss.rule_id, tests.join("; ")));
     }
 }
 

@@ -53,7 +53,7 @@ pub(in crate::cli) fn page(addr: &str, status: &pb::PolicyStatus) -> String {
     if !status.stricter_errors.is_empty() {
         let errors = counted(status.stricter_errors.len() as u64, "error");
         let text =
-            format!("with {errors} that would refuse these policies if they were new: served as before, mend them");
+            format!("with {errors} that would refuse these policies if they were new: served as before, fix them");
         row(&mut page, "let in", &text);
         page.push('\n');
         page.push_str(&diagnostics::list(&status.stricter_errors));

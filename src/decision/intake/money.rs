@@ -11,7 +11,7 @@ use crate::domain::request::{Claim, Money, Order};
 use crate::plan::vocabulary::VocabularyId;
 
 impl Intake<'_> {
-    /// Takes the currency of the first amount for the order's; every other amount is held against it.
+    /// Takes the currency of the first amount for the order's; every other amount is checked against it.
     pub(super) fn currency(&mut self, order: &Order<'_>, claim: &Claim<'_>) {
         let lines = order.lines.iter().flat_map(|line| [line.paid, line.list_price, line.refunded, line.declared_cost]);
         let rest = order.tenders.iter().map(|tender| tender.paid).chain([claim.requested_amount]);

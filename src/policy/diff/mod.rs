@@ -1,6 +1,6 @@
 //! Differences between two bundles, in the words of their authors.
 //!
-//! Documents are held against each other part by part: rules by their ids, declarations by their
+//! Documents are compared with each other part by part: rules by their ids, declarations by their
 //! names, everything else by its key. How a document is laid out is no difference: comments,
 //! spaces, quotes, the order of keys that have an order of their own, the names of policy files.
 //! Where nothing comes out, both bundles decide alike. What a difference means is not known here.

@@ -1,6 +1,6 @@
-//! Explanations of the diagnostic codes: the meaning of each, with a policy that has the mistake and the same mended.
+//! Explanations of the diagnostic codes: the meaning of each, with a policy that has the mistake and the same fixed.
 //!
-//! `CODE.md` beside this file explains one code: title, severities, meaning, wrong and mended. `requite explain` and
+//! `CODE.md` beside this file explains one code: title, severities, meaning, wrong and fixed. `requite explain` and
 //! `docs/diagnostics.md` are made from these files, and `tests/policies/explanations.rs` runs every snippet. A new code needs its
 //! file and nothing else.
 
@@ -22,7 +22,7 @@ pub struct Explanation {
     /// Files that have the mistake.
     pub wrong: Vec<Snippet>,
     /// The same files without it.
-    pub mended: Vec<Snippet>,
+    pub fixed: Vec<Snippet>,
 }
 
 /// A file of a bundle, or a part of a policy file.
@@ -62,14 +62,14 @@ fn parse(code: &'static str, source: &'static str) -> Option<Explanation> {
     let (title, rest) = source.strip_prefix("# ")?.split_once("\n\nseverity: ")?;
     let (severities, rest) = rest.split_once("\n\n")?;
     let (meaning, rest) = rest.split_once("\n\n## Wrong\n")?;
-    let (wrong, mended) = rest.split_once("\n## Mended\n")?;
+    let (wrong, fixed) = rest.split_once("\n## Fixed\n")?;
     Some(Explanation {
         code,
         title,
         severities: severities.split(", ").map(severity).collect::<Option<_>>()?,
         meaning,
         wrong: snippets(wrong)?,
-        mended: snippets(mended)?,
+        fixed: snippets(fixed)?,
     })
 }
 
@@ -105,14 +105,14 @@ fn snippets(mut part: &'static str) -> Option<Vec<Snippet>> {
 pub fn generated_sections() -> Vec<(&'static str, String)> {
     let (mut table, mut text) = (String::from("| code | severity | means |\n|---|---|---|\n"), String::from("\n"));
     for explanation in explanations() {
-        let Explanation { code, title, severities, meaning, wrong, mended } = explanation;
+        let Explanation { code, title, severities, meaning, wrong, fixed } = explanation;
         let severities: Vec<&str> = severities.into_iter().map(severity_word).collect();
         let severities = severities.join(", ");
         let escaped = title.replace('|', "\\|");
         // Writing to a text does not fail.
         let _ = writeln!(table, "| [`{code}`](#{code}) | {severities} | {escaped} |");
         let _ = write!(text, "### {code}\n\n**{title}** ({severities})\n\n{meaning}\n\n");
-        for (heading, snippets) in [("Wrong", wrong), ("Mended", mended)] {
+        for (heading, snippets) in [("Wrong", wrong), ("Fixed", fixed)] {
             let _ = write!(text, "{heading}:\n\n");
             for Snippet { file, text: lines } in snippets {
                 if let Some(file) = file {
@@ -144,19 +144,19 @@ mod tests {
 
     #[test]
     fn explanations_speak_in_one_voice() {
-        for Explanation { code, title, meaning, wrong, mended, .. } in explanations() {
+        for Explanation { code, title, meaning, wrong, fixed, .. } in explanations() {
             let first = title.chars().next().unwrap();
             assert!(!first.is_uppercase() && !title.ends_with('.'), "{code}: {title}");
             for text in meaning.lines().chain([title]) {
                 assert_eq!(text.matches('`').count() % 2, 0, "{code} has an odd backtick: {text}");
             }
             assert!(meaning.ends_with(['.', ']', '`', ')']), "{code} ends in the middle: {meaning}");
-            let snippets = wrong.iter().chain(&mended).flat_map(|snippet| snippet.text.lines());
+            let snippets = wrong.iter().chain(&fixed).flat_map(|snippet| snippet.text.lines());
             let lines = meaning.lines().map(|line| (line, 80)).chain(snippets.map(|line| (line, 88)));
             for (line, most) in lines {
                 assert!(line.chars().count() <= most, "{code}: too long for a terminal: {line}");
             }
-            assert_ne!(wrong, mended, "{code}");
+            assert_ne!(wrong, fixed, "{code}");
         }
     }
 }

@@ -100,7 +100,7 @@ impl AdminListener {
 }
 
 /// Serves admins until `stop` is ready, then finishes what has begun and ends. What they ask for
-/// is put on the desk.
+/// is sent to the reloader.
 pub async fn serve(
     listener: AdminListener,
     reload: ReloadHandle,

@@ -25,7 +25,7 @@ pub fn fast<'m>(snapshot: &'m Snapshot, messages: &[&'m [u8]]) -> Vec<Option<Vec
 }
 
 /// Answers an `EvaluateRefundRequest` by decoding it: its lists are counted, then it is decoded,
-/// converted, held against the plan, and decided.
+/// converted, checked against the plan, and decided.
 ///
 /// # Errors
 ///

@@ -157,7 +157,7 @@ struct OfPolicy<'m> {
 }
 
 impl<'m> Scratch<'m> {
-    /// A desk for what this snapshot answers.
+    /// Empty buffers for requests that this snapshot answers.
     pub(crate) fn new(snapshot: &'m Snapshot) -> Self {
         // Most orders have one line, and a line is large.
         let order = Order { lines: Vec::with_capacity(1), ..Order::default() };

@@ -164,7 +164,7 @@ impl<'o> Writer<'o> {
     /// A message within this one that is built already.
     pub(crate) fn built(&mut self, number: u32, message: &impl Message) {
         self.key(number, BYTES);
-        // It fails for want of room only, and a vector makes room.
+        // It fails for lack of room only, and a vector makes room.
         let _ = message.encode_length_delimited(self.0);
     }
 

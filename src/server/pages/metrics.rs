@@ -179,7 +179,7 @@ fn candidate(page: &mut Page, candidate: &CandidateReport) {
     let mut requests = page.metric(
         "requite_candidate_requests_total",
         Kind::Counter,
-        "Sampled requests by what came of them: decided the same or otherwise, not readable for the candidate, let go for want of time, panicked.",
+        "Sampled requests by what came of them: decided the same or otherwise, not readable for the candidate, let go for lack of time, panicked.",
     );
     for (result, count) in [
         ("same", compared.saturating_sub(*different)),

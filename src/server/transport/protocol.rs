@@ -3,7 +3,7 @@
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 
-/// The answer to a request that is none of gRPC, as its protocol has it: a status of HTTP, and no more.
+/// The answer to a request that is not gRPC, as its protocol has it: a status of HTTP, and no more.
 pub(crate) fn refusal<B>(request: &Request<B>) -> Option<Response<()>> {
     let (status, allow) = if request.method() != Method::POST {
         (StatusCode::METHOD_NOT_ALLOWED, Some(HeaderValue::from_static("POST")))

@@ -296,7 +296,7 @@ impl<'p> Scene<'p> {
             .unwrap_or(Holds::Yes)
     }
 
-    /// The given facts for want of which a formula has no value.
+    /// The missing facts because of which a formula has no value.
     pub fn missing(&self, formula: &Expr, into: &mut BTreeSet<String>) {
         if self.value(formula) != Ok(None) {
             return;

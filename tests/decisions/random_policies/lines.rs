@@ -224,7 +224,7 @@ struct Open<'p> {
     refunded: i64,
     /// The same with what tenders kept of it.
     gone: i64,
-    /// What the deductions left of the price; `None` for want of a fact.
+    /// What the deductions left of the price; `None` where a fact is missing.
     left: Option<i64>,
     previous: Option<i64>,
     taken: Vec<Taking>,

@@ -247,7 +247,7 @@ impl Model {
     }
 
     /// Whether a colleague changed what is in force, in whatever layout since, and `who` changed nothing after that. All
-    /// of it is within ten minutes. Whatever a start took that was rolled back from may be gone back from.
+    /// of it is within ten minutes. Whatever a start took that was rolled back from may be rolled back from.
     pub fn is_unnoticed_by(&self, who: &str) -> bool {
         let same = self.history.iter().take_while(|entry| says(entry.version) == says(self.in_force())).count();
         let since_own = self.history[same - 1..].iter().take_while(|entry| entry.actor != who);
@@ -271,7 +271,7 @@ impl Model {
             },
         };
         if target != expected {
-            // What is in force is gone back from, and what is gone back past; but for what is older than the target, which
+            // What is in force is rolled back from, and what is gone back past; but for what is older than the target, which
             // was gone back to past it.
             let later: Vec<Version> = self.revisions.iter().copied().take_while(|version| *version != target).collect();
             let came = came(&self.history, target);

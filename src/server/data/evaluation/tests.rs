@@ -38,7 +38,7 @@ fn a_plain_answer_is_the_answer_byte_for_byte() {
         (request.encode_to_vec(), request)
     };
     let mut requests: Vec<_> = files.map(request).collect();
-    // Each comes after each of two others: what is left on the desk makes no difference.
+    // Each comes after each of two others: what the scratch still holds makes no difference.
     requests.extend(requests.clone().into_iter().rev());
     let mut scratch = Scratch::new(&snapshot);
     let mut compared = 0;
