@@ -269,7 +269,7 @@ fn kinds(plan: &Plan, kinds: impl Iterator<Item = u16>) -> Vec<String> {
 fn deductions<'d>(deductions: impl Iterator<Item = &'d Deduction>) -> Value {
     let mut sums = Vec::new();
     for deduction in deductions {
-        add(&mut sums, deduction.kind.slug(), deduction.amount);
+        add(&mut sums, deduction.kind.as_str(), deduction.amount);
     }
     Value::Amounts(sums)
 }

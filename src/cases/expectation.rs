@@ -258,11 +258,11 @@ impl Scope<'_, '_> {
     fn words(&self, vocabulary: Vocabulary) -> Vec<String> {
         let slugs = |all: Vec<&'static str>| all.into_iter().map(str::to_owned).collect();
         match vocabulary {
-            Vocabulary::Outcome => slugs(Outcome::ALL.iter().map(|word| word.slug()).collect()),
+            Vocabulary::Outcome => slugs(Outcome::ALL.iter().map(|word| word.as_str()).collect()),
             Vocabulary::ReasonCode => ReasonCode::ALL.iter().map(|code| written(*code)).collect(),
-            Vocabulary::Party => slugs(LiableParty::ALL.iter().map(|word| word.slug()).collect()),
-            Vocabulary::Deduction => slugs(DeductionKind::ALL.iter().map(|word| word.slug()).collect()),
-            Vocabulary::Method => slugs(RefundMethod::ALL.iter().map(|word| word.slug()).collect()),
+            Vocabulary::Party => slugs(LiableParty::ALL.iter().map(|word| word.as_str()).collect()),
+            Vocabulary::Deduction => slugs(DeductionKind::ALL.iter().map(|word| word.as_str()).collect()),
+            Vocabulary::Method => slugs(RefundMethod::ALL.iter().map(|word| word.as_str()).collect()),
             Vocabulary::RuleEffect => slugs(vec!["sufficient", "insufficient", "not_required"]),
             Vocabulary::Evidence => self.request.claim.evidence.iter().map(|piece| piece.id.to_owned()).collect(),
             Vocabulary::Tender => self.request.order.tenders.iter().map(|tender| tender.id.to_owned()).collect(),
@@ -328,7 +328,7 @@ impl Vocabulary {
 
 /// A reason code as policies write it.
 pub(super) fn written(code: ReasonCode) -> String {
-    code.slug().to_ascii_uppercase()
+    code.as_str().to_ascii_uppercase()
 }
 
 /// Reports a key that means nothing here.

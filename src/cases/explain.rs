@@ -91,7 +91,7 @@ impl Explained<'_, '_, '_> {
     fn held_back(&self) -> Option<String> {
         let currency = self.plan().currencies.get(usize::from(self.observed.facts.currency))?;
         let amount = |amount: Amount| currency.decimal(amount);
-        let held = self.line.deductions.iter().map(|it| format!("{} {}", amount(it.amount), it.kind.slug()));
+        let held = self.line.deductions.iter().map(|it| format!("{} {}", amount(it.amount), it.kind.as_str()));
         let held: Vec<String> = held.collect();
         (!held.is_empty()).then(|| format!("of {} it holds back {}", amount(self.line.base), held.join(" and ")))
     }

@@ -355,7 +355,7 @@ impl<'c> Names<'_, 'c> {
         Line {
             id: self.text("line_id", diagnostics).map_or("line", |(id, _)| id),
             product_type: self.str("product_type", diagnostics),
-            stage: self.word("stage", "stage", OrderStage::ALL, OrderStage::slug, diagnostics),
+            stage: self.word("stage", "stage", OrderStage::ALL, OrderStage::as_str, diagnostics),
             sub_stage: self.str("sub_stage", diagnostics),
             paid: self.money("paid", diagnostics),
             list_price: self.money("list_price", diagnostics),

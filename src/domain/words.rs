@@ -5,6 +5,11 @@
 
 use std::fmt;
 
+/// The error of a text that is no word of a closed set.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the set has no such word")]
+pub struct UnknownWord;
+
 /// Declares an enum whose variants each have one slug.
 macro_rules! closed_set {
     (
@@ -21,14 +26,8 @@ macro_rules! closed_set {
 
             /// The word as policies, cases and reports write it.
             #[must_use]
-            pub const fn slug(self) -> &'static str {
+            pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $slug),+ }
-            }
-
-            /// The word written so, if the set has it.
-            #[must_use]
-            pub fn from_slug(slug: &str) -> Option<Self> {
-                match slug { $($slug => Some(Self::$variant),)+ _ => None }
             }
 
             /// The place of the word in [`Self::ALL`].
@@ -44,9 +43,17 @@ macro_rules! closed_set {
             }
         }
 
+        impl std::str::FromStr for $name {
+            type Err = $crate::domain::words::UnknownWord;
+
+            fn from_str(word: &str) -> Result<Self, Self::Err> {
+                match word { $($slug => Ok(Self::$variant),)+ _ => Err($crate::domain::words::UnknownWord) }
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.slug())
+                f.write_str(self.as_str())
             }
         }
     };
@@ -248,9 +255,9 @@ mod tests {
     #[test]
     fn slugs_lead_back_to_their_words() {
         for &code in ReasonCode::ALL {
-            assert_eq!(ReasonCode::from_slug(code.slug()), Some(code));
+            assert_eq!(code.as_str().parse(), Ok(code));
             assert_eq!(ReasonCode::from_index(code.index()), Some(code));
         }
-        assert_eq!(OrderStage::from_slug("shipped"), None);
+        assert_eq!("shipped".parse::<OrderStage>(), Err(UnknownWord));
     }
 }

@@ -213,7 +213,7 @@ impl Activations {
         let Activated { digest, trigger, actor, at, .. } = self.origin()?;
         let by_admin = matches!(trigger, ReloadTrigger::Rollback | ReloadTrigger::Promotion);
         let same = self.entries.front().is_some_and(|in_force| in_force.content().says_as(content));
-        (by_admin && !same).then(|| format!("replaces {digest}: {} by `{actor}` at {at}", trigger.slug()))
+        (by_admin && !same).then(|| format!("replaces {digest}: {} by `{actor}` at {at}", trigger.as_str()))
     }
 
     /// Ends the withdrawal of a revision, and of every revision that says the same.

@@ -42,7 +42,7 @@ pub(super) fn applied(trigger: ReloadTrigger, actor: &str, activation: Activatio
     report(&ready.held.warnings);
     let cases_passed = ready.held.cases_passed;
     let actor = Some(actor).filter(|actor| !actor.is_empty());
-    tracing::info!(trigger = trigger.slug(), actor, %before, %after, generation, cases_passed, "policies applied");
+    tracing::info!(trigger = trigger.as_str(), actor, %before, %after, generation, cases_passed, "policies applied");
 }
 
 /// State before: bad if something was wrong that no longer is.
@@ -54,7 +54,7 @@ pub(super) enum Before {
 
 pub(super) fn unchanged(trigger: ReloadTrigger, in_force: Digest, before: Before) {
     let asked = ReloadTrigger::Signal <= trigger;
-    let trigger = trigger.slug();
+    let trigger = trigger.as_str();
     match before {
         Before::Bad => tracing::info!(trigger, %in_force, "policies are again what is in force"),
         Before::Good if asked => tracing::info!(trigger, %in_force, "policies unchanged"),
@@ -63,7 +63,7 @@ pub(super) fn unchanged(trigger: ReloadTrigger, in_force: Digest, before: Before
 }
 
 pub(super) fn kept_out(trigger: ReloadTrigger, source: Digest, in_force: Digest, withdrawal: Option<&Withdrawal>) {
-    let trigger = trigger.slug();
+    let trigger = trigger.as_str();
     match withdrawal {
         Some(withdrawal) => tracing::warn!(
             trigger,
@@ -89,7 +89,7 @@ pub(super) fn known_bad(digest: Digest, in_force: Digest) {
 pub(super) fn rejected(trigger: ReloadTrigger, in_force: Digest, rejection: &Rejection, restart: &RestartForecast) {
     let errors = rejection.diagnostics.iter().filter(|diagnostic| diagnostic.severity.is_error()).count();
     tracing::error!(
-        trigger = trigger.slug(),
+        trigger = trigger.as_str(),
         digest = %rejection.digest,
         %in_force,
         errors,
@@ -101,7 +101,7 @@ pub(super) fn rejected(trigger: ReloadTrigger, in_force: Digest, rejection: &Rej
 
 pub(super) fn unreadable(trigger: ReloadTrigger, in_force: Digest, error: &SourceError, restart: &RestartForecast) {
     tracing::error!(
-        trigger = trigger.slug(),
+        trigger = trigger.as_str(),
         %in_force,
         "policies unreadable: the ones in force keep serving, {}",
         would(restart)

@@ -343,7 +343,7 @@ impl Reloader {
         let Ready { held, changes } = ready;
         let replaced = self.replaces_colleagues(requester, held.content);
         let activation = self.activator.activate(over, Arc::clone(&held.plans)).map_err(|conflict| {
-            tracing::error!(%conflict, trigger = trigger.slug(), "policies not applied, this is a bug");
+            tracing::error!(%conflict, trigger = trigger.as_str(), "policies not applied, this is a bug");
             Refusal::OtherInForce { expected: over.digest, found: conflict.found, origin: None }
         })?;
         let at = clock::now();
@@ -400,7 +400,7 @@ impl Reloader {
     fn replaced_by(&self, trigger: ReloadTrigger, content: Content) -> Option<String> {
         let unasked = matches!(trigger, ReloadTrigger::Poll | ReloadTrigger::FileChange | ReloadTrigger::Signal);
         let reason = self.state.activations.replaced_by(content).filter(|_| unasked)?;
-        tracing::warn!(trigger = trigger.slug(), source = %content.digest, "the source {reason}");
+        tracing::warn!(trigger = trigger.as_str(), source = %content.digest, "the source {reason}");
         Some(reason)
     }
 

@@ -194,7 +194,7 @@ impl ReloaderState {
     fn replaced(&self) -> Option<String> {
         let Activated { trigger, actor, reason, .. } = self.activations.origin()?;
         let unasked = actor.is_empty() && !reason.is_empty();
-        unasked.then(|| format!("what is in force came from the source ({}) and {reason}", trigger.slug()))
+        unasked.then(|| format!("what is in force came from the source ({}) and {reason}", trigger.as_str()))
     }
 
     /// That what is in force was rolled back from: a start takes what the source holds, whatever that is.

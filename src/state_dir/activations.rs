@@ -81,7 +81,7 @@ pub fn write(history: &Activations) -> Result<Vec<u8>, ChecksumError> {
             fallback: fallback.then_some(true),
             policies: policies.iter().map(policy).collect(),
             further_policies: *further_policies,
-            trigger: trigger.slug().to_owned(),
+            trigger: trigger.as_str().to_owned(),
             actor: actor.clone(),
             reason: reason.clone(),
             at: at.to_string(),

@@ -43,7 +43,7 @@ pub fn write(kept: &HistoryEntry) -> Result<Vec<u8>, ChecksumError> {
         semantic: semantic.map(|semantic| semantic.to_string()),
         text_bytes: *text_bytes,
         activated_at: activated_at.to_string(),
-        trigger: trigger.slug().to_owned(),
+        trigger: trigger.as_str().to_owned(),
         actor: actor.clone(),
         reason: reason.clone(),
         known_good: *known_good == KnownGood::Yes,

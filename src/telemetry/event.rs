@@ -165,7 +165,7 @@ impl HeadersRefused {
         let Self { listener } = self;
         counts::headers_refused(listener);
         if let Some(suppressed) = LIMITERS.get(listener as usize).and_then(LogLimiter::permit) {
-            let listener = listener.slug();
+            let listener = listener.as_str();
             tracing::info!(listener, suppressed, "a call was refused whose headers are above their limit");
         }
     }
@@ -179,7 +179,7 @@ impl NotGrpc {
         let Self { listener } = self;
         counts::not_grpc(listener);
         if let Some(suppressed) = LIMITERS.get(listener as usize).and_then(LogLimiter::permit) {
-            let listener = listener.slug();
+            let listener = listener.as_str();
             tracing::info!(listener, suppressed, "a request was refused that is not gRPC");
         }
     }
@@ -235,7 +235,7 @@ impl ConnectionRefused {
         counts::connection_refused(listener, refusal);
         let limiter = LIMITERS.get(listener as usize).and_then(|limiters| limiters.get(refusal as usize));
         if let Some(suppressed) = limiter.and_then(LogLimiter::permit) {
-            let (listener, reason) = (listener.slug(), refusal.slug());
+            let (listener, reason) = (listener.as_str(), refusal.as_str());
             tracing::warn!(listener, reason, suppressed, "a connection was refused");
         }
     }
@@ -250,7 +250,7 @@ impl ConnectionClosed {
         counts::connection_closed(listener, closure);
         let limiter = LIMITERS.get(listener as usize).and_then(|limiters| limiters.get(closure as usize));
         if let Some(suppressed) = limiter.and_then(LogLimiter::permit) {
-            let (listener, reason) = (listener.slug(), closure.slug());
+            let (listener, reason) = (listener.as_str(), closure.as_str());
             tracing::info!(listener, reason, suppressed, "a connection was closed");
         }
     }
@@ -263,7 +263,7 @@ impl Shed {
         let Self { reason } = self;
         counts::shed(reason);
         if let Some(suppressed) = LIMITERS.get(reason as usize).and_then(LogLimiter::permit) {
-            tracing::warn!(reason = reason.slug(), suppressed, "a call was turned away for lack of room");
+            tracing::warn!(reason = reason.as_str(), suppressed, "a call was turned away for lack of room");
         }
     }
 }

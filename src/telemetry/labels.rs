@@ -16,7 +16,7 @@ impl LineLoss {
     pub(super) const ALL: [Self; 3] = [Self::Event, Self::Audit, Self::Unwritable];
 
     /// The word for it in metrics.
-    pub(super) const fn slug(self) -> &'static str {
+    pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Event => "event",
             Self::Audit => "audit",
@@ -135,7 +135,7 @@ impl Refusal {
 
     /// The word for it in metrics and logs.
     #[must_use]
-    pub const fn slug(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Full => "full",
             Self::PeerShare => "peer_share",
@@ -159,7 +159,7 @@ impl Closure {
 
     /// The word for it in metrics and logs.
     #[must_use]
-    pub const fn slug(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::NoGreeting => "no_greeting",
             Self::Protocol => "protocol",
@@ -179,7 +179,7 @@ impl ShedReason {
 
     /// The word for it in metrics and logs.
     #[must_use]
-    pub const fn slug(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Overloaded => "overloaded",
             Self::CallerOverShare => "caller_over_share",
@@ -194,7 +194,7 @@ impl BufferKind {
 
     /// The word for it in metrics.
     #[must_use]
-    pub const fn slug(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Requests => "requests",
             Self::Answers => "answers",
@@ -208,7 +208,7 @@ impl Listener {
 
     /// The word for it in metrics and logs.
     #[must_use]
-    pub const fn slug(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Data => "data",
             Self::Admin => "admin",
@@ -225,12 +225,12 @@ impl ReloadTrigger {
     /// The trigger of this word.
     #[must_use]
     pub fn of_slug(slug: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|trigger| trigger.slug() == slug)
+        Self::ALL.into_iter().find(|trigger| trigger.as_str() == slug)
     }
 
     /// The word for it in metrics and logs.
     #[must_use]
-    pub const fn slug(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Start => "start",
             Self::Poll => "poll",
@@ -248,7 +248,7 @@ impl ReloadTrigger {
         match self {
             Self::Admin => "reload",
             Self::FileChange => "file change",
-            Self::Start | Self::Poll | Self::Signal | Self::Rollback | Self::Promotion => self.slug(),
+            Self::Start | Self::Poll | Self::Signal | Self::Rollback | Self::Promotion => self.as_str(),
         }
     }
 }
@@ -268,7 +268,7 @@ impl ReloadResult {
 
     /// The word for it in metrics and logs.
     #[must_use]
-    pub const fn slug(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Applied => "applied",
             Self::Unchanged => "unchanged",

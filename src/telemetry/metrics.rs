@@ -46,8 +46,8 @@ fn counters(meter: &Meter) {
         .with_description("Claims decided, by outcome and primary reason code.")
         .with_callback(|observer| {
             for (outcome, reason, count) in counts::decisions().into_iter().filter(|(_, _, count)| *count != 0) {
-                let reason = reason.map_or("none", ReasonCode::slug);
-                let labels = [KeyValue::new("outcome", outcome.slug()), KeyValue::new("reason_code", reason)];
+                let reason = reason.map_or("none", ReasonCode::as_str);
+                let labels = [KeyValue::new("outcome", outcome.as_str()), KeyValue::new("reason_code", reason)];
                 observer.observe(count, &labels);
             }
         })
@@ -58,7 +58,7 @@ fn counters(meter: &Meter) {
         .with_description("Attempts to put policies in force, by trigger and result.")
         .with_callback(|observer| {
             for (trigger, result, count) in counts::reloads().into_iter().filter(|(_, _, count)| *count != 0) {
-                let labels = [KeyValue::new("trigger", trigger.slug()), KeyValue::new("result", result.slug())];
+                let labels = [KeyValue::new("trigger", trigger.as_str()), KeyValue::new("result", result.as_str())];
                 observer.observe(count, &labels);
             }
         })
@@ -79,7 +79,7 @@ fn counters(meter: &Meter) {
         .with_description("Log lines that were dropped, by kind.")
         .with_callback(|observer| {
             for (loss, lines) in counts::all_log_lines_lost() {
-                observer.observe(lines, &[KeyValue::new("kind", loss.slug())]);
+                observer.observe(lines, &[KeyValue::new("kind", loss.as_str())]);
             }
         })
         .build();
@@ -111,7 +111,7 @@ fn misuse(meter: &Meter) {
         .with_description("Calls that were refused because their headers are above the limit, by listener.")
         .with_callback(|observer| {
             for (listener, count) in counts::all_headers_refused() {
-                observer.observe(count, &[KeyValue::new("listener", listener.slug())]);
+                observer.observe(count, &[KeyValue::new("listener", listener.as_str())]);
             }
         })
         .build();
@@ -121,7 +121,7 @@ fn misuse(meter: &Meter) {
         .with_description("Requests that were refused because they are not gRPC, by listener.")
         .with_callback(|observer| {
             for (listener, count) in counts::all_not_grpc() {
-                observer.observe(count, &[KeyValue::new("listener", listener.slug())]);
+                observer.observe(count, &[KeyValue::new("listener", listener.as_str())]);
             }
         })
         .build();
@@ -182,7 +182,7 @@ fn calls(meter: &Meter) {
         .with_description("Calls turned away for lack of room, by reason.")
         .with_callback(|observer| {
             for (reason, count) in counts::all_shed() {
-                observer.observe(count, &[KeyValue::new("reason", reason.slug())]);
+                observer.observe(count, &[KeyValue::new("reason", reason.as_str())]);
             }
         })
         .build();
@@ -192,7 +192,7 @@ fn calls(meter: &Meter) {
         .with_description("Connections that were not taken, by listener and reason.")
         .with_callback(|observer| {
             for (listener, refusal, count) in counts::connections_refused() {
-                let labels = [KeyValue::new("listener", listener.slug()), KeyValue::new("reason", refusal.slug())];
+                let labels = [KeyValue::new("listener", listener.as_str()), KeyValue::new("reason", refusal.as_str())];
                 observer.observe(count, &labels);
             }
         })
@@ -203,7 +203,7 @@ fn calls(meter: &Meter) {
         .with_description("Connections that were closed by the server before the stop, by listener and reason.")
         .with_callback(|observer| {
             for (listener, closure, count) in counts::connections_closed() {
-                let labels = [KeyValue::new("listener", listener.slug()), KeyValue::new("reason", closure.slug())];
+                let labels = [KeyValue::new("listener", listener.as_str()), KeyValue::new("reason", closure.as_str())];
                 observer.observe(count, &labels);
             }
         })
@@ -214,7 +214,7 @@ fn calls(meter: &Meter) {
         .with_description("Bytes held of requests and answers that are under way, by kind.")
         .with_callback(|gauge| {
             for (kind, bytes) in counts::buffered_bytes() {
-                gauge.observe(bytes, &[KeyValue::new("kind", kind.slug())]);
+                gauge.observe(bytes, &[KeyValue::new("kind", kind.as_str())]);
             }
         })
         .build();

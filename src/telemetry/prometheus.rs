@@ -22,7 +22,7 @@ pub fn page() -> Page {
         "Attempts to put policies in force, by what asked for it and what came of it.",
     );
     for (trigger, result, count) in counts::reloads() {
-        reloads.sample(&[("trigger", trigger.slug()), ("result", result.slug())], count);
+        reloads.sample(&[("trigger", trigger.as_str()), ("result", result.as_str())], count);
     }
     page.metric("requite_state_failures_total", Kind::Counter, "Writes of the state directory that failed.")
         .sample(&[], counts::all_not_kept());
@@ -36,7 +36,7 @@ pub fn page() -> Page {
         "Log lines that were dropped: an event or an audit record without room, or a log that cannot be written.";
     let mut lost = page.metric("requite_log_lines_dropped_total", Kind::Counter, help);
     for (loss, lines) in counts::all_log_lines_lost() {
-        lost.sample(&[("kind", loss.slug())], lines);
+        lost.sample(&[("kind", loss.as_str())], lines);
     }
     named(&mut page, "requite_panics_total", "Panics that were caught. Each is a bug.", ["method"], counts::panics());
     named(
@@ -63,8 +63,8 @@ fn decisions(page: &mut Page) {
     let help = "Claims decided, by outcome and primary reason code.";
     let mut decisions = page.metric("requite_decisions_total", Kind::Counter, help);
     for (outcome, reason, count) in counts::decisions() {
-        let reason = reason.map_or("none", ReasonCode::slug);
-        decisions.sample(&[("outcome", outcome.slug()), ("reason_code", reason)], count);
+        let reason = reason.map_or("none", ReasonCode::as_str);
+        decisions.sample(&[("outcome", outcome.as_str()), ("reason_code", reason)], count);
     }
 }
 
@@ -100,7 +100,7 @@ fn calls(page: &mut Page) {
     let help = "Calls turned away for lack of room, by reason.";
     let mut shed = page.metric("requite_requests_shed_total", Kind::Counter, help);
     for (reason, count) in counts::all_shed() {
-        shed.sample(&[("reason", reason.slug())], count);
+        shed.sample(&[("reason", reason.as_str())], count);
     }
     let help = "How long calls waited to be answered, in the last window that was measured, in seconds.";
     page.metric("requite_queue_delay_seconds", Kind::Gauge, help).sample(&[], seconds(overload::queue_delay()));
@@ -109,17 +109,17 @@ fn calls(page: &mut Page) {
     let help = "Bytes held of requests and answers that are under way, by kind.";
     let mut buffered = page.metric("requite_buffered_bytes", Kind::Gauge, help);
     for (kind, bytes) in counts::buffered_bytes() {
-        buffered.sample(&[("kind", kind.slug())], bytes);
+        buffered.sample(&[("kind", kind.as_str())], bytes);
     }
     let help = "Calls that were refused because their headers are above the limit, by listener.";
     let mut headers = page.metric("requite_headers_refused_total", Kind::Counter, help);
     for (listener, count) in counts::all_headers_refused() {
-        headers.sample(&[("listener", listener.slug())], count);
+        headers.sample(&[("listener", listener.as_str())], count);
     }
     let help = "Requests that were refused because they are not gRPC, by listener.";
     let mut not_grpc = page.metric("requite_not_grpc_total", Kind::Counter, help);
     for (listener, count) in counts::all_not_grpc() {
-        not_grpc.sample(&[("listener", listener.slug())], count);
+        not_grpc.sample(&[("listener", listener.as_str())], count);
     }
     let help = "Times that a call kept a thread that answers others for more than 5 ms.";
     page.metric("requite_threads_held_total", Kind::Counter, help).sample(&[], counts::threads_held());
@@ -145,21 +145,21 @@ fn connections(page: &mut Page) {
     let counted = counts::connections();
     let mut taken = page.metric("requite_connections_total", Kind::Counter, "Connections taken, by listener.");
     for (listener, count, _) in &counted {
-        taken.sample(&[("listener", listener.slug())], count);
+        taken.sample(&[("listener", listener.as_str())], count);
     }
     let mut open = page.metric("requite_connections_open", Kind::Gauge, "Connections that are open, by listener.");
     for (listener, _, count) in &counted {
-        open.sample(&[("listener", listener.slug())], count);
+        open.sample(&[("listener", listener.as_str())], count);
     }
     let help = "Connections that were not taken, by listener and reason.";
     let mut refused = page.metric("requite_connections_refused_total", Kind::Counter, help);
     for (listener, refusal, count) in counts::connections_refused() {
-        refused.sample(&[("listener", listener.slug()), ("reason", refusal.slug())], count);
+        refused.sample(&[("listener", listener.as_str()), ("reason", refusal.as_str())], count);
     }
     let help = "Connections that were closed by the server before the stop, by listener and reason.";
     let mut closed = page.metric("requite_connections_closed_total", Kind::Counter, help);
     for (listener, closure, count) in counts::connections_closed() {
-        closed.sample(&[("listener", listener.slug()), ("reason", closure.slug())], count);
+        closed.sample(&[("listener", listener.as_str()), ("reason", closure.as_str())], count);
     }
 }
 

@@ -102,7 +102,7 @@ impl DecisionAttributes<'_> {
         policy(span, policy_id, policy_version, digest);
         span.record("requite.decision.id", decision_id);
         span.record("requite.rule", rule);
-        span.record("requite.outcome", outcome.slug());
+        span.record("requite.outcome", outcome.as_str());
     }
 }
 

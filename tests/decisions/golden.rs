@@ -123,7 +123,7 @@ fn row_from_json(row: &Value) -> Row {
     let text = |name: &str| row[name].as_str().unwrap_or_else(|| panic!("{row} has no text `{name}`"));
     assert_eq!(text("currency"), "CNY");
     let input: HashMap<&str, &str> = text("input").split(' ').map(|pair| pair.split_once('=').unwrap()).collect();
-    let fault = LiableParty::from_slug(&input["fault"].to_lowercase()).unwrap();
+    let fault = input["fault"].to_lowercase().parse::<LiableParty>().unwrap();
     let declared_cost = match (input["declared_cost"], fault) {
         // The larger of the share and no cost: the rule of the rows takes none for zero, and the
         // policy wants to hear of it where it counts.

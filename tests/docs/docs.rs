@@ -306,13 +306,13 @@ fn closed_sets_are_complete_and_in_order() {
         rows.map(|row| row.split('`').nth(1).unwrap().to_owned()).collect()
     };
     let all = |words: Vec<&str>| words.into_iter().map(str::to_owned).collect::<Vec<_>>();
-    assert_eq!(slugs("Stages"), all(OrderStage::ALL.iter().map(|word| word.slug()).collect()));
-    assert_eq!(slugs("Liable parties"), all(LiableParty::ALL.iter().map(|word| word.slug()).collect()));
-    assert_eq!(slugs("Request types"), all(RequestType::ALL.iter().map(|word| word.slug()).collect()));
-    assert_eq!(slugs("Outcomes"), all(Outcome::ALL.iter().map(|word| word.slug()).collect()));
-    assert_eq!(slugs("Deduction kinds"), all(DeductionKind::ALL.iter().map(|word| word.slug()).collect()));
-    assert_eq!(slugs("Refund methods"), all(RefundMethod::ALL.iter().map(|word| word.slug()).collect()));
-    let codes: Vec<String> = ReasonCode::ALL.iter().map(|code| code.slug().to_ascii_uppercase()).collect();
+    assert_eq!(slugs("Stages"), all(OrderStage::ALL.iter().map(|word| word.as_str()).collect()));
+    assert_eq!(slugs("Liable parties"), all(LiableParty::ALL.iter().map(|word| word.as_str()).collect()));
+    assert_eq!(slugs("Request types"), all(RequestType::ALL.iter().map(|word| word.as_str()).collect()));
+    assert_eq!(slugs("Outcomes"), all(Outcome::ALL.iter().map(|word| word.as_str()).collect()));
+    assert_eq!(slugs("Deduction kinds"), all(DeductionKind::ALL.iter().map(|word| word.as_str()).collect()));
+    assert_eq!(slugs("Refund methods"), all(RefundMethod::ALL.iter().map(|word| word.as_str()).collect()));
+    let codes: Vec<String> = ReasonCode::ALL.iter().map(|code| code.as_str().to_ascii_uppercase()).collect();
     assert_eq!(slugs("Reason codes"), codes);
 }
 

@@ -296,7 +296,7 @@ fn command(program: &Path, setup: Setup, tokens: &Path) -> Command {
 
 /// Every right that there is.
 fn rights() -> String {
-    Right::ALL.map(Right::slug).join(",")
+    Right::ALL.map(Right::as_str).join(",")
 }
 
 /// Data, admin and pages, as the program prints them.

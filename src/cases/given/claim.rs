@@ -10,9 +10,9 @@ use crate::policy::tree::{Node, NodeKind};
 impl<'c> Names<'_, 'c> {
     pub(super) fn claim(&self, diagnostics: &mut Diagnostics<'_, '_>) -> Claim<'c> {
         Claim {
-            request_type: self.word("request_type", "request type", RequestType::ALL, RequestType::slug, diagnostics),
+            request_type: self.word("request_type", "request type", RequestType::ALL, RequestType::as_str, diagnostics),
             reason: self.str("reason", diagnostics),
-            liable_party: self.word("liable_party", "liable party", LiableParty::ALL, LiableParty::slug, diagnostics),
+            liable_party: self.word("liable_party", "liable party", LiableParty::ALL, LiableParty::as_str, diagnostics),
             text: self.str("text", diagnostics),
             promised_actual: self
                 .list("promised_actual", diagnostics)

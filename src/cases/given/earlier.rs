@@ -20,9 +20,9 @@ impl<'c> Names<'_, 'c> {
             find(own, name).and_then(|node| scalar(node, diagnostics))
         };
         let what = text("what", diagnostics).and_then(|(word, span)| {
-            let kind = AmountKind::from_slug(word);
+            let kind = word.parse::<AmountKind>().ok();
             if kind.is_none() {
-                let known: Vec<String> = AmountKind::ALL.iter().map(|kind| kind.slug().to_owned()).collect();
+                let known: Vec<String> = AmountKind::ALL.iter().map(|kind| kind.as_str().to_owned()).collect();
                 unknown_word(word, span, "kind of amount", &known, diagnostics);
             }
             kind

@@ -96,7 +96,7 @@ pub fn own_rounding(
 
 /// The kind of a deduction that a rule may take.
 pub fn kind(written: &StepNode, names: &Names, diagnostics: &mut Diagnostics<'_, '_>) -> Option<DeductionKind> {
-    if let Some(kind) = DeductionKind::from_slug(written.kind.text()).filter(|kind| ENGINE_KINDS.contains(kind)) {
+    if let Some(kind) = written.kind.text().parse::<DeductionKind>().ok().filter(|kind| ENGINE_KINDS.contains(kind)) {
         diagnostics.error(
             "unknown-word",
             written.kind.span(),
@@ -106,8 +106,8 @@ pub fn kind(written: &StepNode, names: &Names, diagnostics: &mut Diagnostics<'_,
         return None;
     }
     let kinds: Vec<_> = DeductionKind::ALL.iter().copied().filter(|kind| !ENGINE_KINDS.contains(kind)).collect();
-    let kind = word(&written.kind.0, "kind of deduction", &kinds, DeductionKind::slug, diagnostics)?;
-    if names.never_deduct.iter().any(|never| never == kind.slug()) {
+    let kind = word(&written.kind.0, "kind of deduction", &kinds, DeductionKind::as_str, diagnostics)?;
+    if names.never_deduct.iter().any(|never| never == kind.as_str()) {
         let message = format!("this policy never deducts a `{kind}`");
         diagnostics.error(
             "forbidden-deduction",

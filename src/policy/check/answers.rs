@@ -84,7 +84,7 @@ pub(super) fn reason_codes(written: &OneOrMany<Text>, diagnostics: &mut Diagnost
     let mut codes = ReasonCodes::default();
     let mut good = true;
     for text in &written.0 {
-        let found = ReasonCode::ALL.iter().copied().find(|code| code.slug().to_ascii_uppercase() == text.value);
+        let found = ReasonCode::ALL.iter().copied().find(|code| code.as_str().to_ascii_uppercase() == text.value);
         match found {
             Some(code) if codes.contains(code) => {
                 diagnostics.error(
@@ -96,7 +96,8 @@ pub(super) fn reason_codes(written: &OneOrMany<Text>, diagnostics: &mut Diagnost
             }
             Some(code) => codes.insert(code),
             None => {
-                let known: Vec<String> = ReasonCode::ALL.iter().map(|code| code.slug().to_ascii_uppercase()).collect();
+                let known: Vec<String> =
+                    ReasonCode::ALL.iter().map(|code| code.as_str().to_ascii_uppercase()).collect();
                 let help = diagnostics
                     .suggestion(&text.value.to_ascii_uppercase(), known.iter().map(String::as_str))
                     .map_or_else(

@@ -36,7 +36,7 @@ pub fn reasons(
             let liable = reason
                 .liable
                 .as_ref()
-                .and_then(|liable| word(&liable.0, "liable party", LiableParty::ALL, LiableParty::slug, diagnostics));
+                .and_then(|liable| word(&liable.0, "liable party", LiableParty::ALL, LiableParty::as_str, diagnostics));
             let requirement =
                 reason.evidence.as_ref().and_then(|name| requirement(name, requirements, broken, diagnostics));
             Reason {

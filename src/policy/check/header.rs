@@ -178,9 +178,15 @@ fn vocabularies(policy: &Policy, currencies: &[Currency], diagnostics: &mut Diag
             *place = vocabulary;
         }
     };
-    put(VocabularyId::STAGE, closed("stage", OrderStage::ALL.iter().map(|word| word.slug()).collect()));
-    put(VocabularyId::LIABLE_PARTY, closed("liable party", LiableParty::ALL.iter().map(|word| word.slug()).collect()));
-    put(VocabularyId::REQUEST_TYPE, closed("request type", RequestType::ALL.iter().map(|word| word.slug()).collect()));
+    put(VocabularyId::STAGE, closed("stage", OrderStage::ALL.iter().map(|word| word.as_str()).collect()));
+    put(
+        VocabularyId::LIABLE_PARTY,
+        closed("liable party", LiableParty::ALL.iter().map(|word| word.as_str()).collect()),
+    );
+    put(
+        VocabularyId::REQUEST_TYPE,
+        closed("request type", RequestType::ALL.iter().map(|word| word.as_str()).collect()),
+    );
     put(VocabularyId::REASON, open("reason", &reasons, VOCABULARY_WORDS_MAX, diagnostics));
     put(VocabularyId::CHANNEL, open("channel", &slugs(policy.channels.as_deref()), VOCABULARY_WORDS_MAX, diagnostics));
     put(

@@ -200,7 +200,7 @@ fn unnamed_kinds(effect: &RuleEffect) -> impl Iterator<Item = &'static str> {
         Action::Deny(_) | Action::Ask(_) | Action::Review(_) => &[],
     };
     let unnamed = |step: &&Step| step.scope == StepScope::Order && step.order_amount.is_none();
-    steps.iter().filter(unnamed).map(|step| step.kind.slug())
+    steps.iter().filter(unnamed).map(|step| step.kind.as_str())
 }
 
 /// Checks one amount beside the refund: its own, or one of the order.

@@ -34,7 +34,7 @@ pub fn rules(
 ) -> Vec<Rule> {
     let policy = &document.policy;
     for kind in policy.never_deduct.as_deref().unwrap_or(&[]) {
-        word(&kind.0, "kind of deduction", DeductionKind::ALL, DeductionKind::slug, diagnostics);
+        word(&kind.0, "kind of deduction", DeductionKind::ALL, DeductionKind::as_str, diagnostics);
     }
     if let Some(first_over) = policy.rules.get(RULES_MAX) {
         diagnostics.error(
@@ -174,7 +174,7 @@ fn effect(
     let compensations = extras(rule.compensate.as_ref());
     let amounts_due = extras(rule.amount_due.as_ref());
     let method = rule.method.as_ref().map_or(Some(RefundMethod::OriginalPayment), |slug| {
-        word(&slug.0, "refund method", RefundMethod::ALL, RefundMethod::slug, diagnostics)
+        word(&slug.0, "refund method", RefundMethod::ALL, RefundMethod::as_str, diagnostics)
     });
     let action = action?;
     let misplaced = |key: &str, of: &str, diagnostics: &mut Diagnostics<'_, '_>| {

@@ -34,7 +34,7 @@ impl Right {
 
     /// The word for it in the file.
     #[must_use]
-    pub const fn slug(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Read => "read",
             Self::Validate => "validate",
@@ -61,7 +61,7 @@ impl Rights {
     fn parse(text: &str) -> Option<Self> {
         let mut rights = Self::default();
         for word in text.split(',') {
-            let right = Right::ALL.into_iter().find(|right| right.slug() == word)?;
+            let right = Right::ALL.into_iter().find(|right| right.as_str() == word)?;
             if rights.has(right) {
                 return None;
             }
@@ -228,7 +228,7 @@ impl Unrecognised {
         ["nothing_shown", "bad_header", "unknown_token", "unknown_certificate", "expired"];
 
     /// The word for it in metrics and logs.
-    pub(crate) const fn slug(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Nothing => "nothing_shown",
             Self::BadHeader => "bad_header",
@@ -272,7 +272,7 @@ impl Shown {
     }
 
     /// The word for it in audit records.
-    pub(crate) const fn slug(&self) -> &'static str {
+    pub(crate) const fn as_str(&self) -> &'static str {
         match self {
             Self::Token(_) => "token",
             Self::Certificate(_) => "certificate",

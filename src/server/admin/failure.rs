@@ -59,7 +59,7 @@ impl AdminFailure {
             Self::Call(failure) => failure.status(),
             Self::Unauthenticated(cause) => Status::new(Code::Unauthenticated, cause.told()),
             Self::NotPermitted { right } => {
-                let right = right.slug();
+                let right = right.as_str();
                 let message = format!("the right `{right}` is missing");
                 with_info(Code::PermissionDenied, message, "RIGHT_MISSING", &[("right", right.to_owned())])
             }
@@ -139,7 +139,7 @@ fn other_in_force(expected: Digest, found: Digest, origin: Option<&Activated>) -
     );
     let mut facts = vec![("expected", expected.to_string()), ("found", found.to_string())];
     if let Some(Activated { trigger, actor, at, .. }) = origin {
-        let (trigger, at) = (trigger.slug().to_owned(), at.to_string());
+        let (trigger, at) = (trigger.as_str().to_owned(), at.to_string());
         facts.extend([("trigger", trigger), ("actor", clip(actor)), ("activated_at", at)]);
     }
     with_info(Code::Aborted, message, "POLICY_DIGEST_MISMATCH", &facts)
@@ -182,7 +182,7 @@ fn held_back(held: &HeldBack) -> Status {
             format!(
                 "the source still holds {source}, and {digest} was put in force instead (by {who}, {}, at \
                  {activated_at}{why}): `expected_digest` replaces it all the same",
-                trigger.slug()
+                trigger.as_str()
             )
         }
     };

@@ -137,7 +137,7 @@ impl Shared {
                 caller
             }
             Err(cause) => {
-                self.unauthenticated(&peer.address, method.name(), cause.slug());
+                self.unauthenticated(&peer.address, method.name(), cause.as_str());
                 return AdminFailure::Unauthenticated(cause).status().into_http();
             }
         };

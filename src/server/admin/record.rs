@@ -92,7 +92,7 @@ impl Drop for Record {
         };
         AdminCalled {
             actor: &self.caller.name,
-            shown_by: self.caller.shown.slug(),
+            shown_by: self.caller.shown.as_str(),
             peer: &self.peer,
             method: self.method.name(),
             subject: &noted.subject,

@@ -121,7 +121,7 @@ impl Connections {
                     Ok((stream, peer)) => self.take(peer, &open, |state| serve(stream, state)),
                     Err(error) if concerns_one_connection(&error) => {}
                     Err(error) => {
-                        tracing::debug!(%error, listener = self.listener.slug(), "no connection can be taken");
+                        tracing::debug!(%error, listener = self.listener.as_str(), "no connection can be taken");
                         ConnectionRefused { listener: self.listener, refusal: Refusal::System }.record();
                         tokio::select! {
                             () = until.as_mut() => return,

@@ -109,7 +109,7 @@ pub(crate) fn facts_of_every_origin(plan: &Plan) -> SmallVec<[FactId; 2]> {
 fn vocabularies() -> Vocabularies {
     let mut vocabularies = vec![Vocabulary::default(); usize::from(VocabularyId::FIXED)];
     let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
-    let stages = OrderStage::ALL.iter().map(|stage| stage.slug().to_owned());
+    let stages = OrderStage::ALL.iter().map(|stage| stage.as_str().to_owned());
     vocabularies[usize::from(VocabularyId::STAGE.0)] = Vocabulary::new("stage", stages);
     vocabularies[usize::from(VocabularyId::EVIDENCE_KIND.0)] =
         Vocabulary::new("evidence kind", words(&["order_record", "chat_record"]));

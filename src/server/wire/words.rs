@@ -81,19 +81,19 @@ mod tests {
     fn names_on_the_wire_are_the_slugs_in_capitals() {
         let name = |prefix: &str, slug: &str| format!("{prefix}_{}", slug.to_uppercase());
         for &word in ReasonCode::ALL {
-            assert_eq!(to_reason_code(word).as_str_name(), name("REASON_CODE", word.slug()));
+            assert_eq!(to_reason_code(word).as_str_name(), name("REASON_CODE", word.as_str()));
         }
         for &word in Outcome::ALL {
-            assert_eq!(to_outcome(word).as_str_name(), name("OUTCOME", word.slug()));
+            assert_eq!(to_outcome(word).as_str_name(), name("OUTCOME", word.as_str()));
         }
         for &word in DeductionKind::ALL {
-            assert_eq!(to_deduction_kind(word).as_str_name(), name("DEDUCTION_KIND", word.slug()));
+            assert_eq!(to_deduction_kind(word).as_str_name(), name("DEDUCTION_KIND", word.as_str()));
         }
         for &word in RefundMethod::ALL {
-            assert_eq!(to_refund_method(word).as_str_name(), name("REFUND_METHOD", word.slug()));
+            assert_eq!(to_refund_method(word).as_str_name(), name("REFUND_METHOD", word.as_str()));
         }
         for &word in LiableParty::ALL {
-            assert_eq!(to_liable_party(word).as_str_name(), name("LIABLE_PARTY", word.slug()));
+            assert_eq!(to_liable_party(word).as_str_name(), name("LIABLE_PARTY", word.as_str()));
         }
     }
 

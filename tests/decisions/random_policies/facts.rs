@@ -55,7 +55,7 @@ impl<'p> Scene<'p> {
         let word = |word: &'static str| (!word.is_empty()).then_some(Val::Word(word));
         let money = |money: Option<Money<'static>>| hundredths(money).map(|amount| number(i128::from(amount)));
         let (order, claim) = (&request.order, &request.claim);
-        put("stage", line.stage.map(|stage| Val::Word(stage.slug())));
+        put("stage", line.stage.map(|stage| Val::Word(stage.as_str())));
         put("product_type", word(line.product_type));
         let tags = line.tags.iter().chain(&order.tags);
         let tags = tags.fold(0, |set, tag| set | 1 << TAGS.iter().position(|known| known == tag).unwrap());
@@ -82,10 +82,10 @@ impl<'p> Scene<'p> {
         }
         put("customer_caused_delay", Some(number(order.customer_caused_delay.map_or(0, |delay| delay.nanos()))));
         put("requested_at", claim.requested_at.map(|at| number(at.nanos())));
-        put("request_type", claim.request_type.map(|word| Val::Word(word.slug())));
+        put("request_type", claim.request_type.map(|word| Val::Word(word.as_str())));
         put("reason", word(claim.reason));
         let of_reason = REASONS.iter().position(|reason| *reason == claim.reason).and_then(|at| policy.reasons[at].0);
-        put("claimed_liable", claim.liable_party.or(of_reason).map(|party| Val::Word(party.slug())));
+        put("claimed_liable", claim.liable_party.or(of_reason).map(|party| Val::Word(party.as_str())));
         put("channel", word(claim.channel));
         put("requested_amount", money(claim.requested_amount));
         for (name, _) in &policy.components {

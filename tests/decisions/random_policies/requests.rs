@@ -125,7 +125,7 @@ impl Customer<'_, '_> {
     }
 
     pub fn line(&mut self, place: usize, now: i128) -> Line<'static> {
-        let stages: Vec<OrderStage> = STAGES.iter().filter_map(|stage| OrderStage::from_slug(stage)).collect();
+        let stages: Vec<OrderStage> = STAGES.iter().filter_map(|stage| stage.parse::<OrderStage>().ok()).collect();
         let paid = if self.chance.percent(12) { 0 } else { self.cents() };
         let refunded = (paid != 0 && self.chance.percent(25)).then(|| self.cents().min(paid));
         Line {
@@ -300,8 +300,8 @@ pub fn request(chance: &mut Chance, policy: &Policy) -> Request<'static> {
     };
     let evidence = customer.evidence(now);
     let (text, promised_actual) = customer.words();
-    let parties: Vec<LiableParty> = PARTIES.iter().filter_map(|party| LiableParty::from_slug(party)).collect();
-    let types: Vec<RequestType> = TYPES.iter().filter_map(|word| RequestType::from_slug(word)).collect();
+    let parties: Vec<LiableParty> = PARTIES.iter().filter_map(|party| party.parse::<LiableParty>().ok()).collect();
+    let types: Vec<RequestType> = TYPES.iter().filter_map(|word| word.parse::<RequestType>().ok()).collect();
     let line_ids = customer.line_ids(&lines);
     let named = customer.claimed_components(&components);
     let earlier = customer.earlier(&lines);

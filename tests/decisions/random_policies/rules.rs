@@ -567,7 +567,7 @@ impl Author<'_> {
             author.atoms.push(Atom { name, of: kind.fact_type(), of_line, size });
             inputs.push(Input { name, kind, of_line, default });
         }
-        let parties: Vec<LiableParty> = PARTIES.iter().filter_map(|party| LiableParty::from_slug(party)).collect();
+        let parties: Vec<LiableParty> = PARTIES.iter().filter_map(|party| party.parse::<LiableParty>().ok()).collect();
         let proofs: Vec<Proof> = (0..=author.chance.below(3)).map(|_| author.proof(2, &[0, 1, 2, 3, 4])).collect();
         let reasons = REASONS
             .iter()

@@ -198,7 +198,7 @@ fn tests(tests: &[Test]) -> String {
 }
 
 fn codes(codes: &[ReasonCode]) -> String {
-    list(codes.iter().map(|code| quoted(code.slug().to_ascii_uppercase())))
+    list(codes.iter().map(|code| quoted(code.as_str().to_ascii_uppercase())))
 }
 
 fn action(action: &Action, carries: &[Carried]) -> (String, String) {
@@ -216,7 +216,7 @@ fn action(action: &Action, carries: &[Carried]) -> (String, String) {
 }
 
 fn step(step: &Step) -> String {
-    let mut entries = vec![("kind", quoted(step.kind.slug()))];
+    let mut entries = vec![("kind", quoted(step.kind.as_str()))];
     if step.whole_order {
         entries.push(("scope", quoted("order")));
     }
@@ -262,7 +262,7 @@ fn extra(extra: &Extra) -> (String, String) {
 }
 
 fn carried(carried: &Carried) -> String {
-    let mut entries = vec![("kind", quoted(carried.kind.slug())), ("order_amount", quoted(carried.name))];
+    let mut entries = vec![("kind", quoted(carried.kind.as_str())), ("order_amount", quoted(carried.name))];
     if !carried.when.is_empty() {
         entries.push(("when", tests(&carried.when)));
     }
@@ -310,7 +310,7 @@ fn verdict(rule: &Rule) -> Vec<(String, String)> {
     }
     entries.extend(rule.review.map(|review| ("review".to_owned(), table(window_keys(review)))));
     entries.extend(rule.payout.as_ref().map(|own| ("payout".to_owned(), payout(own))));
-    entries.extend(rule.method.map(|method| ("method".to_owned(), quoted(method.slug()))));
+    entries.extend(rule.method.map(|method| ("method".to_owned(), quoted(method.as_str()))));
     if !rule.components.is_empty() {
         let entry = |(name, back): &(&str, Back)| ((*name).to_owned(), quoted(back.word()));
         entries.push(("components".to_owned(), table(rule.components.iter().map(entry))));
@@ -420,7 +420,7 @@ impl Policy {
             );
         }
         let reason = |(place, (liable, proof)): (usize, &(Option<LiableParty>, Option<usize>))| {
-            let liable = liable.map(|liable| ("liable".to_owned(), quoted(liable.slug())));
+            let liable = liable.map(|liable| ("liable".to_owned(), quoted(liable.as_str())));
             let proof = proof.map(|proof| ("evidence".to_owned(), quoted(format!("q{proof}"))));
             (REASONS[place].to_owned(), table(liable.into_iter().chain(proof)))
         };
