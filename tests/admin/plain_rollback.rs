@@ -71,7 +71,7 @@ fn two_who_see_the_same_alarm_go_back_once() {
 }
 
 #[test]
-fn nobody_undoes_unseen_what_a_colleague_mended() {
+fn nobody_undoes_unseen_what_a_colleague_fixed() {
     let mut served = Served::start('a', &VERSIONS, 10);
     served.nobody(&Verb::Change { version: 'b' });
     done(&served, "alice", &["rollback"], 'a');

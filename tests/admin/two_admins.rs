@@ -432,7 +432,7 @@ async fn a_rollback_marks_what_a_start_brought_back_from_before_a_promotion() {
 }
 
 #[tokio::test]
-async fn a_source_that_is_mended_to_what_was_in_force_does_not_undo_what_was_put_in_force_since() {
+async fn a_source_that_is_fixed_to_what_was_in_force_does_not_undo_what_was_put_in_force_since() {
     for by_rollback in [true, false] {
         let place = Place::new("1");
         let running = place.run(BY_HAND);

@@ -108,7 +108,7 @@ fn every_wrong_snippet_has_its_mistake_and_no_other() {
 }
 
 #[test]
-fn every_mended_snippet_is_put_in_force_without_a_word() {
+fn every_fixed_snippet_is_put_in_force_without_a_word() {
     let mut wrong = String::new();
     for Explanation { code, fixed, .. } in explanations() {
         let bundle = bundle(&fixed);

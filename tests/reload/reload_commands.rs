@@ -248,7 +248,7 @@ async fn going_back_twice_goes_further_back() {
 }
 
 #[tokio::test]
-async fn the_last_reload_is_successful_again_once_a_held_source_is_mended() {
+async fn the_last_reload_is_successful_again_once_a_held_source_is_fixed() {
     let place = Place::new("1");
     let running = place.run(BY_HAND);
     running.put("2").await;
