@@ -1,4 +1,4 @@
-//! Amounts given or asked for beside a refund.
+//! Compensations and amounts due: given or asked for in addition to a refund.
 
 use smallvec::SmallVec;
 

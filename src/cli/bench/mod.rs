@@ -89,7 +89,7 @@ pub(super) struct Bench {
     /// The mix to send where no FILE is named
     #[arg(long, value_enum, conflicts_with = "files")]
     mix: Option<Mix>,
-    /// Seed of the generated mix and of the arrivals
+    /// Random seed of the generated mix and of the arrivals
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     /// Change a policy of --reload-dir this often

@@ -1,4 +1,4 @@
-//! Choices between rules that a smaller or a later claim turns to the milder rule: a refund where the whole order is looked at
+//! Warnings where splitting or delaying a claim selects a milder rule: a refund where the whole order is looked at
 //! by a person, is denied, or needs evidence. Such a policy is put in force, with a warning for each rule.
 
 use std::collections::{BTreeMap, BTreeSet};
