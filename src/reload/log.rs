@@ -56,7 +56,7 @@ pub(super) fn unchanged(trigger: ReloadTrigger, in_force: Digest, before: Before
     let asked = ReloadTrigger::Signal <= trigger;
     let trigger = trigger.as_str();
     match before {
-        Before::Bad => tracing::info!(trigger, %in_force, "policies are again what is in force"),
+        Before::Bad => tracing::info!(trigger, %in_force, "source matches the active policies again"),
         Before::Good if asked => tracing::info!(trigger, %in_force, "policies unchanged"),
         Before::Good => tracing::debug!(trigger, %in_force, "policies unchanged"),
     }

@@ -117,7 +117,7 @@ impl Reloader {
             (None, Some(found)) => found.clone(),
         };
         let Requester { actor, reason } = requester;
-        tracing::info!(digest = %candidate.digest(), actor, reason, "candidate let go");
+        tracing::info!(digest = %candidate.digest(), actor, reason, "candidate discarded");
         self.put_up(None);
         Ok(self.state.report_of(&candidate))
     }

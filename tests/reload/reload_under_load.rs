@@ -274,7 +274,7 @@ async fn a_broken_bundle_is_reported_and_the_one_before_decides() {
     assert_eq!(client.evaluate_refund(late()).await.unwrap().into_inner(), before);
 
     fs::write(policy(&dir), &text).unwrap();
-    service.says("policies are again what is in force");
+    service.says("source matches the active policies again");
     assert_eq!(client.evaluate_refund(late()).await.unwrap().into_inner(), before);
     service.signal("-TERM");
     assert_eq!(service.exit_code(), Some(0));

@@ -346,7 +346,7 @@ fn a_start_serves_what_was_in_force_and_says_so_wherever_one_looks() {
 
     // What was in force comes back by whoever puts it there.
     shop.write("shop.policy.yaml", |text| text.replace("# fixed in part\n", ""));
-    shop.service().says("policies are again what is in force");
+    shop.service().says("source matches the active policies again");
 
     // Fixed, it is not mentioned any more.
     shop.write("shop.policy.yaml", |text| {
